@@ -78,7 +78,8 @@ class Window:
             0 at or below `low`, 255 at or above `high`, linear and rounded between.
         """
         scaled = (voxels_hu.astype(np.float32) - self.low) * (255.0 / (self.high - self.low))
-        return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+        grey: Grey = np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+        return grey
 
 
 def read_only(array: NDArray[Any]) -> NDArray[Any]:
