@@ -362,9 +362,7 @@ def read_mask(path: Path | str, volume: Volume) -> Labels:
         if data.shape != volume.source.shape:
             raise mask_misfits(volume.scan, data.shape, volume.source.shape)
         own = volume.source
-        note = (
-            f"scan {volume.scan}: the mask's header lays it beside the image; taken voxel by voxel"
-        )
+        note = "the mask's header lays it beside the image, so it was taken voxel by voxel"
     labels = np.ascontiguousarray(own.to_display(to_labels(data, path.name)))
     return Labels(labels, path.name, sha256_of(path), note)
 

@@ -1,0 +1,38 @@
+"""A dataset: slices and masks of many scans on one working grid, in one folder.
+
+    manifest.json      where each scan came from, its map back, window, checksums, notes
+    slices.csv         scan, z, part, infected_px: one line a slice
+    images/SCAN.npy    (Z, size, size) int16 HU, or uint8 where the source came windowed
+    masks/SCAN.npy     (Z, size, size) uint8 class labels, 0 for background
+
+`Dataset.open` reads the two tables and maps arrays into memory when a slice is asked for.
+`build` and the `import_*` functions write such a folder; `split` says who learns from what.
+"""
+
+from alnb.dataset.build import build
+from alnb.dataset.folder import Dataset
+from alnb.dataset.importers import (
+    import_dicom,
+    import_medseg,
+    import_nifti,
+    import_pairs,
+    import_phantom,
+)
+from alnb.dataset.placement import Placement
+from alnb.dataset.slices import PARTS, Part, SliceId
+from alnb.dataset.split import read_split
+
+__all__ = [
+    "PARTS",
+    "Dataset",
+    "Part",
+    "Placement",
+    "SliceId",
+    "build",
+    "import_dicom",
+    "import_medseg",
+    "import_nifti",
+    "import_pairs",
+    "import_phantom",
+    "read_split",
+]

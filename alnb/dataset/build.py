@@ -1,0 +1,258 @@
+"""Write a dataset folder: staged beside its place, and a dataset only once all of it is there."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from alnb.arrays import Window
+from alnb.dataset.folder import FORMAT, IMAGES, MANIFEST, MASKS, SLICES, Dataset
+from alnb.dataset.placement import Placement
+from alnb.dataset.slices import Part, SliceId
+from alnb.dataset.split import Split, deal, shared_scans
+from alnb.errors import DataError
+from alnb.volumes import Labels, Volume, mask_misfits, to_labels
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SIZE = 352  # paper 4.1
+WINDOW = Window(-1250, 250)  # ours: centre -500, width 1500, a radiologist's lung window
+
+Progress: TypeAlias = Callable[[str, int], None]  # a scan's name, and how many are stored
+Pair: TypeAlias = "tuple[Volume, Labels | NDArray[Any] | None]"
+
+_STAGE = ".building"
+_OURS = {MANIFEST, SLICES, IMAGES, MASKS, _STAGE}
+
+
+def build(
+    pairs: Iterable[Pair],
+    out: Path | str,
+    *,
+    name: str | None = None,
+    size: int = SIZE,
+    window: Window = WINDOW,
+    split: Split = "scan",
+    seed: int = 0,
+    notes: Iterable[str] = (),
+    progress: Progress | None = None,
+) -> Dataset:
+    """Store scans and their masks as a dataset.
+
+    Parameters
+    ----------
+    pairs : iterable of (Volume, mask)
+        A mask is `Labels`, a (Z, Y, X) array of labels or bool in display order, or None; all
+        scans have one or none has. One pair is held in memory at a time.
+    out : path
+        A folder that is new, empty or a dataset, which is then replaced.
+    name : str or None
+        For people; None: the folder's.
+    size : int
+        Side of the working grid. Slices are resized as a whole and padded with air.
+    window : Window
+        How HU become the 8 bits that the network sees. HU are stored as they are.
+    split : str, path or mapping
+        As `split.deal` takes it.
+    seed : int
+        Of the split.
+    notes : iterable of str
+        What the caller decided; the dataset's own notes follow them.
+    progress : callable or None
+        Called after each scan with its name and the number of scans that are stored.
+
+    Returns
+    -------
+    Dataset
+        Opened; its notes say what was decided, and what will be in the way later.
+
+    Raises
+    ------
+    DataError
+        If there are no scans, two of one name, a mask of another shape, masks for some scans
+        only, if the split doesn't fit, or if `out` holds something else. What was in `out`
+        is then still there.
+    """
+    out = Path(out)
+    _check_place(out)
+    stage = out / _STAGE
+    shutil.rmtree(stage, ignore_errors=True)
+    (stage / IMAGES).mkdir(parents=True)
+    (stage / MASKS).mkdir()
+    try:
+        scans, infected, decided = _store_all(pairs, stage, size, progress)
+        parts = deal(split, {scan: record["depth"] for scan, record in scans.items()}, seed)
+        has_masks = any(MASKS in record["stored_sha256"] for record in scans.values())
+        table = _table(parts, infected)
+        manifest = {
+            "format": FORMAT,
+            "name": name or out.resolve().name,
+            "size": size,
+            "window": [window.low, window.high],
+            "has_masks": has_masks,
+            "split": split if isinstance(split, str) else "named",
+            "seed": seed,
+            "shared_scans": shared_scans(parts),
+            "notes": [*notes, *decided, *_split_notes(parts, infected, has_masks)],
+            "slices_sha256": hashlib.sha256(table).hexdigest(),
+            "scans": scans,
+        }
+        (stage / SLICES).write_bytes(table)
+        (stage / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+        _move_in(stage, out)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+    return Dataset.open(out)
+
+
+def _check_place(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise DataError(f"{out}: it is a file. Name a folder with --out.")
+    others = (
+        sorted(path.name for path in out.iterdir() if path.name not in _OURS)
+        if out.exists()
+        else []
+    )
+    if others:
+        raise DataError(
+            f"{out}: it holds {others[0]}, which is not part of a dataset. Name a new folder "
+            "with --out."
+        )
+
+
+def _move_in(stage: Path, out: Path) -> None:
+    """Put the new files in place of the old; without a manifest the folder is no dataset."""
+    (out / MANIFEST).unlink(missing_ok=True)
+    for name in (IMAGES, MASKS):
+        shutil.rmtree(out / name, ignore_errors=True)
+    for name in (IMAGES, MASKS, SLICES, MANIFEST):  # the manifest last
+        (stage / name).replace(out / name)
+
+
+def _store_all(
+    pairs: Iterable[Pair], stage: Path, size: int, progress: Progress | None
+) -> tuple[dict[str, dict[str, Any]], dict[SliceId, int], list[str]]:
+    """Store the scans one by one; return their records, infected pixels and notes."""
+    scans: dict[str, dict[str, Any]] = {}
+    infected: dict[SliceId, int] = {}
+    notes: list[str] = []
+    for volume, mask in pairs:
+        if volume.scan in scans:
+            raise DataError(f"scan {volume.scan}: there are two of this name. Rename one.")
+        labels = mask if mask is None or isinstance(mask, Labels) else Labels(_whole(mask))
+        if scans and (labels is None) != (MASKS not in next(iter(scans.values()))["stored_sha256"]):
+            raise DataError(
+                f"scan {volume.scan}: only some of the scans have masks. Leave the others out "
+                "with --skip, or import all without masks."
+            )
+        scans[volume.scan], counts = _store(volume, labels, stage, size)
+        infected |= {SliceId(volume.scan, z): count for z, count in enumerate(counts)}
+        notes += _scan_notes(volume, labels)
+        if progress:
+            progress(volume.scan, len(scans))
+    if not scans:
+        raise DataError("there is no scan to import. Name a folder that holds some.")
+    return scans, infected, _merged(notes)
+
+
+def _whole(mask: NDArray[Any]) -> NDArray[np.uint8]:
+    return to_labels(mask, "mask")
+
+
+def _store(
+    volume: Volume, labels: Labels | None, stage: Path, size: int
+) -> tuple[dict[str, Any], list[int]]:
+    """Store one scan; return its record for the manifest and the infected pixels of its slices."""
+    depth, height, width = volume.voxels.shape
+    place = Placement(size, (height, width))
+    record: dict[str, Any] = {
+        "unit": volume.unit,
+        "depth": depth,
+        "affine": volume.affine.tolist(),
+        "source": {name: getattr(volume.source, name) for name in volume.source.__slots__},
+        "placement": {"inner": place.inner, "corner": place.corner},
+        "stored_sha256": {},
+    }
+    images = np.stack([place.image(one) for one in volume.voxels])
+    record["stored_sha256"][IMAGES] = _save(stage / IMAGES / f"{volume.scan}.npy", images)
+    if labels is None:
+        return record, [0] * depth
+    if labels.voxels.shape != volume.voxels.shape:
+        raise mask_misfits(volume.scan, labels.voxels.shape, volume.voxels.shape)
+    masks = np.stack([place.labels(one) for one in labels.voxels])
+    record["stored_sha256"][MASKS] = _save(stage / MASKS / f"{volume.scan}.npy", masks)
+    record["mask"] = {"file": labels.file, "sha256": labels.sha256}
+    return record, np.count_nonzero(masks, axis=(1, 2)).tolist()
+
+
+def _save(path: Path, array: NDArray[Any]) -> str:
+    """Write an array and return the checksum of its file."""
+    stream = io.BytesIO()
+    np.save(stream, array, allow_pickle=False)
+    path.write_bytes(stream.getbuffer())
+    return hashlib.sha256(stream.getbuffer()).hexdigest()
+
+
+def _table(parts: dict[SliceId, Part], infected: dict[SliceId, int]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["scan", "z", "part", "infected_px"])
+    writer.writerows((where.scan, where.z, part, infected[where]) for where, part in parts.items())
+    return text.getvalue().encode("utf-8")
+
+
+# --- notes -----------------------------------------------------------------------------------
+
+
+def _scan_notes(volume: Volume, labels: Labels | None) -> list[str]:
+    notes = []
+    if volume.unit == "grey":
+        notes.append("already windowed to 8 bits: shown as they are, the window does not apply")
+    if not any(volume.source.codes):
+        notes.append("the file names no orientation: check on screen that the heart is right")
+    if labels is not None and labels.note:
+        notes.append(labels.note)
+    return [f"{volume.scan}: {note}" for note in notes]
+
+
+def _merged(notes: list[str]) -> list[str]:
+    """Say once what holds for many scans: "scan a, b, c and 17 more: …"."""
+    scans_of: dict[str, list[str]] = {}
+    for note in notes:
+        scan, text = note.split(": ", 1)
+        scans_of.setdefault(text, []).append(scan)
+    return [f"scan {_listed(scans)}: {text}." for text, scans in scans_of.items()]
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
+
+
+def _split_notes(
+    parts: dict[SliceId, Part], infected: dict[SliceId, int], has_masks: bool
+) -> list[str]:
+    notes = []
+    shared = shared_scans(parts)
+    if shared:
+        notes.append(
+            f"the parts share patients: slices of scan {_listed(list(shared))} lie in more than "
+            "one, so test scores flatter."
+        )
+    missing = [part for part in ("val", "test") if part not in parts.values()]
+    if missing:
+        notes.append(f"there is no {' and no '.join(missing)} part.")
+    if not has_masks:
+        notes.append("there are no masks: nothing can be simulated, and no Dice is computed.")
+    elif not any(infected[where] for where, part in parts.items() if part == "train"):
+        notes.append("no slice of the train part is infected: there is nothing to learn from.")
+    return notes

@@ -1,0 +1,186 @@
+"""Who learns from what: slices are dealt to the parts train, val and test.
+
+=========  ==================================================================================
+``scan``   whole scans, shuffled by a seed, 60 % train, 10 % val, 30 % test. Ours: no patient
+           is in two parts, and a third is left to test on, because a handful of scans differ
+           so much that fewer say little. Below 5 scans there is no val part
+``sep``    whole scans in order; of 9: 5, 1, 3 and of 20: 15, 1, 4 (paper 4.1); of another
+           number 55, 10, 35 %, which is the first of the two carried over
+``mixed``  of every scan its first 45 % of slices train, the next 5 % val, the rest test
+           (paper 4.1); the parts share patients, so test scores flatter
+a mapping  from a scan's name, or a `SliceId`, to its part; or a CSV file that says so
+=========  ==================================================================================
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias, cast
+
+import numpy as np
+
+from alnb.dataset.slices import PARTS, Part, SliceId
+from alnb.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+Named: TypeAlias = Mapping[str, Part] | Mapping[SliceId, Part] | Mapping[str | SliceId, Part]
+Split: TypeAlias = str | Path | Named
+
+
+def deal(split: Split, depths: Mapping[str, int], seed: int = 0) -> dict[SliceId, Part]:
+    """Give every slice its part.
+
+    Parameters
+    ----------
+    split : str, path or mapping
+        "scan", "sep", "mixed", a CSV file for `read_split`, or what that returns.
+    depths : mapping of str to int
+        The number of slices of each scan, in order.
+    seed : int
+        Shuffles the scans of "scan".
+
+    Returns
+    -------
+    dict of SliceId to "train", "val" or "test"
+        Every slice, in order. Parts may be empty, but for train.
+
+    Raises
+    ------
+    DataError
+        If the split is unknown, leaves a slice out, names one that isn't there, or leaves
+        nothing to train on.
+    """
+    scans = list(depths)
+    if split == "mixed":
+        parts = dict(_mixed(depths))
+    elif split == "scan":
+        shuffled = [scans[index] for index in np.random.default_rng(seed).permutation(len(scans))]
+        parts = _whole(shuffled, _counts_scan(len(scans)), depths)
+    elif split == "sep":
+        parts = _whole(scans, _counts_sep(len(scans)), depths)
+    elif isinstance(split, Mapping):
+        parts = _named(split, depths)
+    else:
+        parts = _named(read_split(split), depths)
+    if "train" not in parts.values():
+        raise DataError(
+            "the split leaves no slice to train on. Choose another --split, or import more scans."
+        )
+    return {
+        SliceId(scan, z): parts[SliceId(scan, z)] for scan in scans for z in range(depths[scan])
+    }
+
+
+def shared_scans(parts: Mapping[SliceId, Part]) -> tuple[str, ...]:
+    """Return the scans that lie in more than one part; of one slice a scan there is none."""
+    found: dict[str, set[Part]] = {}
+    for where, part in parts.items():
+        found.setdefault(where.scan, set()).add(part)
+    return tuple(scan for scan, theirs in found.items() if len(theirs) > 1)
+
+
+def read_split(path: Path | str) -> dict[str | SliceId, Part]:
+    """Read a split from a CSV file with the columns scan and part, and z where slices differ.
+
+    Parameters
+    ----------
+    path : path
+        Its first line names the columns; other columns are passed over.
+
+    Returns
+    -------
+    dict of str or SliceId to "train", "val" or "test"
+
+    Raises
+    ------
+    DataError
+        If the file is missing, or a line of it can't be understood.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(
+            f"--split {path}: it is neither scan, sep nor mixed, nor a file that is there. "
+            "Name a CSV file with the columns scan, part and, where slices differ, z."
+        )
+    with path.open(newline="", encoding="utf-8-sig") as stream:
+        reader = csv.DictReader(stream)
+        if not {"scan", "part"} <= set(reader.fieldnames or ()):
+            raise DataError(f"{path.name}: its first line must name the columns scan and part.")
+        return {_key(row, path): _part(row, path) for row in reader}
+
+
+def _key(row: Mapping[str, str], path: Path) -> str | SliceId:
+    z = row.get("z")
+    if not z:
+        return row["scan"]
+    if not z.isdecimal():
+        raise DataError(f"{path.name}: z is {z!r} for scan {row['scan']}. Count slices from 0.")
+    return SliceId(row["scan"], int(z))
+
+
+def _part(row: Mapping[str, str], path: Path) -> Part:
+    if row["part"] not in PARTS:
+        raise DataError(
+            f"{path.name}: scan {row['scan']} is put into part {row['part']!r}. "
+            "A part is train, val or test."
+        )
+    return row["part"]
+
+
+def _counts_scan(scans: int) -> tuple[int, int]:
+    """Return how many scans val and test get."""
+    val = max(1, round(0.1 * scans)) if scans >= 5 else 0
+    return val, max(1, round(0.3 * scans)) if scans >= 2 else 0
+
+
+def _counts_sep(scans: int) -> tuple[int, int]:
+    if scans == 20:
+        return 1, 4
+    val = max(1, round(0.1 * scans)) if scans >= 3 else 0  # 9 scans: 5, 1, 3
+    return val, max(1, round(0.35 * scans)) if scans >= 2 else 0
+
+
+def _whole(
+    scans: Sequence[str], counts: tuple[int, int], depths: Mapping[str, int]
+) -> dict[SliceId, Part]:
+    """Deal whole scans: train first, test last."""
+    val, test = counts
+    train = len(scans) - val - test
+    dealt = [
+        part for part, count in zip(PARTS, (train, val, test), strict=True) for _ in range(count)
+    ]
+    return {
+        SliceId(scan, z): part
+        for scan, part in zip(scans, dealt, strict=True)
+        for z in range(depths[scan])
+    }
+
+
+def _mixed(depths: Mapping[str, int]) -> Iterator[tuple[SliceId, Part]]:
+    for scan, depth in depths.items():
+        train, val = depth * 45 // 100, depth * 50 // 100
+        for z in range(depth):
+            yield SliceId(scan, z), "train" if z < train else "val" if z < val else "test"
+
+
+def _named(split: Named, depths: Mapping[str, int]) -> dict[SliceId, Part]:
+    named = cast("Mapping[str | SliceId, Part]", split)
+    slices = [SliceId(scan, z) for scan, depth in depths.items() for z in range(depth)]
+    unknown = next(iter(named.keys() - depths.keys() - set(slices)), None)
+    if unknown is not None:
+        raise DataError(
+            f"the split names {unknown}, which is not among the imported scans and slices. "
+            "Correct its name, or leave it out."
+        )
+    parts = {where: named.get(where, named.get(where.scan)) for where in slices}
+    left_out = next((where for where, part in parts.items() if part is None), None)
+    if left_out is not None:
+        raise DataError(
+            f"the split says nothing about scan {left_out.scan}, slice {left_out.z}. Add it, or "
+            f"leave the scan out with --skip {left_out.scan}."
+        )
+    return cast("dict[SliceId, Part]", parts)
