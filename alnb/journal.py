@@ -1,0 +1,280 @@
+"""The journal: what has happened in a session, a line each, never edited.
+
+`journal.jsonl` is the only truth; all else in a session's folder can be made again from it.
+A line is an `Event` as JSON, on disk (fsync) before `append` returns.
+
+==========  ==================================================================
+kind        data
+==========  ==================================================================
+opened      version, config, dataset (name, fingerprint, split)
+asked       cycle, heuristic, picks (region, score)
+answered    an `Answer`
+trained     cycle, fit (a `FitReport`), cost (a `Cost`), on (digest of the answers)
+scored      cycle, scores (tp, fp, fn, tn) or null, score_s
+undone      of (the sequence number of an answered event), region
+redone      of (likewise)
+forked      source (path), at (a sequence number there), config
+==========  ==================================================================
+
+One process writes at a time. Its mark stands in `journal.owner`; whoever claims the journal
+later takes it over, and the former writer is told so at its next line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from alnb.errors import SessionError
+
+KINDS = ("opened", "asked", "answered", "trained", "scored", "undone", "redone", "forked")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of a journal.
+
+    Parameters
+    ----------
+    seq : int
+        0, 1, 2, … without a gap.
+    at : float
+        Seconds since 1970.
+    kind : str
+        One of `KINDS`.
+    data : dict
+        As the table of this module says; plain values.
+    """
+
+    seq: int
+    at: float
+    kind: str
+    data: dict[str, Any]
+
+    def line(self) -> str:
+        """Return it as a line of JSON."""
+        fields = {"seq": self.seq, "at": self.at, "kind": self.kind, **self.data}
+        return json.dumps(fields, ensure_ascii=False, separators=(",", ":"), allow_nan=False) + "\n"
+
+
+def _parse(line: str, seq: int, path: Path) -> Event:
+    place = f"{path}, line {seq + 1}"
+    try:
+        fields = json.loads(line)
+        event = Event(fields.pop("seq"), fields.pop("at"), fields.pop("kind"), fields)
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise SessionError(
+            f"{place}: not a line of a journal ({error}). Restore the file from a copy, or cut it "
+            "before this line and go on from there."
+        ) from error
+    if event.seq != seq:
+        raise SessionError(
+            f"{place}: numbered {event.seq} where {seq} follows; lines are missing or doubled. "
+            "Restore the file from a copy."
+        )
+    if event.kind not in KINDS:
+        raise SessionError(
+            f"{place}: of unknown kind {event.kind!r}; was it written by a newer version of alnb?"
+        )
+    return event
+
+
+def _read(path: Path) -> tuple[list[Event], int]:
+    """Read whole lines and the length in bytes up to where the last one ends."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return [], 0
+    whole = content.rfind(b"\n") + 1
+    try:
+        lines = content[:whole].decode().split("\n")[:-1]
+    except UnicodeDecodeError as error:
+        raise SessionError(f"{path}: not text ({error}). Restore it from a copy.") from error
+    return [_parse(line, seq, path) for seq, line in enumerate(lines)], whole
+
+
+class Journal:
+    """A journal on disk, read once and appended to.
+
+    Parameters
+    ----------
+    path : Path
+        Of `journal.jsonl`; its folder is made at the first line.
+    clock : callable
+        Gives seconds since 1970.
+
+    Raises
+    ------
+    SessionError
+        If a line other than a torn last one can't be read.
+    """
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+        self.path = Path(path)
+        self._clock = clock
+        events, self._length = _read(self.path)
+        self._events = events
+        self._token = uuid.uuid4().hex
+        self._claimed = False
+        self._owner_path = self.path.with_name("journal.owner")
+        self._lock = FileLock(self.path.with_name("journal.lock"), timeout=5)
+
+    @classmethod
+    def open(cls, path: Path, clock: Callable[[], float] = time.time) -> Journal:
+        """Read a journal, or start an empty one."""
+        return cls(path, clock)
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """All that has happened, oldest first."""
+        return tuple(self._events)
+
+    def _owner(self) -> dict[str, Any]:
+        try:
+            owner = json.loads(self._owner_path.read_text())
+        except (FileNotFoundError, ValueError):
+            return {}
+        return owner if isinstance(owner, dict) else {}
+
+    def claim(self, *, take_over: bool = False) -> None:
+        """Become the writer.
+
+        Parameters
+        ----------
+        take_over : bool
+            Claim it even from a process that is alive, as a reloaded page does.
+
+        Raises
+        ------
+        SessionError
+            If another live process writes it and `take_over` is False, or if lines were
+            written since this journal was read.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self._locked():
+            owner = self._owner()
+            busy = owner.get("token") != self._token and _alive(owner.get("pid"))
+            if busy and not take_over:
+                raise SessionError(
+                    f"{self.path.parent} is open in another window or run (process "
+                    f"{owner['pid']}). Close that one, or choose another folder."
+                )
+            mark = json.dumps({"token": self._token, "pid": os.getpid()})
+            temporary = self._owner_path.with_suffix(".new")
+            temporary.write_text(mark)
+            temporary.replace(self._owner_path)
+            self._events, self._length = _read(self.path)
+        self._claimed = True
+
+    @property
+    def owned(self) -> bool:
+        """Whether this journal may write: claimed, and not taken over since."""
+        return self._claimed and self._owner().get("token") == self._token
+
+    def release(self) -> None:
+        """Stop being the writer, so that others need not take over."""
+        if self._claimed:
+            with self._locked():
+                if self.owned:
+                    self._owner_path.unlink(missing_ok=True)
+            self._claimed = False
+
+    def _locked(self) -> Any:  # noqa: ANN401 - filelock's own context manager
+        try:
+            return self._lock.acquire()
+        except Timeout as error:
+            raise SessionError(
+                f"{self.path.parent} is being written by another process and did not come free."
+            ) from error
+        except OSError as error:
+            raise SessionError(f"{self.path.parent} can't be written: {error.strerror}.") from error
+
+    def append(self, kind: str, data: dict[str, Any] | None = None) -> Event:
+        """Write one event and wait until it is on disk.
+
+        Raises
+        ------
+        SessionError
+            If another window has taken the session over, or the disk refuses; then nothing
+            was written.
+        """
+        if kind not in KINDS:
+            raise SessionError(f"a journal has no events of kind {kind!r}.")
+        if not self._claimed:
+            self.claim()
+        with self._locked():
+            if not self.owned:
+                raise SessionError(
+                    f"{self.path.parent} was opened in another window, which now writes it. What "
+                    "was answered here is saved; go on there, or reload this page to take it back."
+                )
+            event = Event(len(self._events), round(self._clock(), 3), kind, data or {})
+            self._write(event.line().encode())
+        self._events.append(event)
+        return event
+
+    def _write(self, line: bytes) -> None:
+        try:
+            with self.path.open("r+b" if self.path.exists() else "xb") as file:
+                file.truncate(self._length)
+                file.seek(self._length)
+                try:
+                    file.write(line)
+                    file.flush()
+                    os.fsync(file.fileno())
+                except OSError:
+                    file.truncate(self._length)  # what is said not to be saved must not be
+                    raise
+        except OSError as error:
+            raise SessionError(
+                f"{self.path} can't be written: {error.strerror}. The last answer is not saved; "
+                "make room or mend the permissions, then answer again."
+            ) from error
+        self._length += len(line)
+
+
+def _alive(pid: int | None) -> bool:
+    if pid is None or pid == os.getpid():
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def live(events: Iterable[Event]) -> tuple[Event, ...]:
+    """Leave out what was taken back.
+
+    Returns
+    -------
+    tuple of Event
+        Without the answers that are undone at the end, without redone events, and without the
+        undone events that were redone; an undone event that stands tells which region is open
+        again.
+    """
+    events = tuple(events)
+    undone: dict[int, int] = {}  # seq of the answer -> seq of the undone event that stands
+    for event in events:
+        if event.kind == "undone":
+            undone[event.data["of"]] = event.seq
+        elif event.kind == "redone":
+            undone.pop(event.data["of"], None)
+    standing = set(undone.values())
+    return tuple(
+        event
+        for event in events
+        if event.seq not in undone
+        and event.kind != "redone"
+        and (event.kind != "undone" or event.seq in standing)
+    )

@@ -1,0 +1,113 @@
+"""The posterior over infection that dropout draws stand for, folded as they come.
+
+Two running sums are all that is kept, so memory does not grow with the number of draws.
+All entropies are of the two-class distribution (p, 1 − p), in nats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from alnb.arrays import Map
+
+
+def binary_entropy(probability: Map) -> Map:
+    """Compute the entropy of infected against background in each pixel.
+
+    Parameters
+    ----------
+    probability : (…) float array
+        Infection probability, in [0, 1].
+
+    Returns
+    -------
+    (…) float array
+        Nats, in [0, ln 2]; 0 at probabilities 0 and 1.
+
+    Examples
+    --------
+    >>> round(float(binary_entropy(np.array(0.9))), 3)
+    0.325
+    """
+    tiny = np.finfo(probability.dtype).tiny
+    p, q = probability, 1 - probability
+    entropy: Map = -(p * np.log(np.maximum(p, tiny)) + q * np.log(np.maximum(q, tiny)))
+    return np.maximum(entropy, 0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Posterior:
+    """What the draws say of one slice.
+
+    Parameters
+    ----------
+    mean : (H, W) float array
+        Infection probability averaged over the draws, in [0, 1].
+    expected_entropy : (H, W) float array
+        Entropy of each draw, averaged over the draws; nats, in [0, ln 2].
+    draws : int
+        How many; ≥ 1.
+
+    Raises
+    ------
+    ValueError
+        If the maps differ in shape or there are no draws.
+    """
+
+    mean: Map
+    expected_entropy: Map
+    draws: int
+
+    def __post_init__(self) -> None:
+        if self.draws < 1:
+            raise ValueError("a posterior needs at least one draw")
+        if self.mean.shape != self.expected_entropy.shape:
+            raise ValueError(
+                f"mean is {self.mean.shape}, expected_entropy {self.expected_entropy.shape}; "
+                "they must be equal"
+            )
+
+    @classmethod
+    def from_draws(cls, draws: Iterable[Map]) -> Posterior:
+        """Fold draws, one at a time, into a posterior.
+
+        Parameters
+        ----------
+        draws : iterable of (H, W) float array
+            Infection probability, one map a draw, in [0, 1].
+
+        Raises
+        ------
+        ValueError
+            If there are no draws.
+        """
+        count = 0
+        total = entropy = np.zeros((0, 0))
+        for draw in draws:
+            if count == 0:
+                total = np.zeros(draw.shape)
+                entropy = np.zeros(draw.shape)
+            total += draw
+            entropy += binary_entropy(draw)
+            count += 1
+        if count == 0:
+            raise ValueError("a posterior needs at least one draw")
+        return cls(total / count, entropy / count, count)
+
+    @property
+    def predictive_entropy(self) -> Map:
+        """Entropy of the mean, nats in [0, ln 2]: the paper's uncertainty (after eq. 2)."""
+        return binary_entropy(self.mean)
+
+    @property
+    def mutual_information(self) -> Map:
+        """BALD: what of the entropy the draws disagree about; nats, in [0, ln 2].
+
+        References
+        ----------
+        Houlsby et al. 2011, arXiv 1112.5745; Gal, Islam, Ghahramani 2017, arXiv 1703.02910.
+        """
+        return np.maximum(self.predictive_entropy - self.expected_entropy, 0)

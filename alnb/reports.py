@@ -1,0 +1,116 @@
+"""What a training and a cycle brought, and tables of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from alnb.cost import Cost
+from alnb.metrics import Scores
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CURVE_COLUMNS = (
+    "cycle", "cost_s", "measured_s", "regions", "clicks", "dice", "specificity", "precision",
+    "recall", "iou", "heldout_accuracy", "train_s", "score_s", "seed",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitReport:
+    """What one training brought.
+
+    Parameters
+    ----------
+    weights : str
+        Name of the weights: a hash of all that they follow from.
+    backbone, device : str
+        What was trained, and on what, in words for the screen.
+    steps : int
+        Optimizer steps taken.
+    loss : float
+        Mean over the last steps.
+    threshold : float
+        Infection probability from which a pixel counts as infected, in (0, 1).
+    heldout : int
+        Answers kept from training to choose on.
+    heldout_accuracy : float or None
+        Share of them whose verdict the network shares, in [0, 1]; None where there are none.
+    train_s : float
+        Seconds by the clock.
+    """
+
+    weights: str
+    backbone: str
+    device: str
+    steps: int
+    loss: float
+    threshold: float
+    heldout: int
+    heldout_accuracy: float | None
+    train_s: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for the journal and the training process."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> FitReport:
+        """Read what `to_dict` wrote."""
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleReport:
+    """One point of the learning curve.
+
+    Parameters
+    ----------
+    cycle : int
+        0 is the start.
+    cost : Cost
+        Of all answers that the network was trained on.
+    scores : Scores or None
+        On the test part; None where it has no masks.
+    fit : FitReport
+        Of the training.
+    score_s : float
+        Seconds by the clock to score the pool and the test part.
+    """
+
+    cycle: int
+    cost: Cost
+    scores: Scores | None
+    fit: FitReport
+    score_s: float
+
+    def row(self, seed: int) -> dict[str, float | int]:
+        """Return the values of `CURVE_COLUMNS`; what was not measured is NaN."""
+        ratios = ("dice", "specificity", "precision", "recall", "iou")
+        accuracy = self.fit.heldout_accuracy
+        return {
+            "cycle": self.cycle,
+            "cost_s": self.cost.nominal_s,
+            "measured_s": round(self.cost.measured_s, 1),
+            "regions": self.cost.regions,
+            "clicks": self.cost.clicks,
+            **{
+                name: round(getattr(self.scores, name), 5) if self.scores else math.nan
+                for name in ratios
+            },
+            "heldout_accuracy": math.nan if accuracy is None else round(accuracy, 5),
+            "train_s": round(self.fit.train_s, 2),
+            "score_s": round(self.score_s, 2),
+            "seed": seed,
+        }
+
+
+def curve_table(reports: Iterable[CycleReport], seed: int) -> pd.DataFrame:
+    """Put cycles in a table, a row each, with `CURVE_COLUMNS`."""
+    import pandas as pd
+
+    return pd.DataFrame([report.row(seed) for report in reports], columns=list(CURVE_COLUMNS))

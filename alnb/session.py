@@ -1,0 +1,409 @@
+"""A session: its state, which follows from the journal alone, and the commands that change it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import alnb
+from alnb.acquisition import Pick
+from alnb.annotation import Answer
+from alnb.config import Config
+from alnb.cost import Cost, cost_of
+from alnb.dataset import Dataset
+from alnb.errors import SessionError
+from alnb.journal import Event, Journal, live
+from alnb.metrics import Scores
+from alnb.regions import Region
+from alnb.reports import CycleReport, FitReport
+
+NO_COST = Cost()
+
+
+def digest(answers: Iterable[Answer]) -> str:
+    """Name a set of answers by what a network would learn from them."""
+    content = sorted(
+        (answer.region.key, str(answer.verdict), [(c.row, c.col, c.label) for c in answer.clicks])
+        for answer in answers
+    )
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Where a session stands.
+
+    Parameters
+    ----------
+    config : Config
+        Its settings.
+    cycle : int
+        0 is the start; -1 before anything was asked.
+    asked : tuple of Pick
+        The regions of this cycle.
+    given : tuple of Answer
+        Every answer that stands, oldest first; a region that was corrected has several.
+    reopened : tuple of Region
+        Whose answer was taken back, the latest first, and which have no other yet.
+    trained_on : str
+        `digest` of the answers of the last training; empty before the first.
+    fit : FitReport or None
+        The last training.
+    fit_cost : Cost
+        What its answers cost.
+    reports : tuple of CycleReport
+        The learning curve so far.
+    """
+
+    config: Config
+    cycle: int = -1
+    asked: tuple[Pick, ...] = ()
+    given: tuple[Answer, ...] = ()
+    reopened: tuple[Region, ...] = ()
+    trained_on: str = ""
+    fit: FitReport | None = None
+    fit_cost: Cost = NO_COST
+    reports: tuple[CycleReport, ...] = ()
+
+    @property
+    def answers(self) -> tuple[Answer, ...]:
+        """The last answer of each region, oldest first."""
+        latest = {answer.region.key: answer for answer in self.given}
+        return tuple(latest.values())
+
+    @property
+    def pending(self) -> tuple[Region, ...]:
+        """Regions to answer, next first: those taken back, then those asked in this cycle."""
+        answered = {answer.region.key for answer in self.given}
+        wanted = (*self.reopened, *(pick.region for pick in self.asked))
+        unique = {region.key: region for region in wanted if region.key not in answered}
+        return tuple(unique.values())
+
+    @property
+    def cost(self) -> Cost:
+        """Of every answer that stands, corrected ones included: they took their time."""
+        return cost_of(self.given, self.config)
+
+    @property
+    def stale(self) -> bool:
+        """Whether the network has not learned from just these answers."""
+        return digest(self.answers) != self.trained_on
+
+    @property
+    def trained(self) -> bool:
+        """Whether this cycle's network exists, if not yet scored."""
+        return self.fit is not None and len(self.reports) <= self.cycle and not self.stale
+
+
+def _opened(state: State, data: dict[str, Any]) -> State:
+    return dataclasses.replace(state, config=Config.from_dict(data["config"]))
+
+
+def _asked(state: State, data: dict[str, Any]) -> State:
+    picks = tuple(Pick(Region.parse(p["region"]), p["score"]) for p in data["picks"])
+    return dataclasses.replace(state, cycle=data["cycle"], asked=picks)
+
+
+def _answered(state: State, data: dict[str, Any]) -> State:
+    answer = Answer.from_dict(data)
+    reopened = tuple(region for region in state.reopened if region.key != answer.region.key)
+    return dataclasses.replace(state, given=(*state.given, answer), reopened=reopened)
+
+
+def _undone(state: State, data: dict[str, Any]) -> State:
+    return dataclasses.replace(state, reopened=(Region.parse(data["region"]), *state.reopened))
+
+
+def _trained(state: State, data: dict[str, Any]) -> State:
+    return dataclasses.replace(
+        state,
+        fit=FitReport.from_dict(data["fit"]),
+        fit_cost=Cost(**data["cost"]),
+        trained_on=data["on"],
+    )
+
+
+def _scored(state: State, data: dict[str, Any]) -> State:
+    if state.fit is None:
+        raise SessionError("the journal scores a network that was never trained.")
+    report = CycleReport(
+        cycle=data["cycle"],
+        cost=state.fit_cost,
+        scores=Scores(**data["scores"]) if data["scores"] else None,
+        fit=state.fit,
+        score_s=data["score_s"],
+    )
+    return dataclasses.replace(state, reports=(*state.reports, report))
+
+
+_ADVANCE: dict[str, Callable[[State, dict[str, Any]], State]] = {
+    "opened": _opened,
+    "asked": _asked,
+    "answered": _answered,
+    "undone": _undone,
+    "trained": _trained,
+    "scored": _scored,
+    "forked": _opened,
+}
+
+
+def advance(state: State, event: Event) -> State:
+    """Return the state after one more live event.
+
+    Raises
+    ------
+    AlnbError
+        If the event does not fit what went before.
+    """
+    return _ADVANCE[event.kind](state, event.data)
+
+
+def state_of(events: Iterable[Event]) -> State:
+    """Replay a journal's events to the state they lead to."""
+    return reduce(advance, live(events), State(Config()))
+
+
+class Session:
+    """Labelling of one dataset, kept in one folder; every command is on disk when it returns.
+
+    Use `Session.open`.
+    """
+
+    def __init__(self, dataset: Dataset, journal: Journal) -> None:
+        self.dataset = dataset
+        self.journal = journal
+        self._state: tuple[int, State] | None = None
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        dataset: Dataset,
+        config: Config | None = None,
+        *,
+        take_over: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> Session:
+        """Open the session in a folder, or start one there.
+
+        Parameters
+        ----------
+        folder : Path
+            Holds `journal.jsonl`, and caches.
+        dataset : Dataset
+            What is labelled.
+        config : Config, optional
+            For a new session; an old one keeps its own, and one that differs is an error.
+        take_over : bool
+            Open it even while another process has it open; that one can't write any more.
+        clock : callable
+            Gives seconds since 1970.
+
+        Raises
+        ------
+        SessionError
+            If the journal is broken, in use, of another dataset or of other settings.
+        """
+        folder = Path(folder)
+        if folder.exists() and not folder.is_dir():
+            raise SessionError(f"{folder} is a file; a session needs a folder.")
+        journal = Journal.open(folder / "journal.jsonl", clock)
+        journal.claim(take_over=take_over)
+        try:
+            if not journal.events:
+                journal.append("opened", _opening(dataset, config or Config()))
+            session = cls(dataset, journal)
+            session._check(config)
+        except Exception:
+            journal.release()
+            raise
+        return session
+
+    def _check(self, config: Config | None) -> None:
+        first = self.journal.events[0]
+        folder = self.journal.path.parent
+        if first.kind != "opened":
+            raise SessionError(f"{self.journal.path}: its first line does not open a session.")
+        named = first.data["dataset"]
+        if named["fingerprint"] != self.dataset.fingerprint:
+            raise SessionError(
+                f"the session in {folder} labels the dataset {named['name']!r}, which is not the "
+                f"one in {self.dataset.folder}, or that has changed since. Open it with its own "
+                "dataset, or choose another folder."
+            )
+        if config is not None and config != self.state.config:
+            old, new = self.state.config.to_dict(), config.to_dict()
+            differ = [
+                f"{key} {old[key]!r}, not {new[key]!r}" for key in old if old[key] != new[key]
+            ]
+            raise SessionError(
+                f"the session in {folder} was started with other settings ({'; '.join(differ)}). "
+                "Go on with those, or choose another folder."
+            )
+
+    @property
+    def state(self) -> State:
+        """Where the session stands; follows from the journal alone."""
+        events = self.journal.events
+        if self._state is None or self._state[0] != len(events):
+            self._state = (len(events), state_of(events))
+        return self._state[1]
+
+    @property
+    def cache(self) -> Path:
+        """Folder of weights, scores and maps, all of which can be made again."""
+        return self.journal.path.parent / "cache"
+
+    def ask(self, picks: Sequence[Pick]) -> None:
+        """Begin the next cycle with these regions."""
+        self.journal.append(
+            "asked",
+            {
+                "cycle": self.state.cycle + 1,
+                "heuristic": self.state.config.heuristic,
+                "picks": [
+                    {"region": pick.region.key, "score": round(pick.score, 6)} for pick in picks
+                ],
+            },
+        )
+
+    def submit(self, answer: Answer) -> None:
+        """Take an answer; one on a region that has one corrects it.
+
+        Raises
+        ------
+        SessionError
+            If it could not be written; or if the region was never asked.
+        """
+        known = {region.key for region in self.state.pending}
+        known |= {given.region.key for given in self.state.given}
+        if answer.region.key not in known:
+            raise SessionError(f"region {answer.region.key} was not asked about.")
+        self.journal.append("answered", answer.to_dict())
+
+    def undo(self) -> Region | None:
+        """Take the last answer back.
+
+        Returns
+        -------
+        Region or None
+            Its region, which is open again; None if there is nothing to take back.
+        """
+        answers = [event for event in live(self.journal.events) if event.kind == "answered"]
+        if not answers:
+            return None
+        last = answers[-1]
+        self.journal.append("undone", {"of": last.seq, "region": last.data["region"]})
+        return Region.parse(last.data["region"])
+
+    def redo(self) -> Region | None:
+        """Give the answer again that was taken back last.
+
+        Returns
+        -------
+        Region or None
+            Its region; None if nothing was taken back since the last answer.
+        """
+        back: list[Event] = []
+        for event in self.journal.events:
+            if event.kind == "answered":
+                back.clear()
+            elif event.kind == "undone":
+                back.append(event)
+            elif event.kind == "redone":
+                back.pop()
+        if not back:
+            return None
+        self.journal.append(
+            "redone", {"of": back[-1].data["of"], "region": back[-1].data["region"]}
+        )
+        return Region.parse(back[-1].data["region"])
+
+    def trained(self, fit: FitReport, answers: Sequence[Answer], cost: Cost) -> None:
+        """Note a training: what it brought, on which answers, and what they had cost."""
+        self.journal.append(
+            "trained",
+            {
+                "cycle": self.state.cycle,
+                "fit": fit.to_dict(),
+                "on": digest(answers),
+                "cost": dataclasses.asdict(cost),
+            },
+        )
+
+    def scored(self, scores: Scores | None, score_s: float) -> None:
+        """Note how the network of this cycle did on the test part."""
+        self.journal.append(
+            "scored",
+            {
+                "cycle": self.state.cycle,
+                "scores": dataclasses.asdict(scores) if scores else None,
+                "score_s": round(score_s, 3),
+            },
+        )
+
+    def fork(self, folder: Path, cycle: int, **changes: Any) -> Session:  # noqa: ANN401
+        """Start another session from this one's answers up to a cycle, with settings changed.
+
+        Parameters
+        ----------
+        folder : Path
+            Of the new session; must hold none.
+        cycle : int
+            The last cycle that both share.
+        **changes
+            Settings of `Config`.
+
+        Returns
+        -------
+        Session
+            Open for writing.
+
+        Raises
+        ------
+        SessionError
+            If there is a session in the folder, or this one never came to that cycle.
+        ConfigError
+            If a setting is unknown or out of range.
+        """
+        journal = Journal.open(Path(folder) / "journal.jsonl")
+        if journal.events:
+            raise SessionError(f"{folder} holds a session; choose another folder to fork into.")
+        if not any(e.kind == "asked" and e.data["cycle"] == cycle for e in self.journal.events):
+            raise SessionError(
+                f"the session never came to cycle {cycle}; it can't be forked there."
+            )
+        config = self.state.config.replace(**changes)
+        journal.claim()
+        for event in self.journal.events:
+            if event.kind == "asked" and event.data["cycle"] > cycle:
+                break
+            journal.append(event.kind, event.data)
+        source = {"source": str(self.journal.path.parent), "at": len(journal.events) - 1}
+        journal.append("forked", {**source, "config": config.to_dict()})
+        return Session(self.dataset, journal)
+
+    def close(self) -> None:
+        """Let others write; reading goes on."""
+        self.journal.release()
+
+
+def _opening(dataset: Dataset, config: Config) -> dict[str, Any]:
+    split: dict[str, int] = {part: len(dataset.part(part)) for part in ("train", "val", "test")}
+    return {
+        "version": alnb.__version__,
+        "config": config.to_dict(),
+        "dataset": {
+            "name": dataset.name,
+            "folder": str(dataset.folder),
+            "fingerprint": dataset.fingerprint,
+            "split": split,
+        },
+    }

@@ -1,0 +1,123 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alnb.annotation import Answer, Click, Verdict, point_labels
+from alnb.dataset import SliceId
+from alnb.errors import DataError
+from alnb.regions import Region, grid
+
+REGION = Region(SliceId("scan_01", 3), 4, 8, 4, 4)
+
+
+def infected(*clicks, region=REGION):
+    return Answer(region, Verdict.INFECTED, tuple(Click(*click) for click in clicks))
+
+
+def test_an_infected_region_is_labelled_at_its_clicks_alone():
+    labels = point_labels([infected((5, 9), (6.4, 10.4))], (16, 16))
+
+    assert labels[5, 9] == labels[6, 10] == 1
+    assert (labels == -1).sum() == 16 * 16 - 2
+
+
+def test_a_clean_region_is_background_in_every_pixel():
+    labels = point_labels([Answer(REGION, Verdict.CLEAN)], (16, 16))
+
+    assert (labels[4:8, 8:12] == 0).all()
+    assert (labels == 0).sum() == 16
+
+
+def test_a_skipped_region_is_not_labelled():
+    assert (point_labels([Answer(REGION, Verdict.SKIPPED)], (16, 16)) == -1).all()
+
+
+def test_a_second_click_can_be_background():
+    labels = point_labels([infected((5, 9), (7, 11, 0))], (16, 16))
+
+    assert labels[7, 11] == 0
+
+
+def test_a_later_answer_overrides():
+    labels = point_labels([Answer(REGION, Verdict.CLEAN), infected((5, 9))], (16, 16))
+
+    assert (labels == 0).sum() == 0
+    assert (labels == 1).sum() == 1
+
+
+def test_a_shaped_region_labels_its_pixels_alone():
+    region = Region(REGION.where, 0, 0, 2, 2, mask=np.array([[True, False], [False, True]]))
+
+    assert (point_labels([Answer(region, Verdict.CLEAN)], (4, 4)) == 0).sum() == 2
+
+
+def test_a_click_outside_its_region_can_not_be():
+    with pytest.raises(DataError, match="outside"):
+        infected((8, 9))
+
+
+def test_an_infected_region_needs_a_click_on_infection():
+    with pytest.raises(DataError, match="needs a click"):
+        infected()
+    with pytest.raises(DataError, match="needs a click"):
+        infected((5, 9, 0))
+
+
+def test_a_clean_region_has_no_clicks():
+    with pytest.raises(DataError, match="no clicks"):
+        Answer(REGION, Verdict.CLEAN, (Click(5, 9),))
+
+
+@pytest.mark.parametrize("click", [(5, 9, 2), (float("nan"), 9), (5, float("inf"))])
+def test_a_click_that_is_none_can_not_be(click):
+    with pytest.raises(DataError, match="click"):
+        Click(*click)
+
+
+@pytest.mark.parametrize("seconds", [-1.0, float("nan"), float("inf")])
+def test_an_answer_takes_no_impossible_time(seconds):
+    with pytest.raises(DataError, match="can't be"):
+        Answer(REGION, Verdict.CLEAN, seconds=seconds)
+
+
+@given(row=st.floats(3.5, 7.49), col=st.floats(7.5, 11.49), seconds=st.floats(0, 1e6))
+def test_an_answer_reads_back(row, col, seconds):
+    answer = Answer(REGION, Verdict.INFECTED, (Click(row, col),), round(seconds, 3), "Ada")
+
+    assert Answer.from_dict(answer.to_dict()) == answer
+
+
+@given(row=st.floats(3.5, 7.49), col=st.floats(7.5, 11.49))
+def test_a_click_labels_a_pixel_of_its_region(row, col):
+    labels = point_labels([infected((row, col))], (16, 16))
+
+    assert (labels[4:8, 8:12] == 1).sum() == 1
+
+
+@pytest.mark.parametrize(
+    "broken", [{}, {"region": "x"}, {"region": REGION.key, "verdict": "perhaps"}]
+)
+def test_an_answer_that_can_not_be_read_is_said(broken):
+    with pytest.raises(DataError, match="read"):
+        Answer.from_dict({"clicks": [], "seconds": 0, "annotator": "", **broken})
+
+
+def test_labels_are_of_one_slice():
+    other = Region(SliceId("scan_01", 4), 0, 0, 2, 2)
+
+    with pytest.raises(DataError, match="one slice"):
+        point_labels([Answer(REGION, Verdict.CLEAN), Answer(other, Verdict.CLEAN)], (16, 16))
+
+
+def test_a_region_outside_the_slice_is_said():
+    with pytest.raises(DataError, match="outside the slice"):
+        point_labels([Answer(REGION, Verdict.CLEAN)], (6, 6))
+
+
+def test_a_whole_slice_said_clean_is_background_everywhere():
+    regions = grid(REGION.where, (17, 13), 9)
+
+    labels = point_labels([Answer(region, Verdict.CLEAN) for region in regions], (17, 13))
+
+    assert (labels == 0).all()

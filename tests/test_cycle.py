@@ -1,0 +1,173 @@
+import itertools
+
+import pytest
+from fakes import FakeLearner
+
+from alnb.annotation import Answer, Verdict
+from alnb.config import Config
+from alnb.cycle import Pool, Replay, next_picks, run, start_picks
+from alnb.dataset import SliceId
+from alnb.errors import SessionError
+from alnb.oracle import Oracle
+from alnb.regions import Region
+from alnb.session import Session
+
+CONFIG = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=2)
+
+
+def open_session(folder, dataset, config=CONFIG):
+    return Session.open(folder, dataset, config, clock=itertools.count().__next__)
+
+
+def story(session):
+    """What happened, without when and how long."""
+    return [
+        (event.seq, event.kind, {k: v for k, v in event.data.items() if not k.endswith("_s")})
+        for event in session.journal.events
+    ]
+
+
+class Person:
+    """Answers through the same commands as the app's buttons, a region at a time."""
+
+    def __init__(self, dataset):
+        self.knows = Oracle(dataset)
+
+    def label(self, session):
+        while session.state.pending:
+            session.submit(self.knows.answer(session.state.pending[0]))
+
+
+def test_a_run_has_a_point_for_the_start_and_each_cycle(tmp_path, squares):
+    session = open_session(tmp_path, squares)
+    reports = run(session, FakeLearner(squares, CONFIG), Oracle(squares), cycles=3)
+
+    assert [report.cycle for report in reports] == [0, 1, 2, 3]
+    assert [report.cost.nominal_s for report in reports] == [18, 24, 30, 36]
+
+
+def test_every_point_was_trained_on_all_answers_so_far(tmp_path, squares):
+    learner = FakeLearner(squares, CONFIG)
+    run(open_session(tmp_path, squares), learner, Oracle(squares), cycles=2)
+
+    assert learner.fits == [6, 8, 10]
+
+
+def test_no_region_is_asked_twice(tmp_path, squares):
+    session = open_session(tmp_path, squares)
+    run(session, FakeLearner(squares, CONFIG), Oracle(squares), cycles=20)
+    keys = [answer.region.key for answer in session.state.given]
+
+    assert len(set(keys)) == len(keys) == 46
+
+
+@pytest.mark.parametrize("heuristic", ["entropy", "random"])
+def test_the_pool_runs_empty_and_the_run_ends(tmp_path, squares, heuristic):
+    config = CONFIG.replace(heuristic=heuristic, regions_per_cycle=60)
+    session = open_session(tmp_path, squares, config)
+    reports = run(session, FakeLearner(squares, config), Oracle(squares), cycles=99)
+
+    assert reports[-1].cost.regions == 8 * 16
+    assert len(reports) == 4
+
+
+def test_the_paper_starts_with_all_regions_of_five_slices(tmp_path, squares):
+    config = CONFIG.replace(start="slices", start_slices=5)
+    picks = start_picks(Pool(squares, config))
+
+    assert len(picks) == 5 * 16
+    assert len({pick.region.where for pick in picks}) == 5
+
+
+def test_our_start_spreads_over_the_slices(squares):
+    picks = start_picks(Pool(squares, CONFIG))
+
+    assert len({pick.region.where for pick in picks}) == 6
+
+
+def test_a_budget_is_never_exceeded(tmp_path, squares):
+    config = CONFIG.replace(budget_s=28.0)
+    session = open_session(tmp_path, squares, config)
+    reports = run(session, FakeLearner(squares, config), Oracle(squares), cycles=99)
+
+    assert reports[-1].cost.nominal_s == 27
+
+
+@pytest.mark.parametrize("stop_after", ["asked", "answered", "trained", "scored"])
+@pytest.mark.parametrize("heuristic", ["entropy", "random"])
+def test_a_stopped_run_goes_on_as_if_it_had_not_been(tmp_path, squares, stop_after, heuristic):
+    config = CONFIG.replace(heuristic=heuristic)
+    whole = open_session(tmp_path / "whole", squares, config)
+    run(whole, FakeLearner(squares, config), Oracle(squares), cycles=3)
+    stopped = open_session(tmp_path / "stopped", squares, config)
+    append = stopped.journal.append
+
+    def interrupt(kind, data=None):
+        event = append(kind, data)
+        if kind == stop_after and event.data.get("cycle", 1) == 1 and event.seq > 9:
+            raise KeyboardInterrupt
+        return event
+
+    stopped.journal.append = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        run(stopped, FakeLearner(squares, config), Oracle(squares), cycles=3)
+    stopped.close()
+    again = open_session(tmp_path / "stopped", squares, config)
+    run(again, FakeLearner(squares, config), Oracle(squares), cycles=3)
+
+    assert story(again) == story(whole)
+
+
+def test_oracle_person_and_replay_leave_equal_journals(tmp_path, squares):
+    by_oracle = open_session(tmp_path / "oracle", squares)
+    run(by_oracle, FakeLearner(squares, CONFIG), Oracle(squares), cycles=2)
+
+    by_replay = open_session(tmp_path / "replay", squares)
+    replay = Replay(by_oracle.journal.events)
+    run(by_replay, FakeLearner(squares, CONFIG), replay, cycles=2)
+
+    by_person = open_session(tmp_path / "person", squares)
+    pool, learner = Pool(squares, CONFIG), FakeLearner(squares, CONFIG)
+    by_person.ask(start_picks(pool))
+    for cycle in range(3):
+        Person(squares).label(by_person)
+        fit = learner.fit(by_person.state.answers)
+        by_person.trained(fit, by_person.state.answers, by_person.state.cost)
+        by_person.scored(learner.evaluate("test", fit.weights), 1.0)
+        if cycle < 2:
+            table = learner.score(pool.slices, fit.weights)
+            by_person.ask(next_picks(pool, by_person.state, table))
+
+    assert story(by_replay) == story(by_oracle)
+    assert story(by_person) == story(by_oracle)
+
+
+def test_a_replay_of_another_journal_is_said(squares):
+    with pytest.raises(SessionError, match="no answer on region"):
+        Replay([]).answer(Region(SliceId("one", 0), 0, 0, 8, 8))
+
+
+def test_a_dataset_without_masks_has_a_curve_without_dice(tmp_path, unmasked, squares):
+    session = open_session(tmp_path, unmasked)
+    (report,) = run(session, FakeLearner(unmasked, CONFIG), Oracle(squares), cycles=0)
+
+    assert report.scores is None
+
+
+def test_the_highest_scores_are_asked_next(squares):
+    session_state = type("S", (), {"answers": (), "cycle": 0})
+    pool = Pool(squares, CONFIG)
+    table = FakeLearner(squares, CONFIG).score(pool.slices, "12345678")
+    picks = next_picks(pool, session_state, table)
+
+    assert picks[0].score == table["entropy"].max()
+
+
+def test_an_answer_takes_its_region_out_of_the_pool(squares):
+    pool = Pool(squares, CONFIG)
+    table = FakeLearner(squares, CONFIG).score(pool.slices, "12345678")
+    empty = type("S", (), {"answers": (), "cycle": 0})
+    (first, _) = next_picks(pool, empty, table)
+    answered = type("S", (), {"answers": (Answer(first.region, Verdict.SKIPPED),), "cycle": 0})
+
+    assert first not in next_picks(pool, answered, table)

@@ -1,0 +1,214 @@
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alnb.errors import SessionError
+from alnb.journal import Event, Journal, live
+
+CLEAN = {"region": "scan_01/23/132,132,44,44", "verdict": "clean"}
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "journal.jsonl"
+
+
+def test_what_is_appended_reads_back(path):
+    journal = Journal.open(path, clock=lambda: 12.5)
+    journal.append("opened", {"version": "0"})
+    journal.append("answered", CLEAN)
+
+    assert Journal.open(path).events == journal.events
+    assert [event.seq for event in journal.events] == [0, 1]
+    assert journal.events[1] == Event(1, 12.5, "answered", CLEAN)
+
+
+def test_a_torn_last_line_is_forgotten(path):
+    journal = Journal.open(path)
+    journal.append("answered", CLEAN)
+    with path.open("a") as file:
+        file.write('{"kind": "answ')
+
+    assert Journal.open(path).events == journal.events
+
+
+def test_writing_goes_on_after_a_torn_line(path):
+    Journal.open(path).append("answered", CLEAN)
+    with path.open("a") as file:
+        file.write('{"kind": "answ')
+
+    Journal.open(path).append("answered", CLEAN)
+
+    assert [event.seq for event in Journal.open(path).events] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("{nonsense}", "not a line of a journal"),
+        ("[]", "not a line of a journal"),
+        ('{"seq":1,"at":0}', "not a line of a journal"),
+        ('{"seq":7,"at":0,"kind":"answered"}', "numbered 7 where 1 follows"),
+        ('{"seq":1,"at":0,"kind":"guessed"}', "unknown kind 'guessed'"),
+    ],
+)
+def test_any_other_bad_line_is_named_with_its_reason(path, line, reason):
+    Journal.open(path).append("opened")
+    with path.open("a") as file:
+        file.write(line + "\n")
+
+    with pytest.raises(SessionError, match=f"line 2.*{reason}"):
+        Journal.open(path)
+
+
+def test_bytes_that_are_no_text_are_said(path):
+    path.write_bytes(b"\xff\xfe\n")
+
+    with pytest.raises(SessionError, match="not text"):
+        Journal.open(path)
+
+
+def _hold(path, held, done):
+    journal = Journal.open(path)
+    journal.append("opened")
+    held.set()
+    done.wait(30)
+
+
+@pytest.fixture
+def elsewhere(path):
+    """Another process that has the journal open for writing."""
+    context = multiprocessing.get_context("spawn")
+    held, done = context.Event(), context.Event()
+    process = context.Process(target=_hold, args=(path, held, done))
+    process.start()
+    assert held.wait(30)
+    yield process
+    done.set()
+    process.join()
+
+
+def test_a_journal_in_use_is_said(path, elsewhere):
+    with pytest.raises(SessionError, match=f"in use|open in another window.*{elsewhere.pid}"):
+        Journal.open(path).claim()
+
+
+def test_a_journal_can_be_taken_over(path, elsewhere):
+    journal = Journal.open(path)
+    journal.claim(take_over=True)
+    journal.append("answered", CLEAN)
+
+    assert len(Journal.open(path).events) == 2
+
+
+def test_a_dead_writer_holds_nothing(path):
+    code = (
+        "import sys; from alnb.journal import Journal; Journal.open(sys.argv[1]).append('opened')"
+    )
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True)
+
+    Journal.open(path).append("answered", CLEAN)
+
+    assert len(Journal.open(path).events) == 2
+
+
+def test_the_former_writer_is_told_and_writes_nothing(path):
+    first, second = Journal.open(path), Journal.open(path)
+    first.append("opened")
+    second.claim(take_over=True)
+
+    with pytest.raises(SessionError, match="another window"):
+        first.append("answered", CLEAN)
+    assert not first.owned
+    assert second.owned
+    assert len(Journal.open(path).events) == 1
+
+
+def test_taking_over_reads_what_was_written_meanwhile(path):
+    first, second = Journal.open(path), Journal.open(path)
+    first.append("opened")
+    second.claim(take_over=True)
+
+    assert second.append("answered", CLEAN).seq == 1
+
+
+def test_releasing_lets_others_write(path):
+    journal = Journal.open(path)
+    journal.append("opened")
+    journal.release()
+
+    assert not journal.owned
+    assert not path.with_name("journal.owner").exists()
+
+
+def test_an_unknown_kind_is_not_written(path):
+    with pytest.raises(SessionError, match="no events of kind"):
+        Journal.open(path).append("guessed")
+
+
+def test_a_disk_that_refuses_is_said_and_nothing_is_kept(path, monkeypatch):
+    journal = Journal.open(path)
+    journal.append("opened")
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(SessionError, match=r"No space left.*not saved"):
+            journal.append("answered", CLEAN)
+    assert len(journal.events) == len(Journal.open(path).events) == 1
+
+    journal.append("answered", CLEAN)
+    assert Journal.open(path).events == journal.events
+
+
+def test_a_number_that_is_none_is_not_written(path):
+    journal = Journal.open(path)
+
+    with pytest.raises(ValueError, match="JSON"):
+        journal.append("scored", {"score_s": float("nan")})
+    assert Journal.open(path).events == ()
+
+
+def test_lines_are_json_objects(path):
+    Journal.open(path).append("answered", {"region": "Lunge_ä/0/0,0,1,1"})
+
+    assert json.loads(path.read_text())["region"] == "Lunge_ä/0/0,0,1,1"
+
+
+def story(steps):
+    """Make events from letters: a answers, u undoes the last that stands, r redoes."""
+    events, standing, back = [], [], []
+    for step in steps:
+        seq = len(events)
+        if step == "a":
+            events.append(Event(seq, 0, "answered", {"region": f"s/{seq}/0,0,1,1"}))
+            standing.append(seq)
+            back.clear()
+        elif step == "u" and standing:
+            back.append(standing.pop())
+            events.append(Event(seq, 0, "undone", {"of": back[-1], "region": "-"}))
+        elif step == "r" and back:
+            standing.append(back.pop())
+            events.append(Event(seq, 0, "redone", {"of": standing[-1], "region": "-"}))
+    return events, standing
+
+
+@given(st.text("aur", max_size=40))
+def test_what_lives_is_what_stands(steps):
+    events, standing = story(steps)
+
+    assert [e.seq for e in live(events) if e.kind == "answered"] == sorted(standing)
+    assert not any(e.kind == "redone" for e in live(events))
+
+
+def test_an_undone_event_lives_as_long_as_it_stands():
+    assert [e.kind for e in live(story("au")[0])] == ["undone"]
+    assert [e.kind for e in live(story("aur")[0])] == ["answered"]

@@ -1,0 +1,197 @@
+import dataclasses
+
+import pytest
+from fakes import FakeLearner
+
+from alnb.acquisition import Pick
+from alnb.annotation import Answer, Click, Verdict
+from alnb.config import Config
+from alnb.dataset import SliceId
+from alnb.errors import ConfigError, SessionError
+from alnb.metrics import Scores
+from alnb.regions import Region, grid
+from alnb.session import Session, digest, state_of
+
+REGIONS = grid(SliceId("one", 0), (32, 32), 4)
+PICKS = tuple(Pick(region, 1.0) for region in REGIONS)
+CONFIG = Config(regions_per_slice=4)
+
+
+def clean(region):
+    return Answer(region, Verdict.CLEAN, seconds=1.5)
+
+
+def infected(region, *offsets):
+    clicks = tuple(Click(region.row + o, region.col + o) for o in offsets or (1,))
+    return Answer(region, Verdict.INFECTED, clicks, seconds=2.5)
+
+
+@pytest.fixture
+def session(tmp_path, squares):
+    session = Session.open(tmp_path / "session", squares, CONFIG)
+    session.ask(PICKS)
+    return session
+
+
+def test_a_new_session_has_asked_nothing(tmp_path, squares):
+    state = Session.open(tmp_path, squares, CONFIG).state
+
+    assert (state.cycle, state.pending, state.answers, state.reports) == (-1, (), (), ())
+    assert state.config == CONFIG
+
+
+def test_what_is_asked_is_pending_in_its_order(session):
+    assert session.state.cycle == 0
+    assert session.state.pending == REGIONS
+
+
+def test_an_answer_leaves_the_rest_pending(session):
+    session.submit(clean(REGIONS[0]))
+
+    assert session.state.pending == REGIONS[1:]
+    assert session.state.cost.nominal_s == 3
+    assert session.state.cost.measured_s == 1.5
+
+
+def test_a_session_opens_again_where_it_was(session, squares):
+    session.submit(infected(REGIONS[1]))
+    before = session.state
+    session.close()
+
+    assert Session.open(session.journal.path.parent, squares).state == before
+
+
+def test_undo_opens_the_last_region_again_first(session):
+    session.submit(clean(REGIONS[0]))
+    session.submit(clean(REGIONS[1]))
+
+    assert session.undo() == REGIONS[1]
+    assert session.state.pending == REGIONS[1:]
+    assert session.state.cost.regions == 1
+
+
+def test_undo_and_redo_have_no_limit(session):
+    for region in REGIONS:
+        session.submit(infected(region))
+    full = session.state
+
+    assert [session.undo() for _ in range(5)] == [*reversed(REGIONS), None]
+    assert session.state.answers == ()
+    assert session.state.pending == REGIONS
+    assert [session.redo() for _ in range(5)] == [*REGIONS, None]
+    assert session.state == full
+
+
+def test_a_new_answer_ends_redo(session):
+    session.submit(clean(REGIONS[0]))
+    session.undo()
+    session.submit(infected(REGIONS[0]))
+
+    assert session.redo() is None
+    assert session.state.answers[0].verdict is Verdict.INFECTED
+
+
+def test_undo_crosses_a_training_and_leaves_the_network_stale(session, squares):
+    session.submit(clean(REGIONS[0]))
+    train(session, squares)
+    assert not session.state.stale
+    session.ask([Pick(Region(SliceId("two", 0), 0, 0, 16, 16), 0.5)])
+
+    assert session.undo() == REGIONS[0]
+    assert session.state.stale
+    assert session.state.pending[0] == REGIONS[0]
+    session.redo()
+    assert not session.state.stale
+
+
+def train(session, dataset):
+    answers = session.state.answers
+    fit = FakeLearner(dataset, CONFIG).fit(answers)
+    session.trained(fit, answers, session.state.cost)
+    session.scored(Scores(3, 1, 1, 5), 0.5)
+
+
+def test_a_correction_counts_as_the_answer_and_costs_too(session):
+    session.submit(clean(REGIONS[0]))
+    session.submit(infected(REGIONS[0], 1, 2))
+
+    assert [a.verdict for a in session.state.answers] == [Verdict.INFECTED]
+    assert session.state.cost.nominal_s == 9
+    session.undo()
+    assert [a.verdict for a in session.state.answers] == [Verdict.CLEAN]
+
+
+def test_a_region_that_was_not_asked_takes_no_answer(session):
+    with pytest.raises(SessionError, match="not asked"):
+        session.submit(clean(Region(SliceId("two", 0), 0, 0, 16, 16)))
+
+
+def test_training_adds_a_point_to_the_curve_at_its_cost(session, squares):
+    session.submit(clean(REGIONS[0]))
+    train(session, squares)
+    session.submit(clean(REGIONS[1]))
+    (report,) = session.state.reports
+
+    assert report.cost.nominal_s == 3
+    assert report.scores == Scores(3, 1, 1, 5)
+    assert report.fit.weights == digest([clean(REGIONS[0])])
+    assert session.state.stale
+
+
+def test_the_digest_does_not_depend_on_order_or_time():
+    first = [clean(REGIONS[0]), infected(REGIONS[1])]
+    second = [infected(REGIONS[1]), dataclasses.replace(first[0], seconds=9.0)]
+
+    assert digest(first) == digest(second)
+    assert digest(first) != digest(first[:1])
+
+
+def test_another_dataset_is_said(session, unmasked):
+    session.close()
+
+    with pytest.raises(SessionError, match="not the one in"):
+        Session.open(session.journal.path.parent, unmasked)
+
+
+def test_other_settings_are_said_by_name(session, squares):
+    session.close()
+
+    with pytest.raises(SessionError, match="heuristic 'entropy', not 'random'"):
+        Session.open(session.journal.path.parent, squares, CONFIG.replace(heuristic="random"))
+
+
+def test_a_file_is_no_folder(tmp_path, squares):
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(SessionError, match="needs a folder"):
+        Session.open(tmp_path / "file", squares)
+
+
+def test_a_window_that_lost_its_session_is_told_and_loses_nothing(session, squares):
+    session.submit(clean(REGIONS[0]))
+    other = Session.open(session.journal.path.parent, squares, take_over=True)
+
+    with pytest.raises(SessionError, match="another window"):
+        session.submit(clean(REGIONS[1]))
+    assert other.state.answers == (clean(REGIONS[0]),)
+
+
+def test_a_fork_shares_the_past_and_changes_the_settings(session, squares, tmp_path):
+    session.submit(clean(REGIONS[0]))
+    train(session, squares)
+    session.ask([Pick(Region(SliceId("two", 0), 0, 0, 16, 16), 0.5)])
+    fork = session.fork(tmp_path / "fork", 0, heuristic="random")
+
+    assert fork.state.cycle == 0
+    assert fork.state.reports == session.state.reports
+    assert fork.state.config == CONFIG.replace(heuristic="random")
+    assert state_of(fork.journal.events) == fork.state
+
+
+def test_a_fork_needs_an_empty_folder_a_cycle_and_settings_that_exist(session, tmp_path):
+    with pytest.raises(SessionError, match="holds a session"):
+        session.fork(session.journal.path.parent, 0)
+    with pytest.raises(SessionError, match="never came to cycle 3"):
+        session.fork(tmp_path / "fork", 3)
+    with pytest.raises(ConfigError, match="unknown setting"):
+        session.fork(tmp_path / "fork", 0, heuristics="random")
