@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from alnb.errors import ConfigError
+from alnb.phantom import CONSOLIDATION, GROUND_GLASS, phantom
+
+
+@pytest.fixture(scope="module")
+def scans():
+    return list(phantom(scans=4, slices=16, size=128, seed=0))
+
+
+def test_the_same_seed_makes_the_same_scan_whatever_the_count():
+    [(one, labels)] = phantom(scans=1, slices=4, size=64, seed=3)
+    (again, again_labels), _ = phantom(scans=2, slices=4, size=64, seed=3)
+
+    assert one.scan == again.scan == "phantom_01"
+    assert np.array_equal(one.voxels, again.voxels)
+    assert np.array_equal(labels, again_labels)
+
+
+def test_another_seed_and_another_number_make_another_patient():
+    (one, _), (two, _) = phantom(scans=2, slices=2, size=64, seed=0)
+    [(other, _)] = phantom(scans=1, slices=2, size=64, seed=1)
+
+    assert not np.array_equal(one.voxels, two.voxels)
+    assert not np.array_equal(one.voxels, other.voxels)
+
+
+def test_the_global_random_state_stays_untouched():
+    before = np.random.get_state()[1].copy()
+    list(phantom(scans=1, slices=2, size=64))
+
+    assert np.array_equal(before, np.random.get_state()[1])
+
+
+def test_voxels_are_hu_within_the_scanner_range(scans):
+    for volume, labels in scans:
+        assert volume.unit == "hu"
+        assert volume.voxels.dtype == np.int16
+        assert volume.voxels.min() >= -1024
+        assert volume.voxels.max() <= 3071
+        assert labels.dtype == np.uint8
+        assert labels.shape == volume.voxels.shape == (16, 128, 128)
+
+
+def test_tissues_have_their_hu(scans):
+    for volume, labels in scans:
+        middle = volume.voxels[7]
+        lung = (middle > -950) & (middle < -700) & (labels[7] == 0)
+        soft = (middle > 0) & (middle < 110)
+
+        assert np.all(volume.voxels[:, :3, :3] == -1024)  # outside the circle
+        assert np.median(middle[4:10, 40:-40]) == pytest.approx(-1000, abs=15)  # room air
+        assert np.median(middle[lung]) == pytest.approx(-850, abs=40)
+        assert lung.mean() > 0.1
+        assert 20 < np.median(middle[soft]) < 80
+        assert soft.mean() > 0.1
+        assert 0.005 < (middle > 200).mean() < 0.08  # bone
+
+
+def test_the_liver_is_on_the_left_of_the_picture_and_the_spine_at_its_bottom(scans):
+    for volume, _ in scans:
+        lowest = volume.voxels[0]
+        bone_rows, _ = np.nonzero(lowest[:, 56:72] > 200)
+
+        assert (lowest[40:80, 20:60] > 0).mean() > (lowest[40:80, 68:108] > 0).mean()
+        assert np.median(bone_rows) > 76
+
+
+def test_lungs_shrink_to_the_apex_and_end_at_the_diaphragm(scans):
+    for volume, _ in scans:
+        inside = volume.voxels[:, 30:100, 15:113]
+        air = ((inside > -950) & (inside < -500)).mean(axis=(1, 2))
+
+        assert air[7] > 2 * air[0]
+        assert air[7] > 1.5 * air[15]
+
+
+def test_lesions_lie_between_lung_and_soft_tissue(scans):
+    voxels = np.concatenate([volume.voxels for volume, _ in scans])
+    labels = np.concatenate([labels for _, labels in scans])
+
+    assert set(np.unique(labels)) == {0, GROUND_GLASS, CONSOLIDATION}
+    assert -700 < voxels[labels == GROUND_GLASS].mean() < -400
+    assert -100 < np.median(voxels[labels == CONSOLIDATION]) < 60
+
+
+def test_lesions_hold_over_neighbouring_slices(scans):
+    for _, labels in scans:
+        ill = np.flatnonzero((labels > 0).any(axis=(1, 2)))
+
+        assert len(ill) == ill[-1] - ill[0] + 1
+
+
+def test_about_45_percent_of_slices_and_2_percent_of_pixels_are_infected():
+    labels = [labels for _, labels in phantom(size=96)]
+    ill = np.stack(labels) > 0
+    shares = ill.mean(axis=(1, 2, 3))
+
+    assert 0.35 < ill.any(axis=(2, 3)).mean() < 0.55
+    assert 0.01 < ill.mean() < 0.03
+    assert shares.max() > 3 * shares.min() > 0
+    assert all(0 < scan.any(axis=(1, 2)).sum() < 20 for scan in ill)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"scans": 0}, {"slices": 0}, {"size": 8}, {"seed": -1}], ids=lambda w: next(iter(w))
+)
+def test_a_number_out_of_range_is_named(wrong):
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        phantom(**wrong)
