@@ -19,7 +19,7 @@ import hashlib
 import re
 import zlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
@@ -181,6 +181,20 @@ class Labels:
     file: str = ""
     sha256: str = ""
     note: str = ""
+
+
+def upside_down(volume: Volume, labels: Labels | None) -> tuple[Volume, Labels | None]:
+    """Swap front and back of a scan whose file claims the wrong direction.
+
+    Returns
+    -------
+    Volume, Labels or None
+        With row 0 where the last row was; masks still find the way back to the file.
+    """
+    fz, fy, fx = volume.source.flips
+    source = replace(volume.source, flips=(fz, not fy, fx))
+    turned = replace(volume, voxels=volume.voxels[:, ::-1], source=source)
+    return turned, labels and replace(labels, voxels=labels.voxels[:, ::-1])
 
 
 class OnGrid(Protocol):
@@ -506,11 +520,8 @@ def read_picture(path: Path | str, *, unit: Unit | None = None) -> Volume:
     """
     path = Path(path)
     pixels = _load_picture(path)
-    if pixels.ndim == 3 and (pixels[..., :3] == pixels[..., :1]).all():
-        pixels = pixels[..., 0]
-    elif pixels.ndim == 3:
-        weights = np.array([0.2125, 0.7154, 0.0721])[: pixels.shape[-1]]  # as skimage's rgb2gray
-        pixels = pixels[..., :3] @ weights
+    if pixels.ndim == 3:
+        pixels = np.rint(pixels @ [0.2125, 0.7154, 0.0721])  # as skimage's rgb2gray
     voxels, decided = to_unit(pixels[None], unit, path.name)
     return Volume.made(
         scan_name(path), voxels, unit=decided, file=path.name, sha256=sha256_of(path)
@@ -523,7 +534,8 @@ def read_picture_mask(path: Path | str, volume: Volume) -> Labels:
     Parameters
     ----------
     path : path
-        Of colours the brightest channel counts; JPEG smears labels, so half white is its border.
+        A palette's numbers are the labels; of colours the brightest channel counts; JPEG
+        smears labels, so half white is its border.
     volume : Volume
         The slice.
 
@@ -538,9 +550,9 @@ def read_picture_mask(path: Path | str, volume: Volume) -> Labels:
         If the file is missing, no picture, or of another size.
     """
     path = Path(path)
-    pixels = _load_picture(path)
+    pixels = _load_picture(path, palette=True)
     if pixels.ndim == 3:
-        pixels = pixels[..., :3].max(axis=-1)
+        pixels = pixels.max(axis=-1)
     if path.suffix.lower() != ".png":
         pixels = pixels > 127
     if pixels.shape != volume.voxels.shape[1:]:
@@ -548,22 +560,22 @@ def read_picture_mask(path: Path | str, volume: Volume) -> Labels:
     return Labels(to_labels(pixels[None], path.name), path.name, sha256_of(path))
 
 
-def _load_picture(path: Path) -> NDArray[Any]:
-    from skimage import io
+def _load_picture(path: Path, *, palette: bool = False) -> NDArray[Any]:
+    """Return (Y, X) or (Y, X, 3) pixels; `palette` keeps the numbers of a palette's colours."""
+    from PIL import Image
 
     if not path.is_file():
         raise DataError(f"{path}: there is no such file. Check the path.")
     try:
-        pixels: NDArray[Any] = np.asarray(io.imread(path))
+        with Image.open(path) as picture:
+            plain = picture.mode in ("1", "L", "I", "I;16", "F") or (
+                palette and picture.mode == "P"
+            )
+            return np.asarray(picture if plain else picture.convert("RGB"))
     except (OSError, ValueError, SyntaxError) as error:
         raise DataError(
             f"{path.name}: it can't be read as a picture. Copy or download it again."
         ) from error
-    if pixels.ndim not in (2, 3):
-        raise DataError(f"{path.name}: it holds {pixels.ndim} axes. Export one picture a file.")
-    if pixels.ndim == 3 and pixels.shape[-1] in (2, 4):  # the last is transparency
-        pixels = pixels[..., :-1]
-    return pixels
 
 
 # --- DICOM -----------------------------------------------------------------------------------

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TypedDict, Unpack
 
@@ -17,7 +18,6 @@ from alnb.errors import DataError
 from alnb.volumes import (
     NIFTI,
     PICTURES,
-    Labels,
     Unit,
     Volume,
     read_dicom,
@@ -26,6 +26,7 @@ from alnb.volumes import (
     read_picture,
     read_picture_mask,
     scan_name,
+    upside_down,
 )
 
 ZENODO = ("COVID-19-CT-Seg_20cases", "Infection_Mask")  # of record 3757476
@@ -49,6 +50,7 @@ def import_nifti(
     masks: Path | str | None = None,
     skip: Collection[str] = (),
     unit: Unit | None = None,
+    flip: Collection[str] = (),
     **options: Unpack[BuildOptions],
 ) -> Dataset:
     """Import a folder of NIfTI volumes, one a scan.
@@ -66,6 +68,9 @@ def import_nifti(
         Scans to leave out.
     unit : "hu", "grey" or None
         What the values are; None: decided scan by scan.
+    flip : collection of str
+        Patterns, as ``radiopaedia_*``, of the scans that are stored upside down although
+        their headers say otherwise. Export turns them back.
     **options
         As `build` takes them.
 
@@ -81,10 +86,17 @@ def import_nifti(
     images = Path(images)
     if masks is None and all((images / folder).is_dir() for folder in ZENODO):
         images, masks = images / ZENODO[0], images / ZENODO[1]
-    return _import_files(
-        images, masks, out, NIFTI, skip,
-        lambda path: read_nifti(path, unit=unit), read_mask, options,
-    )  # fmt: skip
+    scans, theirs = _find(images, masks, NIFTI, skip)
+    notes = [f"turned upside down, as told: scans {', '.join(flip)}."] if flip else []
+
+    def pairs() -> Iterator[Pair]:
+        for scan, path in scans.items():
+            volume = read_nifti(path, unit=unit)
+            labels = read_mask(theirs[scan], volume) if theirs else None
+            wrong = any(fnmatchcase(scan, pattern) for pattern in flip)
+            yield upside_down(volume, labels) if wrong else (volume, labels)
+
+    return build(pairs(), out, notes=notes, **options)
 
 
 def import_pairs(
@@ -117,10 +129,14 @@ def import_pairs(
         "every picture counts as a scan of its own; if a patient has several, name the parts "
         "with a --split file."
     )
-    return _import_files(
-        Path(images), masks, out, PICTURES, skip,
-        lambda path: read_picture(path, unit=unit), read_picture_mask, options, notes=(note,),
-    )  # fmt: skip
+    scans, theirs = _find(Path(images), masks, PICTURES, skip)
+
+    def pairs() -> Iterator[Pair]:
+        for scan, path in scans.items():
+            volume = read_picture(path, unit=unit)
+            yield volume, read_picture_mask(theirs[scan], volume) if theirs else None
+
+    return build(pairs(), out, notes=(note,), **options)
 
 
 def import_dicom(
@@ -228,26 +244,12 @@ def import_phantom(
     return build(pairs, out, **merged)
 
 
-def _import_files(
-    images: Path,
-    masks: Path | str | None,
-    out: Path | str,
-    endings: tuple[str, ...],
-    skip: Collection[str],
-    read: Callable[[Path], Volume],
-    read_labels: Callable[[Path, Volume], Labels],
-    options: BuildOptions,
-    notes: Collection[str] = (),
-) -> Dataset:
+def _find(
+    images: Path, masks: Path | str | None, endings: tuple[str, ...], skip: Collection[str]
+) -> tuple[dict[str, Path], dict[str, Path] | None]:
+    """Find the scans' files, and their masks' where there are masks."""
     scans = _without(_files(images, endings), skip)
-    theirs = None if masks is None else _paired(scans, Path(masks), endings, skip)
-
-    def pairs() -> Iterator[Pair]:
-        for scan, path in scans.items():
-            volume = read(path)
-            yield volume, None if theirs is None else read_labels(theirs[scan], volume)
-
-    return build(pairs(), out, notes=notes, **options)
+    return scans, None if masks is None else _paired(scans, Path(masks), endings, skip)
 
 
 def _files(folder: Path, endings: tuple[str, ...]) -> dict[str, Path]:
