@@ -73,6 +73,15 @@ def cover(distance: Field, soft: Field | float) -> Field:
     return np.asarray(np.clip(0.5 - distance / soft, 0, 1))
 
 
+def extent(distance: Field, soft: float) -> tuple[slice, slice]:
+    """Box around the pixels that a surface covers in part at least."""
+    touched = distance < soft / 2
+    rows, cols = (np.flatnonzero(touched.any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return slice(0), slice(0)
+    return slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1)
+
+
 def oval(x: Field, y: Field, half: tuple[float, float], power: float, pitch: float) -> Field:
     """Signed distance, about, to a superellipse around the origin."""
     f = (np.abs(x / half[0]) ** power + np.abs(y / half[1]) ** power) ** (1 / power)
@@ -128,6 +137,7 @@ VEINS = ((-36.0, 20.0, 0.46), (36.0, 20.0, 0.47))
 TABLE = ((6, 2, -300), (12, 26, -960), (12, 1.6, -150), (38, 2, -250), (52, 2.2, -200))
 TABLE_RADIUS = 330.0
 GOLDEN = (5**0.5 - 1) / 2
+FAR = 60.0  # mm from all of a slice, where a surface's shape no longer matters
 OUTSIDE = -1024  # beyond the reconstructed circle
 CLUMPS = ((12, 1.2), (32, 0.8), (16, 0.8), (9, 1.0))  # of lesions: (nodes, slices they hold)
 
@@ -145,6 +155,10 @@ class Patient:
     lung_hu: float
     noise_hu: float
     tilt: float  # of the body on the table, in radians
+    depth: float  # from front to back, over the nominal
+    bosom: float  # fat before the chest, over `fat`
+    heart: float  # its size, over the nominal
+    span: tuple[float, float]  # heights u at which the scan begins and ends
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Patient:
@@ -160,6 +174,10 @@ class Patient:
             lung_hu=rng.uniform(-885, -845),
             noise_hu=rng.uniform(12, 20),
             tilt=rng.uniform(-0.05, 0.05),
+            depth=rng.uniform(0.96, 1.1),
+            bosom=rng.uniform(0.2, 1.5),
+            heart=rng.uniform(0.9, 1.1),
+            span=(rng.uniform(-0.06, 0.04), rng.uniform(0.96, 1.02)),
         )
 
     @property
@@ -208,7 +226,9 @@ class Chest:
         self.rng = rng
         self.size = size
         self.who = Patient.draw(rng)
-        self.heights = (np.arange(slices) + 0.5) / slices * self.who.height
+        low, high = (u * self.who.height for u in self.who.span)
+        self.gap = (high - low) / slices
+        self.heights = low + (np.arange(slices) + 0.5) * self.gap
         self.pitch = self.who.view / COARSE
         self.px = self.who.view / size
         self.weights = spline(COARSE, size)
@@ -232,14 +252,16 @@ class Chest:
         return np.stack([spread(weights, level) for level in self.field(slices, nodes, along)])
 
     def fine(self, coarse: Field) -> Field:
-        """Spread one coarse slice over the pixels: (n, n) to (size, size)."""
+        """Spread one coarse slice of distances over the pixels: (n, n) to (size, size)."""
+        if coarse.min() > FAR or coarse.max() < -FAR:
+            return np.full((self.size, self.size), coarse.flat[0], np.float32)
         return spread(self.weights, coarse.astype(np.float32))
 
     def _surfaces(self, x: Field, y: Field) -> Surfaces:
         slices = len(self.heights)
         shifts = [4.5 * self.spread(slices, 7, 3.0) for _ in range(2)]
         shifts[0] += self.who.tilt * y
-        shifts[1] -= self.who.tilt * x
+        shifts[1] += (1 / self.who.depth - 1) * y - self.who.tilt * x
         levels = [
             self._level(x + shifts[0][i], y + shifts[1][i], z) for i, z in enumerate(self.heights)
         ]
@@ -253,21 +275,24 @@ class Chest:
         back, depth, width = (s * profile(p, u) for p in (CAGE_BACK, CAGE_DEPTH, CAGE_WIDTH))
         cage = oval(x, y - (back - depth), (width, depth), 2.35, self.pitch)
         body = self._body(x, y, u)
-        organs = self.who.segments(VESSELS + GULLET + AIRWAYS[:1])
-        heart = smooth_min([tube(x, y, z, e) for e in self.who.segments(HEART)], 4.0)
+        organs = who.segments(VESSELS + GULLET + AIRWAYS[:1])
+        chambers = who.segments(HEART) * np.array([1, 1, 1, who.heart], np.float32)
+        heart = smooth_min([tube(x, y, z, ends) for ends in chambers], 4.0)
         near = [tube(x, y, z, e) - 4.5 for e in organs if self._near(e, z, 30)]
-        behind = smooth_min([heart - 4, *near, *self._septum(x, y, u)], 3.0)
+        behind = smooth_min([heart - 4, np.minimum.reduce(near), *self._septum(x, y, u)], 3.0)
         abdomen = self._abdomen(x, y, z)
         lung = -smooth_min([-cage, behind, abdomen], 2.5)
-        back_muscle = np.hypot(x / 1.6, np.minimum(y - s * profile(CAGE_BACK, u) - 2, 0)) - 24
-        flesh = smooth_min([body + 2 + self._fat(x, y), cage - 11, back_muscle], 4.0)
+        back_muscle = np.hypot(x / 2, np.minimum(y - s * profile(CAGE_BACK, u) - 4, 0)) - 25
+        flesh = smooth_min([body + 2 + self._fat(x, y), cage - 11, back_muscle], 7.0)
         flesh = np.maximum(flesh, body + 4)
         inner = np.maximum(cage, -back_muscle)
         return body, flesh, inner, lung, *self._belly(x, y, cage, abdomen), heart
 
     def _fat(self, x: Field, y: Field) -> Field:
         chest = np.exp(-(((np.abs(x) - 75) / 45) ** 2)) * np.clip(-y / 60, 0, 1)
-        return np.asarray(self.who.fat * (0.75 + 0.9 * chest + 0.004 * np.abs(x)))
+        back = np.exp(-((x / 60) ** 2)) * np.clip(y / 60, 0, 1)
+        share = 0.75 + self.who.bosom * chest - 0.3 * back + 0.004 * np.abs(x)
+        return np.asarray(self.who.fat * share)
 
     @staticmethod
     def _belly(x: Field, y: Field, cage: Field, abdomen: Field) -> tuple[Field, ...]:
@@ -417,10 +442,11 @@ class Chest:
             wire = np.linalg.norm(nodes[:i] - nodes[i], axis=1)
             parent[i] = np.argmin(wire + 0.35 * path[:i])
             path[i] = path[parent[i]] + wire[parent[i]]
+        nodes = self._straighten(nodes, parent)
         load = np.ones(len(nodes))
         for i in range(len(nodes) - 1, 0, -1):
             load[parent[i]] += load[i]
-        radius = np.minimum(0.62 * load**0.37, 6)
+        radius = np.minimum(0.66 * load**0.37, 6)
         child = np.arange(1, len(nodes))
         ends = np.zeros((len(child), 2, 4), np.float32)
         ends[:, 0, :3], ends[:, 1, :3] = nodes[parent[child]], nodes[child]
@@ -428,14 +454,27 @@ class Chest:
         ends[:, 1, 3] = radius[child] * 0.9
         return ends
 
+    @staticmethod
+    def _straighten(nodes: Field, parent: NDArray[np.int64]) -> Field:
+        """Pull each fork towards its neighbours, so that vessels bend but don't kink."""
+        child = np.arange(1, len(nodes))
+        for _ in range(2):
+            total, count = nodes[parent], np.ones(len(nodes))
+            np.add.at(total, parent[child], nodes[child])
+            np.add.at(count, parent[child], 1)
+            pulled = 0.4 * nodes + 0.6 * total / count[:, None]
+            fork = count > 1
+            fork[0] = False
+            nodes = np.where(fork[:, None], pulled, nodes)
+        return nodes
+
     def _inside(self, side: float, count: int) -> Field:
         """Draw points (count, 3) in one lung, off its border."""
         at = self.at
         deep = (self.surfaces.lung < -4) & (at * side > 0)
         z, row, col = np.unravel_index(np.flatnonzero(deep), deep.shape)
         pick = self.rng.integers(len(z), size=count)
-        step = self.heights[1] - self.heights[0] if len(self.heights) > 1 else 10.0
-        jitter = self.rng.uniform(-0.5, 0.5, (count, 3)) * (self.pitch, self.pitch, step)
+        jitter = self.rng.uniform(-0.5, 0.5, (count, 3)) * (self.pitch, self.pitch, self.gap)
         spots = np.stack([at[col[pick]], at[row[pick]], self.heights[z[pick]]], axis=1)
         return np.asarray(spots + jitter)
 
@@ -502,14 +541,26 @@ class Painter:
         self.lesions = Lesions.draw(chest, severity)
         self.bones, self.cartilage = chest.ribs()
         self.organs, self.gullet = who.segments(VESSELS), who.segments(GULLET)
-        arteries = np.concatenate([chest.tree(root, 420) for root in HILA])
-        self.vessels = np.concatenate([arteries, *(chest.tree(root, 340) for root in VEINS)])
+        arteries = np.concatenate([chest.tree(root, 480) for root in HILA])
+        self.vessels = np.concatenate([arteries, *(chest.tree(root, 380) for root in VEINS)])
         beside = arteries[arteries[:, 1, 3] > 1.7].copy()  # an airway runs along each artery
         beside[..., 0] += 1.4 * beside[..., 3]
         beside[..., 3] *= 0.75
         self.airways = np.concatenate([who.segments(AIRWAYS), beside])
         self.noise = {nodes: chest.field(slices, nodes, 0.8) for nodes in (13, 30, 60)}
         self.weights = {nodes: spline(nodes, chest.size) for nodes in self.noise}
+        self.at = ((np.arange(chest.size) + 0.5) * chest.px - who.view / 2).astype(np.float32)
+        self._lay_table()
+
+    def _lay_table(self) -> None:
+        """Fill the picture with air and the table."""
+        chest, who = self.chest, self.chest.who
+        self.image = np.full((chest.size, chest.size), AIR, np.float32)
+        behind = self.at[:, None] - (82 * who.scale + 38 + 0.5 * who.fat) * who.depth
+        for gap, thick, hu in TABLE:
+            d = np.hypot(self.at, behind - gap + TABLE_RADIUS) - TABLE_RADIUS
+            self.paint(np.abs(d - thick / 2) - thick / 2, hu)
+        self.table = self.image
 
     def draw(self, index: int) -> tuple[Field, NDArray[np.uint8]]:
         """Draw one slice: (size, size) HU without noise, and labels."""
@@ -519,29 +570,25 @@ class Painter:
         self._mediastinum()
         self._skeleton()
         labels = self._lungs(index)
-        self.paint(self.airway - 1.4, -20)
-        self.paint(self.airway, -990)
         return self.image, labels
 
     def paint(self, distance: Field, hu: Field | float, soft: Field | float | None = None) -> None:
-        """Lay HU over the inside of a surface."""
-        self.image += cover(distance, self.chest.px if soft is None else soft) * (hu - self.image)
+        """Lay HU over the inside of a surface, its edge `soft` mm wide; a pixel if None."""
+        box = extent(distance, 10.0 if isinstance(soft, np.ndarray) else soft or self.chest.px)
+        soft = self.chest.px if soft is None else soft
+        hu, soft = (v[box] if isinstance(v, np.ndarray) else v for v in (hu, soft))
+        self.image[box] += cover(distance[box], soft) * (hu - self.image[box])
 
     def _start(self, index: int) -> None:
         chest = self.chest
         self.z = float(chest.heights[index])
         self.on = Surfaces(*(chest.fine(getattr(chest.surfaces, n)[index]) for n in SURFACES))
-        at = ((np.arange(chest.size) + 0.5) * chest.px - chest.who.view / 2).astype(np.float32)
-        self.x, self.y = at[None, :] + self.on.shift_x, at[:, None] + self.on.shift_y
+        self.x, self.y = self.at + self.on.shift_x, self.at[:, None] + self.on.shift_y
         self.shift = (chest.surfaces.shift_x[index], chest.surfaces.shift_y[index])
         self.seams, self.mottle, self.crumbs = (
             spread(self.weights[nodes], self.noise[nodes][index]) for nodes in self.noise
         )
-        self.image = np.full((chest.size, chest.size), AIR, np.float32)
-        behind = at[:, None] - (82 * chest.who.scale + 38 + 0.5 * chest.who.fat)
-        for gap, thick, hu in TABLE:
-            d = np.hypot(at[None, :], behind - gap + TABLE_RADIUS) - TABLE_RADIUS
-            self.paint(np.abs(d - thick / 2) - thick / 2, hu)
+        self.image = self.table.copy()
 
     def nearest(self, segments: Field, slab: float = 0.0, squeeze: float = 1.0) -> Field:
         """Distance of each pixel, in mm, to the nearest segment's surface; 1e3 if far from all.
@@ -580,7 +627,7 @@ class Painter:
         col, row = ((xy[..., k] + chest.who.view / 2) / chest.pitch for k in (0, 1))
         cell = tuple(np.clip(v, 0, COARSE - 1).astype(int) for v in (row, col))
         xy = xy - np.stack([s[cell] for s in self.shift], axis=-1)  # undo the warp
-        margin = reach + 3 + 2 * chest.px
+        margin = reach - slab + 3 + chest.px
         low = (xy.min(axis=1) - margin + chest.who.view / 2) / chest.px
         high = (xy.max(axis=1) + margin + chest.who.view / 2) / chest.px + 1
         boxes = np.concatenate([low[:, ::-1], high[:, ::-1]], axis=1)
@@ -593,8 +640,8 @@ class Painter:
         self.paint(on.flesh, MUSCLE + 7 * self.mottle)
         thick = np.maximum(on.inner - 9 - on.flesh, 1)  # of the muscle, here
         layers = np.clip(thick / 24, 1, 3)
-        part = (np.clip(-on.flesh, 0, None) / thick * layers + 0.45 * self.seams) % 1
-        plane = np.abs(part - 0.5) * thick / layers - 1.2 - 1.6 * self.mottle
+        part = np.clip(-on.flesh, 0, None) / thick * layers + 0.45 * self.seams
+        plane = np.abs(part - np.floor(part) - 0.5) * thick / layers - 1.2 - 1.6 * self.mottle
         plane = np.maximum(plane, 12 - thick)
         self.paint(np.maximum(plane, np.maximum(on.flesh + 3, 8 - on.inner)), FAT + 20, 2 * px)
         self.paint(on.inner, FAT + 10 + 8 * self.mottle)
@@ -634,40 +681,53 @@ class Painter:
 
     def _lungs(self, index: int) -> NDArray[np.uint8]:
         chest, on, px = self.chest, self.on, self.chest.px
-        dependent = np.clip((self.y + 70) / 150, 0, 1)
-        fill = chest.who.lung_hu + 55 * dependent**2 + 10 * self.mottle + 10 * self.crumbs
-        fill += 90 * np.exp(np.minimum(on.lung, 0) / 5) * dependent**3
+        dependent = np.clip((self.y + 70) / 150, 0, 1) ** 2
+        fill = chest.who.lung_hu + 55 * dependent + 10 * self.mottle + 12 * self.crumbs
+        fill += 90 * dependent * np.exp(np.minimum(on.lung, 0) / 5)
+        fissure = self.y - 10 + 0.35 * (self.z - 0.5 * chest.who.height) + 0.15 * np.abs(self.x)
+        fill += 70 * cover(np.abs(fissure + 4 * self.seams) - 0.3, 1.5 * px)
+        vessel = cover(self.nearest(self.vessels, slab=2.0), px)
+        labels = np.zeros(fill.shape, np.uint8)
+        if self.lesions.glass[index].max() > -1:
+            labels = self._infect(index, fill, vessel)
+        else:
+            fill += vessel * (BLOOD - fill)
+        moving = 4 * np.exp(-((np.minimum(np.abs(on.abdomen), 30) / 6) ** 2))
+        self.paint(on.lung, fill, px + moving)
+        airway = self.nearest(self.airways, slab=0.5)
+        self.paint(airway - 1.4, -20)
+        self.paint(airway, -990)
+        return labels
+
+    def _infect(self, index: int, fill: Field, vessel: Field) -> NDArray[np.uint8]:
+        """Lay ground-glass under the vessels and consolidation over them, in place."""
         glass, solid, density = (
-            chest.fine(getattr(self.lesions, n)[index]) for n in ("glass", "solid", "density")
+            self.chest.fine(getattr(self.lesions, n)[index]) for n in ("glass", "solid", "density")
         )
         glass = glass + 0.16 * self.crumbs
         haze = -640 + 90 * np.clip(glass, 0, 2) + 70 * density + 40 * self.crumbs
         haze += 110 * np.exp(-((self.mottle / 0.25) ** 2))  # thickened septa
         fill += np.clip(0.5 + glass / 0.5, 0, 1) * (np.clip(haze, -750, -250) - fill)
-        vessel = self.nearest(self.vessels, slab=1.6)
-        fill += cover(vessel, px) * (BLOOD - fill)
+        fill += vessel * (BLOOD - fill)
         firm = np.clip(0.5 + (solid + 0.1 * self.crumbs) / 0.25, 0, 1) * (glass > 0)
         fill += firm * (25 + 12 * self.mottle - fill)
-        moving = 4 * np.exp(-((np.minimum(np.abs(on.abdomen), 30) / 6) ** 2))
-        self.paint(on.lung, fill, px + moving)
-        self.airway = self.nearest(self.airways, slab=0.5)
-        ill = (glass > 0) & (on.lung < -0.5)
+        ill = (glass > 0) & (self.on.lung < -0.5)
         return np.where(ill, np.where(firm > 0.5, CONSOLIDATION, GROUND_GLASS), 0).astype(np.uint8)
 
     def scan(self, image: Field) -> NDArray[np.int16]:
         """Add what the scanner does: blur, correlated noise, streaks and the circle's edge."""
         chest, rng = self.chest, self.chest.rng
-        u = self.z / chest.who.height
-        noise = rng.standard_normal(image.shape, dtype=np.float32)
-        noise = ndimage.gaussian_filter(noise, 0.6) - 0.4 * ndimage.gaussian_filter(noise, 1.6)
+        shoulders = min(max((self.z / chest.who.height - 0.75) / 0.2, 0.0), 1.0)
+        white = rng.standard_normal(image.shape, dtype=np.float32)
+        noise = ndimage.gaussian_filter(white, 0.6)
+        noise -= 0.4 * ndimage.gaussian_filter(white, 1.6, truncate=2.5)
         thick = 0.6 + 0.5 * np.exp(-np.hypot(self.x, self.y) / 90)
         image = ndimage.gaussian_filter(image, 0.55) + 2.6 * chest.who.noise_hu * thick * noise
-        streaks = chest.rng.standard_normal((chest.size, 12), dtype=np.float32)
+        streaks = rng.standard_normal((chest.size, 12), dtype=np.float32)
         streaks = ndimage.gaussian_filter1d(streaks, 1.0, axis=0)
         streaks = (spline(12, chest.size) @ streaks.T).T
-        image += (3 + 14 * np.clip((u - 0.75) / 0.2, 0, 1)) * streaks
-        at = (np.arange(chest.size) + 0.5) / chest.size - 0.5
-        image[np.hypot(at[None, :], at[:, None]) > 0.5] = OUTSIDE
+        image += (3 + 14 * shoulders) * streaks
+        image[self.at**2 + self.at[:, None] ** 2 > (chest.who.view / 2) ** 2] = OUTSIDE
         return np.rint(np.clip(image, -1024, 3071)).astype(np.int16)
 
 
@@ -701,7 +761,7 @@ def chest(
     for index in range(slices):
         image, labels[index] = painter.draw(index)
         voxels[index] = painter.scan(image)
-    return voxels, labels, (patient.px, patient.who.height / slices)
+    return voxels, labels, (patient.px, patient.gap)
 
 
 def phantom(

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from alnb.errors import ConfigError
-from alnb.phantom import CONSOLIDATION, GROUND_GLASS, phantom
+from alnb.phantom import CONSOLIDATION, GROUND_GLASS, Chest, phantom
 
 
 @pytest.fixture(scope="module")
 def scans():
-    return list(phantom(scans=4, slices=16, size=128, seed=0))
+    return list(phantom(size=96))
 
 
 def test_the_same_seed_makes_the_same_scan_whatever_the_count():
@@ -43,17 +43,17 @@ def test_voxels_are_hu_within_the_scanner_range(scans):
         assert volume.voxels.min() >= -1024
         assert volume.voxels.max() <= 3071
         assert labels.dtype == np.uint8
-        assert labels.shape == volume.voxels.shape == (16, 128, 128)
+        assert labels.shape == volume.voxels.shape == (20, 96, 96)
 
 
 def test_tissues_have_their_hu(scans):
     for volume, labels in scans:
-        middle = volume.voxels[7]
-        lung = (middle > -950) & (middle < -700) & (labels[7] == 0)
+        middle = volume.voxels[9]
+        lung = (middle > -950) & (middle < -700) & (labels[9] == 0)
         soft = (middle > 0) & (middle < 110)
 
         assert np.all(volume.voxels[:, :3, :3] == -1024)  # outside the circle
-        assert np.median(middle[4:10, 40:-40]) == pytest.approx(-1000, abs=15)  # room air
+        assert np.median(middle[3:8, 30:-30]) == pytest.approx(-1000, abs=15)  # room air
         assert np.median(middle[lung]) == pytest.approx(-850, abs=40)
         assert lung.mean() > 0.1
         assert 20 < np.median(middle[soft]) < 80
@@ -64,19 +64,19 @@ def test_tissues_have_their_hu(scans):
 def test_the_liver_is_on_the_left_of_the_picture_and_the_spine_at_its_bottom(scans):
     for volume, _ in scans:
         lowest = volume.voxels[0]
-        bone_rows, _ = np.nonzero(lowest[:, 56:72] > 200)
+        bone_rows, _ = np.nonzero(lowest[:, 42:54] > 200)
 
-        assert (lowest[40:80, 20:60] > 0).mean() > (lowest[40:80, 68:108] > 0).mean()
-        assert np.median(bone_rows) > 76
+        assert (lowest[30:60, 15:45] > 0).mean() > (lowest[30:60, 51:81] > 0).mean()
+        assert np.median(bone_rows) > 57
 
 
 def test_lungs_shrink_to_the_apex_and_end_at_the_diaphragm(scans):
     for volume, _ in scans:
-        inside = volume.voxels[:, 30:100, 15:113]
+        inside = volume.voxels[:, 22:75, 11:85]
         air = ((inside > -950) & (inside < -500)).mean(axis=(1, 2))
 
-        assert air[7] > 2 * air[0]
-        assert air[7] > 1.5 * air[15]
+        assert air[9] > 2 * air[0]
+        assert air[9] > 1.5 * air[19]
 
 
 def test_lesions_lie_between_lung_and_soft_tissue(scans):
@@ -95,14 +95,21 @@ def test_lesions_hold_over_neighbouring_slices(scans):
         assert len(ill) == ill[-1] - ill[0] + 1
 
 
-def test_about_45_percent_of_slices_and_2_percent_of_pixels_are_infected():
-    labels = [labels for _, labels in phantom(size=96)]
-    ill = np.stack(labels) > 0
+def test_lesions_lie_in_the_lungs(scans):
+    labels = scans[1][1]
+    patient = Chest(np.random.default_rng([0, 2]), 20, 96)  # the patient is drawn first
+
+    for surface, level in zip(patient.surfaces.lung, labels, strict=True):
+        assert np.all(patient.fine(surface)[level > 0] < 0)
+
+
+def test_about_45_percent_of_slices_and_2_percent_of_pixels_are_infected(scans):
+    ill = np.stack([labels for _, labels in scans]) > 0
     shares = ill.mean(axis=(1, 2, 3))
 
     assert 0.35 < ill.any(axis=(2, 3)).mean() < 0.55
     assert 0.01 < ill.mean() < 0.03
-    assert shares.max() > 3 * shares.min() > 0
+    assert shares.max() > 3 * shares.min() > 0  # from mild to severe
     assert all(0 < scan.any(axis=(1, 2)).sum() < 20 for scan in ill)
 
 
