@@ -107,11 +107,20 @@ def build(
             "scans": scans,
         }
         (stage / SLICES).write_bytes(table)
-        (stage / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+        (stage / MANIFEST).write_text(_lines(manifest), encoding="utf-8")
         _move_in(stage, out)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
     return Dataset.open(out)
+
+
+def _lines(manifest: dict[str, Any]) -> str:
+    """Write JSON with one line a scan: to be read by people, and fast."""
+    *head, (_, scans) = manifest.items()  # the scans stand last
+    lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in head]
+    records = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in scans.items()]
+    lines.append('"scans": {\n' + ",\n".join(records) + "\n}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def _check_place(out: Path) -> None:
