@@ -1,0 +1,24 @@
+"""The network, its training and its uncertainty: the only place that knows torch.
+
+`backbones` and `fcn8` are the network, `losses` and `fit` its training, `dropout` its
+uncertainty; `trainer.Trainer` puts them to use on a dataset. Importing this package alone does
+not import torch.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from alnb.errors import AlnbError
+
+
+class Cancelled(AlnbError):
+    """A person stopped the training; nothing is lost."""
+
+
+class Progress(Protocol):
+    """Hears how far a stage (``fit``, ``score``, ``evaluate``, ``predict``) has come."""
+
+    def __call__(self, stage: str, done: int, total: int, **numbers: float) -> None:
+        """Take note of `done` of `total`, and of numbers such as ``loss``."""
+        ...

@@ -1,0 +1,293 @@
+"""Training on point labels, and what is chosen on answers or slices kept from it."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from alnb.annotation import Answer, Verdict
+from alnb.config import Config
+from alnb.dataset import SliceId
+from alnb.metrics import Scores
+from alnb.regions import Region
+from alnb.training.dropout import probability
+from alnb.training.fcn8 import FCN8
+from alnb.training.losses import balanced_point, consistency, point_ce
+
+FEWEST_TO_HOLD_OUT = 10  # ours: fewer answers are all trained on
+THRESHOLDS = np.linspace(0.05, 0.95, 19)
+WARM_UP = 10  # ours: steps until the learning rate is reached, with `cosine`
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A slice and what was answered on it: (H, W) uint8 grey and (H, W) int8 labels."""
+
+    grey: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """How good a network is on what was kept from training.
+
+    Parameters
+    ----------
+    score : float
+        Higher is better.
+    threshold : float
+        Infection probability that gives it.
+    accuracy : float or None
+        Share of the held-out answers whose verdict the network shares.
+    """
+
+    score: float
+    threshold: float
+    accuracy: float | None = None
+
+
+Judge = Callable[[FCN8], Judgement]
+OnStep = Callable[[int, int, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What `train` did: steps taken, mean loss of the last tenth, judgement of what was kept."""
+
+    steps: int
+    loss: float
+    judgement: Judgement
+
+
+def hold_out(
+    answers: Sequence[Answer], share: float, seed: int = 0
+) -> tuple[list[Answer], list[Answer]]:
+    """Divide answers into those to train on and those to choose on, by verdict.
+
+    Which answers are held out depends on the seed and their region alone as far as the share
+    allows, so that an answer seldom changes sides when others are added.
+
+    Parameters
+    ----------
+    answers : sequence of Answer
+    share : float
+        Of each verdict, in [0, 1), rounded; none are held out of fewer than
+        `FEWEST_TO_HOLD_OUT`.
+    seed : int
+
+    Returns
+    -------
+    training, held : lists of Answer
+        In the order given; skipped answers in neither.
+    """
+    given = [answer for answer in answers if answer.verdict is not Verdict.SKIPPED]
+    if len(given) < FEWEST_TO_HOLD_OUT:
+        return given, []
+    held: set[str] = set()
+    for verdict in (Verdict.INFECTED, Verdict.CLEAN):
+        keys = [answer.region.key for answer in given if answer.verdict is verdict]
+        keys.sort(key=lambda key: hashlib.sha256(f"{seed} {key}".encode()).digest())
+        held |= set(keys[: round(len(keys) * share)])
+    return (
+        [answer for answer in given if answer.region.key not in held],
+        [answer for answer in given if answer.region.key in held],
+    )
+
+
+def freeze(network: FCN8, part: str) -> None:
+    """Keep a part of the trunk as it came: ``none``, its ``stem`` up to stride 4, or ``trunk``."""
+    kept: list[torch.nn.Parameter] = []
+    if part == "stem":
+        kept = network.trunk.stem_parameters()
+    elif part == "trunk":
+        kept = list(network.trunk.parameters())
+    for parameter in kept:
+        parameter.requires_grad_(False)
+
+
+def train(
+    network: FCN8,
+    slices: Sequence[Labelled],
+    config: Config,
+    judge: Judge,
+    on_step: OnStep = lambda step, steps, loss: None,
+) -> Trained:
+    """Train a network in place, and leave in it the weights that were judged best.
+
+    BatchNorm stays in eval mode; dropout is drawn explicitly, from the config's seed.
+
+    Parameters
+    ----------
+    network : FCN8
+    slices : non-empty sequence of Labelled
+    config : Config
+        Loss, optimizer, steps, seed.
+    judge : callable
+        Called after each epoch, or at the end alone if the learning rate falls; of equal
+        judgements the last counts.
+    on_step : callable
+        Called after each step with its number, their total and its loss; may raise to stop.
+    """
+    network.eval()  # BatchNorm; dropout is explicit
+    device = next(network.parameters()).device
+    freeze(network, config.freeze)
+    optimizer = torch.optim.Adam(
+        [p for p in network.parameters() if p.requires_grad], lr=config.learning_rate
+    )
+    steps, checks = _plan(len(slices), config)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: _rate(step, steps) if config.schedule == "cosine" else 1.0
+    )
+    generator = torch.Generator(device).manual_seed(config.seed)
+    losses: list[float] = []
+    best, state = Judgement(-math.inf, 0.5), network.state_dict()
+    batches = _batches(len(slices), config.batch, np.random.default_rng(config.seed))
+    for step in range(1, steps + 1):
+        indices, mirrored = next(batches)
+        batch = [slices[i] for i in indices]
+        loss = _loss(network, *_stack(batch, mirrored, device), config, generator)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()
+        losses.append(loss.item())
+        if step in checks:
+            judgement = judge(network)
+            if judgement.score >= best.score:
+                best, state = judgement, copy.deepcopy(network.state_dict())
+        on_step(step, steps, losses[-1])
+    network.load_state_dict(state)
+    return Trained(steps, float(np.mean(losses[-max(1, steps // 10) :])), best)
+
+
+def _plan(slices: int, config: Config) -> tuple[int, set[int]]:
+    """Count the steps, and say after which of them the network is judged.
+
+    At a constant rate after each epoch, as the paper does; a falling rate makes the last the best.
+    """
+    an_epoch = math.ceil(slices / config.batch)
+    steps = config.epochs * an_epoch
+    if config.steps is not None:
+        steps = min(steps, config.steps)
+    if config.schedule == "cosine":
+        return steps, {steps}
+    return steps, {*range(an_epoch, steps, an_epoch), steps}
+
+
+def _rate(step: int, steps: int) -> float:
+    """Warm up, then fall to 0 along a cosine; in (0, 1]."""
+    warm = min(1.0, (step + 1) / WARM_UP)
+    return warm * (1 + math.cos(math.pi * step / steps)) / 2
+
+
+def _batches(
+    count: int, size: int, rng: np.random.Generator
+) -> Iterator[tuple[list[int], NDArray[np.bool_]]]:
+    """Deal indices for ever, each once a round, and say which to mirror."""
+    waiting: list[int] = []
+    while True:
+        while len(waiting) < size:
+            waiting += rng.permutation(count).tolist()
+        indices, waiting = waiting[:size], waiting[size:]
+        yield indices, rng.random(size) < 0.5
+
+
+def _stack(
+    batch: Sequence[Labelled], mirrored: NDArray[np.bool_], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Stack slices as (B, H, W) grey and labels, some mirrored left to right."""
+    flip = [-1]
+    grey = [s.grey.flip(flip) if m else s.grey for s, m in zip(batch, mirrored, strict=True)]
+    labels = [s.labels.flip(flip) if m else s.labels for s, m in zip(batch, mirrored, strict=True)]
+    return torch.stack(grey).to(device), torch.stack(labels).to(device)
+
+
+def _loss(
+    network: FCN8, grey: Tensor, labels: Tensor, config: Config, generator: torch.Generator
+) -> Tensor:
+    logits = _logits(network, grey, generator)
+    if config.loss == "point_ce":
+        loss = point_ce(logits, labels)
+    else:
+        loss = balanced_point(logits, labels, config.infected_weight)
+    if config.consistency > 0:
+        mirrored = _logits(network, grey.flip(-1), generator)
+        loss = loss + config.consistency * consistency(logits, mirrored)
+    return loss
+
+
+def _logits(network: FCN8, grey: Tensor, generator: torch.Generator) -> Tensor:
+    features = network.features(network.normalise(grey))
+    return network.tail(features, network.draw_masks(features, generator))
+
+
+@torch.inference_mode()
+def infection(network: FCN8, grey: Tensor) -> NDArray[np.float32]:
+    """Predict without dropout.
+
+    Parameters
+    ----------
+    grey : (B, H, W) uint8 tensor
+
+    Returns
+    -------
+    (B, H, W) float32 array
+        Infection probability, in [0, 1].
+    """
+    device = next(network.parameters()).device
+    logits = network(network.normalise(grey.to(device)))
+    values: NDArray[np.float32] = probability(logits).cpu().numpy()
+    return values
+
+
+def judge_by_answers(
+    network: FCN8, held: Sequence[Answer], grey_of: Mapping[SliceId, Tensor], prior: float
+) -> Judgement:
+    """Judge by the verdicts on held-out regions: infected if any pixel of it is predicted so.
+
+    Parameters
+    ----------
+    held : sequence of Answer
+        May be empty: then the prior stands and there is no accuracy.
+    grey_of : mapping
+        Of their slices, (H, W) uint8.
+    prior : float
+        The threshold wanted; of those that agree with as many verdicts the nearest is taken.
+    """
+    if not held:
+        return Judgement(0.0, prior)
+    peaks = np.array([_peak(network, grey_of[a.region.where], a.region) for a in held])
+    verdicts = np.array([answer.verdict is Verdict.INFECTED for answer in held])
+    candidates = np.append(THRESHOLDS, prior)
+    accuracies = ((peaks >= candidates[:, None]) == verdicts).mean(axis=1)
+    best = max(range(len(candidates)), key=lambda i: (accuracies[i], -abs(candidates[i] - prior)))
+    return Judgement(float(accuracies[best]), float(candidates[best]), float(accuracies[best]))
+
+
+def _peak(network: FCN8, grey: Tensor, region: Region) -> float:
+    inside = infection(network, grey[None])[0][region.window]
+    return float((inside if region.mask is None else inside[region.mask]).max())
+
+
+def judge_by_masks(
+    network: FCN8, greys: Sequence[Tensor], masks: Sequence[NDArray[np.bool_]]
+) -> Judgement:
+    """Judge by Dice over slices with masks, at the threshold where it is highest."""
+    totals = [Scores()] * len(THRESHOLDS)
+    for grey, mask in zip(greys, masks, strict=True):
+        p = infection(network, grey[None])[0]
+        totals = [
+            total + Scores.of(p >= threshold, mask)
+            for total, threshold in zip(totals, THRESHOLDS, strict=True)
+        ]
+    dices = np.nan_to_num([total.dice for total in totals])
+    best = int(np.argmax(dices))
+    return Judgement(float(dices[best]), float(THRESHOLDS[best]))

@@ -1,0 +1,150 @@
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from skimage import data
+from skimage.transform import resize
+
+from alnb.errors import ConfigError, TrainerError
+from alnb.training import backbones
+from alnb.training.fcn8 import FCN8
+
+EGYPTIAN_CAT, ESPRESSO = 285, 967  # ImageNet's classes
+
+
+@pytest.mark.parametrize(("photo", "name"), [("chelsea", EGYPTIAN_CAT), ("coffee", ESPRESSO)])
+@torch.inference_mode()
+def test_the_weights_from_pip_know_a_photograph(photo, name):
+    network = timm.create_model("tf_efficientnet_lite0").eval()
+    network.load_state_dict(backbones.in_order(network, backbones.lite0_weights()), strict=False)
+    image = resize(getattr(data, photo)(), (224, 224), anti_aliasing=True) * 255
+    x = torch.from_numpy(image).float().permute(2, 0, 1)[None]
+
+    assert network((x - 127) / 128).argmax().item() == name
+
+
+@torch.inference_mode()
+def test_the_embedded_trunk_is_that_network():
+    full = timm.create_model("tf_efficientnet_lite0").eval()
+    full.load_state_dict(backbones.in_order(full, backbones.lite0_weights()), strict=False)
+    ours = FCN8("efficientnet_lite0", input_padding=0).eval()
+    ours.backbone.load(ours, None)
+    x = torch.linspace(-1, 1, 3 * 64 * 64).reshape(1, 3, 64, 64)
+
+    s8, s16, s32 = ours.trunk.rest(ours.trunk.stem(x))
+
+    wanted = full.bn1(full.conv_stem(x))
+    for block in full.blocks:
+        wanted = block(wanted)
+    assert torch.equal(s32, wanted)
+    assert [tuple(s.shape[1:]) for s in (s8, s16)] == [(40, 8, 8), (112, 4, 4)]
+
+
+def test_grey_is_normalised_as_the_weights_want_it():
+    network = FCN8("efficientnet_lite0", input_padding=0)
+    grey = torch.tensor([[[0, 127, 255]]], dtype=torch.uint8)
+
+    x = network.normalise(grey)
+
+    assert x.shape == (1, 3, 1, 3)
+    assert x[0, 2, 0].tolist() == pytest.approx([-127 / 128, 0, 1], abs=1e-6)
+
+
+@torch.inference_mode()
+def test_any_timm_network_is_a_backbone():
+    network = FCN8("timm/resnet18", input_padding=0).eval()
+
+    assert network(torch.zeros(1, 3, 33, 47)).shape == (1, 2, 33, 47)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("vgg", "backbone 'vgg' is unknown; there are vgg16, efficientnet_lite0 and timm/NAME"),
+        ("timm/no_such", "backbone 'timm/no_such': timm can't build it"),
+    ],
+)
+def test_an_unknown_backbone_is_a_sentence(name, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        backbones.find(name)
+
+
+@pytest.mark.parametrize(("device", "name"), [("cpu", "efficientnet_lite0"), ("cuda", "vgg16")])
+def test_auto_depends_on_the_device(device, name):
+    assert backbones.choose("auto", torch.device(device)) == name
+    assert backbones.choose("timm/resnet18", torch.device(device)) == "timm/resnet18"
+
+
+@pytest.fixture(scope="module")
+def vgg16():
+    with torch.device("meta"):  # 134 million numbers need no initialisation here
+        network = FCN8("vgg16", input_padding=0)
+    return network.to_empty(device="cpu")
+
+
+def test_a_file_of_convolutions_is_enough_for_vgg16(vgg16, shared):
+    file = shared / "weights" / "vgg16_features_fp16.safetensors"
+    tensors = backbones.read_weights(file)
+
+    said = vgg16.backbone.load(vgg16, tensors)
+
+    assert "no fc6 and fc7" in said
+    assert torch.equal(vgg16.trunk.state_dict()["28.bias"], tensors["features.28.bias"].float())
+
+
+def test_fc6_and_fc7_are_the_classifier_reshaped(vgg16):
+    state = {f"features.{k}": v for k, v in vgg16.trunk.state_dict().items()}
+    state["classifier.0.weight"] = torch.zeros(4096, 25088)
+    state["classifier.0.weight"][5, 3 * 49 + 2 * 7 + 1] = 1.0  # channel 3, row 2, column 1
+    state["classifier.0.bias"] = torch.arange(4096.0)
+    state["classifier.3.weight"] = torch.eye(4096)
+    state["classifier.3.bias"] = torch.zeros(4096)
+
+    vgg16.backbone.load(vgg16, state)
+
+    assert vgg16.fc6.weight[5, 3, 2, 1].item() == 1.0
+    assert vgg16.fc6.bias[7].item() == 7.0
+
+
+def test_weights_of_another_network_are_refused(vgg16):
+    with pytest.raises(TrainerError, match="not those of VGG16"):
+        vgg16.backbone.load(vgg16, {"features.0.weight": torch.zeros(1)})
+
+
+def test_a_failed_download_says_which_file_and_where(vgg16, monkeypatch, tmp_path):
+    def offline(*_, **__):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr("torchvision.models.VGG16_Weights.get_state_dict", offline)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+
+    with pytest.raises(TrainerError, match=backbones.VGG16_FILE) as error:
+        vgg16.backbone.load(vgg16, None)
+    assert str(tmp_path / "checkpoints" / backbones.VGG16_FILE) in str(error.value)
+
+
+def test_weights_are_read_from_either_kind_of_file(tmp_path):
+    value = {"a": torch.ones(2)}
+    torch.save(value, tmp_path / "a.pth")
+    save_file(value, tmp_path / "a.safetensors")
+
+    for name in ("a.pth", "a.safetensors"):
+        assert torch.equal(backbones.read_weights(tmp_path / name)["a"], value["a"])
+
+
+class Harmful:
+    def __reduce__(self):
+        return (print, ("this ran",))
+
+
+def test_weights_that_would_run_code_are_refused(tmp_path, capsys):
+    torch.save({"a": Harmful()}, tmp_path / "a.pth")
+
+    with pytest.raises(TrainerError, match=r"a\.pth: the file can't be read"):
+        backbones.read_weights(tmp_path / "a.pth")
+    assert "this ran" not in capsys.readouterr().out
+
+
+def test_missing_weights_are_a_sentence(tmp_path):
+    with pytest.raises(TrainerError, match="there is no such file"):
+        backbones.read_weights(tmp_path / "none.pth")

@@ -1,0 +1,104 @@
+import weakref
+
+import numpy as np
+import pytest
+import torch
+
+from alnb.posterior import Posterior
+from alnb.training.dropout import entropy, fold, mc_dropout, probability
+from alnb.training.fcn8 import FCN8
+
+
+@pytest.fixture(scope="module")
+def network():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = FCN8("efficientnet_lite0", input_padding=0)
+        for layer in (network.score_fr, network.score_pool4, network.score_pool3):
+            torch.nn.init.normal_(layer.weight, std=0.1)
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def image():
+    return torch.linspace(-1, 1, 3 * 64 * 96).reshape(1, 3, 64, 96)
+
+
+def seeded(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+@torch.inference_mode()
+def test_it_gives_the_bits_of_whole_passes_under_the_same_masks(network, image):
+    generator = seeded(5)
+    draws = []
+    for _ in range(4):  # the naive loop: everything again for each draw
+        masks = network.draw_masks(network.features(image), generator)
+        draws.append(probability(network(image, masks))[0])
+
+    posterior = mc_dropout(network, image, 4, seeded(5))
+
+    naive = fold(draws)
+    assert np.array_equal(posterior.mean, naive.mean)
+    assert np.array_equal(posterior.expected_entropy, naive.expected_entropy)
+
+
+def test_the_draws_differ_and_the_seed_decides(network, image):
+    one, same, other = (mc_dropout(network, image, 3, seeded(s)) for s in (1, 1, 2))
+
+    assert np.array_equal(one.mean, same.mean)
+    assert not np.array_equal(one.mean, other.mean)
+    assert one.mutual_information.max() > 1e-6
+
+
+def test_nothing_global_is_drawn_from(network, image):
+    before = torch.get_rng_state()
+
+    mc_dropout(network, image, 2, seeded(0))
+
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_folding_agrees_with_the_posterior_of_the_draws():
+    draws = torch.rand(5, 3, 4, generator=seeded(0))
+
+    ours, wanted = fold(draws), Posterior.from_draws(draws.numpy())
+
+    np.testing.assert_allclose(ours.mean, wanted.mean, rtol=1e-6)
+    np.testing.assert_allclose(ours.expected_entropy, wanted.expected_entropy, rtol=1e-5)
+    assert ours.draws == 5
+
+
+def test_folding_forgets_each_draw():
+    alive: weakref.WeakSet[torch.Tensor] = weakref.WeakSet()
+    most = 0
+
+    def draws():
+        nonlocal most
+        for _ in range(20):
+            draw = torch.full((8, 8), 0.5)
+            alive.add(draw)
+            most = max(most, len(alive))
+            yield draw
+            del draw
+
+    fold(draws())
+
+    assert most <= 2
+
+
+def test_no_draws_are_no_posterior():
+    with pytest.raises(ValueError, match="at least one draw"):
+        fold([])
+
+
+def test_entropy_is_known():
+    given = entropy(torch.tensor([0.9, 0.5, 0.0, 1.0]))
+
+    assert given.tolist() == pytest.approx([0.3251, 0.6931, 0, 0], abs=1e-4)
+
+
+def test_probability_is_the_softmax():
+    logits = torch.randn(2, 2, 3, 4, generator=seeded(0))
+
+    torch.testing.assert_close(probability(logits), logits.softmax(1)[:, 1])
