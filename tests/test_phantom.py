@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from alnb.errors import ConfigError
-from alnb.phantom import CONSOLIDATION, GROUND_GLASS, Chest, phantom
+from alnb.phantom import CONSOLIDATION, GROUND_GLASS, phantom
+from alnb.phantom.chest import Chest
 
 
 @pytest.fixture(scope="module")
