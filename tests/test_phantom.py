@@ -2,15 +2,46 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from alnb.errors import ConfigError
 from alnb.phantom import CONSOLIDATION, GROUND_GLASS, phantom
 from alnb.phantom.chest import Chest
+from alnb.phantom.surfaces import cover, smooth_min, spline, spread, tube
 
 
 @pytest.fixture(scope="module")
 def scans():
     return list(phantom(size=96))
+
+
+def test_a_tube_is_measured_from_its_wall():
+    ends = np.array([[0, 0, 0, 2], [10, 0, 0, 2]], np.float32)
+    x, y = np.array([[5.0, 13.0, -4.0]], np.float32), np.array([[6.0, 4.0, 0.0]], np.float32)
+
+    assert tube(x, y, 0.0, ends).tolist() == [[4, 3, 2]]
+    assert tube(x, y, 8.0, ends)[0, 0] == pytest.approx(8)  # 6 aside, 8 above
+    assert tube(x, y, 8.0, ends, slab=8.0).tolist() == [[4, 3, 2]]
+
+
+def test_a_pixel_on_a_surface_is_half_covered():
+    assert cover(np.array([-3.0, -0.25, 0, 0.25, 3]), 1.0).tolist() == [1, 0.75, 0.5, 0.25, 0]
+
+
+def test_a_smooth_union_holds_both_and_fills_the_seam():
+    one, two = np.array([-5.0, 9.0, 1.0]), np.array([9.0, -5.0, 1.0])
+
+    assert smooth_min([one, two], 1.0) == pytest.approx([-5, -5, 1 - np.log(2)], abs=1e-5)
+
+
+@settings(deadline=None, max_examples=30)
+@given(nodes=st.integers(1, 40), size=st.integers(1, 60), value=st.floats(-1e3, 1e3, width=32))
+def test_a_constant_spreads_to_itself(nodes, size, value):
+    fine = spread(spline(nodes, size), np.full((nodes, nodes), value, np.float32))
+
+    assert fine.shape == (size, size)
+    assert fine == pytest.approx(np.full((size, size), value), rel=1e-5, abs=1e-5)
 
 
 def test_the_same_seed_makes_the_same_scan_whatever_the_count():

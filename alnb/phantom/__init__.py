@@ -10,7 +10,6 @@ is 0 at the lowest slice and 1 at the apex, so that every size shows the same pa
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +22,6 @@ from alnb.volumes import Volume
 __all__ = ["CONSOLIDATION", "GROUND_GLASS", "draw_scan", "phantom"]
 
 GOLDEN = (5**0.5 - 1) / 2
-THREADS = 2  # draw slices at once; numpy lets go of the interpreter
 
 
 def phantom(
@@ -100,11 +98,7 @@ def draw_scan(
     scene = Scene(rng, chest, severity)
     voxels = np.empty((slices, size, size), np.int16)
     labels = np.empty((slices, size, size), np.uint8)
-
-    def draw(index: int, noise: np.random.Generator) -> None:
+    for index in range(slices):
         picture = Picture(scene, index)
-        voxels[index], labels[index] = picture.scan(noise), picture.labels
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(draw, range(slices), rng.spawn(slices)))
+        voxels[index], labels[index] = picture.scan(rng), picture.labels
     return voxels, labels, (chest.px, chest.gap)

@@ -87,7 +87,7 @@ class Patient:
             domes=(right, right - rng.uniform(0.03, 0.07)),
             phase=rng.uniform(0, 1),
             lung_hu=rng.uniform(-885, -845),
-            noise_hu=rng.uniform(12, 20),
+            noise_hu=rng.uniform(15, 25),
             tilt=rng.uniform(-0.05, 0.05),
             depth=rng.uniform(0.96, 1.1),
             bosom=rng.uniform(0.2, 1.5),

@@ -37,7 +37,7 @@ class Scene:
         beside[..., 0] += 1.4 * beside[..., 3]
         beside[..., 3] *= 0.75
         self.airways = np.concatenate([who.segments(AIRWAYS), beside])
-        self.noise = {nodes: field(rng, slices, nodes, 0.8) for nodes in (13, 30, 60)}
+        self.noise = {nodes: field(rng, slices, nodes, 0.8) for nodes in (13, 30, 60, 150)}
         self.weights = {nodes: spline(nodes, chest.size) for nodes in self.noise}
         self.at = ((np.arange(chest.size) + 0.5) * chest.px - who.view / 2).astype(np.float32)
         self.outside = self.at**2 + self.at[:, None] ** 2 > (who.view / 2) ** 2
@@ -79,7 +79,7 @@ class Picture:
         self.on = Surfaces(*(chest.fine(getattr(chest.surfaces, n)[index]) for n in SURFACES))
         self.shift = (chest.surfaces.shift_x[index], chest.surfaces.shift_y[index])
         self.x, self.y = scene.at + self.on.shift_x, scene.at[:, None] + self.on.shift_y
-        self.seams, self.mottle, self.crumbs = (
+        self.seams, self.mottle, self.crumbs, self.grit = (
             spread(scene.weights[nodes], scene.noise[nodes][index]) for nodes in scene.noise
         )
         self.image = scene.empty.copy()
@@ -205,6 +205,7 @@ class Picture:
         chest, on, px = self.chest, self.on, self.chest.px
         dependent = np.clip((self.y + 70) / 150, 0, 1) ** 2
         fill = chest.who.lung_hu + 55 * dependent + 10 * self.mottle + 12 * self.crumbs
+        fill += 14 * self.grit + 60 * np.maximum(self.grit - 1, 0)  # vessels too small to grow
         fill += 90 * dependent * np.exp(np.minimum(on.lung, 0) / 5)
         fissure = self.y - 10 + 0.35 * (self.z - 0.5 * chest.who.height) + 0.15 * np.abs(self.x)
         fill += 70 * cover(np.abs(fissure + 4 * self.seams) - 0.3, 1.5 * px)
