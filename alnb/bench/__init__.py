@@ -1,0 +1,1 @@
+"""Simulated runs and what is drawn from them."""

@@ -1,0 +1,295 @@
+"""Serve one notebook as a page on this machine, by Voila, closed to everything else.
+
+The address answers on 127.0.0.1 alone and asks for a token; nothing but the page is served, and
+the page may load nothing from elsewhere. `Server` holds a child process, ``python -m
+alnb.serve``, that runs Voila and ends when its standard input closes: whatever ends the parent
+ends the server, and the server ends its kernels.
+
+Settings reach the notebook's kernel as environment variables, with absolute paths, since the
+kernel runs in the notebook's folder:
+
+==============  ==========================================================
+``ALNB_DATA``     dataset folder
+``ALNB_SESSION``  session folder
+==============  ==========================================================
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import webbrowser
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from alnb.errors import AlnbError
+
+HOST = "127.0.0.1"
+TEMPLATES = Path(__file__).parent / "ui" / "template"
+START_S = 60.0  # a cold disk and a busy machine start Voila within this
+CULL_S = 300  # a kernel whose page has gone, without a word, ends after this; Voila's own is never
+STOP_S = 10.0
+POLICY = (  # Voila writes scripts into the page, and anywidget loads its modules from blobs
+    "default-src 'self'; script-src 'self' 'unsafe-inline' blob:; "
+    "style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'self'; object-src 'none'"
+)
+
+
+def app_notebook(name: str = "label") -> Path:
+    """Find an app's notebook, in a source checkout or beside the installed package.
+
+    Raises
+    ------
+    AlnbError
+        If there is none of that name.
+    """
+    package = Path(__file__).parent
+    for folder in (package / "_apps", package.parent / "apps"):
+        if (folder / f"{name}.ipynb").is_file():
+            return folder / f"{name}.ipynb"
+    raise AlnbError(f"the app {name!r} is not installed; reinstall alnb with pip install alnb.")
+
+
+def voila_config(notebook: Path, port: int) -> dict[str, Any]:
+    """Return Voila's settings, locked down.
+
+    Parameters
+    ----------
+    notebook : Path
+        The one notebook that is served.
+    port : int
+        On `HOST`.
+    """
+    headers = {
+        "Content-Security-Policy": POLICY,
+        "Referrer-Policy": "no-referrer",  # the address carries the token
+        "X-Content-Type-Options": "nosniff",
+    }
+    return {
+        "Voila": {
+            "ip": HOST,
+            "port": port,
+            "port_retries": 0,
+            "open_browser": False,
+            "auto_token": True,  # taken from JUPYTER_TOKEN
+            "notebook_path": str(notebook),
+            "root_dir": str(notebook.parent),
+            "config_file_paths": [],  # no file of the machine's loosens this
+            "log_level": "ERROR",
+            "tornado_settings": {
+                "headers": headers,
+                "allow_remote_access": False,  # refuses a foreign Host, as in DNS rebinding
+                # else a closing page can't end its kernel (voila#1458); the token guards the rest
+                "disable_check_xsrf": True,
+                "ws_ping_timeout": 30_000,  # ms; the default is more than Tornado allows
+            },
+        },
+        "VoilaConfiguration": {
+            "template": "alnb",
+            "allow_template_override": "NO",
+            "allow_theme_override": "NO",
+            "file_allowlist": [r"(?!)"],  # matches nothing
+            "strip_sources": True,
+            "show_tracebacks": False,
+        },
+        "MappingKernelManager": {
+            "cull_idle_timeout": CULL_S,
+            "cull_interval": 30,
+            "cull_connected": False,
+        },
+        "KernelManager": {"autorestart": False},  # an empty kernel would answer nothing
+        "ConnectionFileMixin": {"transport": "ipc"},  # no open ports
+    }
+
+
+class Server:
+    """A notebook that is being served; a context manager that ends it.
+
+    Attributes
+    ----------
+    address : str
+        What to open, with the token.
+    port : int
+        On 127.0.0.1.
+    """
+
+    def __init__(self, process: subprocess.Popen[str], port: int, token: str) -> None:
+        self._process = process
+        self.port = port
+        self.address = f"http://{HOST}:{port}/?token={token}"
+
+    @property
+    def pid(self) -> int:
+        """The serving process."""
+        return self._process.pid
+
+    def wait(self) -> int:
+        """Serve until Ctrl-C or the process ends; return its exit status, 0 after Ctrl-C."""
+        try:
+            return self._process.wait()
+        except KeyboardInterrupt:
+            self.close()
+            return 0
+
+    def close(self) -> None:
+        """End the server and its kernels; they get `STOP_S` seconds to do so themselves."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        try:
+            self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def serve(
+    notebook: Path,
+    *,
+    port: int | None = None,
+    token: str | None = None,
+    open_browser: bool = True,
+    env: Mapping[str, str] | None = None,
+) -> Server:
+    """Serve a notebook, and return once its page can be opened.
+
+    Parameters
+    ----------
+    notebook : Path
+        The only thing that is served.
+    port : int, optional
+        None takes a free one.
+    token : str, optional
+        What the address must carry; None makes a random one.
+    open_browser : bool
+        Whether to open the page in the person's browser.
+    env : mapping of str to str, optional
+        Added to the kernels' environment; see the module's table.
+
+    Returns
+    -------
+    Server
+        Close it, or leave its ``with`` block.
+
+    Raises
+    ------
+    AlnbError
+        If there is no such notebook, the port is in use, or Voila does not start.
+    """
+    notebook = notebook.resolve()
+    if not notebook.is_file():
+        raise AlnbError(f"there is no notebook {notebook}; check its path.")
+    port = free_port(port)
+    token = token or secrets.token_urlsafe(24)
+    server = Server(_start(notebook, port, token, env or {}), port, token)
+    try:
+        _wait_for(server)
+    except BaseException:
+        server.close()
+        raise
+    if open_browser:
+        webbrowser.open(server.address)
+    return server
+
+
+def free_port(port: int | None = None) -> int:
+    """Return `port` if nothing listens on it, or any free one for None.
+
+    Raises
+    ------
+    AlnbError
+        If it is in use or may not be used.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port or 0))
+        except (OSError, OverflowError) as error:
+            in_use = getattr(error, "errno", None) == errno.EADDRINUSE
+            reason = "is in use" if in_use else f"can't be used ({error})"
+            raise AlnbError(
+                f"port {port} {reason}. Name another with --port, or leave it out."
+            ) from error
+        return int(probe.getsockname()[1])
+
+
+def _start(notebook: Path, port: int, token: str, env: Mapping[str, str]) -> subprocess.Popen[str]:
+    paths = [str(TEMPLATES), *filter(None, [os.environ.get("JUPYTER_PATH")])]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "alnb.serve"],
+        stdin=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # Ctrl-C reaches the parent alone, which ends it in order
+        env={
+            **os.environ,
+            **env,
+            "JUPYTER_TOKEN": token,  # not on the command line, where every user could read it
+            "JUPYTER_PATH": os.pathsep.join(paths),
+            "JUPYTER_PREFER_ENV_PATH": "1",  # this Python's kernel, not one of the user's
+        },
+    )
+    if process.stdin is not None:
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(json.dumps(voila_config(notebook, port)) + "\n")
+            process.stdin.flush()
+    return process
+
+
+def _wait_for(server: Server) -> None:
+    end = time.monotonic() + START_S
+    while time.monotonic() < end:
+        if server._process.poll() is not None:
+            raise AlnbError(
+                f"the server ended at once, with status {server._process.returncode}; "
+                "what it printed above says why."
+            )
+        with contextlib.suppress(OSError), socket.create_connection((HOST, server.port), 1):
+            return
+        time.sleep(0.05)
+    raise AlnbError(f"the server did not answer within {START_S:.0f} s; try again.")
+
+
+def main() -> None:
+    """Run Voila with the settings on the first line of standard input, until that closes."""
+    settings = json.loads(sys.stdin.readline())
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type] # as in alnb.ui
+    from traitlets.config import Config
+    from voila.app import Voila  # type: ignore[import-untyped]
+
+    def end_with_parent() -> None:
+        while os.read(sys.stdin.fileno(), 1024):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)  # Voila ends its kernels on this
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until Voila has set its own
+    app = Voila(config=Config(settings))
+    app.initialize([])
+    app.start()
+
+
+if __name__ == "__main__":
+    main()

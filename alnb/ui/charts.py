@@ -1,0 +1,95 @@
+"""How far the network has come: a score against the labelling cost, and the loss of a training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import ipywidgets
+
+from alnb.bench.figures import SCORES, Row, curve_layout, curve_trace
+from alnb.ui.live_figure import LiveFigure
+
+LOSS_COLOUR = "#6b7280"
+
+
+class Charts:
+    """One figure for all charts, since each figure costs a page a second.
+
+    Parameters
+    ----------
+    score : str
+        The column of the rows that is drawn; see `alnb.bench.figures.SCORES`.
+    width, height : int
+        In screen pixels.
+
+    Attributes
+    ----------
+    widget : ipywidgets.Box
+        What to show.
+    """
+
+    def __init__(self, score: str = "dice", width: int = 384, height: int = 400) -> None:
+        self.score = score
+        self.figure = LiveFigure([_curve([], score), _loss()], _layout(score, width, height))
+        size = ipywidgets.Layout(
+            width=f"{width}px", min_width=f"{width}px", height=f"{height}px", flex="0 0 auto",
+            overflow="hidden",
+        )  # fmt: skip
+        self.widget = ipywidgets.Box([self.figure], layout=size)
+        self.widget.add_class("alnb-charts")
+
+    def show(self, rows: Sequence[Row]) -> None:
+        """Draw the curve of the cycles so far.
+
+        Parameters
+        ----------
+        rows : sequence of mappings
+            One a cycle, with ``cycle``, ``cost_s`` and the score; one without is left out.
+        """
+        trace = _curve(rows, self.score)
+        with self.figure.batch_update():
+            for name in ("x", "y", "customdata"):
+                self.figure.data[0][name] = trace[name]
+            self.figure.layout.annotations[0].visible = not trace["x"]
+
+    def show_losses(self, losses: Sequence[float]) -> None:
+        """Draw the loss of the training that runs, or ran last, one value a step."""
+        with self.figure.batch_update():
+            self.figure.data[1].x = list(range(1, len(losses) + 1))
+            self.figure.data[1].y = list(losses)
+
+
+def _curve(rows: Sequence[Row], score: str) -> dict[str, Any]:
+    return curve_trace(rows, score, score)
+
+
+def _loss() -> dict[str, Any]:
+    return {
+        "type": "scatter", "name": "loss", "x": [], "y": [], "xaxis": "x2", "yaxis": "y2",
+        "mode": "lines", "line": {"color": LOSS_COLOUR, "width": 1.5},
+        "hovertemplate": "step %{x}<br>loss %{y:.4f}<extra></extra>",
+    }  # fmt: skip
+
+
+def _layout(score: str, width: int, height: int) -> dict[str, Any]:
+    layout = curve_layout(score)
+    slim = {"fixedrange": True, "showgrid": False, "zeroline": False, "showticklabels": False}
+    title = {"text": "training loss", "font": {"size": 11}}
+    start = {
+        "text": "A point appears here after each training.", "showarrow": False, "xref": "paper",
+        "yref": "paper", "x": 0.5, "y": 0.65, "font": {"color": LOSS_COLOUR},
+    }  # fmt: skip
+    return layout | {
+        "width": width,
+        "height": height,
+        "margin": {"l": 52, "r": 12, "t": 10, "b": 8},
+        "dragmode": False,
+        "xaxis": layout["xaxis"] | {"fixedrange": True, "anchor": "y", "title": {
+            "text": "Labelling cost (s)", "standoff": 6}},
+        "yaxis": layout["yaxis"] | {"fixedrange": True, "domain": [0.34, 1], "title": {
+            "text": SCORES[score], "standoff": 8}},
+        "xaxis2": slim | {"anchor": "y2", "rangemode": "tozero"},
+        "yaxis2": slim | {"domain": [0, 0.13], "title": title, "rangemode": "tozero"},
+        "annotations": [start],
+    }  # fmt: skip

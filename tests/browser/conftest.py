@@ -1,0 +1,124 @@
+"""A real Chromium against a real Voila: the server, the browser, and a page that keeps watch."""
+
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from alnb.serve import serve
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update",
+]  # fmt: skip
+ROOT = str(Path(__file__).parents[2])  # where alnb is not installed
+ADVICE = "no Chromium found; install it: apt-get install chromium, or playwright install chromium"
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+def installed_browser(playwright):
+    """Return the path of a browser on this machine, or None."""
+    for name in NAMES:
+        if found := shutil.which(name):
+            return found
+    own = Path(playwright.chromium.executable_path)
+    return str(own) if own.is_file() else None
+
+
+def install_browser():
+    """Try Playwright's own browser, then the system's package manager."""
+    playwright = [sys.executable, "-m", "playwright", "install", "chromium"]
+    commands = [playwright]
+    if shutil.which("apt-get") and os.geteuid() == 0:
+        commands += [["apt-get", "update", "-q"], ["apt-get", "install", "-qy", "chromium"]]
+    for command in commands:
+        try:
+            done = subprocess.run(command, timeout=600, check=False)
+        except (OSError, subprocess.TimeoutExpired):
+            continue
+        if done.returncode == 0 and command[1] != "update":
+            return
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A browser, installed if need be; without one the tests skip, or fail where CI=true."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        path = installed_browser(playwright)
+        if path is None:
+            install_browser()
+            path = installed_browser(playwright)
+        if path is None:
+            (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(ADVICE)
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def serving():
+    """Return a function that serves a notebook until the ``with`` block ends."""
+
+    @contextmanager
+    def start(notebook, **env):
+        env = {"PYTHONPATH": ROOT} | {name: str(value) for name, value in env.items()}
+        with serve(notebook, open_browser=False, env=env) as server:
+            yield server
+
+    return start
+
+
+@dataclass
+class Watched:
+    """A page, and what went wrong or left the machine while it was open."""
+
+    page: object
+    errors: list = field(default_factory=list)
+    foreign: list = field(default_factory=list)
+
+    def _request(self, request):
+        url = urlsplit(request.url)
+        if url.scheme in ("http", "https", "ws", "wss") and url.hostname != "127.0.0.1":
+            self.foreign.append(request.url)
+
+    def _console(self, message):
+        if message.type == "error":
+            self.errors.append(message.text)
+
+
+@pytest.fixture(scope="session")
+def watching(browser):
+    """Return a function that opens a watched page until the ``with`` block ends."""
+
+    @contextmanager
+    def start(width=1280, height=720):
+        page = browser.new_page(viewport={"width": width, "height": height})
+        watch = Watched(page)
+        page.on("request", watch._request)
+        page.on("websocket", watch._request)
+        page.on("console", watch._console)
+        page.on("pageerror", lambda error: watch.errors.append(str(error)))
+        yield watch
+        page.close()
+
+    return start
+
+
+@pytest.fixture
+def watched(watching):
+    """A fresh page that records console errors, uncaught errors and requests to other hosts."""
+    with watching() as watch:
+        yield watch

@@ -1,0 +1,52 @@
+import math
+
+import pytest
+
+from alnb.ui.charts import Charts
+
+ROWS = [
+    {"cycle": 0, "cost_s": 120.0, "dice": 0.3, "accuracy": 0.7},
+    {"cycle": 1, "cost_s": 135.0, "dice": 0.5, "accuracy": 0.8},
+]
+
+
+@pytest.fixture
+def charts():
+    return Charts()
+
+
+def test_each_cycle_is_a_point(charts):
+    charts.show(ROWS)
+
+    assert charts.figure.data[0].x == (120.0, 135.0)
+    assert charts.figure.data[0].y == (0.3, 0.5)
+    assert charts.figure.data[0].customdata == (0, 1)
+
+
+def test_a_dataset_without_masks_has_another_score_and_says_so():
+    charts = Charts("accuracy")
+    charts.show(ROWS)
+
+    assert charts.figure.data[0].y == (0.7, 0.8)
+    assert charts.figure.layout.yaxis.title.text == "Accuracy on held-out regions"
+
+
+def test_a_hint_stands_where_no_point_is_yet(charts):
+    charts.show([{"cycle": 0, "cost_s": 120.0, "dice": math.nan}])
+    assert charts.figure.layout.annotations[0].visible is True
+
+    charts.show(ROWS)
+    assert charts.figure.layout.annotations[0].visible is False
+
+
+def test_the_losses_are_counted_by_step(charts):
+    charts.show_losses([0.7, 0.4])
+
+    assert charts.figure.data[1].x == (1, 2)
+    assert charts.figure.data[1].y == (0.7, 0.4)
+
+
+def test_a_page_that_asks_late_gets_the_points(charts):
+    charts.show(ROWS)
+
+    assert list(charts.figure.get_state()["_widget_data"][0]["x"]) == [120.0, 135.0]

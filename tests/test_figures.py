@@ -1,0 +1,41 @@
+import math
+
+from alnb.bench.figures import curve_figure
+
+ROWS = [
+    {"cycle": 0, "cost_s": 120.0, "dice": 0.3},
+    {"cycle": 1, "cost_s": 135.0, "dice": 0.5},
+]
+
+
+def test_a_curve_is_the_score_against_the_cost():
+    curve = curve_figure({"entropy": ROWS}).data[0]
+
+    assert (curve.x, curve.y) == ((120.0, 135.0), (0.3, 0.5))
+
+
+def test_hovering_tells_cycle_seconds_and_score():
+    curve = curve_figure({"entropy": ROWS}).data[0]
+
+    assert curve.customdata == (0, 1)
+    assert all(part in curve.hovertemplate for part in ("cycle %{customdata}", "%{x", "Dice %{y"))
+
+
+def test_a_cycle_without_a_score_is_left_out():
+    rows = [*ROWS, {"cycle": 2, "cost_s": 150.0, "dice": math.nan}, {"cycle": 3, "cost_s": 165.0}]
+
+    assert curve_figure({"entropy": rows}).data[0].x == (120.0, 135.0)
+
+
+def test_several_curves_have_a_legend_and_their_own_colours():
+    figure = curve_figure({"entropy": ROWS, "random": ROWS})
+
+    assert figure.layout.showlegend
+    assert figure.data[0].line.color != figure.data[1].line.color
+
+
+def test_a_page_of_it_needs_no_network(tmp_path):
+    page = tmp_path / "curve.html"
+    curve_figure({"entropy": ROWS}).write_html(page, include_plotlyjs=True)
+
+    assert '<script src="http' not in page.read_text()

@@ -1,0 +1,82 @@
+import io
+import math
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from PIL import Image
+
+from alnb.ui.pictures import (
+    PREDICTION_RGB,
+    edge,
+    grey_png,
+    heat_png,
+    outline_path,
+    prediction_png,
+    thumbnail_png,
+    uri,
+)
+
+
+def decoded(png, mode):
+    return np.asarray(Image.open(io.BytesIO(png)).convert(mode))
+
+
+@given(arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9))))
+def test_a_slice_comes_back_from_its_picture(image):
+    assert (decoded(grey_png(image), "L") == image).all()
+
+
+def test_a_crop_of_a_read_only_slice_can_be_drawn():
+    image = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    image.flags.writeable = False
+
+    assert (decoded(grey_png(image[:, 1:3]), "L") == image[:, 1:3]).all()
+
+
+def test_heat_is_clear_where_sure_and_nearly_opaque_where_not():
+    rgba = decoded(heat_png(np.array([[0.0, math.log(2)]])), "RGBA")
+
+    assert rgba[0, 0, 3] == 0
+    assert rgba[0, 1].tolist() == [252, 255, 164, 230]  # inferno's last colour
+
+
+def test_a_prediction_has_an_opaque_edge_and_a_faint_inside():
+    probability = np.zeros((7, 7))
+    probability[1:6, 1:6] = 0.9
+
+    rgba = decoded(prediction_png(probability), "RGBA")
+
+    assert rgba[0, 0, 3] == 0
+    assert rgba[1, 1].tolist() == [*PREDICTION_RGB, 255]
+    assert rgba[3, 3].tolist() == [*PREDICTION_RGB, 89]
+
+
+def test_a_mask_is_drawn_as_the_prediction_that_it_is():
+    mask = np.zeros((7, 7), dtype=bool)
+    mask[1:6, 1:6] = True
+
+    assert prediction_png(mask) == prediction_png(mask.astype(float))
+
+
+def test_a_picture_border_is_no_edge():
+    assert not edge(np.ones((3, 3), dtype=bool)).any()
+
+
+def test_a_thumbnail_fits_its_square():
+    image = np.zeros((30, 30), dtype=np.uint8)
+
+    assert decoded(thumbnail_png(image, (slice(0, 10), slice(0, 20)), 56), "L").shape == (28, 56)
+
+
+@given(arrays(bool, st.tuples(st.integers(1, 6), st.integers(1, 6))))
+def test_an_outline_has_as_many_sides_as_the_mask(mask):
+    padded = np.pad(mask, 1)
+    sides = (padded[1:] != padded[:-1]).sum() + (padded[:, 1:] != padded[:, :-1]).sum()
+
+    assert outline_path(mask).count("M") == sides
+
+
+def test_a_uri_names_its_kind():
+    assert uri(b"\x00").startswith("data:image/png;base64,AA")

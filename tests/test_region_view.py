@@ -1,0 +1,171 @@
+import io
+from base64 import b64decode
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from alnb.annotation import Click
+from alnb.dataset import SliceId
+from alnb.regions import Region, grid
+from alnb.ui.region_view import REGION_PX, RegionView, crop_box, view_ranges
+from alnb.ui.tap import Press
+
+WHERE = SliceId("scan_01", 23)
+REGION = Region(WHERE, 132, 88, 44, 44)
+
+
+@pytest.fixture(scope="module")
+def image():
+    return np.random.default_rng(0).integers(0, 256, (352, 352), dtype=np.uint8)
+
+
+@pytest.fixture
+def view():
+    return RegionView((352, 352))
+
+
+def picture(view, name):
+    data = view._traces[name].source.split(",", 1)[1]
+    return np.asarray(Image.open(io.BytesIO(b64decode(data))).convert("RGBA"))
+
+
+def test_the_region_is_drawn_at_a_whole_number_of_screen_pixels():
+    columns, rows = view_ranges(REGION)
+
+    assert REGION_PX / (columns[1] - columns[0]) == 8
+    assert np.mean(columns) == 109.5
+    assert np.mean(rows) == 153.5
+
+
+@given(
+    st.integers(0, 300), st.integers(0, 300), st.integers(1, 352), st.integers(1, 352)
+)  # fmt: skip
+def test_the_view_holds_the_region_with_room_around_it(row, col, height, width):
+    columns, rows = view_ranges(Region(WHERE, row, col, height, width))
+
+    assert columns[0] < col - 0.5
+    assert col + width - 0.5 < columns[1]
+    assert rows[0] < row - 0.5
+    assert row + height - 0.5 < rows[1]
+    assert np.isclose(np.ptp(columns), np.ptp(rows))
+
+
+def test_a_corner_region_is_cropped_within_the_slice():
+    rows, cols = crop_box(Region(WHERE, 0, 308, 44, 44), (352, 352))
+
+    assert (rows.start, cols.stop) == (0, 352)
+
+
+def test_the_slice_and_the_dimmed_surroundings_are_shown(view, image):
+    view.show(image, REGION)
+    crop = picture(view, "region ct")[..., 0]
+    top, left = view._traces["region ct"].y0, view._traces["region ct"].x0
+
+    assert (picture(view, "slice ct")[..., 0] == image).all()
+    assert (crop[132 - top : 176 - top, 88 - left : 132 - left] == image[REGION.window]).all()
+    assert crop[0, 0] == int(image[top, left] * 0.55)
+
+
+def test_the_panel_is_centred_and_row_0_is_at_the_top(view, image):
+    view.show(image, REGION)
+
+    assert view.figure.layout.xaxis2.range == (79.5, 139.5)
+    assert view.figure.layout.yaxis2.range == (183.5, 123.5)
+
+
+def test_overlays_that_are_missing_are_clear(view, image):
+    view.show(image, REGION, overlays={"entropy": np.full((352, 352), 0.6)})
+    view.show(image, REGION, overlays={})
+
+    assert picture(view, "slice entropy").shape == (1, 1, 4)
+    assert picture(view, "slice entropy")[0, 0, 3] == 0
+
+
+def test_clicks_are_drawn_where_they_were_set(view, image):
+    view.show(image, REGION, clicks=[Click(140.25, 90.5), Click(150, 100, label=0)])
+
+    assert view._traces["clicks infected"].x == (90.5,)
+    assert view._traces["clicks infected"].y == (140.25,)
+    assert view._traces["clicks background"].x == (100,)
+
+    view.mark([])
+    assert view._traces["clicks infected"].x == ()
+
+
+def test_a_new_region_is_a_new_screen_and_the_same_one_is_not(view, image):
+    view.show(image, REGION)
+    view.show(image, REGION, clicks=[Click(140, 90)])
+    assert view.screen == 1
+
+    view.show(image, Region(WHERE, 0, 0, 44, 44))
+    assert view.screen == 2
+    assert view.figure.layout.meta == {"screen": 2}
+
+
+def test_a_press_meant_for_the_last_region_is_dropped(view, image):
+    events = []
+    view.on_event(events.append)
+    view.show(image, REGION)
+    view.show(image, Region(WHERE, 0, 0, 44, 44))
+
+    for screen in (1, 2):
+        message = {"kind": "click", "id": 1, "x": 90.0, "y": 140.0, "screen": screen}
+        view.tap._receive(view.tap, message, [])
+
+    assert events == [Press(140.0, 90.0, 2)]
+
+
+def test_hidden_overlays_keep_their_place_and_lose_their_key(view, image):
+    view.set_overlays({"prediction"}, 0.3)
+
+    assert view._traces["region entropy"].visible is False
+    assert view._traces["slice prediction"].opacity == 0.3
+    assert view.figure.layout.annotations[2].visible is False
+
+
+def test_a_region_with_a_mask_has_its_own_border(view, image):
+    mask = np.eye(3, dtype=bool)
+    view.show(image, Region(WHERE, 10, 10, 3, 3, mask=mask))
+
+    assert view.figure.layout.shapes[1].path.count("M") == 12
+
+
+def test_the_other_regions_are_a_grid(view, image):
+    view.show(image, REGION, regions=grid(WHERE, (352, 352), 64))
+
+    assert view.figure.layout.shapes[0].path.count("M") == 64
+
+
+def test_nothing_is_left_after_clearing(view, image):
+    view.show(image, REGION, clicks=[Click(140, 90)])
+    view.clear()
+
+    assert picture(view, "region ct").shape == (1, 1, 4)
+    assert view._traces["clicks infected"].x == ()
+    assert view.screen == 2
+
+
+def test_a_page_that_asks_late_gets_the_figure_as_it_is(view, image):
+    view.show(image, REGION, clicks=[Click(140, 90)])
+
+    state = view.figure.get_state()
+
+    shown = {trace["name"]: trace for trace in state["_widget_data"]}
+    assert shown["slice ct"]["source"] == view._traces["slice ct"].source
+    assert state["_widget_layout"]["meta"] == {"screen": 1}
+    assert state["_config"]["displayModeBar"] is False
+
+
+@pytest.mark.parametrize(
+    ("overlays", "message"),
+    [
+        ({"heat": np.zeros((352, 352))}, "overlay 'heat' is unknown"),
+        ({"entropy": np.zeros((3, 3))}, r"entropy is \(3, 3\), the view \(352, 352\)"),
+    ],
+)
+def test_an_overlay_that_does_not_fit_is_refused(view, image, overlays, message):
+    with pytest.raises(ValueError, match=message):
+        view.show(image, REGION, overlays=overlays)

@@ -1,0 +1,93 @@
+import json
+import socket
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from alnb.errors import AlnbError
+from alnb.serve import HOST, app_notebook, free_port, serve, voila_config
+
+ENV = {"PYTHONPATH": str(Path(__file__).parents[1])}  # where alnb is not installed
+
+
+@pytest.fixture
+def notebook(tmp_path):
+    path = tmp_path / "page.ipynb"
+    path.write_text(json.dumps({"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
+    (tmp_path / "secret.png").write_bytes(b"\x89PNG")
+    return path
+
+
+def status(address, **headers):
+    """Return the final HTTP status and address."""
+    try:
+        request = urllib.request.Request(address, headers=headers)  # noqa: S310 - our own http
+        with urllib.request.urlopen(request) as reply:  # noqa: S310
+            return reply.status, reply.url
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.url
+
+
+def test_a_port_in_use_is_said_with_what_to_do():
+    with socket.socket() as taken:
+        taken.bind((HOST, 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(AlnbError, match=f"port {port} is in use. Name another with --port"):
+            free_port(port)
+
+
+def test_a_port_that_cannot_be_is_said():
+    with pytest.raises(AlnbError, match="port 99999 can't be used"):
+        free_port(99999)
+
+
+def test_a_port_is_chosen_where_none_is_named():
+    assert 0 < free_port() < 65536
+
+
+def test_a_missing_notebook_is_named(tmp_path):
+    with pytest.raises(AlnbError, match="there is no notebook"):
+        serve(tmp_path / "absent.ipynb", open_browser=False)
+
+
+def test_the_label_app_is_found():
+    assert app_notebook().name == "label.ipynb"
+
+
+def test_an_unknown_app_is_named():
+    with pytest.raises(AlnbError, match="'other'"):
+        app_notebook("other")
+
+
+def test_the_settings_listen_on_loopback_and_open_no_kernel_port(notebook):
+    config = voila_config(notebook, 1234)
+
+    assert config["Voila"]["ip"] == "127.0.0.1"
+    assert config["ConnectionFileMixin"]["transport"] == "ipc"
+
+
+def test_the_page_needs_its_token_and_nothing_else_is_served(notebook):
+    token = "t0"  # noqa: S105 - of a server that lives for this test
+    with serve(notebook, open_browser=False, token=token, env=ENV) as server:
+        home = f"http://{HOST}:{server.port}"
+
+        assert server.address == f"{home}/?token=t0"
+        assert "/login" in status(f"{home}/")[1]
+        assert "/login" in status(f"{home}/?token=wrong")[1]
+        for file in ("secret.png", "page.ipynb"):
+            assert status(f"{home}/voila/files/{file}?token=t0")[0] == 403
+        assert status(server.address, Host="elsewhere.example")[0] == 403
+
+    with pytest.raises(ConnectionRefusedError), socket.create_connection((HOST, server.port)):
+        pass
+
+
+def test_a_server_that_fails_says_so(notebook, monkeypatch):
+    monkeypatch.setattr("alnb.serve.voila_config", lambda *_: {"Voila": {"port": "none"}})
+
+    with pytest.raises(AlnbError, match="the server ended at once"):
+        serve(notebook, open_browser=False, env=ENV)

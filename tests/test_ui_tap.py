@@ -1,0 +1,70 @@
+import pytest
+
+from alnb.ui.tap import Key, Press, Tap
+
+
+@pytest.fixture
+def tap():
+    tap = Tap("figure-1", panel="x2y2", shortcuts=("n",))
+    tap.sent = []
+    tap.send = tap.sent.append
+    return tap
+
+
+def page_sends(tap, **message):
+    tap._handle_custom_msg(message, [])
+
+
+def test_a_press_arrives_as_row_and_column_of_its_screen(tap):
+    events = []
+    tap.on_event(events.append)
+
+    page_sends(tap, kind="click", id=1, x=70.25, y=80.5, screen=3)
+
+    assert events == [Press(row=80.5, col=70.25, screen=3)]
+
+
+def test_a_key_arrives_by_its_name(tap):
+    events = []
+    tap.on_event(events.append)
+
+    page_sends(tap, kind="key", id=1, key="n", screen=3)
+
+    assert events == [Key("n", 3)]
+
+
+def test_an_event_is_acknowledged_after_it_was_handled(tap):
+    tap.on_event(lambda event: tap.sent.append("handled"))
+
+    page_sends(tap, kind="click", id=7, x=0, y=0, screen=1)
+
+    assert tap.sent == ["handled", {"kind": "ack", "id": 7}]
+
+
+def test_an_event_is_acknowledged_even_if_its_handler_fails(tap, monkeypatch):
+    def fail(event):
+        raise RuntimeError("broken")
+
+    tap.on_event(fail)
+
+    with pytest.raises(RuntimeError):
+        tap._receive(tap, {"kind": "click", "id": 7, "x": 0, "y": 0, "screen": 1}, [])
+    assert tap.sent == [{"kind": "ack", "id": 7}]
+
+
+def test_a_ping_is_answered_and_handed_to_nobody(tap):
+    events = []
+    tap.on_event(events.append)
+
+    page_sends(tap, kind="ping", id=2)
+
+    assert tap.sent == [{"kind": "pong", "id": 2}]
+    assert events == []
+
+
+def test_its_page_half_loads_nothing_from_elsewhere():
+    code = str(Tap("figure-1")._esm)
+
+    assert "export default" in code
+    assert "import" not in code
+    assert "http" not in code
