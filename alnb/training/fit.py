@@ -159,11 +159,11 @@ def train(
         optimizer.step()
         schedule.step()
         losses.append(loss.item())
+        on_step(step, steps, losses[-1])
         if step in checks:
             judgement = judge(network)
             if judgement.score >= best.score:
                 best, state = judgement, copy.deepcopy(network.state_dict())
-        on_step(step, steps, losses[-1])
     network.load_state_dict(state)
     return Trained(steps, float(np.mean(losses[-max(1, steps // 10) :])), best)
 

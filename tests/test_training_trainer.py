@@ -1,0 +1,224 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from alnb.annotation import Answer, Verdict
+from alnb.config import Config
+from alnb.dataset import build
+from alnb.errors import ConfigError, TrainerError
+from alnb.metrics import Scores
+from alnb.oracle import Oracle
+from alnb.regions import grid
+from alnb.training import Cancelled
+from alnb.training.fit import hold_out
+from alnb.training.trainer import Trainer
+
+CONFIG = Config(
+    backbone="efficientnet_lite0", regions_per_slice=4, steps=2, batch=2, draws=2, consistency=0.0
+)
+
+
+@pytest.fixture(scope="module")
+def answered(squares):
+    oracle = Oracle(squares)
+    size = (squares.size, squares.size)
+    return [oracle.answer(r) for where in squares.part("train")[:4] for r in grid(where, size, 4)]
+
+
+@pytest.fixture(scope="module")
+def trained(squares, answered, tmp_path_factory):
+    trainer = Trainer(squares, CONFIG, tmp_path_factory.mktemp("cache"))
+    return trainer, trainer.fit(answered)
+
+
+def test_a_fit_reports_what_it_did(trained, answered):
+    trainer, report = trained
+
+    assert (report.backbone, report.steps) == ("efficientnet_lite0", 2)
+    assert report.heldout == len(hold_out(answered, CONFIG.holdout)[1]) > 0
+    assert 0 <= report.heldout_accuracy <= 1
+    assert 0 < report.threshold < 1 and report.loss > 0 and report.train_s > 0
+    assert "ImageNet" in trainer.notice
+
+
+def test_the_same_answers_are_not_trained_on_twice(trained, squares, answered):
+    trainer, report = trained
+    steps = []
+    again = Trainer(squares, CONFIG, trainer.cache, progress=lambda *a, **k: steps.append(a))
+
+    assert again.fit(answered) == report
+    assert steps == []
+
+
+def test_deleted_weights_are_made_again_the_same(trained, squares, answered, tmp_path):
+    trainer, report = trained
+    other = Trainer(squares, CONFIG, tmp_path)
+
+    again = other.fit(answered)
+
+    assert (again.weights, again.loss) == (report.weights, report.loss)
+    slices = squares.part("train")[:1]
+    for name, scores in trainer.score(slices, report.weights).items():
+        assert np.array_equal(scores, other.score(slices, report.weights)[name])
+
+
+@pytest.mark.parametrize(
+    "change", [{"seed": 1}, {"learning_rate": 1e-3}, {"freeze": "none"}, {"loss": "point_ce"}]
+)
+def test_other_settings_are_other_weights(trained, squares, answered, tmp_path, change):
+    trainer, report = trained
+
+    assert Trainer(squares, CONFIG.replace(**change), tmp_path)._name(answered, None) != (
+        report.weights
+    )
+    assert trainer._name(answered[:-1], None) != report.weights
+    assert trainer._name(answered, "before") != report.weights
+
+
+def test_settings_that_training_does_not_see_change_nothing(trained, squares, answered):
+    trainer, report = trained
+    other = Trainer(squares, CONFIG.replace(draws=7, click_s=5.0), trainer.cache)
+
+    assert other.fit(answered) == report
+
+
+def test_every_region_of_every_slice_is_scored_by_each_heuristic(trained, squares):
+    trainer, report = trained
+    slices = squares.part("train")[:3]
+
+    scores = trainer.score(slices, report.weights)
+
+    assert scores.keys() >= {"entropy", "bald"}
+    for table in scores.values():
+        assert table.shape == (3, 4) and table.dtype == np.float64
+    assert (scores["entropy"] >= scores["bald"]).all() and (scores["entropy"] > 0).all()
+
+
+def test_a_slices_scores_do_not_depend_on_its_company(trained, squares):
+    trainer, report = trained
+    slices = squares.part("train")[:3]
+
+    alone = trainer.score(slices[2:], report.weights)["entropy"][0]
+
+    assert np.array_equal(alone, trainer.score(slices, report.weights)["entropy"][2])
+
+
+def test_evaluation_pools_the_pixels_of_the_part_and_repeats_itself(trained, squares):
+    trainer, report = trained
+
+    scores = trainer.evaluate("test", report.weights)
+
+    assert isinstance(scores, Scores)
+    assert scores.tp + scores.fp + scores.fn + scores.tn == len(squares.part("test")) * 32 * 32
+    assert trainer.evaluate("test", report.weights) == scores
+    assert trainer.evaluate("val", report.weights) is None
+
+
+def test_a_prediction_is_a_posterior_a_slice(trained, squares):
+    trainer, report = trained
+
+    ((where, posterior),) = trainer.predict(squares.part("test")[:1], report.weights)
+
+    assert where == squares.part("test")[0]
+    assert posterior.mean.shape == (32, 32) and posterior.mean.dtype == np.float32
+    assert posterior.draws == 2
+
+
+def test_a_dataset_without_masks_is_trained_but_not_evaluated(unmasked, answered, tmp_path):
+    trainer = Trainer(unmasked, CONFIG, tmp_path)
+    report = trainer.fit(answered)
+
+    assert report.heldout_accuracy is not None
+    assert trainer.evaluate("test", report.weights) is None
+
+
+def test_a_validation_part_with_masks_chooses_instead_of_held_out_answers(squares, tmp_path):
+    from conftest import scan_of
+
+    pairs = [scan_of(name, 4, 32, seed) for seed, name in enumerate("ab")]
+    dataset = build(pairs, tmp_path / "data", size=32, split={"a": "train", "b": "val"})
+    oracle = Oracle(dataset)
+    answers = [
+        oracle.answer(r) for where in dataset.part("train") for r in grid(where, (32, 32), 4)
+    ]
+
+    report = Trainer(dataset, CONFIG, tmp_path / "cache").fit(answers)
+
+    assert report.heldout == 0 and report.heldout_accuracy is None
+
+
+def test_progress_is_told_of_each_step_and_slice(squares, answered, tmp_path):
+    heard = []
+    trainer = Trainer(
+        squares,
+        CONFIG,
+        tmp_path,
+        progress=lambda stage, done, total, **n: heard.append((stage, done, total, *n)),
+    )
+    report = trainer.fit(answered)
+    trainer.evaluate("test", report.weights)
+
+    assert heard[:2] == [("fit", 1, 2, "loss"), ("fit", 2, 2, "loss")]
+    assert heard[2:] == [("evaluate", n, 4) for n in (1, 2, 3, 4)]
+
+
+def test_cancelling_stops_and_keeps_the_last_weights(trained, squares, answered):
+    trainer, report = trained
+    stopped = Trainer(squares, CONFIG, trainer.cache, cancelled=lambda: True)
+
+    with pytest.raises(Cancelled):
+        stopped.fit(answered[:-1])
+
+    assert sorted(path.name for path in trainer.cache.iterdir()) == [
+        f"weights-{report.weights}.safetensors"
+    ]
+
+
+def test_a_warm_start_goes_on_from_the_weights_before(squares, answered, tmp_path):
+    trainer = Trainer(squares, CONFIG.replace(warm_start=True), tmp_path)
+    first = trainer.fit(answered[:-2])
+
+    second = trainer.fit(answered, first.weights)
+
+    assert second.weights != trainer._name(answered, None)
+
+
+def test_only_skipped_regions_are_nothing_to_train_on(squares, answered, tmp_path):
+    skipped = [Answer(answer.region, Verdict.SKIPPED) for answer in answered]
+
+    with pytest.raises(TrainerError, match="nothing to train on"):
+        Trainer(squares, CONFIG, tmp_path).fit(skipped)
+
+
+def test_missing_weights_are_a_sentence(squares, tmp_path):
+    with pytest.raises(TrainerError, match="weights abc are not in"):
+        Trainer(squares, CONFIG, tmp_path).evaluate("test", "abc")
+
+
+def test_broken_weights_are_as_good_as_none(trained, squares, answered, tmp_path):
+    _, report = trained
+    (tmp_path / f"weights-{report.weights}.safetensors").write_bytes(b"torn")
+
+    assert Trainer(squares, CONFIG, tmp_path).fit(answered).weights == report.weights
+
+
+def test_an_unknown_backbone_is_refused_at_once(squares, tmp_path):
+    with pytest.raises(ConfigError, match="backbone 'vgg' is unknown"):
+        Trainer(squares, CONFIG.replace(backbone="vgg"), tmp_path)
+
+
+def test_old_weights_are_forgotten(squares, answered, tmp_path):
+    trainer = Trainer(squares, CONFIG.replace(steps=1), tmp_path)
+
+    reports = [trainer.fit(answered[: 9 + n]) for n in range(7)]
+
+    kept = {path.stem.removeprefix("weights-") for path in tmp_path.iterdir()}
+    assert kept == {report.weights for report in reports[-5:]}
+
+
+def test_importing_the_package_does_not_import_torch():
+    code = "import alnb.training, sys; raise SystemExit('torch' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
