@@ -37,6 +37,11 @@ from alnb.errors import AlnbError
 
 HOST = "127.0.0.1"
 TEMPLATES = Path(__file__).parent / "ui" / "template"
+EXTENSIONS = [  # nothing else that the machine has; jupyterlab-plotly alone would cost 4.7 MB
+    "@jupyter-widgets/jupyterlab-manager",
+    "@voila-dashboards/widgets-manager8",
+    "anywidget",
+]
 START_S = 60.0  # a cold disk and a busy machine start Voila within this
 CULL_S = 300  # a kernel whose page has gone, without a word, ends after this; Voila's own is never
 STOP_S = 10.0
@@ -104,6 +109,7 @@ def voila_config(notebook: Path, port: int) -> dict[str, Any]:
             "file_allowlist": [r"(?!)"],  # matches nothing
             "strip_sources": True,
             "show_tracebacks": False,
+            "extension_allowlist": EXTENSIONS,
         },
         "MappingKernelManager": {
             "cull_idle_timeout": CULL_S,

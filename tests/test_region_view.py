@@ -33,7 +33,7 @@ def picture(view, name):
 
 
 def test_the_region_is_drawn_at_a_whole_number_of_screen_pixels():
-    columns, rows = view_ranges(REGION)
+    columns, rows = view_ranges(REGION, (352, 352))
 
     assert REGION_PX / (columns[1] - columns[0]) == 8
     assert np.mean(columns) == 109.5
@@ -44,13 +44,19 @@ def test_the_region_is_drawn_at_a_whole_number_of_screen_pixels():
     st.integers(0, 300), st.integers(0, 300), st.integers(1, 352), st.integers(1, 352)
 )  # fmt: skip
 def test_the_view_holds_the_region_with_room_around_it(row, col, height, width):
-    columns, rows = view_ranges(Region(WHERE, row, col, height, width))
+    columns, rows = view_ranges(Region(WHERE, row, col, height, width), (352, 352))
 
     assert columns[0] < col - 0.5
     assert col + width - 0.5 < columns[1]
     assert rows[0] < row - 0.5
     assert row + height - 0.5 < rows[1]
     assert np.isclose(np.ptp(columns), np.ptp(rows))
+
+
+def test_a_whole_slice_fills_the_panel():
+    columns, _ = view_ranges(Region(WHERE, 0, 0, 256, 256), (256, 256))
+
+    assert np.allclose(columns, [-1.5, 256.5])
 
 
 def test_a_corner_region_is_cropped_within_the_slice():
@@ -118,7 +124,14 @@ def test_a_press_meant_for_the_last_region_is_dropped(view, image):
     assert events == [Press(140.0, 90.0, 2)]
 
 
+def test_an_overlay_is_explained_only_where_there_is_one(view, image):
+    view.show(image, REGION, overlays={"prediction": image > 9})
+
+    assert [note.visible for note in view.figure.layout.annotations[1:]] == [True, False]
+
+
 def test_hidden_overlays_keep_their_place_and_lose_their_key(view, image):
+    view.show(image, REGION, overlays={"entropy": image / 400})
     view.set_overlays({"prediction"}, 0.3)
 
     assert view._traces["region entropy"].visible is False
@@ -169,3 +182,7 @@ def test_a_page_that_asks_late_gets_the_figure_as_it_is(view, image):
 def test_an_overlay_that_does_not_fit_is_refused(view, image, overlays, message):
     with pytest.raises(ValueError, match=message):
         view.show(image, REGION, overlays=overlays)
+
+
+def test_no_line_hides_what_it_surrounds(view):
+    assert [shape.line.width for shape in view.figure.layout.shapes] == [1, 2, 1.5]

@@ -1,0 +1,283 @@
+"""The screen as a pure function of the state: what is shown, and which buttons work.
+
+Nothing here knows a widget; `app` puts a `Screen` on the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from alnb.annotation import Answer, Click, Verdict
+from alnb.cost import Cost
+from alnb.dataset import Dataset
+from alnb.regions import Region
+from alnb.session import State
+
+STRIP = 14  # regions shown at once; they fill the width of the view above
+STAGES = {
+    "start": "starting the training process",
+    "fit": "training",
+    "evaluate": "measuring Dice on the test slices",
+    "score": "scoring the regions",
+    "predict": "drawing the maps",
+}
+WEIGHT = {"start": (0.0, 0.05), "fit": (0.05, 0.65), "evaluate": (0.65, 0.75),
+          "score": (0.75, 0.97), "predict": (0.97, 1.0)}  # fmt: skip # shares of a cycle's time
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What was clicked in the region on screen and is no answer yet."""
+
+    region: Region | None = None
+    clicks: tuple[Click, ...] = ()
+
+    def toggled(self, click: Click, reach_px: float) -> Draft:
+        """Add a click, or take back the one that it hit.
+
+        Parameters
+        ----------
+        click : Click
+            Where the person pressed.
+        reach_px : float
+            How near to an earlier click hits it, in pixels of the slice.
+        """
+        kept = tuple(
+            old
+            for old in self.clicks
+            if (old.row - click.row) ** 2 + (old.col - click.col) ** 2 > reach_px**2
+        )
+        if len(kept) < len(self.clicks):
+            return replace(self, clicks=kept)
+        return replace(self, clicks=(*self.clicks, click))
+
+    def answer(self, verdict: Verdict, seconds: float, annotator: str) -> Answer:
+        """Make it an answer on its region."""
+        if self.region is None:
+            raise ValueError("there is no region to answer")
+        clicks = self.clicks if verdict is Verdict.INFECTED else ()
+        return Answer(self.region, verdict, clicks, seconds, annotator)
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What the training process is doing; `stage` is empty when it does nothing."""
+
+    stage: str = ""
+    done: int = 0
+    total: int = 0
+    backbone: str = ""
+    device: str = ""
+
+    @property
+    def running(self) -> bool:
+        """Whether a cycle is on its way."""
+        return bool(self.stage)
+
+    @property
+    def fraction(self) -> float:
+        """How much of the cycle is done, in [0, 1]."""
+        if not self.stage:
+            return 0.0
+        low, high = WEIGHT[self.stage]
+        return low + (high - low) * (self.done / self.total if self.total else 0)
+
+    @property
+    def text(self) -> str:
+        """What it does, in words."""
+        if not self.stage:
+            return ""
+        counted = f" {self.done} of {self.total}" if self.total else ""
+        return f"{STAGES[self.stage]}{counted}"
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One region of this cycle in the strip."""
+
+    region: Region
+    mark: str  # infected, clean, skipped, open
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """All that the page shows but the pictures."""
+
+    title: str
+    question: str
+    cost: str
+    network: str
+    saved: str
+    progress: float
+    progress_text: str
+    tiles: tuple[Tile, ...]
+    earlier: int  # tiles left of the strip
+    later: int  # tiles right of it
+    can_clean: bool
+    can_next: bool
+    can_skip: bool
+    can_undo: bool
+    can_train: bool
+    can_cancel: bool
+    train_hint: str
+    score: str  # the column of the rows that the chart draws
+    chart_note: str
+    rows: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+
+
+def focus(state: State, draft: Draft) -> Region | None:
+    """Choose the region to show: the one being clicked in, else the next to answer."""
+    if draft.region is not None and draft.clicks:
+        return draft.region
+    return state.pending[0] if state.pending else None
+
+
+def present(
+    state: State,
+    draft: Draft,
+    activity: Activity,
+    dataset: Dataset,
+    *,
+    saved_at: str = "",
+    owned: bool = True,
+) -> Screen:
+    """Say what the page shows.
+
+    Parameters
+    ----------
+    state : State
+        Of the session.
+    draft : Draft
+        The region on screen and its clicks.
+    activity : Activity
+        Of the training process.
+    dataset : Dataset
+        What is labelled.
+    saved_at : str
+        When the last answer went to disk, as the page shows it.
+    owned : bool
+        Whether this window may write; one that may not has no buttons that do.
+    """
+    region = draft.region
+    asking = owned and region is not None
+    labelled = any(answer.verdict is not Verdict.SKIPPED for answer in state.answers)
+    masks = dataset.has_masks and bool(dataset.part("test"))
+    score = "dice" if masks else "heldout_accuracy"
+    tiles, earlier, later = _strip(state, region)
+    return Screen(
+        title=_title(state, dataset),
+        question=_question(state, draft, activity),
+        cost=_cost(state.cost),
+        network=_network(state, activity),
+        saved=f"saved {saved_at}" if saved_at else "",
+        progress=activity.fraction,
+        progress_text=activity.text,
+        tiles=tiles,
+        earlier=earlier,
+        later=later,
+        can_clean=asking and not draft.clicks,
+        can_next=asking and bool(draft.clicks),
+        can_skip=asking and not draft.clicks,
+        can_undo=owned and bool(draft.clicks or state.given),
+        can_train=owned and labelled and state.stale and not activity.running,
+        can_cancel=activity.running,
+        train_hint=_train_hint(state, activity, labelled),
+        score=score,
+        chart_note="" if masks else _unmasked(dataset),
+        rows=tuple(report.row(state.config.seed) for report in state.reports),
+    )
+
+
+def _title(state: State, dataset: Dataset) -> str:
+    batch = [pick.region.key for pick in state.asked]
+    answered = {answer.region.key for answer in state.given}
+    done = sum(key in answered for key in batch)
+    cycle = "start" if state.cycle <= 0 else f"cycle {state.cycle}"
+    return f"{dataset.name} · {cycle} · {done} of {len(batch)} regions answered"
+
+
+def _question(state: State, draft: Draft, activity: Activity) -> str:
+    if draft.region is None:
+        return _nothing(state, activity)
+    if draft.clicks:
+        count = len(draft.clicks)
+        clicks = "1 click" if count == 1 else f"{count} clicks"
+        price = state.config.click_s * count
+        return (
+            f"<b>{clicks}</b> ({price:g} s). Click more infections, click a mark again to take it "
+            "back, then press <b>Next</b>."
+        )
+    return "<b>Is there infection in the frame?</b> Click on it, or press <b>No infection</b>."
+
+
+def _nothing(state: State, activity: Activity) -> str:
+    if activity.running:
+        return "All regions are answered; the next come when the training ends."
+    if not state.asked:
+        return "<b>Every region of the train part is answered:</b> there is nothing left to ask."
+    return (
+        "<b>All regions of this cycle are answered.</b> Press <b>Train</b>: the network learns "
+        "from them and says where to look next."
+    )
+
+
+def _cost(cost: Cost) -> str:
+    clicks = "1 click" if cost.clicks == 1 else f"{cost.clicks} clicks"
+    regions = "1 region" if cost.regions == 1 else f"{cost.regions} regions"
+    return (
+        f"<b>{cost.nominal_s:.0f} s</b> nominal · <b>{cost.measured_s:.0f} s</b> measured · "
+        f"{regions} · {clicks}"
+    )
+
+
+def _network(state: State, activity: Activity) -> str:
+    where = f" · {activity.backbone} on {activity.device}" if activity.device else ""
+    if activity.running:
+        what = "training"
+    elif state.fit is None:
+        what = "not trained yet"
+    else:
+        what = "out of date" if state.stale else "up to date"
+    return f"Network: {what}{where}"
+
+
+def _train_hint(state: State, activity: Activity, labelled: bool) -> str:
+    if activity.running:
+        return "Labelling goes on meanwhile."
+    if not labelled:
+        return "Answer some regions first."
+    if not state.stale:
+        return "The network has learned all your answers."
+    infected = any(answer.verdict is Verdict.INFECTED for answer in state.answers)
+    if not infected:
+        return "No infection clicked yet: the network would learn what is clean, and no more."
+    left = len(state.pending)
+    return f"Ready whenever you are; {left} of this cycle still open." if left else "Ready."
+
+
+def _unmasked(dataset: Dataset) -> str:
+    what = "has no masks" if not dataset.has_masks else "has no test part"
+    return (
+        f"This dataset {what}, so Dice can't be measured. Shown is the share of held-out answers "
+        "whose verdict the network shares."
+    )
+
+
+def _strip(state: State, current: Region | None) -> tuple[tuple[Tile, ...], int, int]:
+    """Show the tiles around the current one, and count those that do not fit."""
+    verdicts = {answer.region.key: str(answer.verdict) for answer in state.given}
+    regions = {pick.region.key: pick.region for pick in state.asked}
+    if current is not None:
+        regions.setdefault(current.key, current)
+    keys = list(regions)
+    at = keys.index(current.key) if current is not None else len(keys)
+    start = max(0, min(at - STRIP // 2, len(keys) - STRIP))
+    shown = keys[start : start + STRIP]
+    tiles = tuple(
+        Tile(regions[key], verdicts.get(key, "open"), current is not None and key == current.key)
+        for key in shown
+    )
+    return tiles, start, len(keys) - start - len(shown)

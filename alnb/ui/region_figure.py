@@ -1,0 +1,113 @@
+"""How `RegionView`'s figure looks: its two panels, their layers, and the key under the slice.
+
+Layers are traces, named ``"slice ct"``, ``"region entropy"``, ``"clicks infected"`` and so on;
+the grid, the region's border on the slice and the one on its own panel are shapes, since a shape
+is one element of the page, and a trace one for each piece of its line.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from alnb.ui.live_figure import LiveFigure
+from alnb.ui.pictures import PREDICTION_RGB, heat_png, uri
+
+REGION_PX, SLICE_PX, GAP_PX = 480, 352, 16
+WIDTH_PX = SLICE_PX + GAP_PX + REGION_PX  # 848×480: with a chart column, fits 1280×720
+OVERLAYS = ("entropy", "prediction")  # from below to above
+CLICK_COLOUR = "#ff2d95"
+NO_PATH = "M0,0Z"
+NOTHING = uri(heat_png(np.zeros((1, 1))))  # heat of 0 is transparent
+ENTROPY_KEY = "entropy, 0 to 0.69 nats"
+PREDICTION_KEY = f"<span style='color:rgb{PREDICTION_RGB}'>■</span> predicted infection"
+PLACE_NOTE, PREDICTION_NOTE, ENTROPY_NOTE = range(3)
+
+
+def region_figure(shape: tuple[int, int]) -> LiveFigure:
+    """Make the figure for slices of (H, W) pixels, whole but empty."""
+    return LiveFigure(_traces(), _layout(shape))
+
+
+def _traces() -> list[Any]:
+    pictures = [
+        go.Image(
+            name=f"{panel} {name}", source=NOTHING, xaxis=x, yaxis=y, hoverinfo="skip",
+            opacity=1 if name == "ct" else 0.6,
+        )
+        for panel, x, y in (("slice", "x", "y"), ("region", "x2", "y2"))
+        for name in ("ct", *OVERLAYS)
+    ]  # fmt: skip
+    return [
+        *pictures,
+        _markers("clicks infected", "circle", CLICK_COLOUR),
+        _markers("clicks background", "square", "#3b82f6"),
+    ]
+
+
+def _markers(name: str, symbol: str, colour: str) -> go.Scatter:
+    marker = {"symbol": symbol, "size": 13, "color": colour, "line": {"width": 2, "color": "white"}}
+    return go.Scatter(
+        name=name, x=[], y=[], xaxis="x2", yaxis="y2", mode="markers", marker=marker,
+        hoverinfo="skip", showlegend=False,
+    )  # fmt: skip
+
+
+def _path(x: str, y: str, colour: str, width: float) -> dict[str, Any]:
+    line = {"color": colour, "width": width}
+    return {"type": "path", "path": NO_PATH, "xref": x, "yref": y, "line": line}
+
+
+def _layout(shape: tuple[int, int]) -> dict[str, Any]:
+    side, right = max(shape), SLICE_PX / WIDTH_PX
+    rows, cols = ([(n - side - 1) / 2, (n + side - 1) / 2] for n in shape)
+    hidden = {"visible": False, "fixedrange": True, "zeroline": False, "showgrid": False}
+    loose = hidden | {"scaleanchor": False}
+    return {
+        "width": WIDTH_PX,
+        "height": REGION_PX,
+        "margin": {"l": 0, "r": 0, "t": 0, "b": 0, "pad": 0},
+        "plot_bgcolor": "black",
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "dragmode": False,
+        "hovermode": False,
+        "font": {"family": "system-ui, sans-serif", "size": 13, "color": "#1f2937"},
+        "meta": {"screen": 0},
+        "xaxis": loose | {"domain": [0, SLICE_PX / WIDTH_PX], "range": cols},
+        "yaxis": loose | {"domain": [1 - SLICE_PX / REGION_PX, 1], "range": rows[::-1]},
+        "xaxis2": loose
+        | {"domain": [1 - REGION_PX / WIDTH_PX, 1], "range": [0, 1], "anchor": "y2"},
+        "yaxis2": loose | {"domain": [0, 1], "range": [1, 0], "anchor": "x2"},
+        "shapes": [
+            _path("x", "y", "rgba(255,255,255,0.22)", 1),
+            _path("x", "y", "white", 2),
+            _path("x2", "y2", "rgba(255,255,255,0.85)", 1.5),
+        ],
+        "annotations": [
+            _note("", 0, 0, "left"),
+            _note(PREDICTION_KEY, right, 0, "right"),
+            _note(ENTROPY_KEY, right, 20, "right"),
+        ],
+        "images": [_heat_bar(right)],
+    }
+
+
+def _note(text: str, x: float, below_px: int, side: str) -> dict[str, Any]:
+    """Write under the slice."""
+    return {
+        "text": text, "showarrow": False, "xref": "paper", "x": x, "xanchor": side, "align": side,
+        "yref": "paper", "y": 1 - (SLICE_PX + 6 + below_px) / REGION_PX, "yanchor": "top",
+    }  # fmt: skip
+
+
+def _heat_bar(right: float) -> dict[str, Any]:
+    """Draw the heat map's colours, as opaque as they are on CT, under the slice."""
+    bar = heat_png(np.linspace(0, math.log(2), 128)[np.newaxis])
+    return {
+        "source": uri(bar), "xref": "paper", "x": right - 3 / WIDTH_PX, "xanchor": "right",
+        "yref": "paper", "y": 1 - (SLICE_PX + 50) / REGION_PX, "yanchor": "top",
+        "sizing": "stretch", "sizex": 128 / WIDTH_PX, "sizey": 10 / REGION_PX,
+    }  # fmt: skip
