@@ -5,8 +5,8 @@ import pytest
 from alnb.ui.charts import Charts
 
 ROWS = [
-    {"cycle": 0, "cost_s": 120.0, "dice": 0.3, "accuracy": 0.7},
-    {"cycle": 1, "cost_s": 135.0, "dice": 0.5, "accuracy": 0.8},
+    {"cycle": 0, "cost_s": 120.0, "dice": 0.3, "heldout_accuracy": 0.7},
+    {"cycle": 1, "cost_s": 135.0, "dice": 0.5, "heldout_accuracy": 0.8},
 ]
 
 
@@ -24,7 +24,7 @@ def test_each_cycle_is_a_point(charts):
 
 
 def test_a_dataset_without_masks_has_another_score_and_says_so():
-    charts = Charts("accuracy")
+    charts = Charts("heldout_accuracy")
     charts.show(ROWS)
 
     assert charts.figure.data[0].y == (0.7, 0.8)

@@ -78,6 +78,7 @@ def test_the_slice_and_the_dimmed_surroundings_are_shown(view, image):
 def test_the_panel_is_centred_and_row_0_is_at_the_top(view, image):
     view.show(image, REGION)
 
+    assert view.scale == 8
     assert view.figure.layout.xaxis2.range == (79.5, 139.5)
     assert view.figure.layout.yaxis2.range == (183.5, 123.5)
 

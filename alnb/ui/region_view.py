@@ -121,6 +121,12 @@ class RegionView:
         self.widget.add_class(target)
         self.widget.add_class("alnb-figure")
 
+    @property
+    def scale(self) -> float:
+        """How many screen pixels a pixel of the slice takes in the region's panel."""
+        low, high = self.figure.layout.xaxis2.range
+        return REGION_PX / float(high - low)
+
     def on_event(self, handler: Callable[[Press | Key], None]) -> None:
         """Call `handler` with each press and key; those meant for an earlier region are dropped."""
 
