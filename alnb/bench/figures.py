@@ -12,7 +12,7 @@ Row = Mapping[str, Any]
 
 SCORES = {  # column of a curve -> what its axis is called
     "dice": "Dice (test)",
-    "accuracy": "Accuracy on held-out regions",
+    "heldout_accuracy": "Accuracy on held-out regions",
 }
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")  # Okabe and Ito
 
