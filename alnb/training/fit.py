@@ -7,6 +7,7 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -139,9 +140,7 @@ def train(
     network.eval()  # BatchNorm; dropout is explicit
     device = next(network.parameters()).device
     freeze(network, config.freeze)
-    optimizer = torch.optim.Adam(
-        [p for p in network.parameters() if p.requires_grad], lr=config.learning_rate
-    )
+    optimizer = torch.optim.Adam(_groups(network, config))
     steps, checks = _plan(len(slices), config)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: _rate(step, steps) if config.schedule == "cosine" else 1.0
@@ -166,6 +165,17 @@ def train(
                 best, state = judgement, copy.deepcopy(network.state_dict())
     network.load_state_dict(state)
     return Trained(steps, float(np.mean(losses[-max(1, steps // 10) :])), best)
+
+
+def _groups(network: FCN8, config: Config) -> list[dict[str, Any]]:
+    """Give the layers behind the trunk, most of which start untrained, their own rate."""
+    trained = [(n, p) for n, p in network.named_parameters() if p.requires_grad]
+    trunk = [p for name, p in trained if name.startswith("trunk.")]
+    head = [p for name, p in trained if not name.startswith("trunk.")]
+    return [
+        {"params": trunk, "lr": config.learning_rate},
+        {"params": head, "lr": config.learning_rate * config.head_rate},
+    ]
 
 
 def _plan(slices: int, config: Config) -> tuple[int, set[int]]:

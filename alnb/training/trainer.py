@@ -40,7 +40,8 @@ from alnb.training.fit import (
 KEPT = 5  # ours: weights kept in the cache; older ones are trained again if they are wanted
 TRAINING_SETTINGS = (
     "input_padding", "dropout", "loss", "infected_weight", "consistency", "epochs", "steps",
-    "batch", "learning_rate", "schedule", "freeze", "threshold", "warm_start", "holdout", "seed",
+    "batch", "learning_rate", "head_rate", "schedule", "freeze", "threshold",
+    "warm_start", "holdout", "seed",
 )  # fmt: skip
 
 
@@ -96,7 +97,7 @@ class Trainer:
         answers : sequence of Answer
             Of the train part; skipped ones teach nothing.
         previous : str, optional
-            Weights to start from if `Config.warm_start`; else from ImageNet.
+            Weights to start from if `Config.warm_start`; from ImageNet if they are gone.
 
         Returns
         -------
@@ -110,7 +111,8 @@ class Trainer:
         Cancelled
             If it was stopped; weights trained before stay.
         """
-        previous = previous if self.config.warm_start else None
+        if not (self.config.warm_start and previous and self._path(previous).is_file()):
+            previous = None
         name = self._name(answers, previous)
         if (report := self._report(name)) is not None:
             return report
@@ -278,7 +280,7 @@ class Trainer:
 
     def _network(self, previous: str | None) -> FCN8:
         """Build the network with the weights that training starts from."""
-        if previous is not None and self._path(previous).is_file():
+        if previous is not None:
             return self._read(previous)
         network = self._build()
         path = self.config.weights
