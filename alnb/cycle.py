@@ -206,22 +206,24 @@ def affordable(picks: Sequence[Pick], state: State) -> tuple[Pick, ...]:
     return tuple(picks[:left])
 
 
+def previous_weights(state: State) -> str | None:
+    """Name the weights that this cycle's training starts from, if it starts warm."""
+    earlier = [report for report in state.reports if report.cycle < state.cycle]
+    return earlier[-1].fit.weights if earlier else None
+
+
 Scored = Mapping[str, NDArray[np.float64]]
 
 
 def train_and_score(session: Session, pool: Pool, learner: Learner) -> Scored:
     """Train on the answers, evaluate, score the pool, and note it in the journal.
 
-    What the journal says was done already is not done again.
+    A learner finds what it has trained before; a training is noted once.
     """
     state = session.state
-    previous = state.reports[-1].fit.weights if state.reports else None
+    fit = learner.fit(state.answers, previous_weights(state))
     if not state.trained:
-        fit = learner.fit(state.answers, previous)
         session.trained(fit, state.answers, cost_of(state.given, state.config))
-    else:
-        assert state.fit is not None  # noqa: S101 - `trained` says so
-        fit = state.fit
     begin = time.perf_counter()
     scores = learner.evaluate("test", fit.weights)
     wanted = state.config.heuristic != RANDOM
@@ -281,7 +283,9 @@ def run(
 
 
 def _scores_of(session: Session, pool: Pool, learner: Learner) -> Scored:
-    """Score the pool with the last network, after a stop lost the table."""
-    if session.state.config.heuristic == RANDOM:
+    """Score the pool with the last network, made again if need be, after a stop lost the table."""
+    state = session.state
+    if state.config.heuristic == RANDOM:
         return {}
-    return learner.score(pool.slices, session.state.reports[-1].fit.weights)
+    fit = learner.fit(state.answers, previous_weights(state))
+    return learner.score(pool.slices, fit.weights)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,14 @@ from alnb.regions import Region
 from alnb.reports import CycleReport, FitReport
 
 NO_COST = Cost()
+
+
+def default_folder(dataset: Dataset) -> Path:
+    """Name the folder of a dataset's own session, among the user's data."""
+    from platformdirs import user_data_path
+
+    name = re.sub(r"[^\w-]+", "_", dataset.name)[:40]
+    return user_data_path("alnb") / "sessions" / f"{name}-{dataset.fingerprint[:8]}"
 
 
 def digest(answers: Iterable[Answer]) -> str:
@@ -60,6 +69,8 @@ class State:
         What its answers cost.
     reports : tuple of CycleReport
         The learning curve so far.
+    ever_asked : frozenset of str
+        Keys of all regions asked about in any cycle.
     """
 
     config: Config
@@ -71,6 +82,7 @@ class State:
     fit: FitReport | None = None
     fit_cost: Cost = NO_COST
     reports: tuple[CycleReport, ...] = ()
+    ever_asked: frozenset[str] = frozenset()
 
     @property
     def answers(self) -> tuple[Answer, ...]:
@@ -108,7 +120,8 @@ def _opened(state: State, data: dict[str, Any]) -> State:
 
 def _asked(state: State, data: dict[str, Any]) -> State:
     picks = tuple(Pick(Region.parse(p["region"]), p["score"]) for p in data["picks"])
-    return dataclasses.replace(state, cycle=data["cycle"], asked=picks)
+    ever_asked = state.ever_asked | {pick.region.key for pick in picks}
+    return dataclasses.replace(state, cycle=data["cycle"], asked=picks, ever_asked=ever_asked)
 
 
 def _answered(state: State, data: dict[str, Any]) -> State:
@@ -282,34 +295,32 @@ class Session:
         SessionError
             If it could not be written; or if the region was never asked.
         """
-        known = {region.key for region in self.state.pending}
-        known |= {given.region.key for given in self.state.given}
-        if answer.region.key not in known:
+        if answer.region.key not in self.state.ever_asked:
             raise SessionError(f"region {answer.region.key} was not asked about.")
         self.journal.append("answered", answer.to_dict())
 
-    def undo(self) -> Region | None:
-        """Take the last answer back.
+    def undo(self) -> Answer | None:
+        """Take the last answer back; its region is open again.
 
         Returns
         -------
-        Region or None
-            Its region, which is open again; None if there is nothing to take back.
+        Answer or None
+            The answer; None if there is nothing to take back.
         """
         answers = [event for event in live(self.journal.events) if event.kind == "answered"]
         if not answers:
             return None
         last = answers[-1]
         self.journal.append("undone", {"of": last.seq, "region": last.data["region"]})
-        return Region.parse(last.data["region"])
+        return Answer.from_dict(last.data)
 
-    def redo(self) -> Region | None:
+    def redo(self) -> Answer | None:
         """Give the answer again that was taken back last.
 
         Returns
         -------
-        Region or None
-            Its region; None if nothing was taken back since the last answer.
+        Answer or None
+            The answer; None if nothing was taken back since the last answer.
         """
         back: list[Event] = []
         for event in self.journal.events:
@@ -324,7 +335,7 @@ class Session:
         self.journal.append(
             "redone", {"of": back[-1].data["of"], "region": back[-1].data["region"]}
         )
-        return Region.parse(back[-1].data["region"])
+        return Answer.from_dict(self.journal.events[back[-1].data["of"]].data)
 
     def trained(self, fit: FitReport, answers: Sequence[Answer], cost: Cost) -> None:
         """Note a training: what it brought, on which answers, and what they had cost."""

@@ -65,7 +65,7 @@ def test_undo_opens_the_last_region_again_first(session):
     session.submit(clean(REGIONS[0]))
     session.submit(clean(REGIONS[1]))
 
-    assert session.undo() == REGIONS[1]
+    assert session.undo() == clean(REGIONS[1])
     assert session.state.pending == REGIONS[1:]
     assert session.state.cost.regions == 1
 
@@ -75,10 +75,12 @@ def test_undo_and_redo_have_no_limit(session):
         session.submit(infected(region))
     full = session.state
 
-    assert [session.undo() for _ in range(5)] == [*reversed(REGIONS), None]
+    given = [infected(region) for region in REGIONS]
+
+    assert [session.undo() for _ in range(5)] == [*reversed(given), None]
     assert session.state.answers == ()
     assert session.state.pending == REGIONS
-    assert [session.redo() for _ in range(5)] == [*REGIONS, None]
+    assert [session.redo() for _ in range(5)] == [*given, None]
     assert session.state == full
 
 
@@ -97,7 +99,7 @@ def test_undo_crosses_a_training_and_leaves_the_network_stale(session, squares):
     assert not session.state.stale
     session.ask([Pick(Region(SliceId("two", 0), 0, 0, 16, 16), 0.5)])
 
-    assert session.undo() == REGIONS[0]
+    assert session.undo() == clean(REGIONS[0])
     assert session.state.stale
     assert session.state.pending[0] == REGIONS[0]
     session.redo()

@@ -10,6 +10,7 @@
 """
 
 from alnb.dataset.build import build
+from alnb.dataset.embedded import embedded, embedded_folder
 from alnb.dataset.folder import Dataset
 from alnb.dataset.importers import (
     import_dicom,
@@ -29,6 +30,8 @@ __all__ = [
     "Placement",
     "SliceId",
     "build",
+    "embedded",
+    "embedded_folder",
     "import_dicom",
     "import_medseg",
     "import_nifti",

@@ -1,0 +1,343 @@
+"""The command line: ``alnb COMMAND --help`` says what each does."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+import alnb
+from alnb.errors import AlnbError, ConfigError
+
+if TYPE_CHECKING:
+    from alnb.config import Config
+    from alnb.dataset import Dataset
+    from alnb.reports import CycleReport
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Label chest CT by region with clicks while a network learns which region to ask next.",
+)
+imports = typer.Typer(no_args_is_help=True, help="Make a dataset from scans.")
+bench = typer.Typer(no_args_is_help=True, help="Measure.")
+app.add_typer(imports, name="import")
+app.add_typer(bench, name="bench")
+
+Data = Annotated[Path, typer.Argument(help="A dataset's folder, as alnb import makes it.")]
+Out = Annotated[Path, typer.Option(help="Where to put it.")]
+Size = Annotated[int, typer.Option(help="Side of the working grid, in pixels.")]
+Split = Annotated[
+    str, typer.Option(help="scan, sep, mixed, or a CSV file with columns scan[,z],part.")
+]
+WindowText = Annotated[str, typer.Option("--window", help="LOW,HIGH in HU: what the network sees.")]
+Skip = Annotated[list[str] | None, typer.Option(help="A scan to leave out; may be repeated.")]
+Flip = Annotated[
+    list[str] | None,
+    typer.Option(help="Scans, by name or pattern, that lie upside down in spite of their header."),
+]
+Unit = Annotated[str | None, typer.Option(help="hu or grey, where the values allow both.")]
+Seed = Annotated[int, typer.Option(help="Of everything random.")]
+
+
+def _print(text: str) -> None:
+    from rich.console import Console
+
+    Console(highlight=False, soft_wrap=True).print(text, markup=False)
+
+
+@contextmanager
+def _progress(text: str) -> Iterator[Any]:
+    """Show a progress bar on a terminal, and nothing elsewhere."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
+    with Progress(*columns, TimeElapsedColumn(), transient=True) as bar:
+        task = bar.add_task(text, total=None, note="")
+
+        def update(**changes: Any) -> None:  # noqa: ANN401 - rich's own
+            bar.update(task, **changes)
+
+        yield update
+
+
+def _window(text: str) -> Any:  # noqa: ANN401 - a Window, imported late
+    from alnb.arrays import Window
+
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        raise ConfigError(f"--window {text!r} can't be read; give LOW,HIGH in HU.") from None
+    return Window(low, high)
+
+
+def _build(make: Any, *args: Any, **options: Any) -> None:  # noqa: ANN401 - any importer
+    with _progress("importing") as update:
+
+        def progress(scan: str, count: int) -> None:
+            update(note=f"{count} scans, last {scan}")
+
+        dataset = make(*args, progress=progress, **options)
+    _tell(dataset)
+
+
+def _tell(dataset: Dataset) -> None:
+    parts = ", ".join(
+        f"{part} {len(dataset.part(part))}"
+        for part in ("train", "val", "test")
+        if dataset.part(part)
+    )
+    masks = "with masks" if dataset.has_masks else "without masks"
+    _print(
+        f"{dataset.name}: {len(dataset.scans)} scans, {len(dataset.slices)} slices of "
+        f"{dataset.size}×{dataset.size} pixels, {masks}; {parts}."
+    )
+    for note in dataset.notes:
+        _print(f"  note: {note}")
+    _print(f"Written to {dataset.folder}. Next: alnb label {dataset.folder}")
+
+
+@imports.command("medseg")
+def import_medseg(
+    folder: Annotated[Path, typer.Argument(help="With train_im.nii.gz, train_msk.nii.gz, …")],
+    out: Out,
+    size: Size = 256,
+) -> None:
+    """Import MedSeg's 2-D slices with their own train and test parts."""
+    from alnb.dataset import import_medseg as make
+
+    _build(make, folder, out, size=size)
+
+
+@imports.command("nifti")
+def import_nifti(
+    images: Annotated[Path, typer.Option(help="Folder of .nii or .nii.gz volumes.")],
+    out: Out,
+    masks: Annotated[Path | None, typer.Option(help="Folder of masks of the same names.")] = None,
+    size: Size = 352,
+    split: Split = "scan",
+    window: WindowText = "-1250,250",
+    skip: Skip = None,
+    flip: Flip = None,
+    unit: Unit = None,
+    seed: Seed = 0,
+) -> None:
+    """Import NIfTI volumes, paired with their masks by file name."""
+    from alnb.dataset import import_nifti as make
+
+    _build(
+        make, images, out, masks=masks, size=size, split=split, window=_window(window),
+        skip=tuple(skip or ()), flip=tuple(flip or ()), unit=unit, seed=seed,
+    )  # fmt: skip
+
+
+@imports.command("pairs")
+def import_pairs(
+    images: Annotated[Path, typer.Option(help="Folder of PNG or JPEG slices.")],
+    out: Out,
+    masks: Annotated[Path | None, typer.Option(help="Folder of masks of the same names.")] = None,
+    size: Size = 352,
+    split: Split = "scan",
+    skip: Skip = None,
+    seed: Seed = 0,
+) -> None:
+    """Import pictures of single slices, paired with their masks by file name."""
+    from alnb.dataset import import_pairs as make
+
+    _build(
+        make, images, out, masks=masks, size=size, split=split, skip=tuple(skip or ()), seed=seed
+    )
+
+
+@imports.command("dicom")
+def import_dicom(
+    folder: Annotated[Path, typer.Argument(help="One series, or a folder of series folders.")],
+    out: Out,
+    size: Size = 352,
+    split: Split = "scan",
+    window: WindowText = "-1250,250",
+    skip: Skip = None,
+    seed: Seed = 0,
+) -> None:
+    """Import DICOM series, without masks."""
+    from alnb.dataset import import_dicom as make
+
+    _build(
+        make, folder, out, size=size, split=split, window=_window(window),
+        skip=tuple(skip or ()), seed=seed,
+    )  # fmt: skip
+
+
+@app.command()
+def phantom(
+    out: Out,
+    scans: Annotated[int, typer.Option(help="How many patients.")] = 6,
+    size: Size = 352,
+    seed: Seed = 0,
+) -> None:
+    """Make synthetic chest CT with lesions: the embedded data."""
+    from alnb.dataset import import_phantom as make
+
+    _build(make, out, scans=scans, size=size, seed=seed)
+
+
+def _config(preset: str, **changes: Any) -> Config:  # noqa: ANN401 - any setting
+    from alnb.acquisition import check_heuristic
+    from alnb.config import PRESETS
+
+    if preset not in PRESETS:
+        raise ConfigError(f"preset {preset!r} is unknown; there are {', '.join(PRESETS)}.")
+    given = {name: value for name, value in changes.items() if value is not None}
+    config = PRESETS[preset].replace(**given)
+    check_heuristic(config.heuristic)
+    return config
+
+
+@app.command()
+def run(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="The run's folder; a stopped run there goes on.")],
+    cycles: Annotated[int | None, typer.Option(help="After the start.")] = None,
+    heuristic: Annotated[str | None, typer.Option(help="entropy, bald or random.")] = None,
+    seed: Seed = 0,
+    preset: Annotated[str, typer.Option(help="default or paper.")] = "default",
+    backbone: Annotated[
+        str | None, typer.Option(help="auto, vgg16, efficientnet_lite0 or timm/NAME.")
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(help="A file of ImageNet weights.")] = None,
+    budget: Annotated[float | None, typer.Option(help="Nominal seconds to spend at most.")] = None,
+) -> None:
+    """Simulate the annotator from the masks, and write the learning curve."""
+    from alnb.bench.simulate import simulate
+    from alnb.dataset import Dataset
+
+    config = _config(
+        preset, heuristic=heuristic, seed=seed, backbone=backbone,
+        weights=str(weights.resolve()) if weights else None, budget_s=budget,
+    )  # fmt: skip
+    dataset = Dataset.open(data)
+    last = config.cycles if cycles is None else cycles
+    with _progress("start") as update:
+
+        def on_step(stage: str, done: int, total: int, **numbers: float) -> None:
+            loss = f", loss {numbers['loss']:.3f}" if "loss" in numbers else ""
+            update(note=f"{stage} {done} of {total}{loss}", completed=done, total=total)
+
+        def on_cycle(report: CycleReport) -> None:
+            _print(_line(report))
+            update(description=f"cycle {report.cycle + 1} of {last}")
+
+        simulate(dataset, out, config, cycles=cycles, progress=on_step, on_cycle=on_cycle)
+    _print(f"Written: {out / 'curve.csv'}, {out / 'curve.html'}, {out / 'journal.jsonl'}.")
+
+
+def _line(report: CycleReport) -> str:
+    scores = report.scores
+    dice = f"Dice {scores.dice:.3f}, specificity {scores.specificity:.3f}" if scores else ""
+    return (
+        f"cycle {report.cycle:3d}  {report.cost.nominal_s:6.0f} s  {dice}  "
+        f"(trained {report.fit.train_s:.1f} s, scored {report.score_s:.1f} s)"
+    )
+
+
+@app.command()
+def label(
+    data: Annotated[
+        Path | None, typer.Argument(help="A dataset's folder; none takes the embedded phantom.")
+    ] = None,
+    session: Annotated[
+        Path | None, typer.Option(help="The session's folder; one there goes on where it was.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="None takes a free one.")] = None,
+    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
+) -> None:
+    """Open the label app in a browser."""
+    from alnb.dataset import Dataset, embedded
+    from alnb.serve import app_notebook, serve
+    from alnb.session import default_folder
+
+    if data is None:
+        with _progress("drawing the embedded phantom, once") as update:
+            dataset = embedded(lambda scan, count: update(completed=count, total=6, note=scan))
+    else:
+        dataset = Dataset.open(data)
+    folder = (session or default_folder(dataset)).resolve()
+    env = {"ALNB_DATA": str(dataset.folder.resolve()), "ALNB_SESSION": str(folder)}
+    with serve(app_notebook("label"), port=port, open_browser=browser, env=env) as server:
+        _print(f"Labelling {dataset.name}; answers are kept in {folder}")
+        _print(f"Open {server.address}")
+        _print("Ctrl-C ends it; nothing is lost.")
+        raise typer.Exit(server.wait())
+
+
+@app.command()
+def export(
+    session: Annotated[Path, typer.Argument(help="A session's or run's folder.")],
+    out: Out,
+    data: Annotated[
+        Path | None, typer.Option(help="Its dataset; none looks where it was labelled.")
+    ] = None,
+) -> None:
+    """Write a session's clicks and curve as CSV, and its predicted masks as NIfTI."""
+    from alnb.bench.export import export as write
+
+    for path in write(session, out, data):
+        _print(f"Written: {path}")
+
+
+@app.command()
+def doctor() -> None:
+    """Check what alnb needs on this machine, and say what to do about what is missing."""
+    from alnb.bench.doctor import check
+
+    findings = check()
+    for finding in findings:
+        _print(f"{'ok ' if finding.ok else 'NOT'}  {finding.text}")
+    raise typer.Exit(0 if all(finding.ok or not finding.needed for finding in findings) else 1)
+
+
+@bench.command("speed")
+def speed(
+    data: Annotated[
+        Path | None, typer.Option(help="A dataset for the whole cycle; none takes the phantom.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure start-up, a whole cycle, opening a large dataset, and click to marker."""
+    from alnb.bench.speed import measure
+
+    measures = []
+    for one in measure(data):
+        measures.append(one)
+        if not as_json:
+            _print(one.line())
+    if as_json:
+        import json
+
+        _print(json.dumps([one.to_dict() for one in measures], indent=1))
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        _print(alnb.__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run a command; what goes wrong on purpose is a sentence, not a trace."""
+    try:
+        app()
+    except AlnbError as error:
+        sys.stderr.write(f"alnb: {error}\n")
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        sys.stderr.write("alnb: stopped; what was done is kept, the same command goes on.\n")
+        raise SystemExit(130) from None

@@ -1,0 +1,46 @@
+"""The embedded dataset: the phantom, drawn once into the user's cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alnb.dataset.build import Progress
+from alnb.dataset.folder import Dataset
+from alnb.dataset.importers import import_phantom
+from alnb.errors import DataError
+
+VERSION = 1  # of the phantom; raise it when its slices change, so that old caches are left
+
+
+def embedded_folder() -> Path:
+    """Name the folder of the embedded dataset."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("alnb") / f"phantom-{VERSION}"
+
+
+def embedded(progress: Progress | None = None) -> Dataset:
+    """Open the embedded dataset; draw it first where there is none.
+
+    Parameters
+    ----------
+    progress : callable or None
+        Called after each scan that is drawn, with its name and how many are.
+
+    Raises
+    ------
+    DataError
+        If it can't be written.
+    """
+    folder = embedded_folder()
+    try:
+        return Dataset.open(folder)
+    except DataError:
+        pass
+    try:
+        return import_phantom(folder, name="phantom", progress=progress)
+    except OSError as error:
+        raise DataError(
+            f"the embedded data can't be written to {folder}: {error.strerror}. Mend the "
+            "permissions, or name a dataset."
+        ) from error

@@ -1,0 +1,275 @@
+"""Starts the training process, talks to it and stops it, on an asyncio loop.
+
+`alnb.training.__main__` documents what is said. The process is started at the first need and
+again after it died; it ends with whoever started it, because its standard input closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alnb.annotation import Answer
+from alnb.arrays import Map
+from alnb.config import Config
+from alnb.dataset import Dataset, SliceId
+from alnb.errors import TrainerError
+from alnb.metrics import Scores
+from alnb.reports import FitReport
+
+SILENCE_S = 30.0  # ours: beats come every second; a process silent for longer is given up
+QUIT_S = 2.0
+LOG = "training.log"
+
+
+class TrainingCancelled(TrainerError):
+    """The person cancelled; the last good weights are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a command is.
+
+    Parameters
+    ----------
+    stage : str
+        fit, score, evaluate or predict.
+    done, total : int
+        Steps or slices.
+    loss : float or None
+        While fitting.
+    """
+
+    stage: str
+    done: int
+    total: int
+    loss: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Maps:
+    """What is shown of a slice: (H, W) infection probability and entropy (nats)."""
+
+    mean: Map
+    entropy: Map
+
+
+class Worker:
+    """A training process for one session.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        What it trains on.
+    config : Config
+        The session's settings.
+    cache : Path
+        Where it puts weights, scores and maps; its log lies beside that folder.
+    on_progress : callable
+        Called on the loop with each `Progress`.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        config: Config,
+        cache: Path,
+        on_progress: Callable[[Progress], None] = lambda progress: None,
+    ) -> None:
+        self._dataset = dataset
+        self._config = config
+        self._cache = Path(cache)
+        self._on_progress = on_progress
+        self._process: asyncio.subprocess.Process | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._next = 0
+        self._heard = 0.0
+        self._starting = asyncio.Lock()
+        self.device = ""  # in words, once it is known
+        self.backbone = ""
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process; None while there is none."""
+        return self._process.pid if self._process and self._process.returncode is None else None
+
+    async def start(self) -> None:
+        """Start the process if there is none, and wait until it has loaded torch.
+
+        Raises
+        ------
+        TrainerError
+            If it can't be started or ends at once.
+        """
+        async with self._starting:
+            if self.pid is not None:
+                return
+            self._cache.mkdir(parents=True, exist_ok=True)
+            with (self._cache.parent / LOG).open("ab") as log:
+                self._process = await asyncio.create_subprocess_exec(
+                    sys.executable, "-m", "alnb.training",
+                    stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log,
+                    limit=2**20, start_new_session=True,
+                )  # fmt: skip
+            self._heard = time.monotonic()
+            self._reader = asyncio.create_task(self._read(self._process))
+            ready = await self._ask(
+                "open",
+                dataset=str(self._dataset.folder.resolve()),
+                cache=str(self._cache.resolve()),
+                config=self._config.to_dict(),
+            )
+            self.device, self.backbone = ready["device"], ready["backbone"]
+
+    async def fit(self, answers: Sequence[Answer], previous: str | None = None) -> FitReport:
+        """Train; see `cycle.Learner.fit`.
+
+        Raises
+        ------
+        TrainingCancelled
+            If `cancel` was called.
+        TrainerError
+            If the training failed or the process died; its text says what to do.
+        """
+        done = await self._request(
+            "fit", answers=[answer.to_dict() for answer in answers], previous=previous
+        )
+        return FitReport.from_dict(done["fit"])
+
+    async def score(
+        self, slices: Sequence[SliceId], weights: str
+    ) -> Mapping[str, NDArray[np.float64]]:
+        """Score every region of every slice; see `cycle.Learner.score`."""
+        done = await self._request("score", slices=_named(slices), weights=weights)
+        with np.load(self._cache / done["file"]) as tables:
+            return {name: tables[name] for name in tables.files}
+
+    async def evaluate(self, part: Literal["val", "test"], weights: str) -> Scores | None:
+        """Compare with the masks of a part; see `cycle.Learner.evaluate`."""
+        done = await self._request("evaluate", part=part, weights=weights)
+        return Scores(**done["scores"]) if done["scores"] else None
+
+    async def predict(self, slices: Sequence[SliceId], weights: str) -> dict[SliceId, Maps]:
+        """Return the maps of a few slices."""
+        done = await self._request("predict", slices=_named(slices), weights=weights)
+        return {
+            where: _maps(self._cache / name)
+            for where, name in zip(slices, done["files"], strict=True)
+        }
+
+    def cancel(self) -> None:
+        """Stop what runs and what waits; their callers get `TrainingCancelled`."""
+        if self.pid is not None:
+            self._send({"do": "cancel", "id": self._next - 1})
+
+    async def stop(self) -> None:
+        """End the process, by force if it does not end by itself."""
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        with contextlib.suppress(OSError):
+            self._send({"do": "quit"})
+        try:
+            await asyncio.wait_for(process.wait(), QUIT_S)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+        if self._reader is not None:
+            await self._reader
+
+    async def _request(self, do: str, **fields: Any) -> dict[str, Any]:  # noqa: ANN401
+        await self.start()
+        return await self._ask(do, **fields)
+
+    async def _ask(self, do: str, **fields: Any) -> dict[str, Any]:  # noqa: ANN401
+        number, self._next = self._next, self._next + 1
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = answer
+        try:
+            self._send({"do": do, "id": number, **fields})
+            return await answer
+        finally:
+            self._waiting.pop(number, None)
+
+    def _send(self, command: dict[str, Any]) -> None:
+        assert self._process is not None and self._process.stdin is not None  # noqa: S101
+        try:
+            self._process.stdin.write(json.dumps(command).encode() + b"\n")
+        except (BrokenPipeError, ConnectionError, RuntimeError) as error:
+            raise TrainerError(_death(self._process.returncode)) from error
+
+    async def _read(self, process: asyncio.subprocess.Process) -> None:
+        """Pass events on until the process ends or falls silent; then tell all who wait."""
+        assert process.stdout is not None  # noqa: S101
+        silent = False
+        while True:
+            try:
+                line = await asyncio.wait_for(process.stdout.readline(), SILENCE_S)
+            except TimeoutError:
+                silent = True
+                process.kill()
+                break
+            if not line:
+                break
+            self._heard = time.monotonic()
+            self._take(json.loads(line))
+        code = await process.wait()
+        message = _SILENT if silent else _death(code)
+        for future in list(self._waiting.values()):
+            if not future.done():
+                future.set_exception(TrainerError(message))
+
+    def _take(self, event: dict[str, Any]) -> None:
+        kind = event.pop("event")
+        if kind == "progress":
+            self._on_progress(
+                Progress(event["stage"], event["done"], event["total"], event.get("loss"))
+            )
+        future = self._waiting.get(event.get("id", -1))
+        if future is None or future.done():
+            return
+        if kind == "done":
+            future.set_result(event)
+        elif kind == "cancelled":
+            future.set_exception(TrainingCancelled("cancelled; the last network is kept."))
+        elif kind == "failed":
+            future.set_exception(TrainerError(event["message"]))
+
+
+_SILENT = (
+    f"the training process was silent for {SILENCE_S:.0f} s and was ended. Every answer is "
+    "saved; press Train to start it again."
+)
+
+
+def _death(code: int | None) -> str:
+    if code is not None and code < 0:
+        how = f"was killed ({signal.Signals(-code).name})"
+        why = ", perhaps for want of memory" if -code == signal.SIGKILL else ""
+    else:
+        how, why = "ended unexpectedly", f" (exit code {code})" if code else ""
+    return (
+        f"the training process {how}{why}. Every answer is saved; press Train to start it again. "
+        f"{LOG} in the session's folder says more."
+    )
+
+
+def _named(slices: Sequence[SliceId]) -> list[list[Any]]:
+    return [[where.scan, where.z] for where in slices]
+
+
+def _maps(path: Path) -> Maps:
+    with np.load(path) as arrays:
+        return Maps(arrays["mean"].astype(np.float32), arrays["entropy"].astype(np.float32))
