@@ -64,7 +64,8 @@ class Config:
     )
     epochs: int = 40  # paper 4.1: the most in a cycle
     steps: int | None = 100  # ours: the most in a cycle, 60 lost 0.03 Dice; None: `epochs` alone
-    batch: int = 4  # ours: steadier than the paper's 1 with few clicks
+    batch: int = 8  # ours: of crops; steadier than the paper's 1 with few clicks
+    crop: int | None = 128  # ours: pixels around an answer, half the time at equal Dice; None: all
     learning_rate: float = 3e-4  # ours: with a falling rate and few steps (paper 4.1: 1e-4)
     head_rate: float = (
         10.0  # ours: times the rate for the layers behind the trunk, mostly untrained
@@ -117,6 +118,8 @@ class Config:
         for name in ("input_padding", "infected_weight", "consistency", "cycles", "seed"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"setting {name} is {getattr(self, name)}; it can't be negative.")
+        if self.crop is not None and self.crop < 32:
+            raise ConfigError(f"setting crop is {self.crop}; it must be at least 32, or None.")
 
     def replace(self, **changes: Any) -> Config:  # noqa: ANN401 - the values of any field
         """Return a copy with some settings changed.
@@ -155,6 +158,7 @@ PAPER = Config(
     consistency=0.0,
     steps=None,
     batch=1,
+    crop=None,
     learning_rate=1e-4,
     head_rate=1.0,
     schedule="constant",

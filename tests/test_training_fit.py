@@ -13,6 +13,7 @@ from alnb.training.fcn8 import FCN8
 from alnb.training.fit import (
     Judgement,
     Labelled,
+    _cut,
     hold_out,
     infection,
     judge_by_answers,
@@ -20,7 +21,7 @@ from alnb.training.fit import (
     train,
 )
 
-QUICK = Config(steps=3, batch=2, consistency=0.0)
+QUICK = Config(steps=3, batch=2, crop=None)
 
 
 def answers(infected, clean):
@@ -43,7 +44,8 @@ def slices():
     labels = torch.full((64, 64), -1, dtype=torch.int8)
     labels[:32, :32] = 0
     labels[40, 40] = 1
-    return [Labelled(grey, labels), Labelled(grey.T.contiguous(), labels)]
+    regions = (Region(SliceId("a", 0), 0, 0, 32, 32), Region(SliceId("a", 0), 32, 32, 32, 32))
+    return [Labelled(grey, labels, regions), Labelled(grey.T.contiguous(), labels, regions[:1])]
 
 
 def constant(network):
@@ -159,6 +161,44 @@ def test_training_stops_where_a_step_raises(slices):
         train(build(), slices, QUICK, constant, stop)
 
 
+@pytest.mark.parametrize("start", [0, 20, 32])
+def test_a_crop_holds_its_region_and_lies_in_the_slice(rng, start):
+    one = Labelled(
+        torch.arange(64 * 64).reshape(64, 64),
+        torch.zeros((64, 64)),
+        (Region(SliceId("a", 0), start, 5, 32, 20),),
+    )
+    corners = set()
+
+    for _ in range(50):
+        grey, labels = _cut(one, one.regions[0], 40, rng)
+        row, col = divmod(int(grey[0, 0]), 64)
+        corners.add((row, col))
+        assert grey.shape == labels.shape == (40, 40)
+        assert 0 <= row <= start and start + 32 <= row + 40 <= 64
+        assert 0 <= col <= 5 and 25 <= col + 40 <= 64
+    assert len(corners) > 1
+
+
+def test_a_crop_of_a_larger_region_lies_in_it(rng):
+    region = Region(SliceId("a", 0), 8, 8, 48, 48)
+    one = Labelled(torch.arange(64 * 64).reshape(64, 64), torch.zeros((64, 64)), (region,))
+
+    grey, _ = _cut(one, region, 32, rng)
+
+    row, col = divmod(int(grey[0, 0]), 64)
+    assert 8 <= row <= 24 and 8 <= col <= 24
+
+
+def test_an_epoch_shows_each_answered_region_once(slices):
+    steps = []
+    config = Config(crop=32, batch=1, epochs=2)
+
+    train(build(), slices, config, constant, lambda step, total, loss: steps.append(total))
+
+    assert steps == [6] * 6  # three regions, twice
+
+
 @dataclasses.dataclass
 class Known:
     """A network that predicts what it is told: grey level / 255."""
@@ -181,7 +221,7 @@ def test_infection_is_the_probability():
 
 def test_held_out_verdicts_choose_the_nearest_threshold_that_fits_most():
     held = answers(2, 2)
-    peaks = (0.9, 0.42, 0.3, 0.2)  # infected, infected, clean, clean
+    peaks = (0.9, 0.68, 0.62, 0.2)  # infected, infected, clean, clean
     grey = {
         answer.region.where: torch.full((8, 8), round(255 * peak), dtype=torch.uint8)
         for answer, peak in zip(held, peaks, strict=True)
@@ -190,10 +230,16 @@ def test_held_out_verdicts_choose_the_nearest_threshold_that_fits_most():
     judgement = judge_by_answers(Known(), held, grey, prior=0.7)
 
     assert judgement.accuracy == 1.0
-    assert judgement.threshold == pytest.approx(
-        0.4
-    )  # of 0.35 and 0.4, which fit all, it is nearer to 0.7
+    assert judgement.threshold == pytest.approx(0.65)
     assert judge_by_answers(Known(), held[:1] + held[2:], grey, prior=0.7).threshold == 0.7
+
+
+def test_held_out_verdicts_move_the_threshold_by_a_tenth_at_most():
+    held = answers(1, 1)
+    grey = {held[0].region.where: torch.full((8, 8), 40, dtype=torch.uint8)}
+    grey[held[1].region.where] = torch.zeros((8, 8), dtype=torch.uint8)
+
+    assert judge_by_answers(Known(), held, grey, prior=0.7) == Judgement(0.5, 0.7, 0.5)
 
 
 def test_without_held_out_answers_the_prior_stands():

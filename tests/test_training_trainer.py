@@ -15,9 +15,7 @@ from alnb.training import Cancelled
 from alnb.training.fit import hold_out
 from alnb.training.trainer import Trainer
 
-CONFIG = Config(
-    backbone="efficientnet_lite0", regions_per_slice=4, steps=2, batch=2, draws=2, consistency=0.0
-)
+CONFIG = Config(backbone="efficientnet_lite0", regions_per_slice=4, steps=2, batch=2, draws=2)
 
 
 @pytest.fixture(scope="module")

@@ -24,16 +24,30 @@ from alnb.training.fcn8 import FCN8
 from alnb.training.losses import balanced_point, consistency, point_ce
 
 FEWEST_TO_HOLD_OUT = 10  # ours: fewer answers are all trained on
-THRESHOLDS = np.linspace(0.05, 0.95, 19)
+STEP = 0.05  # ours: of the thresholds that are tried
+THRESHOLDS = np.arange(1, 20) * STEP
 WARM_UP = 10  # ours: steps until the learning rate is reached, with `cosine`
 
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """A slice and what was answered on it: (H, W) uint8 grey and (H, W) int8 labels."""
+    """A slice and what was answered on it.
+
+    Parameters
+    ----------
+    grey, labels : (H, W) tensors
+        uint8, and int8 as `arrays.PointLabels`.
+    regions : tuple of Region
+        That were answered; at least one.
+    """
 
     grey: Tensor
     labels: Tensor
+    regions: tuple[Region, ...]
+
+    def cut(self, rows: slice, cols: slice) -> tuple[Tensor, Tensor]:
+        """Return a part of grey and labels."""
+        return self.grey[rows, cols], self.labels[rows, cols]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,18 +155,18 @@ def train(
     device = next(network.parameters()).device
     freeze(network, config.freeze)
     optimizer = torch.optim.Adam(_groups(network, config))
-    steps, checks = _plan(len(slices), config)
+    items = _items(slices, config.crop)
+    steps, checks = _plan(len(items), config)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: _rate(step, steps) if config.schedule == "cosine" else 1.0
     )
     generator = torch.Generator(device).manual_seed(config.seed)
+    batches = _batches(items, config, np.random.default_rng(config.seed))
     losses: list[float] = []
     best, state = Judgement(-math.inf, 0.5), network.state_dict()
-    batches = _batches(len(slices), config.batch, np.random.default_rng(config.seed))
     for step in range(1, steps + 1):
-        indices, mirrored = next(batches)
-        batch = [slices[i] for i in indices]
-        loss = _loss(network, *_stack(batch, mirrored, device), config, generator)
+        grey, labels = next(batches)
+        loss = _loss(network, grey.to(device), labels.to(device), config, generator)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -198,26 +212,53 @@ def _rate(step: int, steps: int) -> float:
     return warm * (1 + math.cos(math.pi * step / steps)) / 2
 
 
+Item = tuple[Labelled, Region | None]
+
+
+def _items(slices: Sequence[Labelled], crop: int | None) -> list[Item]:
+    """List what an epoch goes through: whole slices, or answered regions with what is around."""
+    if crop is None:
+        return [(one, None) for one in slices]
+    return [(one, region) for one in slices for region in one.regions]
+
+
 def _batches(
-    count: int, size: int, rng: np.random.Generator
-) -> Iterator[tuple[list[int], NDArray[np.bool_]]]:
-    """Deal indices for ever, each once a round, and say which to mirror."""
+    items: Sequence[Item], config: Config, rng: np.random.Generator
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Deal (B, h, w) grey and labels for ever, each item once an epoch, half of them mirrored."""
     waiting: list[int] = []
     while True:
-        while len(waiting) < size:
-            waiting += rng.permutation(count).tolist()
-        indices, waiting = waiting[:size], waiting[size:]
-        yield indices, rng.random(size) < 0.5
+        while len(waiting) < config.batch:
+            waiting += rng.permutation(len(items)).tolist()
+        dealt, waiting = waiting[: config.batch], waiting[config.batch :]
+        cuts = [_cut(*items[i], config.crop, rng) for i in dealt]
+        pairs = [
+            tuple(part.flip([-1]) if mirrored else part for part in cut)
+            for cut, mirrored in zip(cuts, rng.random(len(cuts)) < 0.5, strict=True)
+        ]
+        yield torch.stack([grey for grey, _ in pairs]), torch.stack([labels for _, labels in pairs])
 
 
-def _stack(
-    batch: Sequence[Labelled], mirrored: NDArray[np.bool_], device: torch.device
+def _cut(
+    one: Labelled, region: Region | None, crop: int | None, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Stack slices as (B, H, W) grey and labels, some mirrored left to right."""
-    flip = [-1]
-    grey = [s.grey.flip(flip) if m else s.grey for s, m in zip(batch, mirrored, strict=True)]
-    labels = [s.labels.flip(flip) if m else s.labels for s, m in zip(batch, mirrored, strict=True)]
-    return torch.stack(grey).to(device), torch.stack(labels).to(device)
+    """Cut a square of `crop` pixels at a random place around a region, or take the slice."""
+    height, width = one.grey.shape
+    if region is None or crop is None:
+        return one.grey, one.labels
+    return one.cut(
+        _span(region.row, region.height, crop, height, rng),
+        _span(region.col, region.width, crop, width, rng),
+    )
+
+
+def _span(start: int, length: int, crop: int, whole: int, rng: np.random.Generator) -> slice:
+    """Place `crop` pixels of `whole` so that they hold a stretch, or lie in it if it is longer."""
+    crop = min(crop, whole)
+    ends = sorted((start, start + length - crop))
+    low, high = max(ends[0], 0), min(ends[1], whole - crop)
+    begin = int(rng.integers(low, high + 1))
+    return slice(begin, begin + crop)
 
 
 def _loss(
@@ -270,13 +311,14 @@ def judge_by_answers(
     grey_of : mapping
         Of their slices, (H, W) uint8.
     prior : float
-        The threshold wanted; of those that agree with as many verdicts the nearest is taken.
+        The threshold wanted. A few answers can move it by 0.1 at most: a region's highest pixel
+        says little of its boundary. Of those that agree with as many verdicts the nearest is taken.
     """
     if not held:
         return Judgement(0.0, prior)
     peaks = np.array([_peak(network, grey_of[a.region.where], a.region) for a in held])
     verdicts = np.array([answer.verdict is Verdict.INFECTED for answer in held])
-    candidates = np.append(THRESHOLDS, prior)
+    candidates = np.clip(prior + np.arange(-2, 3) * STEP, STEP, 1 - STEP)
     accuracies = ((peaks >= candidates[:, None]) == verdicts).mean(axis=1)
     best = max(range(len(candidates)), key=lambda i: (accuracies[i], -abs(candidates[i] - prior)))
     return Judgement(float(accuracies[best]), float(candidates[best]), float(accuracies[best]))

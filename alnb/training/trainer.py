@@ -40,7 +40,7 @@ from alnb.training.fit import (
 KEPT = 5  # ours: weights kept in the cache; older ones are trained again if they are wanted
 TRAINING_SETTINGS = (
     "input_padding", "dropout", "loss", "infected_weight", "consistency", "epochs", "steps",
-    "batch", "learning_rate", "head_rate", "schedule", "freeze", "threshold",
+    "batch", "crop", "learning_rate", "head_rate", "schedule", "freeze", "threshold",
     "warm_start", "holdout", "seed",
 )  # fmt: skip
 
@@ -215,7 +215,11 @@ class Trainer:
             of.setdefault(answer.region.where, []).append(answer)
         shape = (self.dataset.size, self.dataset.size)
         return [
-            Labelled(self._grey(where), torch.from_numpy(point_labels(of[where], shape)))
+            Labelled(
+                self._grey(where),
+                torch.from_numpy(point_labels(of[where], shape)),
+                tuple(answer.region for answer in of[where]),
+            )
             for where in sorted(of)
         ]
 
