@@ -57,6 +57,52 @@ def test_any_timm_network_is_a_backbone():
     assert network(torch.zeros(1, 3, 33, 47)).shape == (1, 2, 33, 47)
 
 
+@torch.inference_mode()
+def test_weights_of_a_timm_network_come_by_name():
+    full = timm.create_model("resnet18").eval()
+    network = FCN8("timm/resnet18", input_padding=0).eval()
+
+    said = network.backbone.load(network, full.state_dict())
+
+    x = torch.linspace(-1, 1, 3 * 64 * 64).reshape(1, 3, 64, 64)
+    assert torch.equal(network.trunk.rest(x)[2], full.forward_features(x))
+    assert said == "resnet18 with ImageNet weights"
+
+
+def test_a_failed_download_of_timm_names_the_embedded_backbone(monkeypatch):
+    network = FCN8("timm/resnet18", input_padding=0)
+
+    def offline(*_, **__):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(timm, "create_model", offline)
+
+    with pytest.raises(TrainerError, match="choose --backbone efficientnet_lite0"):
+        network.backbone.load(network, None)
+
+
+def test_a_timm_network_without_the_strides_is_refused():
+    with pytest.raises(ConfigError, match="no features at strides 8, 16 and 32"):
+        backbones.find("timm/vit_tiny_patch16_224")
+
+
+def test_weights_of_the_embedded_backbone_may_come_by_name_in_any_order():
+    network = FCN8("efficientnet_lite0", input_padding=0)
+    body = network.trunk.body
+    values = {k: torch.full_like(v, 3) for k, v in sorted(body.state_dict().items())}
+
+    network.backbone.load(network, values)
+
+    assert (body.conv_stem.weight == 3).all()
+
+
+def test_weights_of_another_shape_are_refused():
+    network = FCN8("efficientnet_lite0", input_padding=0)
+
+    with pytest.raises(TrainerError, match="shapes differ"):
+        network.backbone.load(network, {"a": torch.zeros(1)})
+
+
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [

@@ -301,7 +301,7 @@ def lite0_weights() -> dict[str, Tensor]:
 
 
 def in_order(module: nn.Module, tensors: Tensors) -> dict[str, Tensor]:
-    """Give tensors the names of a module's, by order; the module may end earlier.
+    """Give tensors the names of a module's, by order if not by name; it may end earlier.
 
     Raises
     ------
@@ -309,7 +309,9 @@ def in_order(module: nn.Module, tensors: Tensors) -> dict[str, Tensor]:
         If a shape differs.
     """
     own = {k: v for k, v in module.state_dict().items() if "num_batches" not in k}
-    pairs = list(zip(own.items(), tensors.values(), strict=False))
+    named = own.keys() <= tensors.keys()
+    values = [tensors[name] for name in own] if named else list(tensors.values())
+    pairs = list(zip(own.items(), values, strict=False))
     if len(pairs) < len(own) or any(mine.shape != its.shape for (_, mine), its in pairs):
         raise TrainerError(
             "the weights are not those of this backbone: shapes differ. "

@@ -154,7 +154,7 @@ def train(
     network.eval()  # BatchNorm; dropout is explicit
     device = next(network.parameters()).device
     freeze(network, config.freeze)
-    optimizer = torch.optim.Adam(_groups(network, config))
+    optimizer = torch.optim.Adam(_groups(network, config), fused=True)
     items = _items(slices, config.crop)
     steps, checks = _plan(len(items), config)
     schedule = torch.optim.lr_scheduler.LambdaLR(
