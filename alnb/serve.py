@@ -99,7 +99,9 @@ def voila_config(notebook: Path, port: int) -> dict[str, Any]:
                 "allow_remote_access": False,  # refuses a foreign Host, as in DNS rebinding
                 # else a closing page can't end its kernel (voila#1458); the token guards the rest
                 "disable_check_xsrf": True,
-                "ws_ping_timeout": 30_000,  # ms; the default is more than Tornado allows
+                # the page pings the kernel itself; Jupyter's pings (ms) and Tornado's (s) mix up
+                # their units, and closed the connection every 30 s
+                "ws_ping_interval": 0,
             },
         },
         "VoilaConfiguration": {

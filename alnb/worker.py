@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import sys
 import time
@@ -28,6 +29,8 @@ from alnb.errors import TrainerError
 from alnb.metrics import Scores
 from alnb.reports import FitReport
 
+# a thread that waits sleeps, or the page and the training would wait for each other's spinning
+_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
 SILENCE_S = 30.0  # ours: beats come every second; a process silent for longer is given up
 QUIT_S = 2.0
 LOG = "training.log"
@@ -121,7 +124,7 @@ class Worker:
                 self._process = await asyncio.create_subprocess_exec(
                     sys.executable, "-m", "alnb.training",
                     stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log,
-                    limit=2**20, start_new_session=True,
+                    limit=2**20, start_new_session=True, env={**_THREADS, **os.environ},
                 )  # fmt: skip
             self._heard = time.monotonic()
             self._reader = asyncio.create_task(self._read(self._process))

@@ -65,14 +65,34 @@ def test_a_corner_region_is_cropped_within_the_slice():
     assert (rows.start, cols.stop) == (0, 352)
 
 
-def test_the_slice_and_the_dimmed_surroundings_are_shown(view, image):
+def test_a_slice_as_large_as_its_panel_is_shown_as_it_is(view, image):
     view.show(image, REGION)
-    crop = picture(view, "region ct")[..., 0]
-    top, left = view._traces["region ct"].y0, view._traces["region ct"].x0
 
     assert (picture(view, "slice ct")[..., 0] == image).all()
-    assert (crop[132 - top : 176 - top, 88 - left : 132 - left] == image[REGION.window]).all()
-    assert crop[0, 0] == int(image[top, left] * 0.55)
+
+
+@pytest.mark.parametrize("pixel", [(132, 88), (150, 110), (175, 131)])
+def test_the_enlarged_region_lies_on_its_pixels(view, pixel):
+    image = np.zeros((352, 352), np.uint8)
+    image[pixel] = 255
+    view.show(image, REGION)
+    trace, fine = view._traces["region ct"], picture(view, "region ct")[..., 0].astype(float)
+    rows, cols = np.indices(fine.shape)
+    bright = fine / fine.sum()
+
+    assert trace.y0 + trace.dy * (rows * bright).sum() == pytest.approx(pixel[0], abs=0.1)
+    assert trace.x0 + trace.dx * (cols * bright).sum() == pytest.approx(pixel[1], abs=0.1)
+
+
+def test_the_surroundings_of_the_region_are_dimmed(view):
+    view.show(np.full((352, 352), 200, np.uint8), REGION)
+    trace, fine = view._traces["region ct"], picture(view, "region ct")[..., 0]
+    rows = trace.y0 + trace.dy * np.arange(fine.shape[0])
+    cols = trace.x0 + trace.dx * np.arange(fine.shape[1])
+    inside = np.array([[REGION.contains(row, col) for col in cols] for row in rows])
+
+    assert (fine[inside] == 200).all()
+    assert (fine[~inside] == 110).all()
 
 
 def test_the_panel_is_centred_and_row_0_is_at_the_top(view, image):

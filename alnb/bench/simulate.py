@@ -101,8 +101,9 @@ def simulate(
 def _trainer(dataset: Dataset, config: Config, cache: Path, progress: Progress | None) -> Learner:
     from alnb.training.trainer import Trainer
 
-    heard = {} if progress is None else {"progress": progress}
-    return Trainer(dataset, config, cache, **heard)
+    if progress is None:
+        return Trainer(dataset, config, cache)
+    return Trainer(dataset, config, cache, progress=progress)
 
 
 def write_curve(session: Session, out: Path) -> None:
@@ -110,7 +111,7 @@ def write_curve(session: Session, out: Path) -> None:
     table = curve_table(session.state.reports, session.state.config.seed)
     _write(out / "curve.csv", table.to_csv(index=False))
     masked = session.dataset.has_masks and bool(session.dataset.part("test"))
-    rows = table.to_dict("records")
+    rows = [report.row(session.state.config.seed) for report in session.state.reports]
     figure = curve_figure(
         {session.state.config.heuristic: rows}, "dice" if masked else "heldout_accuracy"
     )

@@ -131,7 +131,7 @@ class LabelApp:
         score = (
             "dice" if self.dataset.has_masks and self.dataset.part("test") else ("heldout_accuracy")
         )
-        self.charts = Charts(score)
+        self.charts = Charts(score, width=368)
         self.page = Page(self.view, self.charts)
         self._connect()
 

@@ -11,6 +11,7 @@ from alnb.bench.figures import SCORES, Row, curve_layout, curve_trace
 from alnb.ui.live_figure import LiveFigure
 
 LOSS_COLOUR = "#6b7280"
+EMPTY_S = (0, 300)  # ours: the axis before there is a point
 
 
 class Charts:
@@ -52,6 +53,7 @@ class Charts:
             for name in ("x", "y", "customdata"):
                 self.figure.data[0][name] = trace[name]
             self.figure.layout.annotations[0].visible = not trace["x"]
+            self.figure.layout.xaxis.autorange = bool(trace["x"])
 
     def show_losses(self, losses: Sequence[float]) -> None:
         """Draw the loss of the training that runs, or ran last, one value a step."""
@@ -75,7 +77,7 @@ def _loss() -> dict[str, Any]:
 def _layout(score: str, width: int, height: int) -> dict[str, Any]:
     layout = curve_layout(score)
     slim = {"fixedrange": True, "showgrid": False, "zeroline": False, "showticklabels": False}
-    title = {"text": "training loss", "font": {"size": 11}}
+    title = {"text": "loss", "font": {"size": 11}}
     start = {
         "text": "A point appears here after each training.", "showarrow": False, "xref": "paper",
         "yref": "paper", "x": 0.5, "y": 0.65, "font": {"color": LOSS_COLOUR},
@@ -85,7 +87,7 @@ def _layout(score: str, width: int, height: int) -> dict[str, Any]:
         "height": height,
         "margin": {"l": 52, "r": 12, "t": 10, "b": 8},
         "dragmode": False,
-        "xaxis": layout["xaxis"] | {"fixedrange": True, "anchor": "y", "title": {
+        "xaxis": layout["xaxis"] | {"fixedrange": True, "anchor": "y", "range": EMPTY_S, "title": {
             "text": "Labelling cost (s)", "standoff": 6}},
         "yaxis": layout["yaxis"] | {"fixedrange": True, "domain": [0.34, 1], "title": {
             "text": SCORES[score], "standoff": 8}},

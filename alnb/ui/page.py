@@ -48,7 +48,7 @@ class Page:
     Attributes
     ----------
     widget : ipywidgets.Widget
-        The whole, 1264 pixels wide.
+        The whole, 1248 pixels wide.
     clean, next, skip, undo, train, cancel : ipywidgets.Button
         As they are named on the page.
     """
@@ -85,7 +85,7 @@ class Page:
         train = widgets.HBox([self.train, self.cancel], layout=row)
         right = widgets.VBox(
             [charts.widget, self._note, train, self._bar, self._train_hint, toggles, self.opacity],
-            layout=widgets.Layout(width="384px", min_width="384px", margin="0 0 0 16px"),
+            layout=widgets.Layout(width="368px", min_width="368px", margin="0 0 0 16px"),
         )
         body = widgets.HBox([left, right], layout=widgets.Layout(overflow="hidden"))
         style = widgets.HTML(f"<style>{CSS}</style>", layout=widgets.Layout(display="none"))
@@ -119,7 +119,7 @@ class Page:
         _set(self._head, _head(screen))
         _set(self._message, _message(message))
         _set(self._question, f"<div class='alnb-question' role='status'>{screen.question}</div>")
-        _set(self._train_hint, f"<div class='alnb-small'>{escape(screen.train_hint)}</div>")
+        _set(self._train_hint, _hint(screen))
         _set(self._bar, _bar(screen))
         note = f"<div class='alnb-small'>{escape(screen.chart_note)}</div>"
         _set(self._note, note if screen.chart_note else "")
@@ -163,6 +163,11 @@ def _head(screen: Screen) -> str:
 
 def _message(message: str) -> str:
     return f"<div class='alnb-message' role='alert'>{escape(message)}</div>" if message else ""
+
+
+def _hint(screen: Screen) -> str:
+    device = f"<br>{escape(screen.device)}" if screen.device else ""
+    return f"<div class='alnb-small'>{escape(screen.train_hint)}{device}</div>"
 
 
 def _bar(screen: Screen) -> str:

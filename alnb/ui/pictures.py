@@ -81,6 +81,27 @@ def heat_png(values: Map, top: float = math.log(2)) -> bytes:
     return _palette_png(levels, _inferno(), alpha)
 
 
+def _fine(shape: tuple[int, ...], factor: float) -> tuple[int, int]:
+    return round(shape[1] * factor), round(shape[0] * factor)
+
+
+def enlarge_grey(image: Grey, factor: float) -> Grey:
+    """Draw an (H, W) uint8 picture on a grid `factor` ≥ 1 times finer, by cubic splines.
+
+    As a viewer of CT does: the eye reads smooth tissue better than squares.
+    """
+    fine = Image.fromarray(np.ascontiguousarray(image))
+    grey: Grey = np.asarray(fine.resize(_fine(image.shape, factor), Image.Resampling.BICUBIC))
+    return grey
+
+
+def enlarge_map(values: Map, factor: float) -> Map:
+    """Draw an (H, W) float map on a grid `factor` ≥ 1 times finer, linearly, in float32."""
+    fine = Image.fromarray(np.ascontiguousarray(values, dtype=np.float32))
+    smooth: Map = np.asarray(fine.resize(_fine(values.shape, factor), Image.Resampling.BILINEAR))
+    return smooth
+
+
 def edge(mask: Mask) -> Mask:
     """Find the pixels of a mask that share a side with its outside, within the picture.
 

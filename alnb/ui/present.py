@@ -110,6 +110,7 @@ class Screen:
     question: str
     cost: str
     network: str
+    device: str
     saved: str
     progress: float
     progress_text: str
@@ -172,6 +173,7 @@ def present(
         question=_question(state, draft, activity),
         cost=_cost(state.cost),
         network=_network(state, activity),
+        device=f"{activity.backbone} on {activity.device}" if activity.device else "",
         saved=f"saved {saved_at}" if saved_at else "",
         progress=activity.fraction,
         progress_text=activity.text,
@@ -234,14 +236,11 @@ def _cost(cost: Cost) -> str:
 
 
 def _network(state: State, activity: Activity) -> str:
-    where = f" · {activity.backbone} on {activity.device}" if activity.device else ""
-    if activity.running:
-        what = "training"
-    elif state.fit is None:
-        what = "not trained yet"
-    else:
-        what = "out of date" if state.stale else "up to date"
-    return f"Network: {what}{where}"
+    if activity.stage and activity.stage != "start":
+        return "Network: training"
+    if state.fit is None:
+        return "Network: not trained yet"
+    return "Network: out of date" if state.stale else "Network: up to date"
 
 
 def _train_hint(state: State, activity: Activity, labelled: bool) -> str:

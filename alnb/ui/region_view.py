@@ -11,7 +11,15 @@ import numpy as np
 from alnb.annotation import Click
 from alnb.arrays import INFECTED, Grey, Map, Mask
 from alnb.regions import Region
-from alnb.ui.pictures import grey_png, heat_png, outline_path, prediction_png, uri
+from alnb.ui.pictures import (
+    enlarge_grey,
+    enlarge_map,
+    grey_png,
+    heat_png,
+    outline_path,
+    prediction_png,
+    uri,
+)
 from alnb.ui.region_figure import (
     ENTROPY_NOTE,
     NO_PATH,
@@ -20,16 +28,15 @@ from alnb.ui.region_figure import (
     PLACE_NOTE,
     PREDICTION_NOTE,
     REGION_PX,
+    SLICE_PX,
     WIDTH_PX,
     region_figure,
 )
 from alnb.ui.tap import Key, Press, Tap
 
-PICTURES: Mapping[str, Callable[[Map], bytes]] = {
-    "entropy": heat_png,
-    "prediction": prediction_png,
-}
+Picture = tuple[bytes, tuple[float, float]]  # a PNG, and the (rows, cols) a pixel of it is
 CONTEXT = 0.18  # of the region's longer side, shown around it; 44 px then fill 480 eight-fold
+FAINT = 0.5  # of the heat's opacity on the region: there CT must be read
 DIMMED = 0.55  # what is left of the brightness outside the region
 _numbers = itertools.count(1)
 
@@ -172,14 +179,15 @@ class RegionView:
         self.region = region
         inside = region_mask(region, self.shape)
         box = crop_box(region, self.shape)
-        pictures = {"ct": grey_png(image)} | {k: PICTURES[k](v) for k, v in overlays.items()}
-        crops = {"ct": grey_png(dim_outside(image[box], inside[box]))}
-        crops |= {name: PICTURES[name](values[box]) for name, values in overlays.items()}
         border = outline_path(inside) if region.mask is not None else grid_path([region])
         columns, rows = view_ranges(region, self.shape)
+        fine = max(1.0, REGION_PX / (columns[1] - columns[0]))
+        crops = {name: values[box] for name, values in overlays.items()}
+        near = _pictures(image[box], crops, fine, inside[box])
+        far = _pictures(image, overlays, max(1.0, SLICE_PX / max(self.shape)))
         with self.figure.batch_update():
-            self._put_pictures("slice", pictures, (0, 0))
-            self._put_pictures("region", crops, (box[0].start, box[1].start))
+            self._put_pictures("slice", far, (0, 0))
+            self._put_pictures("region", near, (box[0].start, box[1].start))
             self._put_paths(grid=grid_path(regions), border=border)
             self._put_clicks(clicks)
             self._put_key(given=overlays)
@@ -199,7 +207,8 @@ class RegionView:
         self._visible = frozenset(visible)
         with self.figure.batch_update():
             for panel, name in itertools.product(("slice", "region"), OVERLAYS):
-                self._traces[f"{panel} {name}"].opacity = opacity
+                faint = FAINT if (panel, name) == ("region", "entropy") else 1
+                self._traces[f"{panel} {name}"].opacity = opacity * faint
                 self._traces[f"{panel} {name}"].visible = name in self._visible
             self._put_key(given=self._given)
 
@@ -223,11 +232,16 @@ class RegionView:
             if array.shape != self.shape:
                 raise ValueError(f"{name} is {array.shape}, the view {self.shape}.")
 
-    def _put_pictures(self, panel: str, pngs: Mapping[str, bytes], origin: tuple[int, int]) -> None:
+    def _put_pictures(
+        self, panel: str, pictures: Mapping[str, Picture], origin: tuple[int, int]
+    ) -> None:
         for name in ("ct", *OVERLAYS):
             trace = self._traces[f"{panel} {name}"]
-            trace.source = uri(pngs[name]) if name in pngs else NOTHING
-            trace.y0, trace.x0 = origin
+            png, (dy, dx) = pictures.get(name, (b"", (1.0, 1.0)))
+            trace.source = uri(png) if png else NOTHING
+            # the centre of the first fine pixel, half a fine pixel inside the first coarse one
+            trace.dy, trace.dx = dy, dx
+            trace.y0, trace.x0 = origin[0] + (dy - 1) / 2, origin[1] + (dx - 1) / 2
 
     def _put_paths(self, grid: str, border: str) -> None:
         for shape, path in zip(self.figure.layout.shapes, (grid, border, border), strict=True):
@@ -248,6 +262,30 @@ class RegionView:
             trace = self._traces[f"clicks {name}"]
             trace.x = [click.col for click in chosen]
             trace.y = [click.row for click in chosen]
+
+
+def _pictures(
+    image: Grey, overlays: Mapping[str, Map], fine: float, inside: Mask | None = None
+) -> dict[str, Picture]:
+    """Encode a slice, or a part of it, and its overlays, `fine` pixels for each of theirs."""
+    smooth = enlarge_grey(image, fine)
+    if inside is not None:
+        rows, cols = (
+            np.arange(n) * m // n for n, m in zip(smooth.shape, inside.shape, strict=True)
+        )
+        smooth = dim_outside(smooth, inside[np.ix_(rows, cols)])
+    drawn = {"ct": (grey_png(smooth), _step(image, smooth))}
+    if "entropy" in overlays:
+        heat = enlarge_map(overlays["entropy"], fine)
+        drawn["entropy"] = (heat_png(heat), _step(image, heat))
+    if "prediction" in overlays:  # a decision for each pixel of the slice, and shown as that
+        drawn["prediction"] = (prediction_png(overlays["prediction"]), (1.0, 1.0))
+    return drawn
+
+
+def _step(coarse: Grey, fine: Grey | Map) -> tuple[float, float]:
+    """Tell how many coarse pixels one fine pixel is, in rows and in columns."""
+    return coarse.shape[0] / fine.shape[0], coarse.shape[1] / fine.shape[1]
 
 
 def grid_path(regions: Iterable[Region]) -> str:

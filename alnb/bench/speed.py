@@ -1,0 +1,142 @@
+"""`alnb bench speed`: what a person waits for, measured on this machine."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from alnb.bench.page import time_page
+from alnb.config import Config
+from alnb.cycle import Pool, start_picks
+from alnb.dataset import Dataset, build, embedded
+from alnb.oracle import Oracle
+from alnb.volumes import Volume
+
+SCANS, DEPTH = 100, 100  # 10,000 slices
+REPEATS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One figure, and what it should not exceed.
+
+    Parameters
+    ----------
+    what : str
+        What was measured.
+    value : float or None
+        None where it could not be; `note` says why.
+    unit : str
+        s, ms or MiB.
+    limit : float or None
+        What we ask of two cores; None where we ask nothing.
+    note : str
+        How it was measured.
+    """
+
+    what: str
+    value: float | None
+    unit: str
+    limit: float | None = None
+    note: str = ""
+
+    def line(self) -> str:
+        """Return it as a line for a terminal."""
+        figure = "not measured" if self.value is None else f"{self.value:8.2f} {self.unit}"
+        limit = f"  (limit {self.limit:g} {self.unit})" if self.limit is not None else ""
+        note = f"  {self.note}" if self.note else ""
+        return f"{self.what:42s}{figure}{limit}{note}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        return asdict(self)
+
+
+def measure(data: Path | None = None) -> Iterator[Measure]:
+    """Take the measures one after another; the page's need Playwright and Chromium.
+
+    Parameters
+    ----------
+    data : Path, optional
+        The dataset of the cycle and the page; None takes the embedded phantom.
+    """
+    yield Measure("import alnb", _import_s(), "s", 0.5, "median of 5 processes, less Python's own")
+    yield Measure("open a dataset of 10,000 slices", _open_s(), "s", 1.0, "100 scans of 100 slices")
+    dataset = Dataset.open(data) if data else embedded()
+    yield from _cycle(dataset)
+    yield from _page(dataset)
+
+
+def _process_s(code: str) -> float:
+    def once() -> float:
+        begin = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True)
+        return time.perf_counter() - begin
+
+    return float(np.median([once() for _ in range(REPEATS)]))
+
+
+def _import_s() -> float:
+    return max(0.0, _process_s("import alnb") - _process_s("pass"))
+
+
+def _open_s() -> float:
+    voxels = np.zeros((DEPTH, 8, 8), np.uint8)
+    scans = (
+        (Volume.made(f"scan_{n:03d}", voxels, unit="grey", spacing_mm=(1.0, 1.0, 1.0)), None)
+        for n in range(SCANS)
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        build(scans, Path(folder, "data"), size=8)
+        begin = time.perf_counter()
+        Dataset.open(Path(folder, "data"))
+        return time.perf_counter() - begin
+
+
+def _cycle(dataset: Dataset) -> Iterator[Measure]:
+    """Train on the start's answers, evaluate and score, as one cycle of a session does."""
+    import torch
+
+    from alnb.training.trainer import Trainer
+
+    config = Config()
+    pool, oracle = Pool(dataset, config), Oracle(dataset, config.seed)
+    answers = [oracle.answer(pick.region) for pick in start_picks(pool)]
+    sizes = f"{len(pool.slices)} slices to score, {len(dataset.part('test'))} to evaluate"
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(dataset, config, Path(folder))
+        begin = time.perf_counter()
+        fit = trainer.fit(answers)
+        trained = time.perf_counter()
+        trainer.evaluate("test", fit.weights)
+        evaluated = time.perf_counter()
+        trainer.score(pool.slices, fit.weights)
+        scored = time.perf_counter()
+    on = f"{fit.backbone} on {fit.device}, {dataset.name}, {sizes}"
+    yield Measure("a whole cycle", scored - begin, "s", 20.0, on)
+    yield Measure("  training", trained - begin, "s", None, f"{fit.steps} steps")
+    yield Measure("  evaluating", evaluated - trained, "s")
+    yield Measure("  scoring", scored - evaluated, "s", None, f"{config.draws} draws a slice")
+    if torch.cuda.is_available():
+        yield Measure("  peak memory of the GPU", torch.cuda.max_memory_allocated() / 2**20, "MiB")
+
+
+_LIMITS = {"s": 10.0, "ms": 100.0}
+
+
+def _page(dataset: Dataset) -> Iterator[Measure]:
+    try:
+        for what, value, unit in time_page(dataset):
+            yield Measure(what, value, unit, _LIMITS[unit])
+    except ImportError:
+        yield Measure("the page", None, "s", None, "install it with pip install 'alnb[test]'")
+    except FileNotFoundError as error:
+        yield Measure("the page", None, "s", None, str(error))
