@@ -12,7 +12,7 @@ from alnb.metrics import Scores
 from alnb.oracle import Oracle
 from alnb.regions import grid
 from alnb.training import Cancelled
-from alnb.training.fit import hold_out
+from alnb.training.judging import hold_out
 from alnb.training.trainer import Trainer
 
 CONFIG = Config(backbone="efficientnet_lite0", regions_per_slice=4, steps=2, batch=2, draws=2)

@@ -1,31 +1,23 @@
-"""Training on point labels, and what is chosen on answers or slices kept from it."""
+"""Training on point labels."""
 
 from __future__ import annotations
 
 import copy
-import hashlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from alnb.annotation import Answer, Verdict
 from alnb.config import Config
-from alnb.dataset import SliceId
-from alnb.metrics import Scores
 from alnb.regions import Region
-from alnb.training.dropout import probability
 from alnb.training.fcn8 import FCN8
+from alnb.training.judging import Judge, Judgement
 from alnb.training.losses import balanced_point, consistency, point_ce
 
-FEWEST_TO_HOLD_OUT = 10  # ours: fewer answers are all trained on
-STEP = 0.05  # ours: of the thresholds that are tried
-THRESHOLDS = np.arange(1, 20) * STEP
 WARM_UP = 10  # ours: steps until the learning rate is reached, with `cosine`
 
 
@@ -50,26 +42,6 @@ class Labelled:
         return self.grey[rows, cols], self.labels[rows, cols]
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """How good a network is on what was kept from training.
-
-    Parameters
-    ----------
-    score : float
-        Higher is better.
-    threshold : float
-        Infection probability that gives it.
-    accuracy : float or None
-        Share of the held-out answers whose verdict the network shares.
-    """
-
-    score: float
-    threshold: float
-    accuracy: float | None = None
-
-
-Judge = Callable[[FCN8], Judgement]
 OnStep = Callable[[int, int, float], None]
 
 
@@ -80,41 +52,6 @@ class Trained:
     steps: int
     loss: float
     judgement: Judgement
-
-
-def hold_out(
-    answers: Sequence[Answer], share: float, seed: int = 0
-) -> tuple[list[Answer], list[Answer]]:
-    """Divide answers into those to train on and those to choose on, by verdict.
-
-    Which answers are held out depends on the seed and their region alone as far as the share
-    allows, so that an answer seldom changes sides when others are added.
-
-    Parameters
-    ----------
-    answers : sequence of Answer
-    share : float
-        Of each verdict, in [0, 1), rounded; none are held out of fewer than
-        `FEWEST_TO_HOLD_OUT`.
-    seed : int
-
-    Returns
-    -------
-    training, held : lists of Answer
-        In the order given; skipped answers in neither.
-    """
-    given = [answer for answer in answers if answer.verdict is not Verdict.SKIPPED]
-    if len(given) < FEWEST_TO_HOLD_OUT:
-        return given, []
-    held: set[str] = set()
-    for verdict in (Verdict.INFECTED, Verdict.CLEAN):
-        keys = [answer.region.key for answer in given if answer.verdict is verdict]
-        keys.sort(key=lambda key: hashlib.sha256(f"{seed} {key}".encode()).digest())
-        held |= set(keys[: round(len(keys) * share)])
-    return (
-        [answer for answer in given if answer.region.key not in held],
-        [answer for answer in given if answer.region.key in held],
-    )
 
 
 def freeze(network: FCN8, part: str) -> None:
@@ -278,68 +215,3 @@ def _loss(
 def _logits(network: FCN8, grey: Tensor, generator: torch.Generator) -> Tensor:
     features = network.features(network.normalise(grey))
     return network.tail(features, network.draw_masks(features, generator))
-
-
-@torch.inference_mode()
-def infection(network: FCN8, grey: Tensor) -> NDArray[np.float32]:
-    """Predict without dropout.
-
-    Parameters
-    ----------
-    grey : (B, H, W) uint8 tensor
-
-    Returns
-    -------
-    (B, H, W) float32 array
-        Infection probability, in [0, 1].
-    """
-    device = next(network.parameters()).device
-    logits = network(network.normalise(grey.to(device)))
-    values: NDArray[np.float32] = probability(logits).cpu().numpy()
-    return values
-
-
-def judge_by_answers(
-    network: FCN8, held: Sequence[Answer], grey_of: Mapping[SliceId, Tensor], prior: float
-) -> Judgement:
-    """Judge by the verdicts on held-out regions: infected if any pixel of it is predicted so.
-
-    Parameters
-    ----------
-    held : sequence of Answer
-        May be empty: then the prior stands and there is no accuracy.
-    grey_of : mapping
-        Of their slices, (H, W) uint8.
-    prior : float
-        The threshold wanted. A few answers can move it by 0.1 at most: a region's highest pixel
-        says little of its boundary. Of those that agree with as many verdicts the nearest is taken.
-    """
-    if not held:
-        return Judgement(0.0, prior)
-    peaks = np.array([_peak(network, grey_of[a.region.where], a.region) for a in held])
-    verdicts = np.array([answer.verdict is Verdict.INFECTED for answer in held])
-    candidates = np.clip(prior + np.arange(-2, 3) * STEP, STEP, 1 - STEP)
-    accuracies = ((peaks >= candidates[:, None]) == verdicts).mean(axis=1)
-    best = max(range(len(candidates)), key=lambda i: (accuracies[i], -abs(candidates[i] - prior)))
-    return Judgement(float(accuracies[best]), float(candidates[best]), float(accuracies[best]))
-
-
-def _peak(network: FCN8, grey: Tensor, region: Region) -> float:
-    inside = infection(network, grey[None])[0][region.window]
-    return float((inside if region.mask is None else inside[region.mask]).max())
-
-
-def judge_by_masks(
-    network: FCN8, greys: Sequence[Tensor], masks: Sequence[NDArray[np.bool_]]
-) -> Judgement:
-    """Judge by Dice over slices with masks, at the threshold where it is highest."""
-    totals = [Scores()] * len(THRESHOLDS)
-    for grey, mask in zip(greys, masks, strict=True):
-        p = infection(network, grey[None])[0]
-        totals = [
-            total + Scores.of(p >= threshold, mask)
-            for total, threshold in zip(totals, THRESHOLDS, strict=True)
-        ]
-    dices = np.nan_to_num([total.dice for total in totals])
-    best = int(np.argmax(dices))
-    return Judgement(float(dices[best]), float(THRESHOLDS[best]))

@@ -27,15 +27,8 @@ from alnb.reports import FitReport
 from alnb.training import Cancelled, Progress, backbones
 from alnb.training.dropout import mc_dropout
 from alnb.training.fcn8 import FCN8
-from alnb.training.fit import (
-    Judge,
-    Labelled,
-    hold_out,
-    infection,
-    judge_by_answers,
-    judge_by_masks,
-    train,
-)
+from alnb.training.fit import Labelled, train
+from alnb.training.judging import Judge, hold_out, infection, judge_by_answers, judge_by_masks
 
 KEPT = 5  # ours: weights kept in the cache; older ones are trained again if they are wanted
 TRAINING_SETTINGS = (

@@ -1,0 +1,123 @@
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from alnb.annotation import Answer, Click, Verdict
+from alnb.dataset import SliceId
+from alnb.regions import Region
+from alnb.training.judging import (
+    Judgement,
+    hold_out,
+    infection,
+    judge_by_answers,
+    judge_by_masks,
+)
+
+
+def answers(infected, clean):
+    where = [SliceId("a", z) for z in range(infected + clean)]
+    return [
+        Answer(Region(where[i], 0, 0, 8, 8), Verdict.INFECTED, (Click(1, 1),))
+        for i in range(infected)
+    ] + [Answer(Region(where[infected + i], 0, 0, 8, 8), Verdict.CLEAN) for i in range(clean)]
+
+
+def test_a_share_of_each_verdict_is_held_out():
+    training, held = hold_out(answers(10, 30), 0.2)
+
+    assert [a.verdict for a in held] == [Verdict.INFECTED] * 2 + [Verdict.CLEAN] * 6
+    assert len(training) == 32 and not {a.region for a in training} & {a.region for a in held}
+
+
+def test_few_answers_are_all_trained_on():
+    assert hold_out(answers(4, 5), 0.2) == (answers(4, 5), [])
+
+
+def test_skipped_answers_are_on_neither_side():
+    skipped = Answer(Region(SliceId("b", 0), 0, 0, 8, 8), Verdict.SKIPPED)
+
+    training, held = hold_out([*answers(5, 15), skipped], 0.2)
+
+    assert skipped not in training + held
+
+
+def test_more_answers_leave_the_held_out_where_they_are():
+    _, held = hold_out(answers(0, 50), 0.2)
+    _, more = hold_out(answers(0, 100), 0.2)
+
+    assert len({a.region for a in more} & {a.region for a in held}) >= 5
+
+
+def test_one_answer_of_each_verdict_is_trained_on():
+    training, held = hold_out(answers(1, 15), 0.9)
+
+    assert [a.verdict for a in training].count(Verdict.INFECTED) == 1
+    assert len(held) == 14
+
+
+@dataclasses.dataclass
+class Known:
+    """A network that predicts what it is told: grey level / 255."""
+
+    def parameters(self):
+        yield torch.zeros(1)
+
+    def normalise(self, grey):
+        return grey.float() / 255
+
+    def __call__(self, x):
+        return torch.stack([torch.zeros_like(x), torch.logit(x, eps=1e-6)], dim=1)
+
+
+def test_infection_is_the_probability():
+    grey = torch.tensor([[[51, 204]]], dtype=torch.uint8)
+
+    assert infection(Known(), grey)[0, 0].tolist() == pytest.approx([0.2, 0.8], abs=1e-6)
+
+
+def test_held_out_verdicts_choose_the_nearest_threshold_that_fits_most():
+    held = answers(2, 2)
+    peaks = (0.9, 0.68, 0.62, 0.2)  # infected, infected, clean, clean
+    grey = {
+        answer.region.where: torch.full((8, 8), round(255 * peak), dtype=torch.uint8)
+        for answer, peak in zip(held, peaks, strict=True)
+    }
+
+    judgement = judge_by_answers(Known(), held, grey, prior=0.7)
+
+    assert judgement.accuracy == 1.0
+    assert judgement.threshold == pytest.approx(0.65)
+    assert judge_by_answers(Known(), held[:1] + held[2:], grey, prior=0.7).threshold == 0.7
+
+
+def test_held_out_verdicts_move_the_threshold_by_a_tenth_at_most():
+    held = answers(1, 1)
+    grey = {held[0].region.where: torch.full((8, 8), 40, dtype=torch.uint8)}
+    grey[held[1].region.where] = torch.zeros((8, 8), dtype=torch.uint8)
+
+    assert judge_by_answers(Known(), held, grey, prior=0.7) == Judgement(0.5, 0.7, 0.5)
+
+
+def test_without_held_out_answers_the_prior_stands():
+    assert judge_by_answers(Known(), [], {}, prior=0.7) == Judgement(0.0, 0.7, None)
+
+
+def test_masks_choose_the_threshold_of_the_highest_dice():
+    grey = torch.tensor([[230, 150, 100, 20]], dtype=torch.uint8)  # 0.9, 0.59, 0.39, 0.08
+    mask = np.array([[True, True, False, False]])
+
+    judgement = judge_by_masks(Known(), [grey], [mask])
+
+    assert judgement.score == 1.0
+    assert 0.39 < judgement.threshold <= 0.59
+
+
+def test_masks_without_infection_are_no_best():
+    grey = torch.zeros((1, 4), dtype=torch.uint8)
+
+    judgement = judge_by_masks(Known(), [grey], [np.zeros((1, 4), bool)])
+
+    assert judgement.score == 0 and math.isfinite(judgement.threshold)
