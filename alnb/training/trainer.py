@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -29,8 +28,8 @@ from alnb.training.dropout import mc_dropout
 from alnb.training.fcn8 import FCN8
 from alnb.training.fit import Labelled, train
 from alnb.training.judging import Judge, hold_out, infection, judge_by_answers, judge_by_masks
+from alnb.training.weights import WeightsCache
 
-KEPT = 5  # ours: weights kept in the cache; older ones are trained again if they are wanted
 TRAINING_SETTINGS = (
     "input_padding", "dropout", "loss", "infected_weight", "consistency", "epochs", "steps",
     "batch", "crop", "learning_rate", "head_rate", "schedule", "freeze", "threshold",
@@ -78,6 +77,7 @@ class Trainer:
         self.backbone = backbones.find(backbones.choose(config.backbone, self.device)).name
         self.progress, self.cancelled = progress, cancelled
         self.notice = ""  # what a person should know of the weights it starts from
+        self._weights = WeightsCache(self.cache)
         self._loaded: tuple[str, FCN8] | None = None
 
     # --- the learner ---
@@ -104,10 +104,10 @@ class Trainer:
         Cancelled
             If it was stopped; weights trained before stay.
         """
-        if not (self.config.warm_start and previous and self._path(previous).is_file()):
+        if not (self.config.warm_start and previous and self._weights.report(previous)):
             previous = None
         name = self._name(answers, previous)
-        if (report := self._report(name)) is not None:
+        if (report := self._weights.report(name)) is not None:
             return report
         training, held = hold_out(answers, self._holdout, self.config.seed)
         if not training:
@@ -131,7 +131,8 @@ class Trainer:
             heldout_accuracy=trained.judgement.accuracy,
             train_s=time.perf_counter() - begin,
         )
-        self._save(network, report)
+        self._weights.save(network, report)
+        self._loaded = (name, network)
         return report
 
     def score(self, slices: Sequence[SliceId], weights: str) -> dict[str, NDArray[np.float64]]:
@@ -292,7 +293,7 @@ class Trainer:
 
     def _load(self, weights: str) -> tuple[FCN8, FitReport]:
         """Find trained weights, in memory or in the cache."""
-        report = self._report(weights)
+        report = self._weights.report(weights)
         if report is None:
             raise TrainerError(
                 f"weights {weights} are not in {self.cache}. Train again: the answers are kept."
@@ -302,42 +303,9 @@ class Trainer:
         return self._loaded[1], report
 
     def _read(self, weights: str) -> FCN8:
-        from safetensors.torch import load_file
-
         network = self._build()
-        network.load_state_dict(load_file(self._path(weights)))
+        network.load_state_dict(self._weights.read(weights))
         return self._placed(network)
-
-    def _path(self, weights: str) -> Path:
-        return self.cache / f"weights-{weights}.safetensors"
-
-    def _report(self, weights: str) -> FitReport | None:
-        """Read the report stored with weights; None if they are missing or unreadable."""
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(self._path(weights), "pt") as file:
-                return FitReport.from_dict(json.loads(file.metadata()["report"]))
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError):
-            return None
-
-    def _save(self, network: FCN8, report: FitReport) -> None:
-        """Write weights under a temporary name, then rename; forget the oldest."""
-        from safetensors.torch import save_file
-
-        self.cache.mkdir(parents=True, exist_ok=True)
-        path = self._path(report.weights)
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        state = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
-        try:
-            save_file(state, temporary, metadata={"report": json.dumps(report.to_dict())})
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        self._loaded = (report.weights, network)
-        found = sorted(self.cache.glob("weights-*.safetensors"), key=lambda p: p.stat().st_mtime)
-        for old in found[:-KEPT]:
-            old.unlink()
 
     def _name(self, answers: Sequence[Answer], previous: str | None) -> str:
         """Hash all that trained weights follow from."""
