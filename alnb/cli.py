@@ -186,6 +186,19 @@ def phantom(
     _build(make, out, scans=scans, size=size, seed=seed)
 
 
+def _setting(text: str) -> tuple[str, Any]:
+    """Read NAME=VALUE; the value is JSON, or else a word."""
+    import json
+
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigError(f"--set {text!r} can't be read; give NAME=VALUE, for example steps=60.")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
 def _config(preset: str, **changes: Any) -> Config:  # noqa: ANN401 - any setting
     from alnb.acquisition import check_heuristic
     from alnb.config import PRESETS
@@ -211,6 +224,10 @@ def run(
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="A file of ImageNet weights.")] = None,
     budget: Annotated[float | None, typer.Option(help="Nominal seconds to spend at most.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="NAME=VALUE for any other setting of Config; may be repeated."),
+    ] = None,
 ) -> None:
     """Simulate the annotator from the masks, and write the learning curve."""
     from alnb.bench.simulate import simulate
@@ -219,6 +236,7 @@ def run(
     config = _config(
         preset, heuristic=heuristic, seed=seed, backbone=backbone,
         weights=str(weights.resolve()) if weights else None, budget_s=budget,
+        **dict(map(_setting, settings or ())),
     )  # fmt: skip
     dataset = Dataset.open(data)
     last = config.cycles if cycles is None else cycles

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fakes import scan_of
 
 from alnb.dataset import Dataset, build
-from alnb.volumes import Source, Volume
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -24,19 +24,6 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the folder ../shared with real CT is not here")
     return SHARED
-
-
-def scan_of(name: str, depth: int, size: int, seed: int) -> tuple[Volume, np.ndarray]:
-    """Make a grey scan whose infection is its brightest square, in every other slice."""
-    rng = np.random.default_rng(seed)
-    voxels = rng.integers(20, 90, (depth, size, size)).astype(np.uint8)
-    mask = np.zeros(voxels.shape, np.uint8)
-    for z in range(0, depth, 2):
-        row, col = rng.integers(0, size // 2, 2)
-        mask[z, row : row + size // 4, col : col + size // 4] = 1
-    voxels[mask > 0] += 120
-    source = Source(file=f"{name}.nii.gz", sha256="", shape=(size, size, depth))
-    return Volume(name, voxels, np.eye(4), source, "grey"), mask
 
 
 @pytest.fixture(scope="session")

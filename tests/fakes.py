@@ -12,6 +12,7 @@ from alnb.dataset import Dataset, SliceId
 from alnb.metrics import Scores
 from alnb.reports import FitReport
 from alnb.session import digest
+from alnb.volumes import Source, Volume
 
 
 class FakeLearner:
@@ -38,3 +39,16 @@ class FakeLearner:
         if not self.dataset.has_masks:
             return None
         return Scores(tp=int(weights[:4], 16), fp=1, fn=10, tn=100)
+
+
+def scan_of(name: str, depth: int, size: int, seed: int) -> tuple[Volume, np.ndarray]:
+    """Make a grey scan whose infection is its brightest square, in every other slice."""
+    rng = np.random.default_rng(seed)
+    voxels = rng.integers(20, 90, (depth, size, size)).astype(np.uint8)
+    mask = np.zeros(voxels.shape, np.uint8)
+    for z in range(0, depth, 2):
+        row, col = rng.integers(0, size // 2, 2)
+        mask[z, row : row + size // 4, col : col + size // 4] = 1
+    voxels[mask > 0] += 120
+    source = Source(file=f"{name}.nii.gz", sha256="", shape=(size, size, depth))
+    return Volume(name, voxels, np.eye(4), source, "grey"), mask

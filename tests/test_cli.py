@@ -1,0 +1,202 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import alnb
+from alnb.cli import main
+from alnb.dataset import Dataset
+from alnb.serve import free_port
+
+FAST = ["--set", "steps=2", "--set", "draws=2", "--set", "start_regions=8", "--set", "crop=32"]
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    """Run a command line; return its status, output and errors."""
+
+    def once(*words):
+        monkeypatch.setattr(sys, "argv", ["alnb", *map(str, words)])
+        status = 0
+        try:
+            main()
+        except SystemExit as end:
+            status = end.code or 0
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return once
+
+
+def test_it_tells_its_version(run):
+    assert run("--version") == (0, f"{alnb.__version__}\n", "")
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """NIfTI volumes with masks, in two folders."""
+    import nibabel as nib
+
+    folder = tmp_path_factory.mktemp("nifti")
+    rng = np.random.default_rng(0)
+    for name in ("a", "b", "c"):
+        hu = rng.integers(-1000, 200, (40, 40, 4)).astype(np.int16)
+        mask = np.zeros(hu.shape, np.uint8)
+        mask[10:20, 10:20, ::2] = 1
+        for kind, voxels in (("images", hu), ("masks", mask)):
+            (folder / kind).mkdir(exist_ok=True)
+            nib.save(nib.Nifti1Image(voxels, np.eye(4)), folder / kind / f"{name}.nii.gz")
+    return folder
+
+
+@pytest.fixture
+def data(run, folders, tmp_path):
+    words = ("--images", folders / "images", "--masks", folders / "masks", "--size", 32)
+    status, out, err = run("import", "nifti", *words, "--out", tmp_path / "data")
+    assert (status, err) == (0, "")
+    assert "3 scans, 12 slices of 32×32 pixels, with masks" in out
+    return tmp_path / "data"
+
+
+def test_importing_writes_a_dataset(data):
+    dataset = Dataset.open(data)
+
+    assert dataset.has_masks
+    assert len(dataset.slices) == 12
+
+
+def test_a_missing_folder_is_a_sentence(run, tmp_path):
+    status, out, err = run(
+        "import", "nifti", "--images", tmp_path / "none", "--out", tmp_path / "d"
+    )
+
+    assert status == 1
+    assert err.startswith("alnb: ")
+    assert "Traceback" not in out + err
+
+
+def test_a_window_that_can_not_be_read_is_a_sentence(run, folders, tmp_path):
+    words = ("--images", folders / "images", "--out", tmp_path / "d", "--window", "lung")
+
+    assert run("import", "nifti", *words)[2] == (
+        "alnb: --window 'lung' can't be read; give LOW,HIGH in HU.\n"
+    )
+
+
+def test_a_run_prints_a_line_a_cycle_and_goes_on(run, data, tmp_path):
+    words = ("run", data, "--out", tmp_path / "run", "--backbone", "efficientnet_lite0", *FAST)
+    status, out, err = run(*words, "--cycles", 1)
+    assert (status, err) == (0, "")
+    assert out.count("Dice") == 2
+
+    status, out, _ = run(*words, "--cycles", 2)
+    assert status == 0
+    assert out.count("Dice") == 1
+    assert len((tmp_path / "run" / "curve.csv").read_text().splitlines()) == 4
+
+
+def test_export_writes_clicks_curve_and_masks_on_the_sources_grid(run, data, folders, tmp_path):
+    import nibabel as nib
+
+    words = ("--backbone", "efficientnet_lite0", "--cycles", 0, *FAST)
+    run("run", data, "--out", tmp_path / "run", *words)
+    status, out, err = run("export", tmp_path / "run", "--out", tmp_path / "export")
+
+    assert (status, err) == (0, "")
+    assert out.count("Written") == 5
+    mask = nib.load(tmp_path / "export" / "masks" / "a.nii.gz")
+    source = nib.load(folders / "images" / "a.nii.gz")
+    assert mask.shape == source.shape
+    assert (mask.affine == source.affine).all()
+    head, *lines = (tmp_path / "export" / "answers.csv").read_text().splitlines()
+    assert head.startswith("scan,slice,region,verdict,row,col")
+    assert len(lines) == 8
+
+
+def test_exporting_nothing_is_a_sentence(run, tmp_path):
+    status, _, err = run("export", tmp_path, "--out", tmp_path / "out")
+
+    assert status == 1
+    assert "holds no session" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--heuristic", "entropi"), "heuristic 'entropi' is unknown; there are entropy"),
+        (("--preset", "papers"), "preset 'papers' is unknown; there are default, paper"),
+        (("--set", "steps"), "give NAME=VALUE"),
+        (("--set", "stepz=3"), "unknown setting stepz"),
+    ],
+)
+def test_a_wrong_setting_is_a_sentence(run, data, tmp_path, words, sentence):
+    status, _, err = run("run", data, "--out", tmp_path / "run", *words)
+
+    assert status == 1
+    assert sentence in err
+
+
+def test_a_port_in_use_is_a_sentence(run, data, tmp_path):
+    import socket
+
+    with socket.create_server(("127.0.0.1", free_port())) as taken:
+        port = taken.getsockname()[1]
+        status, _, err = run(
+            "label", data, "--session", tmp_path / "s", "--port", port, "--no-browser"
+        )
+
+    assert status == 1
+    assert f"port {port} is in use" in err
+
+
+def test_a_phantom_can_be_made(run, tmp_path):
+    status, out, _ = run("phantom", "--out", tmp_path / "p", "--scans", 2, "--size", 64)
+
+    assert status == 0
+    assert "2 scans" in out
+
+
+def test_doctor_finds_what_is_installed(run):
+    status, out, _ = run("doctor")
+
+    assert status == 0
+    assert "ok   torch " in out
+
+
+def test_ctrl_c_says_that_nothing_is_lost(run, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("alnb.cli.app", interrupted)
+    status, _, err = run("run")
+
+    assert status == 130
+    assert "what was done is kept" in err
+
+
+def test_label_prints_its_address_with_the_token_and_ends_with_its_input(data, tmp_path):
+    words = ["label", str(data), "--session", str(tmp_path / "s"), "--no-browser"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from alnb.cli import main; main()", *words],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        lines = [process.stdout.readline() for _ in range(2)]
+        process.terminate()
+
+    assert "answers are kept in" in lines[0]
+    assert "http://127.0.0.1:" in lines[1]
+    assert "?token=" in lines[1]
+
+
+def test_speed_prints_json(run, monkeypatch):
+    from alnb.bench import speed
+
+    monkeypatch.setattr(speed, "measure", lambda data: [speed.Measure("x", 1.5, "s", 2.0)])
+    _, out, _ = run("bench", "speed", "--json")
+
+    assert json.loads(out) == [{"what": "x", "value": 1.5, "unit": "s", "limit": 2.0, "note": ""}]
+    assert "1.50 s  (limit 2 s)" in run("bench", "speed")[1]

@@ -1,0 +1,55 @@
+import dataclasses
+import inspect
+import re
+
+import pytest
+
+from alnb.config import PAPER, PRESETS, Config
+from alnb.errors import ConfigError
+
+
+def test_the_papers_settings_are_the_papers():
+    assert PAPER.backbone == "vgg16"
+    assert PAPER.input_padding == 100
+    assert PAPER.dropout == 0.5
+    assert PAPER.regions_per_slice == 64
+    assert (PAPER.start, PAPER.start_slices) == ("slices", 5)
+    assert (PAPER.cycles, PAPER.regions_per_cycle) == (100, 5)
+    assert (PAPER.epochs, PAPER.batch, PAPER.learning_rate) == (40, 1, 1e-4)
+    assert PAPER.loss == "point_ce"
+    assert (PAPER.click_s, PAPER.slice_s) == (3, 96)
+
+
+def test_settings_read_back():
+    for config in PRESETS.values():
+        assert Config.from_dict(config.to_dict()) == config
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("dropout", 1.0), ("holdout", -0.1), ("draws", 0), ("regions_per_slice", 0), ("batch", 0),
+        ("seed", -1), ("loss", "hinge"), ("region_score", "median"), ("start", "anywhere"),
+        ("learning_rate", 0), ("click_s", -3),
+    ],
+)  # fmt: skip
+def test_a_setting_out_of_range_is_said_by_name(name, value):
+    with pytest.raises(ConfigError, match=name):
+        Config().replace(**{name: value})
+
+
+def test_an_unknown_setting_is_said():
+    with pytest.raises(ConfigError, match="unknown setting heuristics"):
+        Config().replace(heuristics="entropy")
+
+
+def test_settings_can_not_be_changed_in_place():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Config().seed = 1
+
+
+def test_every_default_says_where_it_comes_from():
+    source = inspect.getsource(Config)
+    for field in dataclasses.fields(Config):
+        if field.name != "seed":
+            assert re.search(rf"^    {field.name}: .*#", source, re.M), field.name

@@ -1,0 +1,76 @@
+import csv
+
+import pytest
+from fakes import FakeLearner, scan_of
+
+from alnb.bench.simulate import check_masks, simulate
+from alnb.config import PAPER, Config
+from alnb.dataset import Dataset, build, import_medseg
+from alnb.errors import DataError, SessionError
+from alnb.reports import CURVE_COLUMNS
+
+CONFIG = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=2)
+
+
+def rows(folder):
+    with (folder / "curve.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_leaves_a_journal_a_curve_and_a_page(tmp_path, squares):
+    out = tmp_path / "run"
+    simulate(squares, out, CONFIG, cycles=2, learner=FakeLearner(squares, CONFIG))
+
+    assert [float(row["cost_s"]) for row in rows(out)] == [18, 24, 30]
+    assert tuple(rows(out)[0]) == CURVE_COLUMNS
+    assert (out / "journal.jsonl").is_file()
+    page = (out / "curve.html").read_text(encoding="utf-8")
+    assert "Dice (test)" in page
+    assert "plotly.js v" in page
+
+
+def test_a_run_that_is_done_goes_on_with_more_cycles(tmp_path, squares):
+    learner = FakeLearner(squares, CONFIG)
+    simulate(squares, tmp_path, CONFIG, cycles=1, learner=learner)
+    simulate(squares, tmp_path, CONFIG, cycles=3, learner=learner)
+
+    assert [row["cycle"] for row in rows(tmp_path)] == ["0", "1", "2", "3"]
+
+
+def test_the_papers_start_costs_960_s_and_each_cycle_15(tmp_path, tmp_path_factory):
+    scans = [scan_of(name, 8, 32, n) for n, name in enumerate("ab")]
+    split = {"a": "train", "b": "test"}
+    dataset = build(scans, tmp_path_factory.mktemp("paper") / "data", size=32, split=split)
+    simulate(dataset, tmp_path, PAPER, cycles=2, learner=FakeLearner(dataset, PAPER))
+
+    assert [float(row["cost_s"]) for row in rows(tmp_path)] == [960, 975, 990]
+
+
+def test_a_run_of_other_settings_is_said(tmp_path, squares):
+    simulate(squares, tmp_path, CONFIG, cycles=0, learner=FakeLearner(squares, CONFIG))
+
+    with pytest.raises(SessionError, match="seed 0, not 1"):
+        simulate(squares, tmp_path, CONFIG.replace(seed=1))
+
+
+def test_nobody_is_simulated_without_masks(unmasked):
+    with pytest.raises(DataError, match="has no masks"):
+        check_masks(unmasked)
+
+
+def test_a_dataset_with_no_infected_slice_is_said(tmp_path):
+    volume, mask = scan_of("one", 4, 32, 0)
+    clean = build([(volume, mask * 0)], tmp_path / "clean", size=32, split={"one": "train"})
+
+    with pytest.raises(DataError, match="none of its 4 train slices is infected"):
+        simulate(clean, tmp_path / "run", CONFIG)
+
+
+@pytest.mark.slow
+def test_the_default_finds_infection_on_real_ct(shared, tmp_path):
+    """Real slices, the default settings, ten cycles."""
+    dataset: Dataset = import_medseg(shared / "data" / "medseg", tmp_path / "data")
+    reports = simulate(dataset, tmp_path / "run", Config(), cycles=10)
+
+    assert reports[-1].cost.nominal_s == 270
+    assert reports[-1].scores.dice > 0.5
