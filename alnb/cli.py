@@ -294,6 +294,21 @@ def label(
 
 
 @app.command()
+def explore(
+    run: Annotated[Path, typer.Argument(help="A run's or session's folder.")],
+    port: Annotated[int | None, typer.Option(help="None takes a free one.")] = None,
+    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
+) -> None:
+    """Step through the cycles of a run or session in a browser."""
+    from alnb.serve import app_notebook, serve
+
+    env = {"ALNB_SESSION": str(run.resolve())}
+    with serve(app_notebook("explore"), port=port, open_browser=browser, env=env) as server:
+        _print(f"Open {server.address}")
+        raise typer.Exit(server.wait())
+
+
+@app.command()
 def export(
     session: Annotated[Path, typer.Argument(help="A session's or run's folder.")],
     out: Out,

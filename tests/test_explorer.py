@@ -1,0 +1,56 @@
+import shutil
+
+import pytest
+from fakes import FakeLearner
+
+from alnb.bench.simulate import simulate
+from alnb.config import Config
+from alnb.errors import SessionError
+from alnb.journal import Journal
+from alnb.ui.explorer import Explorer, explore_app, steps_of
+
+CONFIG = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=2)
+
+
+@pytest.fixture
+def run(tmp_path, squares):
+    folder = tmp_path / "run"
+    simulate(squares, folder, CONFIG, cycles=2, learner=FakeLearner(squares, CONFIG))
+    return folder
+
+
+def test_a_journal_is_cut_into_its_cycles(run):
+    steps = steps_of(Journal.open(run / "journal.jsonl").events)
+
+    assert [step.cycle for step in steps] == [0, 1, 2]
+    assert [len(step.asked) for step in steps] == [6, 2, 2]
+    assert all(region.key in step.answers for step in steps for region in step.asked)
+
+
+def test_the_sliders_step_through_cycles_and_regions(run):
+    explorer = Explorer(run)
+    explorer.number.value = 5
+    explorer.cycle.value = 2
+
+    assert explorer.number.max == 1
+    assert explorer.number.value == 0
+    assert explorer.view.region == explorer.steps[2].asked[0]
+    assert len(explorer.charts.figure.data[0].x) == 3
+    explorer.cycle.value = 0
+    assert len(explorer.charts.figure.data[0].x) == 1
+
+
+def test_a_journal_opens_without_its_caches_and_its_tables(run):
+    shutil.rmtree(run / "cache", ignore_errors=True)
+    (run / "curve.csv").unlink()
+
+    assert Explorer(run).steps
+
+
+def test_a_folder_without_a_journal_is_a_sentence(tmp_path):
+    assert "holds no session" in explore_app(tmp_path).value
+
+
+def test_a_journal_that_asks_nothing_is_said():
+    with pytest.raises(SessionError, match="asks nothing"):
+        steps_of(())
