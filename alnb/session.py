@@ -192,7 +192,7 @@ class Session:
     def __init__(self, dataset: Dataset, journal: Journal) -> None:
         self.dataset = dataset
         self.journal = journal
-        self._state: tuple[int, State] | None = None
+        self._read = (0, State(Config()))
 
     @classmethod
     def open(
@@ -265,9 +265,14 @@ class Session:
     def state(self) -> State:
         """Where the session stands; follows from the journal alone."""
         events = self.journal.events
-        if self._state is None or self._state[0] != len(events):
-            self._state = (len(events), state_of(events))
-        return self._state[1]
+        read, state = self._read
+        new = events[read:]
+        if any(event.kind in ("undone", "redone") for event in new):
+            state = state_of(events)  # these change what lives of the past
+        else:
+            state = reduce(advance, new, state)
+        self._read = (len(events), state)
+        return state
 
     @property
     def cache(self) -> Path:

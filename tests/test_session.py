@@ -2,6 +2,8 @@ import dataclasses
 
 import pytest
 from fakes import FakeLearner
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from alnb.acquisition import Pick
 from alnb.annotation import Answer, Click, Verdict
@@ -82,6 +84,22 @@ def test_undo_and_redo_have_no_limit(session):
     assert session.state.pending == REGIONS
     assert [session.redo() for _ in range(5)] == [*given, None]
     assert session.state == full
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.sampled_from(["clean", "infected", "undo", "redo", "train"]), max_size=12))
+def test_the_state_kept_up_is_the_state_replayed(tmp_path_factory, squares, steps):
+    session = Session.open(tmp_path_factory.mktemp("session"), squares, CONFIG)
+    session.ask(PICKS)
+    for number, step in enumerate(steps):
+        region = REGIONS[number % 4]
+        if step == "train":
+            train(session, squares)
+        elif step in ("undo", "redo"):
+            getattr(session, step)()
+        else:
+            session.submit({"clean": clean, "infected": infected}[step](region))
+        assert session.state == state_of(session.journal.events)
 
 
 def test_a_new_answer_ends_redo(session):
