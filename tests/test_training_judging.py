@@ -93,6 +93,25 @@ def test_held_out_verdicts_choose_the_nearest_threshold_that_fits_most():
     assert judge_by_answers(Known(), held[:1] + held[2:], grey, prior=0.7).threshold == 0.7
 
 
+def test_a_slice_is_predicted_once_whatever_was_answered_on_it():
+    seen = []
+
+    class Counting(Known):
+        def __call__(self, x):
+            seen.append(len(x))
+            return super().__call__(x)
+
+    where = SliceId("a", 0)
+    held = [Answer(Region(where, 0, col, 8, 8), Verdict.CLEAN) for col in (0, 8, 16)]
+    grey = torch.zeros((8, 24), dtype=torch.uint8)
+    grey[3, 12] = 255  # in the second region
+
+    judgement = judge_by_answers(Counting(), held, {where: grey}, prior=0.7)
+
+    assert seen == [1]
+    assert judgement.accuracy == pytest.approx(2 / 3)
+
+
 def test_held_out_verdicts_move_the_threshold_by_a_tenth_at_most():
     held = answers(1, 1)
     grey = {held[0].region.where: torch.full((8, 8), 40, dtype=torch.uint8)}

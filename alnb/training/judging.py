@@ -14,7 +14,6 @@ from torch import Tensor
 from alnb.annotation import Answer, Verdict
 from alnb.dataset import SliceId
 from alnb.metrics import Scores
-from alnb.regions import Region
 from alnb.training.dropout import probability
 from alnb.training.fcn8 import FCN8
 
@@ -117,7 +116,7 @@ def judge_by_answers(
     """
     if not held:
         return Judgement(0.0, prior)
-    peaks = np.array([_peak(network, grey_of[a.region.where], a.region) for a in held])
+    peaks = _peaks(network, held, grey_of)
     verdicts = np.array([answer.verdict is Verdict.INFECTED for answer in held])
     candidates = np.clip(prior + np.arange(-2, 3) * STEP, STEP, 1 - STEP)
     accuracies = ((peaks >= candidates[:, None]) == verdicts).mean(axis=1)
@@ -125,9 +124,18 @@ def judge_by_answers(
     return Judgement(float(accuracies[best]), float(candidates[best]), float(accuracies[best]))
 
 
-def _peak(network: FCN8, grey: Tensor, region: Region) -> float:
-    inside = infection(network, grey[None])[0][region.window]
-    return float((inside if region.mask is None else inside[region.mask]).max())
+def _peaks(
+    network: FCN8, held: Sequence[Answer], grey_of: Mapping[SliceId, Tensor]
+) -> NDArray[np.float64]:
+    """Find each region's highest probability; a slice is predicted once."""
+    peaks = np.zeros(len(held))
+    for where in {answer.region.where: None for answer in held}:
+        p = infection(network, grey_of[where][None])[0]
+        for i, region in enumerate(answer.region for answer in held):
+            if region.where == where:
+                inside = p[region.window]
+                peaks[i] = (inside if region.mask is None else inside[region.mask]).max()
+    return peaks
 
 
 def judge_by_masks(
