@@ -23,7 +23,7 @@ from alnb.dataset import Dataset, SliceId
 from alnb.errors import SessionError
 from alnb.journal import Event, live
 from alnb.metrics import Scores
-from alnb.regions import Region, grid
+from alnb.regions import Region, grid, in_lungs
 from alnb.reports import CycleReport, FitReport
 from alnb.session import Session, State
 
@@ -138,13 +138,14 @@ def _rng(config: Config, cycle: int) -> np.random.Generator:
 def start_picks(pool: Pool) -> tuple[Pick, ...]:
     """Choose what to ask before there is a network.
 
-    Either random regions, one a slice as long as there are slices (ours), or all regions of
-    random slices (paper 4.1).
+    Either random regions, one a slice as long as there are slices, a share of them where there
+    is lung (ours); or all regions of random slices (paper 4.1).
     """
     config = pool.config
     rng = _rng(config, 0)
     scores = random_scores(pool.shape, rng)
     if config.start == "regions":
+        _prefer_lungs(pool, scores, rng)
         return pool.picks(scores, config.start_regions, one_a_slice=True)
     count = min(config.start_slices, len(pool.slices))
     chosen = rng.choice(len(pool.slices), size=count, replace=False)
@@ -153,6 +154,22 @@ def start_picks(pool: Pool) -> tuple[Pick, ...]:
         for n in chosen.tolist()
         for region, score in zip(pool.regions(pool.slices[n]), scores[n], strict=True)
     )
+
+
+def _prefer_lungs(pool: Pool, scores: NDArray[np.float64], rng: np.random.Generator) -> None:
+    """Raise the random scores of lung regions in as many slices as the start should find lung in.
+
+    Only so many slices are looked at, so that a start costs the same in a pool of any size.
+    """
+    wanted = round(pool.config.start_in_lungs * pool.config.start_regions)
+    for n in rng.permutation(len(pool.slices)).tolist():
+        if wanted < 1:
+            return
+        where = pool.slices[n]
+        lungs = in_lungs(pool.dataset.image(where), pool.regions(where))
+        if lungs.any():
+            scores[n, lungs] += 1
+            wanted -= 1
 
 
 def next_picks(

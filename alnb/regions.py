@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from alnb.arrays import Grey, Mask
@@ -174,6 +176,49 @@ def grid(where: SliceId, shape: tuple[int, int], k: int = 64) -> tuple[Region, .
         for top, bottom in pairwise(tops)
         for left, right in pairwise(lefts)
     )
+
+
+LUNG_GREY = 128  # ours: -500 HU through the default window; aerated lung and faint ground-glass
+LUNG_SHARE = 0.1  # ours: of a region's pixels; takes in those that lungs only reach into
+
+
+def lung_like(image: Grey) -> Mask:
+    """Find what looks like aerated lung before there is a network: dark, enclosed by tissue.
+
+    Parameters
+    ----------
+    image : (H, W) uint8 array
+        A slice through its window.
+
+    Returns
+    -------
+    (H, W) bool array
+        True in lungs and airways; air around the body, or gas cut by the picture's edge, is not.
+    """
+    from scipy.ndimage import binary_fill_holes
+
+    tissue = image >= LUNG_GREY
+    enclosed: Mask = binary_fill_holes(tissue) & ~tissue
+    return enclosed
+
+
+def in_lungs(image: Grey, regions: Sequence[Region]) -> Mask:
+    """Tell which regions of a slice hold some lung.
+
+    Parameters
+    ----------
+    image : (H, W) uint8 array
+        The slice through its window.
+    regions : sequence of K Region
+        Of that slice.
+
+    Returns
+    -------
+    (K,) bool array
+        True where at least `LUNG_SHARE` of the region's pixels are `lung_like`.
+    """
+    lungs = lung_like(image)
+    return np.array([region.pixels(lungs).mean() >= LUNG_SHARE for region in regions], dtype=bool)
 
 
 def superpixels(where: SliceId, image: Grey, n: int = 64) -> tuple[Region, ...]:

@@ -6,12 +6,13 @@ from fakes import FakeLearner
 from alnb.annotation import Answer, Verdict
 from alnb.config import Config
 from alnb.cycle import Pool, Replay, next_picks, run, start_picks
-from alnb.dataset import SliceId
+from alnb.dataset import SliceId, import_phantom
 from alnb.errors import SessionError
 from alnb.oracle import Oracle
-from alnb.regions import Region
+from alnb.regions import Region, in_lungs
 from alnb.session import Session
 
+NAMES = ("phantom_01", "phantom_02")
 CONFIG = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=2)
 
 
@@ -83,6 +84,18 @@ def test_our_start_spreads_over_the_slices(squares):
     picks = start_picks(Pool(squares, CONFIG))
 
     assert len({pick.region.where for pick in picks}) == 6
+
+
+def test_a_share_of_our_start_lies_where_there_is_lung(tmp_path):
+    dataset = import_phantom(
+        tmp_path / "data", scans=2, size=64, split=dict.fromkeys(NAMES, "train")
+    )
+    pool = Pool(dataset, Config(start_regions=20, start_in_lungs=0.75))
+    picks = start_picks(pool)
+    inside = [in_lungs(dataset.image(pick.region.where), [pick.region])[0] for pick in picks]
+
+    assert sum(inside) >= 15
+    assert all(inside[:15])
 
 
 def test_a_budget_is_never_exceeded(tmp_path, squares):

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from alnb.dataset import SliceId
 from alnb.errors import ConfigError, DataError
-from alnb.regions import Region, grid, grid_shape, superpixels
+from alnb.regions import Region, grid, grid_shape, in_lungs, lung_like, superpixels
 
 HERE = SliceId("scan_01", 23)
 
@@ -107,3 +107,33 @@ def test_superpixels_cover_every_pixel_once():
         covered[region.window][region.mask] += 1
     assert (covered == 1).all()
     assert 8 <= len(regions) <= 32
+
+
+def chest():
+    """A bright body with two dark lungs in dark air, and gas that the picture's edge cuts."""
+    image = np.full((64, 64), 30, np.uint8)
+    image[8:56, 4:60] = 200
+    image[16:48, 10:28] = image[16:48, 36:54] = 60
+    image[20:30, :8] = 60
+    return image
+
+
+def test_lungs_are_dark_and_enclosed():
+    lungs = lung_like(chest())
+
+    assert lungs.sum() == 2 * 32 * 18
+    assert lungs[30, 20]
+    assert not lungs[0, 0]
+    assert not lungs[25, 2]
+
+
+def test_regions_in_lungs_are_those_that_hold_some():
+    inside = in_lungs(chest(), grid(HERE, (64, 64), 16)).reshape(4, 4)
+
+    assert inside[1:3].all()
+    assert not inside[0].any()
+    assert not inside[3].any()
+
+
+def test_a_slice_without_lungs_has_no_regions_in_them():
+    assert not in_lungs(np.full((64, 64), 200, np.uint8), grid(HERE, (64, 64), 16)).any()
