@@ -56,7 +56,7 @@ class Config:
     # --- training ---
     loss: Loss = "balanced_point"  # ours: eq. 1 as written collapses to background on sparse clicks
     infected_weight: float = 0.3  # ours: clicks over-segment at 1; weight of the infected mean
-    consistency: float = 0.0  # ours: flips doubled a step's time and gained no Dice
+    consistency: float = 0.0  # ours: flips double a step's time; best Dice 0.617, 0.619 without
     epochs: int = 40  # paper 4.1: the most in a cycle
     steps: int | None = 100  # ours: the most in a cycle, 60 lost 0.03 Dice; None: `epochs` alone
     batch: int = 8  # ours: of crops; steadier than the paper's 1 with few clicks
@@ -64,7 +64,7 @@ class Config:
     learning_rate: float = 3e-4  # ours: with a falling rate and few steps (paper 4.1: 1e-4)
     head_rate: float = 10.0  # ours: times the rate, for the layers that come untrained
     schedule: Schedule = "cosine"  # ours: warm up, fall to 0, keep the last (paper 4.1: constant)
-    freeze: Freeze = "stem"  # ours: the trunk up to stride 4 stays as it came, twice as fast
+    freeze: Freeze = "stem"  # ours: the trunk up to stride 4 stays; steps 1.6 times faster
     warm_start: bool = False  # ours: from ImageNet each cycle, so answers alone decide
     holdout: float = 0.2  # ours: share of answers to choose on where there is no val part
     threshold: float = 0.7  # ours: clicks over-segment; the prior that held-out answers correct
