@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -275,22 +276,29 @@ def label(
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
 ) -> None:
     """Open the label app in a browser."""
-    from alnb.dataset import Dataset, embedded
     from alnb.serve import app_notebook, serve
     from alnb.session import default_folder
 
-    if data is None:
-        with _progress("drawing the embedded phantom, once") as update:
-            dataset = embedded(lambda scan, count: update(completed=count, total=6, note=scan))
-    else:
-        dataset = Dataset.open(data)
-    folder = (session or default_folder(dataset)).resolve()
-    env = {"ALNB_DATA": str(dataset.folder.resolve()), "ALNB_SESSION": str(folder)}
-    with serve(app_notebook("label"), port=port, open_browser=browser, env=env) as server:
-        _print(f"Labelling {dataset.name}; answers are kept in {folder}")
-        _print(f"Open {server.address}")
-        _print("Ctrl-C ends it; nothing is lost.")
-        raise typer.Exit(server.wait())
+    env = {} if data is None else {"ALNB_DATA": str(data.resolve())}
+    with ThreadPoolExecutor(1) as drawing:
+        opening = drawing.submit(_dataset, data)  # the embedded one is drawn while the page starts
+        if data is not None:
+            opening.result()
+        if session is not None:
+            env["ALNB_SESSION"] = str(session.resolve())
+        with serve(app_notebook("label"), port=port, open_browser=browser, env=env) as server:
+            _print(f"Open {server.address}")
+            dataset = opening.result()
+            folder = (session or default_folder(dataset)).resolve()
+            _print(f"Labelling {dataset.name}; answers are kept in {folder}")
+            _print("Ctrl-C ends it; nothing is lost.")
+            raise typer.Exit(server.wait())
+
+
+def _dataset(data: Path | None) -> Dataset:
+    from alnb.dataset import Dataset, embedded
+
+    return embedded() if data is None else Dataset.open(data)
 
 
 @app.command()

@@ -81,6 +81,8 @@ class Worker:
         Where it puts weights, scores and maps; its log lies beside that folder.
     on_progress : callable
         Called on the loop with each `Progress`.
+    silence_s : float
+        A process that says nothing for longer is given up.
     """
 
     def __init__(
@@ -89,11 +91,13 @@ class Worker:
         config: Config,
         cache: Path,
         on_progress: Callable[[Progress], None] = lambda progress: None,
+        silence_s: float = SILENCE_S,
     ) -> None:
         self._dataset = dataset
         self._config = config
         self._cache = Path(cache)
         self._on_progress = on_progress
+        self._silence_s = silence_s
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
@@ -219,7 +223,7 @@ class Worker:
         silent = False
         while True:
             try:
-                line = await asyncio.wait_for(process.stdout.readline(), SILENCE_S)
+                line = await asyncio.wait_for(process.stdout.readline(), self._silence_s)
             except TimeoutError:
                 silent = True
                 process.kill()
@@ -229,10 +233,16 @@ class Worker:
             self._heard = time.monotonic()
             self._take(json.loads(line))
         code = await process.wait()
-        message = _SILENT if silent else _death(code)
+        message = self._silent() if silent else _death(code)
         for future in list(self._waiting.values()):
             if not future.done():
                 future.set_exception(TrainerError(message))
+
+    def _silent(self) -> str:
+        return (
+            f"the training process was silent for {self._silence_s:.0f} s and was ended. Every "
+            "answer is saved; press Train to start it again."
+        )
 
     def _take(self, event: dict[str, Any]) -> None:
         kind = event.pop("event")
@@ -249,12 +259,6 @@ class Worker:
             future.set_exception(TrainingCancelled("cancelled; the last network is kept."))
         elif kind == "failed":
             future.set_exception(TrainerError(event["message"]))
-
-
-_SILENT = (
-    f"the training process was silent for {SILENCE_S:.0f} s and was ended. Every answer is "
-    "saved; press Train to start it again."
-)
 
 
 def _death(code: int | None) -> str:

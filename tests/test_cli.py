@@ -187,9 +187,9 @@ def test_label_prints_its_address_with_the_token_and_ends_with_its_input(data, t
         lines = [process.stdout.readline() for _ in range(2)]
         process.terminate()
 
-    assert "answers are kept in" in lines[0]
-    assert "http://127.0.0.1:" in lines[1]
-    assert "?token=" in lines[1]
+    assert "http://127.0.0.1:" in lines[0]
+    assert "?token=" in lines[0]
+    assert "answers are kept in" in lines[1]
 
 
 def test_speed_prints_json(run, monkeypatch):

@@ -68,9 +68,9 @@ def test_a_dataset_with_no_infected_slice_is_said(tmp_path):
 
 @pytest.mark.slow
 def test_the_default_finds_infection_on_real_ct(shared, tmp_path):
-    """Real slices, the default settings, ten cycles."""
+    """Real slices, the default settings; half of the ten cycles that it may take."""
     dataset: Dataset = import_medseg(shared / "data" / "medseg", tmp_path / "data")
-    reports = simulate(dataset, tmp_path / "run", Config(), cycles=10)
+    reports = simulate(dataset, tmp_path / "run", Config(), cycles=5)
 
-    assert reports[-1].cost.nominal_s == 270
+    assert reports[-1].cost.nominal_s == 195
     assert reports[-1].scores.dice > 0.5

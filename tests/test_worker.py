@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-import alnb.worker
 from alnb.config import Config
 from alnb.cycle import Pool, start_picks
 from alnb.errors import TrainerError
@@ -30,10 +29,10 @@ def answers(squares):
 def work(squares, tmp_path):
     """Run a coroutine that is given a worker, and end the worker after it."""
 
-    def run(story, config=CONFIG):
+    def run(story, config=CONFIG, **options):
         async def whole():
             heard = []
-            worker = Worker(squares, config, tmp_path / "cache", heard.append)
+            worker = Worker(squares, config, tmp_path / "cache", heard.append, **options)
             worker.heard = heard
             try:
                 return await story(worker)
@@ -123,15 +122,14 @@ def test_what_fails_in_the_process_is_a_sentence_and_it_lives_on(work, squares, 
     assert first == second
 
 
-def test_a_silent_process_is_given_up(work, answers, monkeypatch):
+def test_a_silent_process_is_given_up(work, answers):
     async def silent(worker):
         await worker.start()
-        monkeypatch.setattr(alnb.worker, "SILENCE_S", 3)
         os.kill(worker.pid, signal.SIGSTOP)
         with pytest.raises(TrainerError, match="was silent"):
             await worker.fit(answers)
 
-    work(silent)
+    work(silent, silence_s=8)
 
 
 def test_the_process_ends_when_its_starter_is_killed(squares, tmp_path):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+
+from filelock import FileLock
 
 from alnb.dataset.build import Progress
 from alnb.dataset.folder import Dataset
@@ -22,6 +25,8 @@ def embedded_folder() -> Path:
 def embedded(progress: Progress | None = None) -> Dataset:
     """Open the embedded dataset; draw it first where there is none.
 
+    Of two processes that need it at once, one draws and the other waits.
+
     Parameters
     ----------
     progress : callable or None
@@ -34,13 +39,19 @@ def embedded(progress: Progress | None = None) -> Dataset:
     """
     folder = embedded_folder()
     try:
-        return Dataset.open(folder)
-    except DataError:
-        pass
-    try:
-        return import_phantom(folder, name="phantom", progress=progress)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(str(folder.with_name(f"{folder.name}.lock"))):
+            return _opened_or_drawn(folder, progress)
     except OSError as error:
         raise DataError(
             f"the embedded data can't be written to {folder}: {error.strerror}. Mend the "
             "permissions, or name a dataset."
         ) from error
+
+
+def _opened_or_drawn(folder: Path, progress: Progress | None) -> Dataset:
+    try:
+        return Dataset.open(folder)
+    except DataError:  # none yet, or an incomplete one
+        shutil.rmtree(folder, ignore_errors=True)
+        return import_phantom(folder, name="phantom", progress=progress)
