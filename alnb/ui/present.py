@@ -17,13 +17,14 @@ from alnb.session import State
 
 STRIP = 14  # regions shown at once; they fill the width of the view above
 STAGES = {
+    "warm": "starting the training process",
     "start": "starting the training process",
     "fit": "training",
     "evaluate": "measuring Dice on the test slices",
     "score": "scoring the regions",
     "predict": "drawing the maps",
 }
-WEIGHT = {"start": (0.0, 0.05), "fit": (0.05, 0.65), "evaluate": (0.65, 0.75),
+WEIGHT = {"warm": (0.0, 0.05), "start": (0.0, 0.05), "fit": (0.05, 0.65), "evaluate": (0.65, 0.75),
           "score": (0.75, 0.97), "predict": (0.97, 1.0)}  # fmt: skip # shares of a cycle's time
 
 
@@ -73,8 +74,13 @@ class Activity:
 
     @property
     def running(self) -> bool:
-        """Whether a cycle is on its way."""
+        """Whether it does anything."""
         return bool(self.stage)
+
+    @property
+    def cycling(self) -> bool:
+        """Whether a cycle is on its way."""
+        return self.running and self.stage != "warm"
 
     @property
     def fraction(self) -> float:
@@ -129,6 +135,14 @@ class Screen:
     rows: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
 
 
+def unfinished(state: State) -> bool:
+    """Tell whether a training was stopped before it was scored and the next regions asked."""
+    if state.fit is None:
+        return False
+    last = state.reports[-1] if state.reports else None
+    return last is None or last.fit != state.fit or last.cycle >= state.cycle
+
+
 def focus(state: State, draft: Draft) -> Region | None:
     """Choose the region to show: the one being clicked in, else the next to answer."""
     if draft.region is not None and draft.clicks:
@@ -165,6 +179,7 @@ def present(
     region = draft.region
     asking = owned and region is not None
     labelled = any(answer.verdict is not Verdict.SKIPPED for answer in state.answers)
+    learnable = state.stale or unfinished(state)
     masks = dataset.has_masks and bool(dataset.part("test"))
     score = "dice" if masks else "heldout_accuracy"
     tiles, earlier, later = _strip(state, region)
@@ -184,8 +199,8 @@ def present(
         can_next=asking and bool(draft.clicks),
         can_skip=asking and not draft.clicks,
         can_undo=owned and bool(draft.clicks or state.given),
-        can_train=owned and labelled and state.stale and not activity.running,
-        can_cancel=activity.running,
+        can_train=owned and labelled and learnable and not activity.running,
+        can_cancel=owned and activity.cycling,
         train_hint=_train_hint(state, activity, labelled),
         score=score,
         chart_note="" if masks else _unmasked(dataset),
@@ -198,7 +213,8 @@ def _title(state: State, dataset: Dataset) -> str:
     answered = {answer.region.key for answer in state.given}
     done = sum(key in answered for key in batch)
     cycle = "start" if state.cycle <= 0 else f"cycle {state.cycle}"
-    return f"{dataset.name} · {cycle} · {done} of {len(batch)} regions answered"
+    count = f"{done} of {len(batch)} regions answered" if batch else "no region left to ask"
+    return f"{dataset.name} · {cycle} · {count}"
 
 
 def _question(state: State, draft: Draft, activity: Activity) -> str:
@@ -216,10 +232,11 @@ def _question(state: State, draft: Draft, activity: Activity) -> str:
 
 
 def _nothing(state: State, activity: Activity) -> str:
-    if activity.running:
+    if activity.cycling:
         return "All regions are answered; the next come when the training ends."
     if not state.asked:
-        return "<b>Every region of the train part is answered:</b> there is nothing left to ask."
+        more = " Press <b>Train</b> once more to learn the last answers." if state.stale else ""
+        return f"<b>Every region is answered:</b> there is nothing left to ask.{more}"
     return (
         "<b>All regions of this cycle are answered.</b> Press <b>Train</b>: the network learns "
         "from them and says where to look next."
@@ -236,7 +253,7 @@ def _cost(cost: Cost) -> str:
 
 
 def _network(state: State, activity: Activity) -> str:
-    if activity.stage and activity.stage != "start":
+    if activity.cycling:
         return "Network: training"
     if state.fit is None:
         return "Network: not trained yet"
@@ -248,6 +265,8 @@ def _train_hint(state: State, activity: Activity, labelled: bool) -> str:
         return "Labelling goes on meanwhile."
     if not labelled:
         return "Answer some regions first."
+    if unfinished(state) and not state.stale:
+        return "The last training was not finished; Train goes on with it."
     if not state.stale:
         return "The network has learned all your answers."
     infected = any(answer.verdict is Verdict.INFECTED for answer in state.answers)

@@ -1,0 +1,351 @@
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alnb.acquisition import Pick
+from alnb.annotation import Answer, Click, Verdict
+from alnb.config import Config
+from alnb.cost import Cost
+from alnb.dataset import SliceId
+from alnb.metrics import Scores
+from alnb.regions import grid
+from alnb.reports import CycleReport, FitReport
+from alnb.session import State, digest
+from alnb.ui.present import STRIP, Activity, Draft, focus, present
+
+REGIONS = grid(SliceId("one", 0), (32, 32), 64)
+FIRST, SECOND, THIRD = REGIONS[:3]
+CLICK = Click(FIRST.row + 1, FIRST.col + 1)
+CONFIG = Config()
+FIT = FitReport(
+    weights="w", backbone="fake", device="none", steps=1, loss=1.0, threshold=0.5,
+    heldout=4, heldout_accuracy=0.75, train_s=0.25,
+)  # fmt: skip
+BUTTONS = ("can_clean", "can_next", "can_skip", "can_undo", "can_train", "can_cancel")
+
+
+def clean(region):
+    return Answer(region, Verdict.CLEAN, seconds=2.0)
+
+
+def infected(region, count=1):
+    clicks = tuple(Click(region.row + n, region.col) for n in range(count))
+    return Answer(region, Verdict.INFECTED, clicks, seconds=2.0)
+
+
+def skipped(region):
+    return Answer(region, Verdict.SKIPPED, seconds=2.0)
+
+
+def asked(count=3, *given, **more):
+    """Return the state after `count` regions were asked and some answers given."""
+    picks = tuple(Pick(region, 1.0) for region in REGIONS[:count])
+    ever = frozenset(pick.region.key for pick in picks)
+    return State(CONFIG, cycle=0, asked=picks, given=given, ever_asked=ever, **more)
+
+
+def trained(state, report=True):
+    """Return the state after a network learned all its answers, scored or not."""
+    reports = (CycleReport(cycle=state.cycle, cost=Cost(), scores=None, fit=FIT, score_s=0.1),)
+    fitted = dataclasses.replace(state, fit=FIT, trained_on=digest(state.answers))
+    if not report:
+        return fitted
+    more = (Pick(THIRD, 0.5),)
+    ever = state.ever_asked | {THIRD.key}
+    return dataclasses.replace(
+        fitted, reports=reports, cycle=state.cycle + 1, asked=more, ever_asked=ever
+    )
+
+
+@pytest.fixture
+def screen(squares):
+    def show(state, draft=None, activity=None, dataset=squares, **options):
+        draft = Draft(focus(state, Draft())) if draft is None else draft
+        return present(state, draft, activity or Activity(), dataset, **options)
+
+    return show
+
+
+def works(screen):
+    return {name.removeprefix("can_") for name in BUTTONS if getattr(screen, name)}
+
+
+# --- clicks ---
+
+
+def test_a_press_far_from_every_click_adds_one():
+    draft = Draft(FIRST).toggled(Click(1, 1), 0.5).toggled(Click(2, 2), 0.5)
+
+    assert draft.clicks == (Click(1, 1), Click(2, 2))
+
+
+def test_a_press_on_a_click_takes_it_back_and_no_other():
+    draft = Draft(FIRST, (Click(1, 1), Click(2, 2)))
+
+    assert draft.toggled(Click(1.2, 1.2), 0.5) == Draft(FIRST, (Click(2, 2),))
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=8))
+def test_pressing_twice_in_a_place_changes_nothing(places):
+    draft = Draft(FIRST)
+    for row, col in places:
+        draft = draft.toggled(Click(row, col), 0.4)
+    again = draft.toggled(Click(9, 9), 0.4).toggled(Click(9, 9), 0.4)
+
+    assert again == draft
+    assert len(set(draft.clicks)) == len(draft.clicks)
+
+
+def test_clicks_belong_to_an_infected_answer_alone():
+    draft = Draft(FIRST, (CLICK,))
+
+    assert draft.answer(Verdict.INFECTED, 1.0, "me").clicks == (CLICK,)
+    assert draft.answer(Verdict.SKIPPED, 1.0, "me").clicks == ()
+
+
+def test_there_is_no_answer_without_a_region():
+    with pytest.raises(ValueError, match="no region"):
+        Draft().answer(Verdict.CLEAN, 1.0, "")
+
+
+# --- which region is on screen ---
+
+
+def test_the_next_region_to_answer_is_shown():
+    assert focus(asked(3, clean(FIRST)), Draft()) == SECOND
+
+
+def test_a_region_with_clicks_stays_though_others_are_asked_now():
+    assert focus(trained(asked(2, clean(SECOND))), Draft(FIRST, (CLICK,))) == FIRST
+
+
+def test_a_region_without_clicks_gives_way():
+    assert focus(trained(asked(2, clean(SECOND))), Draft(FIRST)) == THIRD
+
+
+def test_nothing_is_shown_where_all_is_answered():
+    assert focus(asked(1, clean(FIRST)), Draft(FIRST)) is None
+
+
+# --- which buttons work ---
+
+
+def test_before_anything_is_asked_no_button_works(screen):
+    assert works(screen(State(CONFIG))) == set()
+
+
+def test_an_open_region_can_be_clean_or_skipped(screen):
+    assert works(screen(asked())) == {"clean", "skip"}
+
+
+def test_a_region_with_clicks_goes_on_or_loses_them(screen):
+    assert works(screen(asked(), Draft(FIRST, (CLICK,)))) == {"next", "undo"}
+
+
+def test_an_answer_can_be_taken_back_and_trained_on(screen):
+    assert works(screen(asked(3, clean(FIRST)))) == {"clean", "skip", "undo", "train"}
+
+
+def test_skipped_regions_alone_teach_nothing(screen):
+    shown = screen(asked(3, skipped(FIRST)))
+
+    assert "train" not in works(shown)
+    assert shown.train_hint == "Answer some regions first."
+
+
+def test_with_all_answered_only_training_is_left(screen):
+    shown = screen(asked(2, clean(FIRST), infected(SECOND)))
+
+    assert works(shown) == {"undo", "train"}
+    assert "Press <b>Train</b>" in shown.question
+
+
+def test_labelling_goes_on_while_training_which_can_be_cancelled(screen):
+    shown = screen(asked(3, clean(FIRST)), activity=Activity("fit", 2, 10))
+
+    assert works(shown) == {"clean", "skip", "undo", "cancel"}
+    assert shown.train_hint == "Labelling goes on meanwhile."
+    assert shown.network == "Network: training"
+
+
+def test_with_all_answered_while_training_the_person_waits(screen):
+    shown = screen(asked(1, clean(FIRST)), activity=Activity("fit", 2, 10))
+
+    assert "the next come when the training ends" in shown.question
+
+
+def test_a_window_that_lost_the_session_writes_nothing(screen):
+    shown = screen(asked(3, clean(FIRST)), Draft(SECOND, (CLICK,)), owned=False)
+
+    assert works(shown) == set()
+
+
+def test_what_was_learned_is_not_learned_again(screen):
+    shown = screen(trained(asked(2, clean(FIRST), infected(SECOND))))
+
+    assert "train" not in works(shown)
+    assert shown.network == "Network: up to date"
+    assert shown.train_hint == "The network has learned all your answers."
+
+
+def test_another_answer_makes_the_network_out_of_date(screen):
+    state = trained(asked(2, clean(FIRST), infected(SECOND)))
+    state = dataclasses.replace(state, given=(*state.given, clean(THIRD)))
+
+    assert screen(state).network == "Network: out of date"
+    assert screen(state).can_train
+
+
+def test_a_cycle_that_was_stopped_before_it_was_scored_can_go_on(screen):
+    shown = screen(trained(asked(2, clean(FIRST), infected(SECOND)), report=False))
+
+    assert shown.can_train
+    assert "Press <b>Train</b>" in shown.question
+    assert shown.train_hint == "The last training was not finished; Train goes on with it."
+
+
+def test_a_pool_that_is_empty_is_the_end(screen):
+    state = dataclasses.replace(trained(asked(2, clean(FIRST), infected(SECOND))), asked=())
+    shown = screen(state)
+
+    assert works(shown) == {"undo"}
+    assert "nothing left to ask" in shown.question
+    assert shown.title == "squares · cycle 1 · no region left to ask"
+
+
+def test_an_answer_changed_in_an_empty_pool_can_be_trained_on(screen):
+    state = dataclasses.replace(trained(asked(2, clean(FIRST), infected(SECOND))), asked=())
+    state = dataclasses.replace(state, given=(clean(FIRST), infected(SECOND, 2)))
+    shown = screen(state)
+
+    assert works(shown) == {"undo", "train"}
+    assert "<b>Train</b> once more" in shown.question
+
+
+def test_training_without_infection_is_allowed_and_said(screen):
+    shown = screen(asked(3, clean(FIRST)))
+
+    assert shown.can_train
+    assert "No infection clicked yet" in shown.train_hint
+
+
+# --- words ---
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ((), "<b>0 s</b> nominal · <b>0 s</b> measured · 0 regions · 0 clicks"),
+        ((infected(FIRST),), "<b>3 s</b> nominal · <b>2 s</b> measured · 1 region · 1 click"),
+        (
+            (infected(FIRST, 2), clean(SECOND)),
+            "<b>9 s</b> nominal · <b>4 s</b> measured · 2 regions · 2 clicks",
+        ),
+    ],
+)
+def test_the_cost_is_told_in_both_seconds(screen, given, words):
+    assert screen(asked(3, *given)).cost == words
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(1, "<b>1 click</b> (3 s)."), (2, "<b>2 clicks</b> (6 s).")]
+)
+def test_clicks_that_are_no_answer_yet_are_priced(screen, count, words):
+    clicks = tuple(Click(FIRST.row + n, FIRST.col) for n in range(count))
+
+    assert screen(asked(), Draft(FIRST, clicks)).question.startswith(words)
+
+
+def test_the_title_counts_what_is_answered(screen):
+    assert screen(asked(3, clean(SECOND))).title == "squares · start · 1 of 3 regions answered"
+    state = trained(asked(2, clean(FIRST), infected(SECOND)))
+    assert screen(state).title == "squares · cycle 1 · 0 of 1 regions answered"
+
+
+def test_the_question_is_asked(screen):
+    assert "Is there infection in the frame?" in screen(asked()).question
+
+
+def test_when_it_was_saved_is_told_once_something_is(screen):
+    assert screen(asked()).saved == ""
+    assert screen(asked(), saved_at="12:03:04").saved == "saved 12:03:04"
+
+
+def test_the_progress_is_told_in_words_and_only_rises(screen):
+    steps = [
+        Activity("start"), Activity("fit", 0, 10), Activity("fit", 10, 10),
+        Activity("evaluate", 1, 4), Activity("score", 1, 4), Activity("predict", 5, 5),
+    ]  # fmt: skip
+    shown = [screen(asked(), activity=step) for step in steps]
+
+    assert [s.progress for s in shown] == sorted(s.progress for s in shown)
+    assert shown[-1].progress == 1
+    assert shown[1].progress_text == "training 0 of 10"
+    assert screen(asked()).progress_text == ""
+
+
+def test_the_device_is_told_once_it_is_known(screen):
+    known = Activity(backbone="vgg16", device="2 CPU threads")
+
+    assert screen(asked(), activity=known).device == "vgg16 on 2 CPU threads"
+    assert screen(asked()).device == ""
+
+
+# --- the curve ---
+
+
+def test_with_masks_the_curve_is_dice(screen):
+    shown = screen(asked())
+
+    assert (shown.score, shown.chart_note) == ("dice", "")
+
+
+def test_without_masks_the_curve_is_the_held_out_accuracy_and_says_so(screen, unmasked):
+    shown = screen(asked(), dataset=unmasked)
+
+    assert shown.score == "heldout_accuracy"
+    assert "has no masks, so Dice can't be measured" in shown.chart_note
+
+
+def test_the_rows_are_those_of_the_cycles(screen):
+    state = trained(asked(2, clean(FIRST), infected(SECOND)))
+    report = dataclasses.replace(state.reports[0], scores=Scores(tp=1, fp=1, fn=1, tn=1))
+    rows = screen(dataclasses.replace(state, reports=(report,))).rows
+
+    assert [(row["cycle"], row["dice"], row["heldout_accuracy"]) for row in rows] == [
+        (0, 0.5, 0.75)
+    ]
+
+
+# --- the strip ---
+
+
+def test_the_strip_tells_the_verdict_of_each_region(screen):
+    tiles = screen(asked(4, infected(FIRST), clean(SECOND), skipped(THIRD))).tiles
+
+    assert [tile.mark for tile in tiles] == ["infected", "clean", "skipped", "open"]
+    assert [tile.current for tile in tiles] == [False, False, False, True]
+
+
+def test_a_region_of_an_earlier_cycle_that_is_shown_again_is_in_the_strip(screen):
+    state = trained(asked(2, clean(SECOND)))
+    tiles = screen(state, Draft(FIRST, (CLICK,))).tiles
+
+    assert [(tile.region, tile.current) for tile in tiles] == [(THIRD, False), (FIRST, True)]
+
+
+@pytest.mark.parametrize("done", [0, 1, 20, 39, 40])
+def test_a_long_strip_shows_what_is_around_the_current_region(screen, done):
+    shown = screen(asked(40, *map(clean, REGIONS[:done])))
+
+    assert len(shown.tiles) == STRIP
+    assert shown.earlier + len(shown.tiles) + shown.later == 40
+    assert done == 40 or REGIONS[done] in [tile.region for tile in shown.tiles]
+
+
+def test_a_short_strip_is_whole(screen):
+    shown = screen(asked(3))
+
+    assert (shown.earlier, shown.later, len(shown.tiles)) == (0, 0, 3)
