@@ -1,0 +1,41 @@
+import functools
+
+import pytest
+
+from alnb.dataset import embedded, embedded_folder, import_phantom
+from alnb.errors import DataError
+
+MODULE = "alnb.dataset.embedded"
+
+
+@pytest.fixture(autouse=True)
+def small(tmp_path, monkeypatch):
+    """Draw a small phantom into a cache of its own."""
+    import sys
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    drawn = functools.partial(import_phantom, scans=2, size=32)
+    monkeypatch.setattr(sys.modules[MODULE], "import_phantom", drawn)
+
+
+def test_it_is_drawn_once_and_found_again():
+    first = embedded()
+    before = (embedded_folder() / "manifest.json").stat().st_mtime_ns
+
+    assert embedded().fingerprint == first.fingerprint
+    assert (embedded_folder() / "manifest.json").stat().st_mtime_ns == before
+
+
+def test_one_that_was_broken_off_is_drawn_anew():
+    embedded()
+    (embedded_folder() / "manifest.json").write_text("{")
+
+    assert embedded().has_masks
+
+
+def test_a_cache_that_can_not_be_written_is_a_sentence(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+
+    with pytest.raises(DataError, match="can't be written"):
+        embedded()
