@@ -12,7 +12,6 @@ import json
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +101,7 @@ class Worker:
         self._reader: asyncio.Task[None] | None = None
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._next = 0
-        self._heard = 0.0
+        self._cancels = 0
         self._starting = asyncio.Lock()
         self.device = ""  # in words, once it is known
         self.backbone = ""
@@ -130,14 +129,17 @@ class Worker:
                     stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log,
                     limit=2**20, start_new_session=True, env={**_THREADS, **os.environ},
                 )  # fmt: skip
-            self._heard = time.monotonic()
             self._reader = asyncio.create_task(self._read(self._process))
-            ready = await self._ask(
-                "open",
-                dataset=str(self._dataset.folder.resolve()),
-                cache=str(self._cache.resolve()),
-                config=self._config.to_dict(),
-            )
+            try:
+                ready = await self._ask(
+                    "open",
+                    dataset=str(self._dataset.folder.resolve()),
+                    cache=str(self._cache.resolve()),
+                    config=self._config.to_dict(),
+                )
+            except TrainerError:
+                await self.stop()  # one that has opened nothing is of no use
+                raise
             self.device, self.backbone = ready["device"], ready["backbone"]
 
     async def fit(self, answers: Sequence[Answer], previous: str | None = None) -> FitReport:
@@ -178,6 +180,7 @@ class Worker:
 
     def cancel(self) -> None:
         """Stop what runs and what waits; their callers get `TrainingCancelled`."""
+        self._cancels += 1
         if self.pid is not None:
             self._send({"do": "cancel", "id": self._next - 1})
 
@@ -186,7 +189,7 @@ class Worker:
         process = self._process
         if process is None or process.returncode is not None:
             return
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, TrainerError):
             self._send({"do": "quit"})
         try:
             await asyncio.wait_for(process.wait(), QUIT_S)
@@ -197,7 +200,10 @@ class Worker:
             await self._reader
 
     async def _request(self, do: str, **fields: Any) -> dict[str, Any]:  # noqa: ANN401
+        before = self._cancels
         await self.start()
+        if self._cancels > before:
+            raise TrainingCancelled("cancelled; the last network is kept.")
         return await self._ask(do, **fields)
 
     async def _ask(self, do: str, **fields: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -230,7 +236,6 @@ class Worker:
                 break
             if not line:
                 break
-            self._heard = time.monotonic()
             self._take(json.loads(line))
         code = await process.wait()
         message = self._silent() if silent else _death(code)

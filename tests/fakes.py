@@ -2,17 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from alnb.annotation import Answer
 from alnb.config import Config
 from alnb.dataset import Dataset, SliceId
+from alnb.errors import TrainerError
 from alnb.metrics import Scores
 from alnb.reports import FitReport
 from alnb.session import digest
 from alnb.volumes import Source, Volume
+from alnb.worker import Maps, Progress, TrainingCancelled
+
+
+class FakeWorker:
+    """Follows `alnb.worker.Worker` without a process: a `FakeLearner` behind a gate.
+
+    Parameters are those of `Worker`. A command waits while `gate` is closed, and fails with
+    `failure` if there is one.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        config: Config,
+        cache: object,
+        on_progress: Callable[[Progress], None] = lambda progress: None,
+    ) -> None:
+        self._learner = FakeLearner(dataset, config)
+        self._on_progress = on_progress
+        self._fits: dict[str, FitReport] = {}
+        self._cancels = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.hold = ""  # the stage that closes the gate as it begins
+        self.failure: Exception | None = None
+        self.fitted: list[Sequence[Answer]] = []
+        self.did: list[str] = []
+        self.device = ""
+        self.backbone = ""
+
+    async def _begin(self, stage: str, total: int) -> None:
+        self.did.append(stage)
+        if stage == self.hold:
+            self.gate.clear()
+        before = self._cancels
+        loss = 0.5 if stage == "fit" else None
+        self._on_progress(Progress(stage, 1, total, loss))
+        await self.gate.wait()
+        if self._cancels > before:
+            raise TrainingCancelled("cancelled; the last network is kept.")
+        if self.failure is not None:
+            failure, self.failure = self.failure, None
+            raise failure
+
+    async def start(self) -> None:
+        self.device, self.backbone = "no device", "fake"
+
+    async def fit(self, answers: Sequence[Answer], previous: str | None = None) -> FitReport:
+        await self._begin("fit", 10)
+        self.fitted.append(tuple(answers))
+        fit = self._learner.fit(answers, previous)
+        return self._fits.setdefault(fit.weights, fit)
+
+    async def score(self, slices: Sequence[SliceId], weights: str) -> Mapping[str, np.ndarray]:
+        await self._begin("score", len(slices))
+        return self._learner.score(slices, weights)
+
+    async def evaluate(self, part: str, weights: str) -> Scores | None:
+        await self._begin("evaluate", 4)
+        return self._learner.evaluate(part, weights)
+
+    async def predict(self, slices: Sequence[SliceId], weights: str) -> dict[SliceId, Maps]:
+        await self._begin("predict", len(slices))
+        size = self._learner.dataset.size
+        mean = np.full((size, size), 0.6, dtype=np.float32)
+        return {where: Maps(mean, mean) for where in slices}
+
+    def cancel(self) -> None:
+        self._cancels += 1
+        self.gate.set()
+
+    async def stop(self) -> None:
+        self.did.append("stop")
+        self.failure = TrainerError("the training process ended unexpectedly.")
+        self.gate.set()
 
 
 class FakeLearner:

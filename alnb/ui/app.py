@@ -13,7 +13,7 @@ import json
 import os
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,12 @@ from alnb.worker import Maps, Progress, TrainingCancelled, Worker
 
 MARK_PX = 8.0  # on the screen: a press this near to a mark takes it back
 WATCH_S = 2.0  # how often to look whether another window has taken the session over
+MEANT_S = 0.25  # a button pressed sooner after a region appears was meant for the one before it
 LOG = "app.log"
+TAKEN_OVER = (
+    "This session was opened in another window, which now writes it. Everything answered here is "
+    "saved. Go on there, or reload this page to take it back."
+)
 
 
 def label_app(
@@ -65,9 +70,21 @@ def label_app(
         dataset = Dataset.open(Path(data)) if data else embedded()
         folder = session or os.environ.get("ALNB_SESSION") or default_folder(dataset)
         app = LabelApp(Session.open(Path(folder), dataset, take_over=True), annotator)
+        app.start()
     except AlnbError as error:
         return Page.failure(str(error))
-    app.start()
+    except OSError as error:
+        place = error.filename or "a file"
+        return Page.failure(
+            f"{place} can't be used: {error.strerror}. Mend its permissions, make room, or choose "
+            "another folder with --session."
+        )
+    except Exception as error:  # else the page would stay empty
+        traceback.print_exc()
+        return Page.failure(
+            f"Something went wrong in alnb ({type(error).__name__}: {error}). Every answer is "
+            "saved. Please tell whoever keeps alnb."
+        )
     return app.page.widget
 
 
@@ -81,8 +98,6 @@ def guarded(
         try:
             self.message = ""
             method(self, *args)
-        except AlnbError as error:
-            self.message = str(error)
         except Exception as error:
             self.report(error)
         self.draw()
@@ -101,6 +116,8 @@ class LabelApp:
         Written into every answer.
     clock : callable
         Seconds, only ever rising; times the answers.
+    worker : callable
+        Makes the `Worker`, from the same arguments.
     """
 
     def __init__(
@@ -108,6 +125,7 @@ class LabelApp:
         session: Session,
         annotator: str = "",
         clock: Callable[[], float] = time.monotonic,
+        worker: Callable[..., Worker] = Worker,
     ) -> None:
         self.session = session
         self.dataset = session.dataset
@@ -125,13 +143,10 @@ class LabelApp:
         self._saved_at = ""
         self._losses: list[float] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self.worker = Worker(self.dataset, session.state.config, session.cache, self._on_progress)
+        self.worker = worker(self.dataset, session.state.config, session.cache, self._on_progress)
         size = (self.dataset.size, self.dataset.size)
         self.view = RegionView(size)
-        score = (
-            "dice" if self.dataset.has_masks and self.dataset.part("test") else ("heldout_accuracy")
-        )
-        self.charts = Charts(score, width=368)
+        self.charts = Charts(self._screen().score, width=368)
         self.page = Page(self.view, self.charts)
         self._connect()
 
@@ -146,7 +161,7 @@ class LabelApp:
         self.draw()
         with contextlib.suppress(RuntimeError):  # no loop: a test, or plain Python
             asyncio.get_running_loop()
-            self._spawn(self._warm_up())
+            self._spawn(self._work(self._warm_up()))
             self._spawn(self._watch())
 
     def _note_data(self) -> None:
@@ -158,26 +173,26 @@ class LabelApp:
             )
 
     async def _warm_up(self) -> None:
-        self._set_activity(Activity("start"))
+        self._set_activity(Activity("warm"))
         await self.worker.start()
-        self._idle()
         fit = self.session.state.fit
         if fit is not None and self.session.state.pending:
             await self._predict(fit.weights)
 
     async def _watch(self) -> None:
-        """Tell the person soon when another window has taken the session over."""
-        while True:
+        """Stop and say so soon after another window has taken the session over."""
+        while self.session.journal.owned:
             await asyncio.sleep(WATCH_S)
-            if not self.session.journal.owned:
-                self.message = (
-                    "This session was opened in another window, which now writes it. Everything "
-                    "answered here is saved. Go on there, or reload this page to take it back."
-                )
-                self.draw()
-                return
+        await self.worker.stop()
 
-    def _spawn(self, story: Any) -> asyncio.Task[None]:  # noqa: ANN401 - a coroutine
+    async def _work(self, story: Coroutine[Any, Any, None]) -> None:
+        """Use the training process, and show that it rests when the story ends."""
+        try:
+            await story
+        finally:
+            self._set_activity(Activity())
+
+    def _spawn(self, story: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a coroutine on the kernel's loop; what goes wrong in it is shown."""
 
         async def shown() -> None:
@@ -185,13 +200,9 @@ class LabelApp:
                 await story
             except TrainingCancelled:
                 self.message = "Training cancelled; the last network is kept."
-            except AlnbError as error:
-                self.message = str(error)
             except Exception as error:
                 self.report(error)
-            finally:
-                self._idle()
-                self.draw()
+            self.draw()
 
         task = asyncio.get_running_loop().create_task(shown())
         self._tasks.add(task)
@@ -199,7 +210,10 @@ class LabelApp:
         return task
 
     def report(self, error: Exception) -> None:
-        """Show an unexpected error in a sentence and keep its trace in the session's folder."""
+        """Show an error in a sentence; an unexpected one's trace goes to the session's folder."""
+        if isinstance(error, AlnbError):
+            self.message = str(error)
+            return
         with (
             contextlib.suppress(OSError),
             (self.session.journal.path.with_name(LOG)).open("a") as log,
@@ -216,13 +230,22 @@ class LabelApp:
     def _connect(self) -> None:
         page = self.page
         self.view.on_event(self._on_event)
-        page.clean.on_click(lambda _: self.answer_clean())
-        page.next.on_click(lambda _: self.answer_infected())
-        page.skip.on_click(lambda _: self.skip())
-        page.undo.on_click(lambda _: self.undo())
+        page.clean.on_click(self._meant(self.answer_clean))
+        page.next.on_click(self._meant(self.answer_infected))
+        page.skip.on_click(self._meant(self.skip))
+        page.undo.on_click(self._meant(self.undo))
         page.train.on_click(lambda _: self.train())
         page.cancel.on_click(lambda _: self.cancel())
         page.on_overlays(self._on_overlays)
+
+    def _meant(self, handler: Callable[[], None]) -> Callable[[object], None]:
+        """Leave out the second press of a double one: it would judge a region nobody has seen."""
+
+        def wrapped(_button: object) -> None:
+            if self._clock() - self._shown_at >= MEANT_S:
+                handler()
+
+        return wrapped
 
     @guarded
     def _on_overlays(self) -> None:
@@ -239,14 +262,17 @@ class LabelApp:
         region = self.draft.region
         if region is None:
             return
-        if not self.session.journal.owned:
-            raise SessionError("this window can't write any more; reload the page.")
-        if not region.contains(row, col):
+        click = Click(round(row, 2), round(col, 2))
+        if not region.contains(click.row, click.col):
             self.message = "That is outside the frame: the question is about the region inside it."
             return
-        click = Click(round(row, 2), round(col, 2))
+        self._check_owned()
         self.draft = self.draft.toggled(click, MARK_PX / self.view.scale)
         self._keep_draft()
+
+    def _check_owned(self) -> None:
+        if not self.session.journal.owned:
+            raise SessionError(TAKEN_OVER)
 
     @guarded
     def answer_clean(self) -> None:
@@ -275,6 +301,7 @@ class LabelApp:
     @guarded
     def undo(self) -> None:
         """Take the last click back, or the last answer where nothing was clicked."""
+        self._check_owned()
         if self.draft.clicks:
             self.draft = Draft(self.draft.region, self.draft.clicks[:-1])
         else:
@@ -292,7 +319,7 @@ class LabelApp:
         if not self.activity.running:
             self._losses = []
             self._set_activity(Activity("start"))
-            self._spawn(self._cycle())
+            self._spawn(self._work(self._cycle()))
 
     @guarded
     def cancel(self) -> None:
@@ -302,15 +329,18 @@ class LabelApp:
     async def _cycle(self) -> None:
         state = self.session.state
         fit = await self.worker.fit(state.answers, previous_weights(state))
-        if not (state.trained and self.session.state.fit == fit):
+        scored = any(r.cycle == state.cycle and r.fit == fit for r in state.reports)
+        if not scored and not (state.trained and state.fit == fit):
             self.session.trained(fit, state.answers, cost_of(state.given, state.config))
         begin = time.perf_counter()
         scores = await self.worker.evaluate("test", fit.weights)
         wanted = state.config.heuristic != RANDOM
         table = await self.worker.score(self.pool.slices, fit.weights) if wanted else {}
-        self.session.scored(scores, time.perf_counter() - begin)
-        picks = next_picks(self.pool, self.session.state, table)
-        self.session.ask(picks)
+        if not scored:
+            self.session.scored(scores, time.perf_counter() - begin)
+        self.session.ask(next_picks(self.pool, self.session.state, table))
+        self.maps = {}
+        self.draw()
         await self._predict(fit.weights)
 
     async def _predict(self, weights: str) -> None:
@@ -322,34 +352,37 @@ class LabelApp:
         if progress.loss is not None:
             self._losses.append(progress.loss)
             self.charts.show_losses(self._losses)
-        self._set_activity(Activity(progress.stage, progress.done, progress.total))
+        if self.activity.cycling:
+            self._set_activity(Activity(progress.stage, progress.done, progress.total))
 
     def _set_activity(self, activity: Activity) -> None:
         known = {"backbone": self.worker.backbone, "device": self.worker.device}
         self.activity = Activity(activity.stage, activity.done, activity.total, **known)
         self._draw_screen()
 
-    def _idle(self) -> None:
-        self._set_activity(Activity())
-
     # --- the page ---
 
     def draw(self) -> None:
         """Bring the page up to date with the state."""
+        try:
+            self._draw_pictures()
+            self._draw_screen()
+        except Exception as error:
+            self.report(error)
+            self.page.say(self.message)
+
+    def _draw_pictures(self) -> None:
         region = focus(self.session.state, self.draft)
         if region != self.draft.region:
             self.draft = Draft(region)
-        if region != self._shown:
-            self._shown = region
-            self._shown_at = self._clock()
-            self._stale_pictures = True
-        if self._stale_pictures:
+        if self._stale_pictures or region != self._shown:
             self._stale_pictures = False
             self._draw_region(region)
         else:
             self.view.mark(self.draft.clicks)
+        if region != self._shown:
+            self._shown, self._shown_at = region, self._clock()
         self.charts.show(self._screen().rows)
-        self._draw_screen()
 
     def _draw_region(self, region: Region | None) -> None:
         if region is None:
@@ -387,7 +420,8 @@ class LabelApp:
             if tile.region.key not in self._thumbnails:
                 image = self.dataset.image(tile.region.where)
                 self._thumbnails[tile.region.key] = thumbnail_png(image, tile.region.window)
-        self.page.show(screen, self.message, self._thumbnails)
+        message = self.message if self.session.journal.owned else TAKEN_OVER
+        self.page.show(screen, message, self._thumbnails)
 
     # --- clicks that are no answer yet ---
 
@@ -406,8 +440,11 @@ class LabelApp:
 
     def _restore_draft(self) -> None:
         """Set the clicks again that a page had when it went; a broken file is no draft."""
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        state = self.session.state
+        open_ = state.ever_asked - {answer.region.key for answer in state.given}
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
             kept = json.loads(self._draft_path.read_text())
             region = Region.parse(kept["region"])
-            if region in self.session.state.pending:
-                self.draft = Draft(region, tuple(Click(*click) for click in kept["clicks"]))
+            clicks = tuple(Click(*click) for click in kept["clicks"])
+            if region.key in open_ and all(region.contains(c.row, c.col) for c in clicks):
+                self.draft = Draft(region, clicks)

@@ -117,7 +117,7 @@ class Page:
             A PNG for the region of each tile, by its key.
         """
         _set(self._head, _head(screen))
-        _set(self._message, _message(message))
+        self.say(message)
         _set(self._question, f"<div class='alnb-question' role='status'>{screen.question}</div>")
         _set(self._train_hint, _hint(screen))
         _set(self._bar, _bar(screen))
@@ -137,13 +137,17 @@ class Page:
             if button.disabled == works:
                 button.disabled = not works
 
+    def say(self, message: str) -> None:
+        """Show a sentence for the person; an empty one for none."""
+        _set(self._message, _message(message))
+
     @staticmethod
     def failure(sentence: str) -> widgets.Widget:
         """Return a page that says why there is none."""
         style = f"<style>{CSS}</style>"
         return widgets.HTML(
             f"{style}<div class='alnb-failure' role='alert'><b>alnb can't open this.</b><br>"
-            f"{escape(sentence)}</div>"
+            f"{_capital(sentence)}</div>"
         )
 
 
@@ -162,7 +166,11 @@ def _head(screen: Screen) -> str:
 
 
 def _message(message: str) -> str:
-    return f"<div class='alnb-message' role='alert'>{escape(message)}</div>" if message else ""
+    return f"<div class='alnb-message' role='alert'>{_capital(message)}</div>" if message else ""
+
+
+def _capital(sentence: str) -> str:
+    return escape(sentence[:1].upper() + sentence[1:])
 
 
 def _hint(screen: Screen) -> str:

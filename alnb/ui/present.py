@@ -18,7 +18,7 @@ from alnb.session import State
 STRIP = 14  # regions shown at once; they fill the width of the view above
 STAGES = {
     "warm": "starting the training process",
-    "start": "starting the training process",
+    "start": "getting ready to train",
     "fit": "training",
     "evaluate": "measuring Dice on the test slices",
     "score": "scoring the regions",

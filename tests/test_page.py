@@ -1,0 +1,116 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from alnb.dataset import SliceId
+from alnb.regions import grid
+from alnb.session import State
+from alnb.ui.charts import Charts
+from alnb.ui.page import Page
+from alnb.ui.pictures import thumbnail_png
+from alnb.ui.present import Activity, Draft, Tile, present
+from alnb.ui.region_view import RegionView
+
+NAMES = {
+    "clean": "No infection", "next": "Next", "skip": "Skip", "undo": "Undo", "train": "Train",
+    "cancel": "Cancel",
+}  # fmt: skip
+REGIONS = grid(SliceId("one <scan>", 3), (32, 32), 64)
+PNG = thumbnail_png(np.zeros((32, 32), np.uint8), REGIONS[0].window)
+THUMBNAILS = {region.key: PNG for region in REGIONS}
+
+
+@pytest.fixture(scope="module")
+def page():
+    return Page(RegionView((32, 32)), Charts())
+
+
+@pytest.fixture
+def screen(squares):
+    from alnb.config import Config
+
+    return present(State(Config()), Draft(), Activity(), squares)
+
+
+def html(page):
+    parts = (page._head, page._message, page._question, page._strip, page._train_hint, page._bar,
+             page._note)  # fmt: skip
+    return "".join(part.value for part in parts)
+
+
+def test_the_buttons_have_their_names(page):
+    assert {name: getattr(page, name).description for name in NAMES} == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_button_works_when_the_screen_says_so(page, screen, name):
+    working = dataclasses.replace(screen, **{f"can_{name}": True})
+    page.show(working, "", {})
+    assert [n for n in NAMES if not getattr(page, n).disabled] == [name]
+
+    page.show(screen, "", {})
+    assert getattr(page, name).disabled
+
+
+def test_what_comes_from_data_is_no_markup(page, screen):
+    tiles = (Tile(REGIONS[0], "open", True),)
+    strange = dataclasses.replace(screen, title="a<b>&c", tiles=tiles)
+    page.show(strange, "scan <x> is broken", THUMBNAILS)
+
+    assert "a&lt;b&gt;&amp;c" in html(page)
+    assert "Scan &lt;x&gt; is broken" in html(page)
+    assert "one &lt;scan&gt;, slice 3: open" in html(page)
+
+
+def test_a_message_is_an_alert_and_goes_away(page, screen):
+    page.show(screen, "a sentence.", {})
+    assert "role='alert'" in html(page)
+
+    page.show(screen, "", {})
+    assert "role='alert'" not in html(page)
+
+
+def test_the_strip_speaks_each_verdict(page, screen):
+    marks = ("infected", "clean", "skipped", "open")
+    tiles = tuple(Tile(r, mark, False) for r, mark in zip(REGIONS, marks, strict=False))
+    page.show(dataclasses.replace(screen, tiles=tiles, earlier=2, later=3), "", THUMBNAILS)
+
+    for words in ("infected", "no infection", "skipped", "open"):
+        assert f"slice 3: {words}'" in page._strip.value
+    assert "2 before" in page._strip.value
+    assert "3 more" in page._strip.value
+
+
+def test_the_bar_is_seen_while_something_runs(page, screen):
+    running = dataclasses.replace(screen, progress=0.42, progress_text="training 3 of 9")
+    page.show(running, "", {})
+    assert "visibility:visible" in page._bar.value
+    assert "aria-valuenow='42'" in page._bar.value
+
+    page.show(screen, "", {})
+    assert "visibility:hidden" in page._bar.value
+
+
+def test_showing_the_same_again_sends_nothing(page, screen):
+    page.show(screen, "", {})
+    sent = []
+    page._head.observe(sent.append)
+    page.clean.observe(sent.append)
+    page.show(screen, "", {})
+
+    assert sent == []
+
+
+def test_the_overlays_are_those_switched_on(page):
+    assert page.overlays == {"entropy"}
+    called = []
+    page.on_overlays(lambda: called.append(True))
+    page.prediction.value = True
+
+    assert page.overlays == {"entropy", "prediction"}
+    assert called == [True]
+
+
+def test_a_failure_is_a_page_with_its_sentence():
+    assert "The folder &lt;x&gt; is missing." in Page.failure("the folder <x> is missing.").value
