@@ -21,6 +21,7 @@ import ipywidgets as widgets
 
 from alnb.acquisition import RANDOM
 from alnb.annotation import Click, Verdict
+from alnb.config import Config
 from alnb.cost import cost_of
 from alnb.cycle import Pool, next_picks, previous_weights, start_picks
 from alnb.dataset import Dataset, SliceId, embedded
@@ -39,6 +40,7 @@ MARK_PX = 8.0  # on the screen: a press this near to a mark takes it back
 WATCH_S = 2.0  # how often to look whether another window has taken the session over
 MEANT_S = 0.25  # a button pressed sooner after a region appears was meant for the one before it
 LOG = "app.log"
+EMBEDDED = Config(start_in_lungs=0.75)  # ours: 2 % of the phantom is infected, all of it in lungs
 TAKEN_OVER = (
     "This session was opened in another window, which now writes it. Everything answered here is "
     "saved. Go on there, or reload this page to take it back."
@@ -68,8 +70,10 @@ def label_app(
     try:
         data = data or os.environ.get("ALNB_DATA")
         dataset = Dataset.open(Path(data)) if data else embedded()
-        folder = session or os.environ.get("ALNB_SESSION") or default_folder(dataset)
-        app = LabelApp(Session.open(Path(folder), dataset, take_over=True), annotator)
+        folder = Path(session or os.environ.get("ALNB_SESSION") or default_folder(dataset))
+        begun = (folder / "journal.jsonl").exists()
+        config = None if data or begun else EMBEDDED
+        app = LabelApp(Session.open(folder, dataset, config, take_over=True), annotator)
         app.start()
     except AlnbError as error:
         return Page.failure(str(error))
