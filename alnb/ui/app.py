@@ -13,7 +13,7 @@ import json
 import os
 import time
 import traceback
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ from alnb.ui.tap import Key, Press
 from alnb.worker import Maps, Progress, TrainingCancelled, Worker
 
 MARK_PX = 8.0  # on the screen: a press this near to a mark takes it back
+CHART_S = 0.5  # how often the loss is drawn: a figure redrawn is a page held up
 WATCH_S = 2.0  # how often to look whether another window has taken the session over
 MEANT_S = 0.25  # a button pressed sooner after a region appears was meant for the one before it
 LOG = "app.log"
@@ -146,6 +147,8 @@ class LabelApp:
         self._thumbnails: dict[str, bytes] = {}
         self._saved_at = ""
         self._losses: list[float] = []
+        self._charted: tuple[Mapping[str, Any], ...] = ()
+        self._charted_at = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self.worker = worker(self.dataset, session.state.config, session.cache, self._on_progress)
         size = (self.dataset.size, self.dataset.size)
@@ -355,7 +358,9 @@ class LabelApp:
     def _on_progress(self, progress: Progress) -> None:
         if progress.loss is not None:
             self._losses.append(progress.loss)
-            self.charts.show_losses(self._losses)
+            if progress.done == progress.total or self._clock() - self._charted_at > CHART_S:
+                self._charted_at = self._clock()
+                self.charts.show_losses(self._losses)
         if self.activity.cycling:
             self._set_activity(Activity(progress.stage, progress.done, progress.total))
 
@@ -386,7 +391,10 @@ class LabelApp:
             self.view.mark(self.draft.clicks)
         if region != self._shown:
             self._shown, self._shown_at = region, self._clock()
-        self.charts.show(self._screen().rows)
+        rows = self._screen().rows
+        if rows != self._charted:
+            self._charted = rows
+            self.charts.show(rows)
 
     def _draw_region(self, region: Region | None) -> None:
         if region is None:
