@@ -14,8 +14,9 @@ def small(tmp_path, monkeypatch):
     import sys
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    drawn = functools.partial(import_phantom, scans=2, size=32)
+    drawn = functools.partial(import_phantom, scans=2)
     monkeypatch.setattr(sys.modules[MODULE], "import_phantom", drawn)
+    monkeypatch.setattr(sys.modules[MODULE], "SIZE", 32)
 
 
 def test_it_is_drawn_once_and_found_again():
