@@ -19,6 +19,17 @@ CONFIG = Config(
 PARTS = {"phantom_01": "train", "phantom_02": "train", "phantom_03": "test"}
 
 
+# Holds the page up for 3 s whenever a widget's module of some size is about to be loaded.
+SLOW = """
+const make = URL.createObjectURL.bind(URL);
+URL.createObjectURL = (blob) => {
+  const begin = performance.now();
+  while (blob.size > 1e6 && performance.now() - begin < 3000);
+  return make(blob);
+};
+"""
+
+
 @pytest.fixture(scope="module")
 def phantom(tmp_path_factory):
     return import_phantom(
@@ -302,6 +313,18 @@ def _voxels(dataset: Dataset, scan: str):
     import numpy as np
 
     return np.stack([dataset.image(where) for where in dataset.slices if where.scan == scan])
+
+
+def test_a_slow_machine_loads_figures_that_listen(serving, watched, phantom, folder):
+    """anywidget left a widget deaf that took more than 2 s to load."""
+    watched.page.add_init_script(SLOW)
+    env = {"ALNB_DATA": phantom.folder, "ALNB_SESSION": folder}
+    with serving(app_notebook("label"), **env) as server:
+        app = App(watched.page, server.address)
+
+        app.click(*middle(asked(folder)[0]))
+        app.answer("Next")
+        app.reads("1 region")
 
 
 def test_what_can_not_be_opened_is_a_sentence_on_the_page(serving, watched, tmp_path):
