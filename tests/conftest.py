@@ -13,6 +13,11 @@ from alnb.dataset import Dataset, build
 SHARED = Path(__file__).parents[2] / "shared"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run browser tests last: Playwright keeps an event loop, which asyncio.run can't share."""
+    items.sort(key=lambda item: "browser" in item.path.parent.name)
+
+
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)

@@ -1,0 +1,36 @@
+from alnb.bench import speed
+from alnb.config import Config
+
+
+def quick(monkeypatch, squares):
+    monkeypatch.setattr(speed, "REPEATS", 1)
+    monkeypatch.setattr(speed, "SCANS", 3)
+    monkeypatch.setattr(speed, "DEPTH", 2)
+    fast = Config(
+        backbone="efficientnet_lite0", regions_per_slice=4, start_regions=8, steps=2, draws=2
+    )
+    monkeypatch.setattr(speed, "Config", lambda: fast)
+    return {measure.what: measure for measure in speed.measure(squares.folder)}
+
+
+def test_every_figure_has_a_unit_and_is_measured(monkeypatch, squares):
+    monkeypatch.setattr(speed, "time_page", lambda data: iter([("click", 20.0, "ms")]))
+    measures = quick(monkeypatch, squares)
+
+    assert measures["a whole cycle"].value >= measures["  training"].value > 0
+    assert measures["open a dataset of 10,000 slices"].value > 0
+    assert measures["click"].limit == 100
+    assert "2 steps" in measures["  training"].line()
+
+
+def test_a_machine_without_a_browser_says_so(monkeypatch, squares):
+    def none(data):
+        raise FileNotFoundError("no Chromium or Chrome on this machine")
+        yield
+
+    monkeypatch.setattr(speed, "time_page", none)
+    page = quick(monkeypatch, squares)["the page"]
+
+    assert page.value is None
+    assert "not measured" in page.line()
+    assert "no Chromium" in page.line()
