@@ -3,6 +3,7 @@ import sys
 
 import numpy as np
 import pytest
+from fakes import scan_of
 
 from alnb.annotation import Answer, Verdict
 from alnb.config import Config
@@ -133,8 +134,6 @@ def test_a_dataset_without_masks_is_trained_but_not_evaluated(unmasked, answered
 
 
 def test_a_validation_part_with_masks_chooses_instead_of_held_out_answers(squares, tmp_path):
-    from conftest import scan_of
-
     pairs = [scan_of(name, 4, 32, seed) for seed, name in enumerate("ab")]
     dataset = build(pairs, tmp_path / "data", size=32, split={"a": "train", "b": "val"})
     oracle = Oracle(dataset)

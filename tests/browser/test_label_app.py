@@ -283,7 +283,9 @@ def test_a_second_window_takes_over_and_the_first_says_so(serving, watching, pha
         old.answer("No infection")
         new = App(second.page, server.address)
         old.says("opened in another window")
-        old.page.wait_for_function("() => document.querySelector('.alnb-app button').disabled")
+        old.page.wait_for_function(
+            "() => [...document.querySelectorAll('.jupyter-button')].every(b => b.disabled)"
+        )
 
         new.answer("No infection")
         assert len(events(folder, "answered")) == 2
