@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from alnb.posterior import Posterior
-from alnb.training.dropout import entropy, fold, mc_dropout, probability
+from alnb.training.dropout import TOGETHER, entropy, fold, mc_dropout, probability
 from alnb.training.fcn8 import FCN8
 
 
@@ -13,7 +13,12 @@ from alnb.training.fcn8 import FCN8
 def network():
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = FCN8("efficientnet_lite0", input_padding=0)
+        return with_random_scores(FCN8("efficientnet_lite0", input_padding=0))
+
+
+def with_random_scores(network):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
         for layer in (network.score_fr, network.score_pool4, network.score_pool3):
             torch.nn.init.normal_(layer.weight, std=0.1)
     return network.eval()
@@ -28,19 +33,33 @@ def seeded(seed):
     return torch.Generator().manual_seed(seed)
 
 
+@pytest.mark.parametrize("size", [(64, 96), (192, 256)], ids=["a few cells", "many cells"])
+def test_it_gives_the_bits_of_whole_passes_under_the_same_masks(network, size):
+    agree_in_every_bit(network, torch.linspace(-1, 1, 3 * size[0] * size[1]).reshape(1, 3, *size))
+
+
+def test_the_published_network_gives_them_too():
+    published = with_random_scores(FCN8("vgg16", input_padding=100))
+    published = published.to(memory_format=torch.channels_last)
+
+    agree_in_every_bit(published, torch.linspace(-1, 1, 3 * 160 * 192).reshape(1, 3, 160, 192))
+
+
 @torch.inference_mode()
-def test_it_gives_the_bits_of_whole_passes_under_the_same_masks(network, image):
+def agree_in_every_bit(network, image):
+    draws = TOGETHER + 1
     generator = seeded(5)
-    draws = []
-    for _ in range(4):  # the naive loop: everything again for each draw
+    naive = []
+    for _ in range(draws):  # everything again for each draw
         masks = network.draw_masks(network.features(image), generator)
-        draws.append(probability(network(image, masks))[0])
+        naive.append(probability(network(image, masks))[0])
+    naive = fold(naive)
 
-    posterior = mc_dropout(network, image, 4, seeded(5))
+    posterior = mc_dropout(network, image, draws, seeded(5))
 
-    naive = fold(draws)
     assert np.array_equal(posterior.mean, naive.mean)
     assert np.array_equal(posterior.expected_entropy, naive.expected_entropy)
+    assert posterior.mutual_information.max() > 1e-6
 
 
 def test_the_draws_differ_and_the_seed_decides(network, image):
