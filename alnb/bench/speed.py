@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from alnb.bench.memory import peak_memory
 from alnb.bench.page import time_page
 from alnb.config import Config
 from alnb.cycle import Pool, start_picks
@@ -35,9 +36,9 @@ class Measure:
     value : float or None
         None where it could not be; `note` says why.
     unit : str
-        s, ms or MiB.
+        s, ms, MiB, or × for how many times as long as ours another way takes.
     limit : float or None
-        What we ask of two cores; None where we ask nothing.
+        What we ask of two cores, at most, or of × at least; None where we ask nothing.
     note : str
         How it was measured.
     """
@@ -51,9 +52,10 @@ class Measure:
     def line(self) -> str:
         """Return it as a line for a terminal."""
         figure = "not measured" if self.value is None else f"{self.value:8.2f} {self.unit}"
-        limit = f"  (limit {self.limit:g} {self.unit})" if self.limit is not None else ""
+        word = "at least" if self.unit == "×" else "limit"
+        limit = f"  ({word} {self.limit:g} {self.unit})" if self.limit is not None else ""
         note = f"  {self.note}" if self.note else ""
-        return f"{self.what:42s}{figure}{limit}{note}"
+        return f"{self.what:58s}{figure}{limit}{note}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
@@ -71,6 +73,7 @@ def measure(data: Path | None = None) -> Iterator[Measure]:
     yield Measure("import alnb", _import_s(), "s", 0.5, "median of 5 processes, less Python's own")
     yield Measure("open a dataset of 10,000 slices", _open_s(), "s", 1.0, "100 scans of 100 slices")
     dataset = Dataset.open(data) if data else embedded()
+    yield from _network()
     yield from _cycle(dataset)
     yield from _page(data)
 
@@ -127,6 +130,15 @@ def _cycle(dataset: Dataset) -> Iterator[Measure]:
     yield Measure("  scoring", scored - evaluated, "s", None, f"{config.draws} draws a slice")
     if torch.cuda.is_available():
         yield Measure("  peak memory of the GPU", torch.cuda.max_memory_allocated() / 2**20, "MiB")
+
+
+def _network() -> Iterator[Measure]:
+    """Compare MC dropout with whole passes, time training steps, and weigh the process."""
+    from alnb.bench.rivals import time_scoring, time_steps
+
+    for what, value, unit, note in (*time_scoring(), *time_steps(), *peak_memory()):
+        wanted = 12.0 if unit == "×" and "naive" in what else None
+        yield Measure(what, value, unit, wanted, note)
 
 
 _LIMITS = {"s": 10.0, "ms": 100.0}

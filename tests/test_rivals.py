@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+import torch
+
+from alnb.bench import memory, rivals
+from alnb.posterior import Posterior
+from alnb.training.dropout import mc_dropout, probability
+from alnb.training.fcn8 import FCN8
+
+
+@pytest.fixture
+def network():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = FCN8("efficientnet_lite0", input_padding=0).eval()
+        for layer in (network.score_fr, network.score_pool4, network.score_pool3):
+            torch.nn.init.normal_(layer.weight, std=0.02)
+    return network
+
+
+@pytest.fixture
+def image():
+    return torch.linspace(-1, 1, 3 * 64 * 64).reshape(1, 3, 64, 64)
+
+
+@torch.inference_mode()
+def test_the_naive_network_is_ours_with_modules(network, image):
+    naive = rivals.Naive(network).eval()
+
+    torch.testing.assert_close(naive(image), network(image))
+
+
+@torch.inference_mode()
+def test_the_naive_loop_samples_the_same_posterior(network, image):
+    naive = rivals.Naive(network)
+    naive.drop6.train()
+    naive.drop7.train()
+    draws = [probability(naive(image))[0].numpy() for _ in range(200)]
+    theirs = Posterior.from_draws(draws)
+
+    ours = mc_dropout(network, image, 200, torch.Generator().manual_seed(0))
+
+    error = np.std(draws, axis=0) / np.sqrt(200)
+    assert np.abs(ours.mean - theirs.mean).max() < 6 * error.max()
+    assert theirs.mutual_information.max() > 0.005
+    unlike = np.abs(ours.mutual_information - theirs.mutual_information).mean()
+    assert unlike < 0.2 * theirs.mutual_information.mean()
+
+
+def test_each_rival_is_set_against_ours(monkeypatch):
+    monkeypatch.setattr(rivals, "SIZE", 32)
+    monkeypatch.setattr(rivals, "PAIRS", 1)
+    monkeypatch.setattr(rivals, "DRAWS", 3)
+    small = FCN8("efficientnet_lite0", input_padding=0).eval()
+    monkeypatch.setattr(rivals, "_network", lambda padding, backbone="": small)
+
+    figures = [*rivals.time_scoring(), *rivals.time_steps()]
+
+    whats = [what for what, *_ in figures]
+    assert sum("alnb" in what for what in whats) == 2
+    assert sum("naive loop" in what for what in whats) == 2
+    assert sum("training step" in what for what in whats) == 2
+    assert all(value > 0 for what, value, *_ in figures if "baal" not in what)
+
+
+def test_memory_is_of_the_process_that_scores(monkeypatch):
+    monkeypatch.setattr(memory, "SIZE", 64)
+    monkeypatch.setattr(memory, "POOLS", (1, 2))
+    monkeypatch.setattr(memory, "DRAWS", (1, 2))
+    held = np.ones(3 * 2**29, np.uint8)  # this process's own 1.5 GiB don't count
+
+    figures = list(memory.peak_memory())
+
+    assert len(figures) == 3
+    assert all(100 < value < held.nbytes / 2**20 for _, value, _, _ in figures)
