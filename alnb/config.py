@@ -14,7 +14,7 @@ from alnb.errors import ConfigError
 
 RegionScore = Literal["mean", "max"]
 Start = Literal["regions", "slices"]
-Loss = Literal["point_ce", "balanced_point"]
+Loss = Literal["point_ce", "balanced_point", "full"]
 Schedule = Literal["constant", "cosine"]
 Freeze = Literal["none", "stem", "trunk"]
 

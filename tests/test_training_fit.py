@@ -8,6 +8,7 @@ from alnb.regions import Region
 from alnb.training.fcn8 import FCN8
 from alnb.training.fit import Labelled, _cut, train
 from alnb.training.judging import Judgement
+from alnb.training.losses import LOSSES
 
 QUICK = Config(steps=3, batch=2, crop=None)
 
@@ -67,7 +68,7 @@ def test_what_is_frozen_is_a_setting(slices, freeze, trunk_moves):
     assert torch.equal(network.trunk.body.conv_stem.weight, before) is not trunk_moves
 
 
-@pytest.mark.parametrize("loss", ["point_ce", "balanced_point"])
+@pytest.mark.parametrize("loss", LOSSES)
 def test_training_lowers_the_loss(slices, loss):
     config = QUICK.replace(steps=12, loss=loss, consistency=0.1, learning_rate=1e-3)
     seen = []

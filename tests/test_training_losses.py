@@ -1,9 +1,13 @@
 import math
+from typing import get_args
 
 import pytest
 import torch
+from torch.nn import functional
 
-from alnb.training.losses import balanced_point, consistency, point_ce
+from alnb import config
+from alnb.config import Config
+from alnb.training.losses import LOSSES, balanced_point, consistency, full, point_ce
 
 # one image of 1×4 pixels: infection probabilities 0.8, 0.5, 0.2 and 0.9
 PROBABILITY = torch.tensor([0.8, 0.5, 0.2, 0.9])
@@ -27,7 +31,7 @@ def test_balanced_point_averages_each_class():
     assert loss.item() == pytest.approx(0.3 * -math.log(0.8) + background)
 
 
-@pytest.mark.parametrize("loss", [point_ce, balanced_point])
+@pytest.mark.parametrize("loss", [point_ce, balanced_point, full])
 def test_nothing_labelled_costs_nothing(loss):
     assert loss(LOGITS, labels(-1, -1, -1, -1)).item() == 0
 
@@ -52,3 +56,95 @@ def test_consistency_is_nothing_for_a_mirrored_answer():
 
     assert consistency(logits, logits.flip(-1)).item() == 0
     assert consistency(logits, logits.flip(-1) + 0.5).item() == 0.5
+
+
+def test_full_is_weighted_cross_entropy_and_weighted_iou():
+    """Worked by hand: two infected of four pixels, each within 15 px of all others."""
+    loss = full(LOGITS, labels(1, 0, 0, 1))
+
+    # the share around each is 1/2, so each weighs 1 + 5/2
+    entropy = -(math.log(0.8) + math.log(0.5) + math.log(0.8) + math.log(0.9)) / 4
+    intersection = 3.5 * (0.8 + 0.9)
+    union = 3.5 * (1 + 0.5 + 0.2 + 1)
+    assert loss.item() == pytest.approx(entropy + 1 - (intersection + 1) / (union + 1))
+
+
+def test_full_leaves_unlabelled_pixels_out_of_every_sum_and_of_the_share():
+    """Worked by hand: the share around is 1/3, of the three labelled pixels."""
+    loss = full(LOGITS, labels(1, 0, 0, -1))
+
+    infected, background = 1 + 5 * 2 / 3, 1 + 5 / 3
+    entropy = -(infected * math.log(0.8) + background * (math.log(0.5) + math.log(0.8)))
+    entropy /= infected + 2 * background
+    intersection = infected * 0.8
+    union = infected + background * (0.5 + 0.2)
+    assert loss.item() == pytest.approx(entropy + 1 - (intersection + 1) / (union + 1))
+
+
+def published(logits, mask, *, edge):
+    """Write F3Net's eqs. 3 to 5 down for logits and masks (B, 1, H, W)."""
+    around = functional.avg_pool2d(mask, 31, stride=1, padding=15, count_include_pad=edge)
+    weight = 1 + 5 * (around - mask).abs()
+    entropy = functional.binary_cross_entropy_with_logits(logits, mask, reduction="none")
+    entropy = (weight * entropy).sum(dim=(2, 3)) / weight.sum(dim=(2, 3))
+    p = logits.sigmoid()
+    intersection = (weight * p * mask).sum(dim=(2, 3))
+    union = (weight * (p + mask - p * mask)).sum(dim=(2, 3))
+    return (entropy + 1 - (intersection + 1) / (union + 1)).mean()
+
+
+def test_full_agrees_with_the_published_formula_where_all_is_labelled():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(3, 2, 40, 52, generator=generator)
+    mask = (torch.rand(3, 1, 40, 52, generator=generator) < 0.3).float()
+    mask[2] = 0  # an image without infection
+
+    expected = published(logits[:, 1:] - logits[:, :1], mask, edge=False)
+
+    assert full(logits, mask[:, 0].to(torch.int8)).item() == pytest.approx(expected.item())
+
+
+def test_full_agrees_with_the_published_code_where_infection_is_far_from_the_edge():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 2, 80, 90, generator=generator)
+    mask = torch.zeros(2, 1, 80, 90)
+    mask[:, :, 31:49, 31:59] = (torch.rand(2, 1, 18, 28, generator=generator) < 0.5).float()
+
+    expected = published(logits[:, 1:] - logits[:, :1], mask, edge=True)
+
+    assert full(logits, mask[:, 0].to(torch.int8)).item() == pytest.approx(expected.item())
+
+
+def test_full_does_not_see_what_is_unlabelled():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(1, 2, 12, 16, generator=generator).requires_grad_()
+    answers = torch.full((1, 12, 16), -1)
+    answers[0, :, :8] = torch.randint(0, 2, (12, 8), generator=generator)
+
+    loss = full(logits, answers)
+    loss.backward()
+
+    assert loss.item() == pytest.approx(full(logits[..., :8], answers[..., :8]).item())
+    assert (logits.grad[..., 8:] == 0).all() and (logits.grad[..., :8] != 0).all()
+
+
+def test_full_weighs_a_boundary_more_than_what_lies_far_from_it():
+    logits = torch.zeros(1, 2, 64, 64, requires_grad=True)
+    mask = torch.zeros(1, 64, 64, dtype=torch.int8)
+    mask[:, :, 32:] = 1
+
+    full(logits, mask).backward()
+
+    push = logits.grad[0, 1, 32].abs()
+    assert push[31] > 3 * push[0] and push[32] > push[63]
+
+
+def test_every_loss_of_the_settings_is_in_the_table():
+    assert tuple(LOSSES) == get_args(config.Loss)
+
+
+def test_the_table_binds_the_weight_of_infected_pixels():
+    answers = labels(1, 0, 0, -1)
+    loss = LOSSES["balanced_point"](Config(infected_weight=0.3))
+
+    assert loss(LOGITS, answers) == balanced_point(LOGITS, answers, infected_weight=0.3)

@@ -16,7 +16,7 @@ from alnb.config import Config
 from alnb.regions import Region
 from alnb.training.fcn8 import FCN8
 from alnb.training.judging import Judge, Judgement
-from alnb.training.losses import balanced_point, consistency, point_ce
+from alnb.training.losses import LOSSES, consistency
 
 WARM_UP = 10  # ours: steps until the learning rate is reached, with `cosine`
 
@@ -202,10 +202,7 @@ def _loss(
     network: FCN8, grey: Tensor, labels: Tensor, config: Config, generator: torch.Generator
 ) -> Tensor:
     logits = _logits(network, grey, generator)
-    if config.loss == "point_ce":
-        loss = point_ce(logits, labels)
-    else:
-        loss = balanced_point(logits, labels, config.infected_weight)
+    loss = LOSSES[config.loss](config)(logits, labels)
     if config.consistency > 0:
         mirrored = _logits(network, grey.flip(-1), generator)
         loss = loss + config.consistency * consistency(logits, mirrored)

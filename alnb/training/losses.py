@@ -1,11 +1,29 @@
-"""Losses on points: pure functions of logits and labels that return a scalar."""
+"""Losses: pure functions of logits and labels that return a scalar; `LOSSES` names them.
+
+==================  =====================================================================
+Config.loss         right for
+==================  =====================================================================
+``point_ce``        the paper's eq. 1 as written; on sparse clicks it collapses to background
+``balanced_point``  clicks and clean regions: each class counts as one, however few its pixels
+``full``            regions labelled in full (``Config.labels="full"``); with clicks it would
+                    take the few clicked pixels for the whole shape of the infection
+==================  =====================================================================
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import torch
 from torch import Tensor
 from torch.nn import functional
 
 from alnb.arrays import BACKGROUND, INFECTED, UNLABELLED
+from alnb.config import Config
+
+NEIGHBOURHOOD = 31  # F3Net: side of the square that a pixel is compared with, in pixels
+FOCUS = 5.0  # F3Net: gamma, how much more a pixel weighs that differs from all around it
 
 
 def point_ce(logits: Tensor, labels: Tensor) -> Tensor:
@@ -58,6 +76,59 @@ def _mean_over(losses: Tensor, members: Tensor) -> Tensor:
     return (losses * members).sum() / members.sum().clamp(min=1)
 
 
+def full(logits: Tensor, labels: Tensor) -> Tensor:
+    """Add F3Net's weighted cross-entropy and weighted IoU, as the paper does for masks (5.3).
+
+    A pixel weighs 1 + 5·|share of infection around it - its own label|, so that boundaries and
+    thin parts count most. Unlabelled pixels are left out of every sum, and out of the share: that
+    is the mean label of the labelled pixels among the 31×31 around. What lies outside the image
+    is left out in the same way, as eq. 4 of the source has it; its code pads with background
+    instead, which would take the edge of a crop through a lesion for a boundary.
+
+    As in that code the cross-entropy is divided by the sum of the weights, and 1 is added to
+    intersection and union, so that an image without infection has a finite loss.
+
+    Parameters
+    ----------
+    logits : (B, 2, H, W) float tensor
+    labels : (B, H, W) integer tensor
+        1 infected, 0 background, -1 unlabelled.
+
+    Returns
+    -------
+    () tensor
+        Mean over the images, ≥ 0; an image where nothing is labelled adds 0.
+
+    References
+    ----------
+    Wei, Wang, Huang 2019, F3Net, arXiv 1911.11445, eqs. 3 and 5.
+    """
+    losses = functional.cross_entropy(
+        logits.float(), labels.long(), ignore_index=UNLABELLED, reduction="none"
+    )
+    p = logits.float().softmax(dim=1)[:, INFECTED]  # (B, H, W)
+    known = (labels != UNLABELLED).float()
+    infected = (labels == INFECTED).float()
+    weights = known * (1 + FOCUS * (_share_around(infected, known) - infected).abs())
+    entropy = _over_image(weights * losses) / _over_image(weights).clamp(min=1)
+    intersection = _over_image(weights * p * infected)
+    union = _over_image(weights * (p + infected)) - intersection
+    return (entropy + 1 - (intersection + 1) / (union + 1)).mean()
+
+
+def _share_around(infected: Tensor, known: Tensor) -> Tensor:
+    """Average (B, H, W) labels over the known pixels around each pixel; 0 where none is known."""
+    both = torch.stack([infected, known], dim=1)
+    infected, known = functional.avg_pool2d(
+        both, NEIGHBOURHOOD, stride=1, padding=NEIGHBOURHOOD // 2
+    ).unbind(dim=1)
+    return infected / known.clamp(min=NEIGHBOURHOOD**-2)
+
+
+def _over_image(values: Tensor) -> Tensor:
+    return values.sum(dim=(1, 2))
+
+
 def consistency(logits: Tensor, flipped: Tensor) -> Tensor:
     """Average how far the logits of an image differ from those of its mirror image.
 
@@ -78,3 +149,15 @@ def consistency(logits: Tensor, flipped: Tensor) -> Tensor:
     Laradji et al. 2020, Weakly supervised consistency-based learning, arXiv 2007.02180.
     """
     return (logits.float() - flipped.float().flip(-1)).abs().mean()
+
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+LOSSES: Mapping[str, Callable[[Config], Loss]] = {
+    "point_ce": lambda config: point_ce,
+    "balanced_point": lambda config: partial(
+        balanced_point, infected_weight=config.infected_weight
+    ),
+    "full": lambda config: full,
+}
+"""Name in `Config.loss` to (logits, labels) → scalar, with the settings that it needs bound."""
