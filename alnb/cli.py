@@ -44,6 +44,12 @@ Flip = Annotated[
 ]
 Unit = Annotated[str | None, typer.Option(help="hu or grey, where the values allow both.")]
 Seed = Annotated[int, typer.Option(help="Of everything random.")]
+Backbone = Annotated[str | None, typer.Option(help="auto, vgg16, efficientnet_lite0 or timm/NAME.")]
+Weights = Annotated[Path | None, typer.Option(help="A file of ImageNet weights.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="NAME=VALUE for any other setting of Config; may be repeated."),
+]
 
 
 def _print(text: str) -> None:
@@ -200,6 +206,17 @@ def _setting(text: str) -> tuple[str, Any]:
         return name, value
 
 
+def _changes(
+    backbone: str | None, weights: Path | None, settings: list[str] | None
+) -> dict[str, Any]:
+    """Gather the settings that were named; a file's path holds from any folder."""
+    if weights is not None and not weights.is_file():
+        raise ConfigError(f"--weights {weights}: there is no such file. Check the path.")
+    named = {"backbone": backbone, "weights": str(weights.resolve()) if weights else None}
+    given = {name: value for name, value in named.items() if value is not None}
+    return given | dict(map(_setting, settings or ()))
+
+
 def _config(preset: str, **changes: Any) -> Config:  # noqa: ANN401 - any setting
     from alnb.acquisition import check_heuristic
     from alnb.config import PRESETS
@@ -220,25 +237,17 @@ def run(
     heuristic: Annotated[str | None, typer.Option(help="entropy, bald or random.")] = None,
     seed: Seed = 0,
     preset: Annotated[str, typer.Option(help="default or paper.")] = "default",
-    backbone: Annotated[
-        str | None, typer.Option(help="auto, vgg16, efficientnet_lite0 or timm/NAME.")
-    ] = None,
-    weights: Annotated[Path | None, typer.Option(help="A file of ImageNet weights.")] = None,
+    backbone: Backbone = None,
+    weights: Weights = None,
     budget: Annotated[float | None, typer.Option(help="Nominal seconds to spend at most.")] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="NAME=VALUE for any other setting of Config; may be repeated."),
-    ] = None,
+    settings: Settings = None,
 ) -> None:
     """Simulate the annotator from the masks, and write the learning curve."""
     from alnb.bench.simulate import simulate
     from alnb.dataset import Dataset
 
-    config = _config(
-        preset, heuristic=heuristic, seed=seed, backbone=backbone,
-        weights=str(weights.resolve()) if weights else None, budget_s=budget,
-        **dict(map(_setting, settings or ())),
-    )  # fmt: skip
+    changes = {"heuristic": heuristic, "seed": seed, "budget_s": budget}
+    config = _config(preset, **(changes | _changes(backbone, weights, settings)))
     dataset = Dataset.open(data)
     last = config.cycles if cycles is None else cycles
     with _progress("start") as update:
@@ -274,12 +283,21 @@ def label(
     ] = None,
     port: Annotated[int | None, typer.Option(help="None takes a free one.")] = None,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
+    backbone: Backbone = None,
+    weights: Weights = None,
+    settings: Settings = None,
 ) -> None:
-    """Open the label app in a browser."""
+    """Open the label app in a browser; settings are for a new session."""
+    import json
+
     from alnb.serve import app_notebook, serve
     from alnb.session import default_folder
 
-    env = {} if data is None else {"ALNB_DATA": str(data.resolve())}
+    changes = _changes(backbone, weights, settings)
+    _config("default", **changes)
+    env = {"ALNB_SETTINGS": json.dumps(changes)}
+    if data is not None:
+        env["ALNB_DATA"] = str(data.resolve())
     with ThreadPoolExecutor(1) as drawing:
         opening = drawing.submit(_dataset, data)  # the embedded one is drawn while the page starts
         if data is not None:

@@ -38,10 +38,7 @@ def default_folder(dataset: Dataset) -> Path:
 
 def digest(answers: Iterable[Answer]) -> str:
     """Name a set of answers by what a network would learn from them."""
-    content = sorted(
-        (answer.region.key, str(answer.verdict), [(c.row, c.col, c.label) for c in answer.clicks])
-        for answer in answers
-    )
+    content = sorted(answer.content for answer in answers)
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
@@ -233,13 +230,15 @@ class Session:
             if not journal.events:
                 journal.append("opened", _opening(dataset, config or Config()))
             session = cls(dataset, journal)
-            session._check(config)
+            session._check_dataset()
+            if config is not None:
+                session.require(config)
         except Exception:
             journal.release()
             raise
         return session
 
-    def _check(self, config: Config | None) -> None:
+    def _check_dataset(self) -> None:
         first = self.journal.events[0]
         folder = self.journal.path.parent
         if first.kind != "opened":
@@ -251,14 +250,21 @@ class Session:
                 f"one in {self.dataset.folder}, or that has changed since. Open it with its own "
                 "dataset, or choose another folder."
             )
-        if config is not None and config != self.state.config:
-            old, new = self.state.config.to_dict(), config.to_dict()
-            differ = [
-                f"{key} {old[key]!r}, not {new[key]!r}" for key in old if old[key] != new[key]
-            ]
+
+    def require(self, config: Config) -> None:
+        """Make sure that the session runs on these settings.
+
+        Raises
+        ------
+        SessionError
+            If it was started with others; the sentence names them.
+        """
+        old, new = self.state.config.to_dict(), config.to_dict()
+        differ = [f"{key} {old[key]!r}, not {new[key]!r}" for key in old if old[key] != new[key]]
+        if differ:
             raise SessionError(
-                f"the session in {folder} was started with other settings ({'; '.join(differ)}). "
-                "Go on with those, or choose another folder."
+                f"the session in {self.journal.path.parent} was started with other settings "
+                f"({'; '.join(differ)}). Go on with those, or choose another folder."
             )
 
     @property

@@ -656,6 +656,19 @@ def test_data_and_session_come_from_the_environment(squares, folder, monkeypatch
     assert len(journal_of(folder, "asked")) == 1
 
 
+def test_settings_are_those_of_a_new_session(squares, folder, monkeypatch):
+    monkeypatch.setenv("ALNB_SETTINGS", '{"draws": 7}')
+    label_app(squares.folder, folder)
+    label_app(squares.folder, folder)  # the same again is no contradiction
+
+    assert journal_of(folder, "opened")[0]["config"]["draws"] == 7
+    assert "draws 7, not 8" in sentence(label_app(squares.folder, folder, draws=8))
+
+
+def test_a_setting_that_is_none_is_a_sentence(squares, folder):
+    assert "Unknown setting nonsense" in sentence(label_app(squares.folder, folder, nonsense=1))
+
+
 def test_the_app_does_not_load_torch():
     code = "import sys, alnb.ui.app; print([m for m in ('torch', 'timm') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -176,6 +176,23 @@ def test_ctrl_c_says_that_nothing_is_lost(run, monkeypatch):
     assert "what was done is kept" in err
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--weights", "absent.pth"), "absent.pth: there is no such file"),
+        (("--set", "steps"), "give NAME=VALUE"),
+        (("--set", "nonsense=1"), "unknown setting nonsense"),
+    ],
+)
+@pytest.mark.parametrize("command", ["label", "run"])
+def test_a_setting_that_can_not_be_is_a_sentence(run, tmp_path, command, words, sentence):
+    words = (*words, "--out", tmp_path / "run") if command == "run" else words
+    status, _, err = run(command, tmp_path, *words)
+
+    assert status == 1
+    assert sentence in err
+
+
 def test_label_prints_its_address_with_the_token_and_ends_with_its_input(data, tmp_path):
     words = ["label", str(data), "--session", str(tmp_path / "s"), "--no-browser"]
     process = subprocess.Popen(

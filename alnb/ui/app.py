@@ -49,7 +49,10 @@ TAKEN_OVER = (
 
 
 def label_app(
-    data: Path | str | None = None, session: Path | str | None = None, annotator: str = ""
+    data: Path | str | None = None,
+    session: Path | str | None = None,
+    annotator: str = "",
+    **settings: Any,  # noqa: ANN401 - of any field
 ) -> widgets.Widget:
     """Show the label app.
 
@@ -62,6 +65,8 @@ def label_app(
         user's data folder. Where there is a session it goes on where it was.
     annotator : str
         Written into every answer.
+    **settings
+        Of `Config`, for a new session; none takes ``ALNB_SETTINGS``, as JSON, or the defaults.
 
     Returns
     -------
@@ -72,9 +77,8 @@ def label_app(
         data = data or os.environ.get("ALNB_DATA")
         dataset = Dataset.open(Path(data)) if data else embedded()
         folder = Path(session or os.environ.get("ALNB_SESSION") or default_folder(dataset))
-        begun = (folder / "journal.jsonl").exists()
-        config = None if data or begun else EMBEDDED
-        app = LabelApp(Session.open(folder, dataset, config, take_over=True), annotator)
+        settings = settings or json.loads(os.environ.get("ALNB_SETTINGS") or "{}")
+        app = LabelApp(_open(folder, dataset, Config() if data else EMBEDDED, settings), annotator)
         app.start()
     except AlnbError as error:
         return Page.failure(str(error))
@@ -91,6 +95,19 @@ def label_app(
             "saved. Please tell whoever keeps alnb."
         )
     return app.page.widget
+
+
+def _open(folder: Path, dataset: Dataset, config: Config, settings: dict[str, Any]) -> Session:
+    """Open a session, or start one; what was asked for must hold for one that goes on, too."""
+    begun = (folder / "journal.jsonl").exists()
+    fresh = config.replace(**settings)
+    session = Session.open(folder, dataset, None if begun else fresh, take_over=True)
+    try:
+        session.require(session.state.config.replace(**settings))
+    except AlnbError:
+        session.close()
+        raise
+    return session
 
 
 def guarded(
