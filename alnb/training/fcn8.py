@@ -129,7 +129,13 @@ class FCN8(nn.Module):
 
     def features_of(self, stem: Tensor, size: tuple[int, int]) -> Features:
         """Go on from the trunk's stem, for images of (H, W) `size`."""
-        s8, s16, s32 = self.trunk.rest(stem)
+        return self.features_of_maps(self.trunk.rest(stem), size)
+
+    def features_of_maps(
+        self, maps: tuple[Tensor, Tensor, Tensor], size: tuple[int, int]
+    ) -> Features:
+        """Go on from the trunk's maps at strides 8, 16 and 32, for images of (H, W) `size`."""
+        s8, s16, s32 = maps
         fc6 = functional.relu(self.fc6(s32))  # (B, C, h, w)
         return Features(fc6, self.score_pool4(s16), self.score_pool3(s8), size)
 
