@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from alnb.arrays import BACKGROUND, INFECTED, UNLABELLED, PointLabels
+from alnb.arrays import BACKGROUND, INFECTED, UNLABELLED, Mask, PointLabels
 from alnb.errors import DataError
+from alnb.outlines import Outline, fill
 from alnb.regions import Region
 
 
@@ -58,7 +59,7 @@ class Click:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A verdict on a region with its clicks; it can't exist with a click outside.
+    """A verdict on a region with its clicks or outlines; it can't exist with one outside.
 
     Parameters
     ----------
@@ -67,16 +68,20 @@ class Answer:
     verdict : Verdict
         What was said.
     clicks : tuple of Click
-        At least one infected click if infected; none if clean or skipped.
+        At least one infected click if infected and not outlined; none if clean or skipped.
     seconds : float
         Measured from showing the region to the answer, ≥ 0.
     annotator : str
         Who answered.
+    outlines : tuple of Outline
+        Polygons of at least 3 (row, col) vertices around all infection in the region, filled as
+        `outlines.fill` says: they label it in full. None if it is labelled by clicks alone.
 
     Raises
     ------
     DataError
-        If verdict and clicks don't fit each other, or a click lies outside the region.
+        If verdict, clicks and outlines don't fit each other, or one lies outside the region (a
+        vertex may lie on its edge, half a pixel from the outer centres).
     """
 
     region: Region
@@ -84,17 +89,28 @@ class Answer:
     clicks: tuple[Click, ...] = ()
     seconds: float = 0.0
     annotator: str = ""
+    outlines: tuple[Outline, ...] = ()
 
     def __post_init__(self) -> None:
         if not (self.seconds >= 0 and math.isfinite(self.seconds)):
             raise DataError(f"an answer took {self.seconds} s; that can't be.")
-        infected = any(click.label == INFECTED for click in self.clicks)
+        self._check_verdict()
+        self._check_clicks()
+        self._check_outlines()
+
+    def _check_verdict(self) -> None:
+        infected = self.outlines or any(click.label == INFECTED for click in self.clicks)
         if self.verdict is Verdict.INFECTED and not infected:
             raise DataError(
-                f"region {self.region.key}: an infected region needs a click on the infection."
+                f"region {self.region.key}: an infected region needs a click on the infection, or "
+                "an outline around it."
             )
-        if self.verdict is not Verdict.INFECTED and self.clicks:
-            raise DataError(f"region {self.region.key}: a {self.verdict} region has no clicks.")
+        if self.verdict is not Verdict.INFECTED and (self.clicks or self.outlines):
+            raise DataError(
+                f"region {self.region.key}: a {self.verdict} region has no clicks and no outlines."
+            )
+
+    def _check_clicks(self) -> None:
         for click in self.clicks:
             if not self.region.contains(click.row, click.col):
                 raise DataError(
@@ -102,14 +118,50 @@ class Answer:
                     f"{click.col:g} lies outside it."
                 )
 
+    def _check_outlines(self) -> None:
+        top, left = self.region.row - 0.5, self.region.col - 0.5
+        bottom, right = top + self.region.height, left + self.region.width
+        for outline in self.outlines:
+            if len(outline) < 3:
+                raise DataError(
+                    f"region {self.region.key}: an outline of {len(outline)} points holds nothing; "
+                    "it needs at least 3."
+                )
+            for row, col in outline:
+                if not (top <= row <= bottom and left <= col <= right):
+                    raise DataError(
+                        f"region {self.region.key}: the outline's point at row {row:g}, column "
+                        f"{col:g} lies outside it."
+                    )
+
+    @property
+    def points(self) -> int:
+        """How many points were set: clicks, and vertices of outlines."""
+        return len(self.clicks) + sum(map(len, self.outlines))
+
+    @property
+    def content(self) -> list[Any]:
+        """What a network learns from it, as plain values: trained weights are named by them."""
+        content: list[Any] = [
+            self.region.key,
+            str(self.verdict),
+            [[click.row, click.col, click.label] for click in self.clicks],
+        ]
+        return [*content, self.outlines] if self.outlines else content
+
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for the journal and the training process."""
+        """Return plain values, for the journal and the training process.
+
+        There are outlines in them only if it has any, so that journals of clicks stay as they are.
+        """
+        outlines = [[list(vertex) for vertex in outline] for outline in self.outlines]
         return {
             "region": self.region.key,
             "verdict": str(self.verdict),
             "clicks": [[click.row, click.col, click.label] for click in self.clicks],
             "seconds": round(self.seconds, 3),
             "annotator": self.annotator,
+            **({"outlines": outlines} if outlines else {}),
         }
 
     @classmethod
@@ -128,6 +180,10 @@ class Answer:
                 clicks=tuple(Click(*click) for click in values["clicks"]),
                 seconds=values["seconds"],
                 annotator=values["annotator"],
+                outlines=tuple(
+                    tuple((row, col) for row, col in outline)
+                    for outline in values.get("outlines", ())
+                ),
             )
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, DataError):
@@ -139,7 +195,8 @@ def point_labels(answers: Iterable[Answer], shape: tuple[int, int]) -> PointLabe
     """Draw the answers of one slice as the labels that a network is trained on.
 
     A clean region is background in each of its pixels; an infected one is labelled at its
-    clicks alone; a skipped one not at all (paper 3).
+    clicks alone; a skipped one not at all (paper 3). A region with outlines is labelled in
+    full: infected inside them, background elsewhere; its clicks come on top.
 
     Parameters
     ----------
@@ -170,9 +227,21 @@ def point_labels(answers: Iterable[Answer], shape: tuple[int, int]) -> PointLabe
                 f"region {region.key} lies outside the slice of {shape[0]}×{shape[1]} pixels."
             )
         inside = slice(None) if region.mask is None else region.mask
-        labels[region.window][inside] = (
-            BACKGROUND if answer.verdict is Verdict.CLEAN else UNLABELLED
-        )
+        in_full = answer.verdict is Verdict.CLEAN or answer.outlines
+        labels[region.window][inside] = BACKGROUND if in_full else UNLABELLED
+        if answer.outlines:
+            labels[region.window][_drawn(answer)] = INFECTED
         for click in answer.clicks:
             labels[click.pixel] = click.label
     return labels
+
+
+def _drawn(answer: Answer) -> Mask:
+    """Fill an answer's outlines: (height, width) of its region."""
+    region = answer.region
+    outlines = [
+        [(row - region.row, col - region.col) for row, col in outline]
+        for outline in answer.outlines
+    ]
+    drawn = fill(outlines, (region.height, region.width))
+    return drawn if region.mask is None else drawn & region.mask

@@ -17,6 +17,8 @@ Start = Literal["regions", "slices"]
 Loss = Literal["point_ce", "balanced_point", "full"]
 Schedule = Literal["constant", "cosine"]
 Freeze = Literal["none", "stem", "trunk"]
+Labels = Literal["points", "full"]
+Prices = Literal["paper", "exact_hull"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +74,11 @@ class Config:
     # --- prices, in seconds ---
     click_s: float = 3.0  # paper 5.3: a click, or saying that a region is clean
     slice_s: float = 96.0  # paper 5.3: outlining a slice accurately
+    prices: Prices = "paper"  # paper 5.3: vertices drawn; "exact_hull": of the hull around them
+
+    # --- simulated annotator ---
+    labels: Labels = "points"  # paper 3; "full" outlines infection (5.3), for loss="full"
+    outline_tolerance_px: float = 1.0  # ours: a pixel, as fine as a mask is; the paper names none
 
     seed: int = 0
 
@@ -86,6 +93,8 @@ class Config:
             ("loss", Loss),
             ("schedule", Schedule),
             ("freeze", Freeze),
+            ("labels", Labels),
+            ("prices", Prices),
         ):
             value = getattr(self, name)
             if value not in get_args(choices):
@@ -104,7 +113,11 @@ class Config:
         for name in ("dropout", "holdout", "threshold"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"setting {name} is {getattr(self, name)}; it must be in [0, 1).")
-        for name in ("input_padding", "infected_weight", "consistency", "cycles", "seed"):
+        not_negative = (
+            "input_padding", "infected_weight", "consistency", "cycles", "outline_tolerance_px",
+            "seed",
+        )  # fmt: skip
+        for name in not_negative:
             if getattr(self, name) < 0:
                 raise ConfigError(f"setting {name} is {getattr(self, name)}; it can't be negative.")
         if self.crop is not None and self.crop < 32:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from alnb.annotation import Answer, Verdict
 from alnb.config import Config
+from alnb.outlines import hull
 
 PAUSE_S = 20.0  # ours, after RootPainter: a longer gap is a pause, not labelling
 
@@ -24,7 +25,7 @@ class Cost:
     regions : int
         Answered, skipped ones included.
     clicks : int
-        Set on infection or background.
+        Set on infection or background, or as vertices of an outline around infection.
     """
 
     nominal_s: float = 0.0
@@ -36,12 +37,32 @@ class Cost:
 def price_of(answer: Answer, config: Config) -> float:
     """Price one answer in nominal seconds.
 
-    A click costs `Config.click_s`, and so does saying that a region is clean (paper 5.3).
-    Skipping costs as much (ours: the region was looked at, so it can't be free).
+    A click costs `Config.click_s`, so does each vertex of an outline, and so does saying that a
+    region is clean (paper 5.3). Skipping costs as much (ours: the region was looked at, so it
+    can't be free).
+
+    With ``Config.prices="exact_hull"`` outlines cost the vertices of their convex hull instead,
+    one hull a region. The authors' code takes such a hull, of the infected pixels, but lets Qhull
+    joggle them, which makes corners of points that lie on a line (up to nine times as many), and
+    charges a few pixels or a clean region otherwise; here the hull is exact, and the rest as above.
     """
-    if answer.verdict is Verdict.INFECTED:
-        return config.click_s * len(answer.clicks)
-    return config.click_s
+    if answer.verdict is not Verdict.INFECTED:
+        return config.click_s
+    if config.prices == "exact_hull":
+        corners = hull(vertex for outline in answer.outlines for vertex in outline)
+        return config.click_s * (len(answer.clicks) + len(corners))
+    return config.click_s * answer.points
+
+
+def fully_labelled_cost(slices: int, config: Config) -> float:
+    """Price slices outlined accurately, as for the upper bound, in nominal seconds (paper 5.3).
+
+    Examples
+    --------
+    >>> fully_labelled_cost(368, Config())  # the paper's train part
+    35328.0
+    """
+    return config.slice_s * slices
 
 
 def cost_of(answers: Iterable[Answer], config: Config) -> Cost:
@@ -64,5 +85,5 @@ def cost_of(answers: Iterable[Answer], config: Config) -> Cost:
         nominal_s=sum(price_of(answer, config) for answer in answers),
         measured_s=sum(min(answer.seconds, PAUSE_S) for answer in answers),
         regions=len(answers),
-        clicks=sum(len(answer.clicks) for answer in answers),
+        clicks=sum(answer.points for answer in answers),
     )

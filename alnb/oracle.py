@@ -7,12 +7,20 @@ import hashlib
 import numpy as np
 
 from alnb.annotation import Answer, Click, Verdict
+from alnb.arrays import Mask
+from alnb.config import Config
 from alnb.dataset import Dataset
+from alnb.outlines import Outline, trace
 from alnb.regions import Region
+
+DEFAULT = Config()
 
 
 class Oracle:
     """Answer from the masks: one click on a random infected pixel, or clean (paper 3).
+
+    With ``Config.labels="full"`` it outlines all infection in the region instead, as
+    `outlines.trace` does (paper 5.3).
 
     Which pixel it clicks depends on the seed and the region alone, not on what was asked
     before, so that a run that was stopped goes on as if it had not been.
@@ -23,6 +31,8 @@ class Oracle:
         With masks.
     seed : int
         Of the clicks.
+    config : Config
+        How it labels.
 
     Raises
     ------
@@ -32,9 +42,10 @@ class Oracle:
 
     name = "oracle"
 
-    def __init__(self, dataset: Dataset, seed: int = 0) -> None:
+    def __init__(self, dataset: Dataset, seed: int = 0, config: Config = DEFAULT) -> None:
         self._dataset = dataset
         self._seed = seed
+        self._config = config
 
     def _rng(self, region: Region) -> np.random.Generator:
         digest = hashlib.sha256(region.key.encode()).digest()
@@ -51,9 +62,23 @@ class Oracle:
         infected = self._dataset.mask(region.where)[region.window]
         if region.mask is not None:
             infected = infected & region.mask
-        pixels = np.argwhere(infected)
-        if not len(pixels):
+        if not infected.any():
             return Answer(region, Verdict.CLEAN, annotator=self.name)
+        if self._config.labels == "full":
+            outlines = self._outlines(region, infected)
+            return Answer(region, Verdict.INFECTED, annotator=self.name, outlines=outlines)
+        clicks = (self._click(region, infected),)
+        return Answer(region, Verdict.INFECTED, clicks, annotator=self.name)
+
+    def _click(self, region: Region, infected: Mask) -> Click:
+        """Click on one of the infected pixels, (height, width) of a region, at random."""
+        pixels = np.argwhere(infected)
         row, col = pixels[self._rng(region).integers(len(pixels))]
-        click = Click(region.row + int(row), region.col + int(col))
-        return Answer(region, Verdict.INFECTED, (click,), annotator=self.name)
+        return Click(region.row + int(row), region.col + int(col))
+
+    def _outlines(self, region: Region, infected: Mask) -> tuple[Outline, ...]:
+        outlines = trace(infected, self._config.outline_tolerance_px)
+        return tuple(
+            tuple((region.row + row, region.col + col) for row, col in outline)
+            for outline in outlines
+        )

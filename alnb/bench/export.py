@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from alnb.annotation import Answer
+from alnb.arrays import INFECTED
 from alnb.dataset import Dataset
 from alnb.errors import DataError, SessionError
 from alnb.journal import Journal, live
@@ -23,9 +24,9 @@ def export(session: Path, out: Path, data: Path | None = None) -> Iterator[Path]
     session : Path
         The session's folder; it is read, and may be open elsewhere.
     out : Path
-        Gets ``answers.csv`` (a row for each click, and one for each region without), ``curve.csv``
-        and, where there is a network in the session's cache, ``masks/SCAN.nii.gz`` on the grid
-        of each source file.
+        Gets ``answers.csv`` (a row for each click or vertex, and one for each region without),
+        ``curve.csv`` and, where there is a network in the session's cache, ``masks/SCAN.nii.gz``
+        on the grid of each source file.
     data : Path, optional
         The dataset's folder; None takes the one that the journal names.
 
@@ -66,16 +67,24 @@ def export(session: Path, out: Path, data: Path | None = None) -> Iterator[Path]
     yield from _masks(dataset, state, session / "cache", out / "masks")
 
 
-_COLUMNS = ("scan", "slice", "region", "verdict", "row", "col", "label", "seconds", "annotator")
+_COLUMNS = ("scan", "slice", "region", "verdict", "row", "col", "label", "seconds", "annotator",
+            "outline")  # fmt: skip # which of the region's outlines a vertex belongs to
 
 
 def _rows(answer: Answer) -> list[tuple[object, ...]]:
     where = answer.region.where
     head = (where.scan, where.z, answer.region.key, str(answer.verdict))
     tail = (answer.seconds, answer.annotator)
-    if not answer.clicks:
-        return [(*head, None, None, None, *tail)]
-    return [(*head, click.row, click.col, click.label, *tail) for click in answer.clicks]
+    if not answer.points:
+        return [(*head, None, None, None, *tail, None)]
+    return [
+        *((*head, click.row, click.col, click.label, *tail, None) for click in answer.clicks),
+        *(
+            (*head, row, col, INFECTED, *tail, number)
+            for number, outline in enumerate(answer.outlines, 1)
+            for row, col in outline
+        ),
+    ]
 
 
 def _masks(dataset: Dataset, state: State, cache: Path, out: Path) -> Iterator[Path]:

@@ -91,7 +91,8 @@ def simulate(
             write_curve(session, out)
             on_cycle(report)
 
-        reports = run(session, learner, Oracle(dataset, config.seed), cycles=cycles, progress=noted)
+        oracle = Oracle(dataset, config.seed, config)
+        reports = run(session, learner, oracle, cycles=cycles, progress=noted)
         write_curve(session, out)
         return reports
     finally:

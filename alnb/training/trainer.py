@@ -317,11 +317,7 @@ class Trainer:
             "device": self.device.type,
             "weights": None if path is None else _checksum(Path(path)),
             "settings": settings,
-            "answers": [
-                [a.region.key, str(a.verdict), [[c.row, c.col, c.label] for c in a.clicks]]
-                for a in answers
-                if a.verdict is not Verdict.SKIPPED
-            ],
+            "answers": [a.content for a in answers if a.verdict is not Verdict.SKIPPED],
             "previous": previous,
         }
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
