@@ -46,7 +46,7 @@ class Progress:
     Parameters
     ----------
     stage : str
-        fit, score, evaluate or predict.
+        features (of a frozen trunk), fit, score, evaluate or predict.
     done, total : int
         Steps or slices.
     loss : float or None

@@ -275,14 +275,16 @@ def test_when_it_was_saved_is_told_once_something_is(screen):
 
 def test_the_progress_is_told_in_words_and_only_rises(screen):
     steps = [
-        Activity("start"), Activity("fit", 0, 10), Activity("fit", 10, 10),
+        Activity("start"), Activity("features", 3, 4), Activity("fit", 0, 10),
+        Activity("fit", 10, 10),
         Activity("evaluate", 1, 4), Activity("score", 1, 4), Activity("predict", 5, 5),
     ]  # fmt: skip
     shown = [screen(asked(), activity=step) for step in steps]
 
     assert [s.progress for s in shown] == sorted(s.progress for s in shown)
     assert shown[-1].progress == 1
-    assert shown[1].progress_text == "training 0 of 10"
+    assert shown[1].progress_text == "looking at every slice once 3 of 4"
+    assert shown[2].progress_text == "training 0 of 10"
     assert screen(asked()).progress_text == ""
 
 

@@ -1,5 +1,7 @@
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,14 +9,15 @@ from fakes import scan_of
 
 from alnb.annotation import Answer, Verdict
 from alnb.config import Config
-from alnb.dataset import build
+from alnb.dataset import Dataset, build
 from alnb.errors import ConfigError, TrainerError
 from alnb.metrics import Scores
 from alnb.oracle import Oracle
 from alnb.regions import grid
 from alnb.training import Cancelled
-from alnb.training.judging import hold_out
+from alnb.training.judging import hold_out, infection
 from alnb.training.trainer import Trainer
+from alnb.training.trunks import EfficientNetTrunk
 
 CONFIG = Config(backbone="efficientnet_lite0", regions_per_slice=4, steps=2, batch=2, draws=2)
 
@@ -213,6 +216,146 @@ def test_old_weights_are_forgotten(squares, answered, tmp_path):
 
     kept = {path.stem.removeprefix("weights-") for path in tmp_path.iterdir()}
     assert kept == {report.weights for report in reports[-5:]}
+
+
+@pytest.fixture
+def passes(monkeypatch):
+    """The passes of the trunk."""
+    counted = []
+    rest = EfficientNetTrunk.rest
+
+    def counting(trunk, x):
+        counted.append(tuple(x.shape))
+        return rest(trunk, x)
+
+    monkeypatch.setattr(EfficientNetTrunk, "rest", counting)
+    return counted
+
+
+FROZEN = CONFIG.replace(freeze="trunk", crop=32, consistency=0.1)
+
+
+@pytest.fixture
+def copied(squares, tmp_path):
+    """The same dataset in a folder of its own."""
+    return Dataset.open(shutil.copytree(squares.folder, tmp_path / "copied"))
+
+
+def cycle(trainer, answers, previous=None):
+    report = trainer.fit(answers, previous)
+    scores = trainer.score(trainer.dataset.part("train")[:3], report.weights)
+    return report, scores, trainer.evaluate("test", report.weights)
+
+
+def same(one, other):
+    (report, scores, evaluated), (report2, scores2, evaluated2) = one, other
+    equal = all(np.array_equal(scores[name], scores2[name]) for name in scores)
+    return equal and evaluated == evaluated2 and report == replace(report2, train_s=report.train_s)
+
+
+def test_a_frozen_trunk_runs_once_a_slice_and_never_again(copied, answered, tmp_path, passes):
+    trainer = Trainer(copied, FROZEN, tmp_path / "cache")
+    cycle(trainer, answered[:-2])
+    assert len(passes) == len(copied.slices)
+    passes.clear()
+
+    cycle(trainer, answered)
+    other = Trainer(copied, FROZEN.replace(seed=1), tmp_path / "cache")
+    report, _, _ = cycle(other, answered)
+    list(other.predict(copied.part("train"), report.weights))
+
+    assert passes == []
+
+
+def test_a_frozen_trunk_gives_the_same_with_and_without_its_maps_kept(
+    copied, answered, tmp_path, passes
+):
+    first = cycle(Trainer(copied, FROZEN, tmp_path / "first"), answered)
+    warm = cycle(Trainer(copied, FROZEN, tmp_path / "warm"), answered)
+    assert len(passes) == len(copied.slices)
+    shutil.rmtree(copied.folder / "features")
+    deleted = cycle(Trainer(copied, FROZEN, tmp_path / "deleted"), answered)
+
+    assert same(first, warm) and same(first, deleted)
+    assert len(passes) == 2 * len(copied.slices)
+
+
+def test_weights_scored_after_the_maps_are_gone_score_the_same(copied, answered, tmp_path):
+    trainer = Trainer(copied, FROZEN, tmp_path / "cache")
+    before = cycle(trainer, answered)
+    shutil.rmtree(copied.folder / "features")
+
+    assert same(before, cycle(Trainer(copied, FROZEN, tmp_path / "cache"), answered))
+
+
+def test_the_maps_agree_with_what_the_whole_network_predicts(copied, answered, tmp_path):
+    trainer = Trainer(copied, FROZEN, tmp_path / "cache")
+    report = trainer.fit(answered)
+    where = copied.part("test")[0]
+    network, _ = trainer._load(report.weights)
+
+    found = infection(network, trainer._view(network, [where])(where))[0]
+
+    wanted = infection(network, trainer._grey(where)[None])[0]
+    assert np.abs(found - wanted).max() < 2e-3
+
+
+def test_a_crop_is_nothing_to_a_frozen_trunk(copied, answered, tmp_path):
+    one, other = (
+        cycle(Trainer(copied, FROZEN.replace(crop=crop), tmp_path / str(crop)), answered)
+        for crop in (32, None)
+    )
+
+    assert one[0].loss == other[0].loss
+
+
+def test_making_the_maps_is_told_once_and_can_be_cancelled(copied, answered, tmp_path):
+    heard = []
+
+    def hear(stage, done, total, **numbers):
+        heard.append((stage, done, total))
+
+    stopped = Trainer(
+        copied, FROZEN, tmp_path, progress=hear, cancelled=lambda: ("features", 3, 12) in heard
+    )
+    with pytest.raises(Cancelled):
+        stopped.fit(answered)
+    heard.clear()
+
+    trainer = Trainer(copied, FROZEN, tmp_path, progress=hear)
+    cycle(trainer, answered)
+
+    assert heard[:9] == [("features", n, 9) for n in range(1, 10)]
+    assert {stage for stage, _, _ in heard[9:]} == {"fit", "score", "evaluate"}
+
+
+def test_without_masks_no_maps_are_made_of_what_is_never_evaluated(
+    unmasked, answered, tmp_path, passes
+):
+    shutil.copytree(unmasked.folder, tmp_path / "data")
+    dataset = Dataset.open(tmp_path / "data")
+
+    Trainer(dataset, FROZEN, tmp_path / "cache").fit(answered)
+
+    assert len(passes) == len(dataset.part("train"))
+
+
+def test_a_dataset_that_cannot_be_written_keeps_its_maps_in_the_cache(copied, answered, tmp_path):
+    (copied.folder / "features").write_text("in the way")
+    trainer = Trainer(copied, FROZEN, tmp_path / "cache")
+
+    cycle(trainer, answered)
+
+    (folder,) = (tmp_path / "cache" / "features").iterdir()
+    assert np.load(folder / "done.npy").all()
+
+
+@pytest.mark.parametrize("freeze", ["none", "stem"])
+def test_a_trunk_that_learns_keeps_no_maps(copied, answered, tmp_path, freeze):
+    cycle(Trainer(copied, CONFIG.replace(freeze=freeze), tmp_path / "cache"), answered)
+
+    assert not (copied.folder / "features").exists()
+    assert not (tmp_path / "cache" / "features").exists()
 
 
 def test_importing_the_package_does_not_import_torch():

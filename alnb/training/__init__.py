@@ -1,8 +1,8 @@
 """The network, its training and its uncertainty: the only place that knows torch.
 
-`backbones` and `fcn8` are the network, `losses` and `fit` its training, `dropout` its
-uncertainty; `trainer.Trainer` puts them to use on a dataset. Importing this package alone does
-not import torch.
+`backbones` and `fcn8` are the network, `features` what a frozen trunk makes of slices, `losses`
+and `fit` its training, `dropout` its uncertainty; `trainer.Trainer` puts them to use on a
+dataset. Importing this package alone does not import torch.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class Cancelled(AlnbError):
 
 
 class Progress(Protocol):
-    """Hears how far a stage (``fit``, ``score``, ``evaluate``, ``predict``) has come."""
+    """Hears how far ``features``, ``fit``, ``score``, ``evaluate`` or ``predict`` has come."""
 
     def __call__(self, stage: str, done: int, total: int, **numbers: float) -> None:
         """Take note of `done` of `total`, and of numbers such as ``loss``."""

@@ -6,7 +6,7 @@ import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 from alnb.config import Config
 from alnb.regions import Region
 from alnb.training.fcn8 import FCN8
+from alnb.training.features import Seen, features_of, mirrored, stacked
 from alnb.training.judging import Judge, Judgement
 from alnb.training.losses import LOSSES, consistency
 
@@ -27,19 +28,21 @@ class Labelled:
 
     Parameters
     ----------
-    grey, labels : (H, W) tensors
-        uint8, and int8 as `arrays.PointLabels`.
+    seen : (H, W) uint8 tensor or Kept
+        Grey levels, or the slice's maps of a frozen trunk.
+    labels : (H, W) int8 tensor
+        As `arrays.PointLabels`.
     regions : tuple of Region
         That were answered; at least one.
     """
 
-    grey: Tensor
+    seen: Seen
     labels: Tensor
     regions: tuple[Region, ...]
 
     def cut(self, rows: slice, cols: slice) -> tuple[Tensor, Tensor]:
-        """Return a part of grey and labels."""
-        return self.grey[rows, cols], self.labels[rows, cols]
+        """Return a part of grey levels and labels."""
+        return cast("Tensor", self.seen)[rows, cols], self.labels[rows, cols]
 
 
 OnStep = Callable[[int, int, float], None]
@@ -74,7 +77,8 @@ def train(
 ) -> Trained:
     """Train a network in place, and leave in it the weights that were judged best.
 
-    BatchNorm stays in eval mode; dropout is drawn explicitly, from the config's seed.
+    BatchNorm stays in eval mode; dropout is drawn explicitly, from the config's seed. With a
+    frozen trunk whole slices are trained on, since that is what its maps are kept of.
 
     Parameters
     ----------
@@ -92,7 +96,7 @@ def train(
     device = next(network.parameters()).device
     freeze(network, config.freeze)
     optimizer = torch.optim.Adam(_groups(network, config), fused=True)
-    items = _items(slices, config.crop)
+    items = _items(slices, None if config.freeze == "trunk" else config.crop)
     steps, checks = _plan(len(items), config)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: _rate(step, steps) if config.schedule == "cosine" else 1.0
@@ -102,8 +106,8 @@ def train(
     losses: list[float] = []
     best, state = Judgement(-math.inf, 0.5), network.state_dict()
     for step in range(1, steps + 1):
-        grey, labels = next(batches)
-        loss = _loss(network, grey.to(device), labels.to(device), config, generator)
+        seen, labels = next(batches)
+        loss = _loss(network, seen, labels.to(device), config, generator)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -161,8 +165,8 @@ def _items(slices: Sequence[Labelled], crop: int | None) -> list[Item]:
 
 def _batches(
     items: Sequence[Item], config: Config, rng: np.random.Generator
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Deal (B, h, w) grey and labels for ever, each item once an epoch, half of them mirrored."""
+) -> Iterator[tuple[Seen, Tensor]]:
+    """Deal B slices and (B, h, w) labels for ever, each once an epoch, half of them mirrored."""
     waiting: list[int] = []
     while True:
         while len(waiting) < config.batch:
@@ -170,19 +174,19 @@ def _batches(
         dealt, waiting = waiting[: config.batch], waiting[config.batch :]
         cuts = [_cut(*items[i], config.crop, rng) for i in dealt]
         pairs = [
-            tuple(part.flip([-1]) if mirrored else part for part in cut)
-            for cut, mirrored in zip(cuts, rng.random(len(cuts)) < 0.5, strict=True)
+            (mirrored(seen), labels.flip(-1)) if flip else (seen, labels)
+            for (seen, labels), flip in zip(cuts, rng.random(len(cuts)) < 0.5, strict=True)
         ]
-        yield torch.stack([grey for grey, _ in pairs]), torch.stack([labels for _, labels in pairs])
+        yield stacked([seen for seen, _ in pairs]), torch.stack([labels for _, labels in pairs])
 
 
 def _cut(
     one: Labelled, region: Region | None, crop: int | None, rng: np.random.Generator
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Seen, Tensor]:
     """Cut a square of `crop` pixels at a random place around a region, or take the slice."""
-    height, width = one.grey.shape
     if region is None or crop is None:
-        return one.grey, one.labels
+        return one.seen, one.labels
+    height, width = one.labels.shape
     return one.cut(
         _span(region.row, region.height, crop, height, rng),
         _span(region.col, region.width, crop, width, rng),
@@ -199,16 +203,16 @@ def _span(start: int, length: int, crop: int, whole: int, rng: np.random.Generat
 
 
 def _loss(
-    network: FCN8, grey: Tensor, labels: Tensor, config: Config, generator: torch.Generator
+    network: FCN8, seen: Seen, labels: Tensor, config: Config, generator: torch.Generator
 ) -> Tensor:
-    logits = _logits(network, grey, generator)
+    logits = _logits(network, seen, generator)
     loss = LOSSES[config.loss](config)(logits, labels)
     if config.consistency > 0:
-        mirrored = _logits(network, grey.flip(-1), generator)
-        loss = loss + config.consistency * consistency(logits, mirrored)
+        flipped = _logits(network, mirrored(seen), generator)
+        loss = loss + config.consistency * consistency(logits, flipped)
     return loss
 
 
-def _logits(network: FCN8, grey: Tensor, generator: torch.Generator) -> Tensor:
-    features = network.features(network.normalise(grey))
+def _logits(network: FCN8, seen: Seen, generator: torch.Generator) -> Tensor:
+    features = features_of(network, seen)
     return network.tail(features, network.draw_masks(features, generator))

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from alnb.annotation import Answer, Verdict
 from alnb.dataset import SliceId
 from alnb.metrics import Scores
 from alnb.training.dropout import probability
 from alnb.training.fcn8 import FCN8
+from alnb.training.features import Kept, Seen, stacked
 
 FEWEST_TO_HOLD_OUT = 10  # ours: fewer answers are all trained on
 STEP = 0.05  # ours: of the thresholds that are tried
@@ -81,26 +81,30 @@ def hold_out(
 
 
 @torch.inference_mode()
-def infection(network: FCN8, grey: Tensor) -> NDArray[np.float32]:
+def infection(network: FCN8, seen: Seen) -> NDArray[np.float32]:
     """Predict without dropout.
 
     Parameters
     ----------
-    grey : (B, H, W) uint8 tensor
+    seen : (B, H, W) uint8 tensor or Kept
+        Grey levels, or a frozen trunk's maps.
 
     Returns
     -------
     (B, H, W) float32 array
         Infection probability, in [0, 1].
     """
-    device = next(network.parameters()).device
-    logits = network(network.normalise(grey.to(device)))
+    if isinstance(seen, Kept):
+        logits = network.tail(seen.features(network))
+    else:
+        device = next(network.parameters()).device
+        logits = network(network.normalise(seen.to(device)))
     values: NDArray[np.float32] = probability(logits).cpu().numpy()
     return values
 
 
 def judge_by_answers(
-    network: FCN8, held: Sequence[Answer], grey_of: Mapping[SliceId, Tensor], prior: float
+    network: FCN8, held: Sequence[Answer], seen: Mapping[SliceId, Seen], prior: float
 ) -> Judgement:
     """Judge by the verdicts on held-out regions: infected if any pixel of it is predicted so.
 
@@ -108,15 +112,15 @@ def judge_by_answers(
     ----------
     held : sequence of Answer
         May be empty: then the prior stands and there is no accuracy.
-    grey_of : mapping
-        Of their slices, (H, W) uint8.
+    seen : mapping
+        Their slices: (H, W) uint8 grey levels, or `Kept`.
     prior : float
         The threshold wanted. A few answers can move it by 0.1 at most: a region's highest pixel
         says little of its boundary. Of those that agree with as many verdicts the nearest is taken.
     """
     if not held:
         return Judgement(0.0, prior)
-    peaks = _peaks(network, held, grey_of)
+    peaks = _peaks(network, held, seen)
     verdicts = np.array([answer.verdict is Verdict.INFECTED for answer in held])
     candidates = np.clip(prior + np.arange(-2, 3) * STEP, STEP, 1 - STEP)
     accuracies = ((peaks >= candidates[:, None]) == verdicts).mean(axis=1)
@@ -125,12 +129,12 @@ def judge_by_answers(
 
 
 def _peaks(
-    network: FCN8, held: Sequence[Answer], grey_of: Mapping[SliceId, Tensor]
+    network: FCN8, held: Sequence[Answer], seen: Mapping[SliceId, Seen]
 ) -> NDArray[np.float64]:
     """Find each region's highest probability; a slice is predicted once."""
     peaks = np.zeros(len(held))
     for where in {answer.region.where: None for answer in held}:
-        p = infection(network, grey_of[where][None])[0]
+        p = infection(network, stacked([seen[where]]))[0]
         for i, region in enumerate(answer.region for answer in held):
             if region.where == where:
                 inside = p[region.window]
@@ -139,12 +143,12 @@ def _peaks(
 
 
 def judge_by_masks(
-    network: FCN8, greys: Sequence[Tensor], masks: Sequence[NDArray[np.bool_]]
+    network: FCN8, slices: Sequence[Seen], masks: Sequence[NDArray[np.bool_]]
 ) -> Judgement:
     """Judge by Dice over slices with masks, at the threshold where it is highest."""
     totals = [Scores()] * len(THRESHOLDS)
-    for grey, mask in zip(greys, masks, strict=True):
-        p = infection(network, grey[None])[0]
+    for seen, mask in zip(slices, masks, strict=True):
+        p = infection(network, stacked([seen]))[0]
         totals = [
             total + Scores.of(p >= threshold, mask)
             for total, threshold in zip(totals, THRESHOLDS, strict=True)

@@ -24,8 +24,9 @@ from alnb.posterior import Posterior
 from alnb.regions import grid
 from alnb.reports import FitReport
 from alnb.training import Cancelled, Progress, backbones
-from alnb.training.dropout import mc_dropout
+from alnb.training.dropout import sample_tail
 from alnb.training.fcn8 import FCN8
+from alnb.training.features import FeatureStore, Seen, features_of, identity, stacked
 from alnb.training.fit import Labelled, train
 from alnb.training.judging import Judge, hold_out, infection, judge_by_answers, judge_by_masks
 from alnb.training.weights import WeightsCache
@@ -35,6 +36,10 @@ TRAINING_SETTINGS = (
     "batch", "crop", "learning_rate", "head_rate", "schedule", "freeze", "threshold",
     "warm_start", "holdout", "seed",
 )  # fmt: skip
+
+
+FEATURES = "features"
+View = Callable[[SliceId], Seen]
 
 
 def _silent(stage: str, done: int, total: int, **numbers: float) -> None:
@@ -49,7 +54,8 @@ class Trainer:
     dataset : Dataset
     config : Config
     cache : Path
-        Folder of the weights; made if missing, may be deleted at any time.
+        Folder of the weights; made if missing, may be deleted at any time. A frozen trunk's
+        maps lie in the folder ``features`` of the dataset, or here if that can't be written.
     device : str, optional
         torch's name; None: the first GPU if there is one, else the CPU.
     progress : callable, optional
@@ -79,6 +85,7 @@ class Trainer:
         self.notice = ""  # what a person should know of the weights it starts from
         self._weights = WeightsCache(self.cache)
         self._loaded: tuple[str, FCN8] | None = None
+        self._store: FeatureStore | None = None
 
     # --- the learner ---
 
@@ -117,9 +124,11 @@ class Trainer:
         begin = time.perf_counter()
         self._stop_if_cancelled()
         network = self._network(previous)
+        see = self._view(network, self._in_a_cycle)
         trained = train(
-            network, self._labelled(training), self.config, self._judge(held), self._on_step
-        )
+            network, self._labelled(training, see), self.config, self._judge(held, see),
+            self._on_step,
+        )  # fmt: skip
         report = FitReport(
             weights=name,
             backbone=self.backbone,
@@ -177,9 +186,10 @@ class Trainer:
         if not self.dataset.has_masks or not slices:
             return None
         network, report = self._load(weights)
+        see = self._view(network, slices)
         total = Scores()
         for where in self._each(slices, "evaluate"):
-            p = infection(network, self._grey(where)[None])[0]
+            p = infection(network, stacked([see(where)]))[0]
             total = total + Scores.of(p >= report.threshold, self.dataset.mask(where))
         return total
 
@@ -202,7 +212,23 @@ class Trainer:
     def _grey(self, where: SliceId) -> Tensor:
         return torch.from_numpy(np.array(self.dataset.image(where)))
 
-    def _labelled(self, answers: Sequence[Answer]) -> list[Labelled]:
+    def _view(self, network: FCN8, slices: Sequence[SliceId]) -> View:
+        """Return how a network sees a slice; maps of a frozen trunk are first made for `slices`."""
+        if self.config.freeze != "trunk":
+            return self._grey
+        if self._store is None or self._store.identity != identity(self.dataset, network):
+            folders = (self.dataset.folder / FEATURES, self.cache / FEATURES)
+            self._store = FeatureStore(self.dataset, network, folders)
+        for where in self._each(self._store.missing(slices), "features"):
+            self._store.add(network, where)
+        return self._store.kept
+
+    @property
+    def _in_a_cycle(self) -> tuple[SliceId, ...]:
+        """All slices that are trained on, judged by, evaluated or scored."""
+        return self.dataset.slices if self.dataset.has_masks else self.dataset.part("train")
+
+    def _labelled(self, answers: Sequence[Answer], see: View) -> list[Labelled]:
         """Gather the answers by slice, in the order of the slices' names."""
         of: dict[SliceId, list[Answer]] = {}
         for answer in answers:
@@ -210,7 +236,7 @@ class Trainer:
         shape = (self.dataset.size, self.dataset.size)
         return [
             Labelled(
-                self._grey(where),
+                see(where),
                 torch.from_numpy(point_labels(of[where], shape)),
                 tuple(answer.region for answer in of[where]),
             )
@@ -221,10 +247,12 @@ class Trainer:
         self, slices: Sequence[SliceId], weights: str, stage: str
     ) -> Iterator[tuple[SliceId, Posterior]]:
         network, _ = self._load(weights)
+        see = self._view(network, slices)
         for where in self._each(slices, stage):
-            x = network.normalise(self._grey(where)[None].to(self.device))
+            with torch.inference_mode():
+                features = features_of(network, stacked([see(where)]))
             generator = torch.Generator(self.device).manual_seed(_seed(self.config.seed, where))
-            yield where, mc_dropout(network, x, self.config.draws, generator)
+            yield where, sample_tail(network, features, self.config.draws, generator)
 
     def _each(self, slices: Sequence[SliceId], stage: str) -> Iterator[SliceId]:
         """Go through slices, reporting progress and stopping if asked to."""
@@ -251,15 +279,15 @@ class Trainer:
     def _holdout(self) -> float:
         return 0.0 if self._validates else self.config.holdout
 
-    def _judge(self, held: Sequence[Answer]) -> Judge:
+    def _judge(self, held: Sequence[Answer], see: View) -> Judge:
         """Judge by the validation part's masks if there is one, else by held-out answers."""
         if self._validates:
             slices = self.dataset.part("val")
-            greys = [self._grey(where) for where in slices]
+            views = [see(where) for where in slices]
             masks = [self.dataset.mask(where) for where in slices]
-            return lambda network: judge_by_masks(network, greys, masks)
-        grey = {answer.region.where: self._grey(answer.region.where) for answer in held}
-        return lambda network: judge_by_answers(network, held, grey, self.config.threshold)
+            return lambda network: judge_by_masks(network, views, masks)
+        seen = {answer.region.where: see(answer.region.where) for answer in held}
+        return lambda network: judge_by_answers(network, held, seen, self.config.threshold)
 
     # --- networks and weights ---
 

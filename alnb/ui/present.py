@@ -19,13 +19,15 @@ STRIP = 14  # regions shown at once; they fill the width of the view above
 STAGES = {
     "warm": "starting the training process",
     "start": "getting ready to train",
+    "features": "looking at every slice once",
     "fit": "training",
     "evaluate": "measuring Dice on the test slices",
     "score": "scoring the regions",
     "predict": "drawing the maps",
 }
-WEIGHT = {"warm": (0.0, 0.05), "start": (0.0, 0.05), "fit": (0.05, 0.65), "evaluate": (0.65, 0.75),
-          "score": (0.75, 0.97), "predict": (0.97, 1.0)}  # fmt: skip # shares of a cycle's time
+WEIGHT = {"warm": (0.0, 0.05), "start": (0.0, 0.05), "features": (0.0, 0.05), "fit": (0.05, 0.65),
+          "evaluate": (0.65, 0.75), "score": (0.75, 0.97),
+          "predict": (0.97, 1.0)}  # fmt: skip # shares of a cycle's time
 
 
 @dataclass(frozen=True, slots=True)
