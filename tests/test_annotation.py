@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -121,3 +123,80 @@ def test_a_whole_slice_said_clean_is_background_everywhere():
     labels = point_labels([Answer(region, Verdict.CLEAN) for region in regions], (17, 13))
 
     assert (labels == 0).all()
+
+
+BOX = ((5, 9), (5, 10), (6, 10), (6, 9))
+
+
+def outlined(*outlines, clicks=(), region=REGION):
+    return Answer(region, Verdict.INFECTED, clicks, outlines=outlines)
+
+
+def test_an_outlined_region_is_labelled_in_full():
+    labels = point_labels([outlined(BOX)], (16, 16))
+
+    assert (labels[5:7, 9:11] == 1).all()
+    assert (labels == 1).sum() == 4 and (labels[4:8, 8:12] == 0).sum() == 12
+    assert (labels == -1).sum() == 16 * 16 - 16
+
+
+def test_a_click_comes_on_top_of_an_outline():
+    labels = point_labels([outlined(BOX, clicks=(Click(5, 9, 0), Click(7, 8)))], (16, 16))
+
+    assert labels[5, 9] == 0 and labels[7, 8] == 1 and labels[5, 10] == 1
+
+
+def test_a_shaped_region_is_outlined_in_its_shape_alone():
+    shape = np.eye(4, dtype=bool)
+    region = Region(REGION.where, 4, 8, 4, 4, mask=shape)
+    labels = point_labels([outlined(BOX, region=region)], (16, 16))
+
+    assert (labels == 1).sum() == 2 and (labels == 0).sum() == 2
+
+
+def test_a_later_verdict_takes_an_outline_back():
+    answers = [outlined(BOX), Answer(REGION, Verdict.CLEAN)]
+
+    assert (point_labels(answers, (16, 16)) == 1).sum() == 0
+    assert (point_labels(answers[::-1], (16, 16)) == 1).sum() == 4
+
+
+def test_an_outline_may_run_along_the_edge_but_not_outside():
+    outlined(((3.5, 7.5), (3.5, 11.5), (7.5, 11.5), (7.5, 7.5)))
+    for vertex in [(3.4, 8), (8, 12), (4, float("nan"))]:
+        with pytest.raises(DataError, match="the outline's point"):
+            outlined((*BOX, vertex))
+
+
+def test_an_outline_needs_three_points():
+    with pytest.raises(DataError, match="outline of 2 points"):
+        outlined(BOX[:2])
+
+
+def test_a_clean_region_has_no_outlines():
+    with pytest.raises(DataError, match="no outlines"):
+        Answer(REGION, Verdict.CLEAN, outlines=(BOX,))
+
+
+def test_an_answer_of_clicks_is_written_as_it_was_before_there_were_outlines():
+    answer = infected((5, 9))
+
+    assert list(answer.to_dict()) == ["region", "verdict", "clicks", "seconds", "annotator"]
+    assert answer.content == [REGION.key, "infected", [[5, 9, 1]]]
+
+
+vertex = st.tuples(st.floats(3.5, 7.5), st.floats(7.5, 11.5))
+
+
+@given(st.lists(st.lists(vertex, min_size=3, max_size=6).map(tuple), min_size=1, max_size=3))
+def test_outlines_read_back_from_a_journals_line(outlines):
+    answer = outlined(*outlines)
+
+    assert Answer.from_dict(json.loads(json.dumps(answer.to_dict()))) == answer
+    assert answer.points == sum(map(len, outlines))
+
+
+@pytest.mark.parametrize("outlines", [5, [5], [[5, 6, 7]], [[[5, 9], [5, 10], ["x", "y"]]]])
+def test_outlines_that_can_not_be_read_are_said(outlines):
+    with pytest.raises(DataError, match="read"):
+        Answer.from_dict({**outlined(BOX).to_dict(), "outlines": outlines})

@@ -1,3 +1,4 @@
+import csv
 import json
 import subprocess
 import sys
@@ -113,6 +114,26 @@ def test_export_writes_clicks_curve_and_masks_on_the_sources_grid(run, data, fol
     head, *lines = (tmp_path / "export" / "answers.csv").read_text().splitlines()
     assert head.startswith("scan,slice,region,verdict,row,col")
     assert len(lines) == 8
+
+
+def test_a_run_labelled_in_full_trains_and_exports_its_outlines(run, data, tmp_path):
+    full = ("--set", "labels=full", "--set", "loss=full", "--set", "regions_per_slice=16")
+    most = ("--set", "start_regions=60")  # of 64
+    words = ("--backbone", "efficientnet_lite0", "--cycles", 0, *FAST, *full, *most)
+    status, _, err = run("run", data, "--out", tmp_path / "run", *words)
+    assert (status, err) == (0, "")
+    run("export", tmp_path / "run", "--out", tmp_path / "export")
+
+    with (tmp_path / "export" / "answers.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    with (tmp_path / "run" / "curve.csv").open() as file:
+        (curve,) = csv.DictReader(file)
+    vertices = [row for row in rows if row["outline"]]
+    assert {row["verdict"] for row in vertices} == {"infected"}
+    assert {row["verdict"] for row in rows if not row["outline"]} == {"clean"}
+    assert float(curve["cost_s"]) == 3 * len(rows)
+    assert int(curve["clicks"]) == len(vertices) > 0
+    assert 0 <= float(curve["heldout_accuracy"]) <= 1
 
 
 def test_exporting_nothing_is_a_sentence(run, tmp_path):

@@ -30,7 +30,8 @@ def test_settings_read_back():
     [
         ("dropout", 1.0), ("holdout", -0.1), ("draws", 0), ("regions_per_slice", 0), ("batch", 0),
         ("seed", -1), ("loss", "hinge"), ("region_score", "median"), ("start", "anywhere"),
-        ("learning_rate", 0), ("click_s", -3),
+        ("learning_rate", 0), ("click_s", -3), ("labels", "boxes"), ("prices", "hull"),
+        ("outline_tolerance_px", -1),
     ],
 )  # fmt: skip
 def test_a_setting_out_of_range_is_said_by_name(name, value):

@@ -1,8 +1,8 @@
 import pytest
 
 from alnb.annotation import Answer, Click, Verdict
-from alnb.config import PAPER
-from alnb.cost import Cost, cost_of
+from alnb.config import PAPER, Config
+from alnb.cost import Cost, cost_of, fully_labelled_cost, price_of
 from alnb.dataset import SliceId
 from alnb.regions import Region, grid
 
@@ -45,3 +45,38 @@ def test_a_pause_is_not_labelling():
 
 def test_nothing_costs_nothing():
     assert cost_of([], PAPER) == Cost()
+
+
+BOX = ((1, 1), (1, 5), (5, 5), (5, 1))
+ARROW = ((2, 2), (4, 2), (3, 3), (4, 4), (2, 4), (2, 3))  # a notch, and a point on a side
+
+
+def outlined(*outlines, clicks=()):
+    return Answer(REGION, Verdict.INFECTED, clicks, outlines=outlines)
+
+
+def test_every_vertex_of_an_outline_costs_a_click():
+    cost = cost_of([outlined(BOX, ARROW), Answer(REGION, Verdict.CLEAN)], PAPER)
+
+    assert (cost.nominal_s, cost.clicks, cost.regions) == (3 * 10 + 3, 10, 2)
+
+
+def test_an_exact_hull_is_priced_by_its_corners():
+    exact = Config(prices="exact_hull")
+
+    assert price_of(outlined(ARROW), PAPER) == 18
+    assert price_of(outlined(ARROW), exact) == 12
+    assert price_of(outlined(BOX, ARROW), exact) == 12  # one hull a region; it holds both
+    assert price_of(outlined(ARROW, clicks=(Click(1, 1),)), exact) == 15
+
+
+@pytest.mark.parametrize("prices", ["paper", "exact_hull"])
+def test_clicks_and_clean_regions_cost_the_same_by_either_price_list(prices):
+    config = Config(prices=prices)
+
+    assert price_of(Answer(REGION, Verdict.INFECTED, (Click(1, 1), Click(2, 2))), config) == 6
+    assert price_of(Answer(REGION, Verdict.CLEAN), config) == 3
+
+
+def test_the_papers_whole_train_part_costs_35328_seconds():
+    assert fully_labelled_cost(368, PAPER) == 35328

@@ -54,3 +54,16 @@ def test_a_folder_without_a_journal_is_a_sentence(tmp_path):
 def test_a_journal_that_asks_nothing_is_said():
     with pytest.raises(SessionError, match="asks nothing"):
         steps_of(())
+
+
+def test_a_run_labelled_in_full_can_be_stepped_through(tmp_path, squares):
+    config = CONFIG.replace(labels="full", loss="full")
+    simulate(squares, tmp_path, config, cycles=1, learner=FakeLearner(squares, config))
+
+    explorer = Explorer(tmp_path)
+    answers = [answer for step in explorer.steps for answer in step.answers.values()]
+    for cycle, step in enumerate(explorer.steps):
+        for number in range(len(step.asked)):
+            explorer.cycle.value, explorer.number.value = cycle, number
+
+    assert any(answer.outlines for answer in answers)

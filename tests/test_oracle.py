@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from alnb.annotation import Verdict
+from alnb.annotation import Verdict, point_labels
+from alnb.config import Config
+from alnb.cost import price_of
 from alnb.dataset import SliceId
 from alnb.errors import DataError
 from alnb.oracle import Oracle
@@ -57,3 +59,33 @@ def test_a_shaped_region_is_clicked_inside_its_shape(squares):
 def test_without_masks_there_is_no_oracle(unmasked):
     with pytest.raises(DataError):
         Oracle(unmasked).answer(Region(SliceId("one", 0), 0, 0, 32, 32))
+
+
+FULL = Config(labels="full")
+
+
+def test_labelling_in_full_gives_each_pixel_of_the_region_the_masks_label(squares):
+    where = SliceId("one", 0)
+    answers = [Oracle(squares, 0, FULL).answer(r) for r in grid(where, (32, 32), 16)]
+
+    assert not any(answer.clicks for answer in answers)
+    assert (point_labels(answers, (32, 32)) == squares.mask(where)).all()
+
+
+def test_a_square_is_outlined_with_four_clicks_worth_of_vertices(squares):
+    answer = Oracle(squares, 0, FULL).answer(Region(SliceId("one", 0), 0, 0, 32, 32))
+
+    assert answer.verdict is Verdict.INFECTED and answer.points == 4
+    assert price_of(answer, FULL) == 12
+
+
+def test_a_shaped_region_is_outlined_inside_its_shape(squares):
+    infected = squares.mask(SliceId("one", 0))
+    shape = np.zeros((32, 32), bool)
+    shape[tuple(np.argwhere(infected)[5])] = True
+    region = Region(SliceId("one", 0), 0, 0, 32, 32, mask=shape)
+
+    labels = point_labels([Oracle(squares, 0, FULL).answer(region)], (32, 32))
+
+    assert np.argwhere(labels == 1).tolist() == [np.argwhere(infected)[5].tolist()]
+    assert (labels == 0).sum() == 0

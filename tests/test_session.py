@@ -215,3 +215,21 @@ def test_a_fork_needs_an_empty_folder_a_cycle_and_settings_that_exist(session, t
         session.fork(tmp_path / "fork", 3)
     with pytest.raises(ConfigError, match="unknown setting"):
         session.fork(tmp_path / "fork", 0, heuristics="random")
+
+
+def test_clicks_have_the_digest_they_had_before_there_were_outlines():
+    clicks = (Click(3, 4), Click(5.5, 6.25, 0))
+    answers = [Answer(REGIONS[0], Verdict.INFECTED, clicks), Answer(REGIONS[1], Verdict.CLEAN)]
+
+    assert digest(answers) == "14063869c4166dd1"
+
+
+def test_an_outline_is_kept_and_makes_the_network_stale(session, squares):
+    outlines = [((1, 1), (1, 5), (5, 5)), ((1, 1), (1, 5), (5, 6))]
+    first, second = (Answer(REGIONS[0], Verdict.INFECTED, outlines=(o,)) for o in outlines)
+    session.submit(first)
+
+    assert digest([first]) != digest([second])
+    assert state_of(session.journal.events).answers == (first,)
+    assert session.state.cost.nominal_s == 9
+    assert session.undo() == first == session.redo()

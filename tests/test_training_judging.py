@@ -140,3 +140,14 @@ def test_masks_without_infection_are_no_best():
     judgement = judge_by_masks(Known(), [grey], [np.zeros((1, 4), bool)])
 
     assert judgement.score == 0 and math.isfinite(judgement.threshold)
+
+
+def test_an_outlined_region_counts_as_infected():
+    where = SliceId("a", 0)
+    box = ((10, 10), (10, 20), (20, 20), (20, 10))
+    answer = Answer(Region(where, 0, 0, 32, 32), Verdict.INFECTED, outlines=(box,))
+    network, grey = Known(), torch.zeros((32, 32), dtype=torch.uint8)
+    grey[12, 12] = 250
+
+    assert judge_by_answers(network, [answer], {where: grey}, 0.5).accuracy == 1
+    assert judge_by_answers(network, [answer], {where: grey * 0}, 0.5).accuracy == 0
