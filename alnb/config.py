@@ -79,11 +79,16 @@ class Config:
     # --- simulated annotator ---
     labels: Labels = "points"  # paper 3; "full" outlines infection (5.3), for loss="full"
     outline_tolerance_px: float = 1.0  # ours: a pixel, as fine as a mask is; the paper names none
+    miss_rate: float = 0.0  # ours: nobody errs in the paper; chance to miss the smallest infection
+    miss_area_px: float = 20.0  # ours: where that chance is down to 37 %; a disc 5 px across
+    click_jitter_px: float = 0.0  # ours: as above; standard deviation of a click, either way
+    wrong_rate: float = 0.0  # ours: as above; chance of the wrong verdict, whatever is seen
 
     seed: int = 0
 
     def __post_init__(self) -> None:
         self._check_choices()
+        self._check_shares()
         self._check_ranges()
 
     def _check_choices(self) -> None:
@@ -102,20 +107,25 @@ class Config:
                     f"setting {name} is {value!r}; it can be {' or '.join(get_args(choices))}."
                 )
 
+    def _check_shares(self) -> None:
+        for name in ("dropout", "holdout", "threshold"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"setting {name} is {getattr(self, name)}; it must be in [0, 1).")
+        for name in ("miss_rate", "wrong_rate"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"setting {name} is {getattr(self, name)}; it must be in [0, 1].")
+
     def _check_ranges(self) -> None:
         positive = (
             "regions_per_slice", "draws", "regions_per_cycle", "start_regions", "start_slices",
-            "epochs", "batch", "learning_rate", "head_rate", "click_s", "slice_s",
+            "epochs", "batch", "learning_rate", "head_rate", "click_s", "slice_s", "miss_area_px",
         )  # fmt: skip
         for name in positive:
             if not getattr(self, name) > 0:
                 raise ConfigError(f"setting {name} is {getattr(self, name)}; it must be above 0.")
-        for name in ("dropout", "holdout", "threshold"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"setting {name} is {getattr(self, name)}; it must be in [0, 1).")
         not_negative = (
             "input_padding", "infected_weight", "consistency", "cycles", "outline_tolerance_px",
-            "seed",
+            "click_jitter_px", "seed",
         )  # fmt: skip
         for name in not_negative:
             if getattr(self, name) < 0:

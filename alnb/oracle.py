@@ -1,8 +1,9 @@
-"""An annotator made from ground truth, for runs without a person."""
+"""An annotator made from ground truth, for runs without a person; errs as its settings say."""
 
 from __future__ import annotations
 
 import hashlib
+import math
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from alnb.annotation import Answer, Click, Verdict
 from alnb.arrays import Mask
 from alnb.config import Config
 from alnb.dataset import Dataset
-from alnb.outlines import Outline, trace
+from alnb.outlines import Outline, Vertex, trace
 from alnb.regions import Region
 
 DEFAULT = Config()
@@ -22,17 +23,28 @@ class Oracle:
     With ``Config.labels="full"`` it outlines all infection in the region instead, as
     `outlines.trace` does (paper 5.3).
 
-    Which pixel it clicks depends on the seed and the region alone, not on what was asked
-    before, so that a run that was stopped goes on as if it had not been.
+    It may err, which the paper's does not (ours):
+
+    - it misses an infection of n pixels in the region, and calls it clean, with probability
+      ``miss_rate · exp(-n / miss_area_px)``: the smaller, the likelier. The exponential is the
+      plainest curve with one number for its scale; it was fitted to no readers;
+    - its verdict is the other one with probability ``wrong_rate``; a clean region that it calls
+      infected gets its click, or an outline of one pixel, anywhere;
+    - each click and each vertex is off by a Gaussian of ``click_jitter_px`` along rows and
+      columns, but stays in the region.
+
+    What it says depends on the seed and the region alone, not on what was asked before, so that a
+    run that was stopped goes on as if it had not been. A higher rate adds errors to those of a
+    lower one, and errors don't move the clicks on other regions.
 
     Parameters
     ----------
     dataset : Dataset
         With masks.
     seed : int
-        Of the clicks.
+        Of the clicks and errors.
     config : Config
-        How it labels.
+        How it labels and errs.
 
     Raises
     ------
@@ -47,9 +59,9 @@ class Oracle:
         self._seed = seed
         self._config = config
 
-    def _rng(self, region: Region) -> np.random.Generator:
+    def _rng(self, region: Region, *what: int) -> np.random.Generator:
         digest = hashlib.sha256(region.key.encode()).digest()
-        return np.random.default_rng([self._seed, int.from_bytes(digest[:8], "little")])
+        return np.random.default_rng([self._seed, int.from_bytes(digest[:8], "little"), *what])
 
     def answer(self, region: Region) -> Answer:
         """Answer one region; takes no time by the clock.
@@ -59,26 +71,62 @@ class Oracle:
         DataError
             If the dataset has no masks.
         """
-        infected = self._dataset.mask(region.where)[region.window]
-        if region.mask is not None:
-            infected = infected & region.mask
-        if not infected.any():
+        errors = self._rng(region, 1)
+        seen = self._seen(region, errors)
+        if not seen.any():
             return Answer(region, Verdict.CLEAN, annotator=self.name)
         if self._config.labels == "full":
-            outlines = self._outlines(region, infected)
+            outlines = self._outlines(region, seen, errors)
             return Answer(region, Verdict.INFECTED, annotator=self.name, outlines=outlines)
-        clicks = (self._click(region, infected),)
-        return Answer(region, Verdict.INFECTED, clicks, annotator=self.name)
-
-    def _click(self, region: Region, infected: Mask) -> Click:
-        """Click on one of the infected pixels, (height, width) of a region, at random."""
-        pixels = np.argwhere(infected)
+        pixels = np.argwhere(seen)
         row, col = pixels[self._rng(region).integers(len(pixels))]
-        return Click(region.row + int(row), region.col + int(col))
+        click = Click(*self._placed(region, region.row + int(row), region.col + int(col), errors))
+        return Answer(region, Verdict.INFECTED, (click,), annotator=self.name)
 
-    def _outlines(self, region: Region, infected: Mask) -> tuple[Outline, ...]:
-        outlines = trace(infected, self._config.outline_tolerance_px)
+    def _seen(self, region: Region, errors: np.random.Generator) -> Mask:
+        """Return what it takes for infection: (height, width) of the region."""
+        shape = _shape(region)
+        infected: Mask = self._dataset.mask(region.where)[region.window] & shape
+        missing, wrong = errors.random(2)  # drawn always, so that one rate does not move the other
+        nothing = np.zeros_like(shape)
+        area = int(infected.sum())
+        missed = missing < self._config.miss_rate * math.exp(-area / self._config.miss_area_px)
+        seen = nothing if missed else infected
+        if not wrong < self._config.wrong_rate:
+            return seen
+        if not seen.any():
+            nothing[tuple(errors.choice(np.argwhere(shape)))] = True
+        return nothing
+
+    def _placed(
+        self, region: Region, row: float, col: float, errors: np.random.Generator
+    ) -> Vertex:
+        """Set a point as well as the hand allows, on a pixel of the region."""
+        if not self._config.click_jitter_px:
+            return row, col
+        down, right = errors.normal(scale=self._config.click_jitter_px, size=2).tolist()
+        if region.contains(row + down, col + right):
+            return row + down, col + right
+        centres = np.argwhere(_shape(region)) + np.array((region.row, region.col))
+        away = ((centres - np.array((row + down, col + right))) ** 2).sum(axis=1)
+        row, col = centres[np.argmin(away)].tolist()
+        return row, col
+
+    def _outlines(
+        self, region: Region, seen: Mask, errors: np.random.Generator
+    ) -> tuple[Outline, ...]:
+        outlines = trace(seen, self._config.outline_tolerance_px)
         return tuple(
-            tuple((region.row + row, region.col + col) for row, col in outline)
+            tuple(
+                self._placed(region, region.row + row, region.col + col, errors)
+                for row, col in outline
+            )
             for outline in outlines
         )
+
+
+def _shape(region: Region) -> Mask:
+    """Return which pixels of its rectangle a region has."""
+    if region.mask is None:
+        return np.ones((region.height, region.width), dtype=bool)
+    return region.mask

@@ -31,7 +31,8 @@ def test_settings_read_back():
         ("dropout", 1.0), ("holdout", -0.1), ("draws", 0), ("regions_per_slice", 0), ("batch", 0),
         ("seed", -1), ("loss", "hinge"), ("region_score", "median"), ("start", "anywhere"),
         ("learning_rate", 0), ("click_s", -3), ("labels", "boxes"), ("prices", "hull"),
-        ("outline_tolerance_px", -1),
+        ("outline_tolerance_px", -1), ("miss_rate", 1.1), ("wrong_rate", -0.1),
+        ("miss_area_px", 0), ("click_jitter_px", -1),
     ],
 )  # fmt: skip
 def test_a_setting_out_of_range_is_said_by_name(name, value):

@@ -89,3 +89,142 @@ def test_a_shaped_region_is_outlined_inside_its_shape(squares):
 
     assert np.argwhere(labels == 1).tolist() == [np.argwhere(infected)[5].tolist()]
     assert (labels == 0).sum() == 0
+
+
+# --- errors ---
+
+WHERE = SliceId("one", 0)
+WHOLE = Region(WHERE, 0, 0, 32, 32)
+REGIONS = grid(WHERE, (32, 32), 64)
+
+
+def answers(dataset, regions=REGIONS, seed=0, **settings):
+    oracle = Oracle(dataset, seed, Config(**settings))
+    return [oracle.answer(region) for region in regions]
+
+
+def verdicts(given):
+    return np.array([answer.verdict is Verdict.INFECTED for answer in given])
+
+
+def shaped(dataset, pixels):
+    """A region of whose infection just some pixels are left."""
+    shape = np.zeros((32, 32), bool)
+    shape[tuple(np.argwhere(dataset.mask(WHERE))[:pixels].T)] = True
+    return Region(WHERE, 0, 0, 32, 32, mask=shape)
+
+
+def test_errors_are_off_by_default(squares):
+    truth = [squares.mask(WHERE)[region.window].any() for region in REGIONS]
+
+    assert verdicts(answers(squares)).tolist() == truth
+
+
+@pytest.mark.parametrize("labels", ["points", "full"])
+@pytest.mark.parametrize("settings", [{"miss_rate": 0.7}, {"wrong_rate": 0.5}])
+def test_errors_do_not_depend_on_what_was_asked_before(squares, labels, settings):
+    settings = {"labels": labels, "click_jitter_px": 1.5, **settings}
+
+    backward = answers(squares, REGIONS[::-1], **settings)
+
+    assert answers(squares, **settings) == backward[::-1]
+    assert answers(squares, **settings) != answers(squares, seed=1, **settings)
+
+
+@pytest.mark.parametrize("pixels", [1, 10, 40])
+def test_the_smaller_an_infection_the_oftener_it_is_missed(squares, pixels):
+    region, seeds = shaped(squares, pixels), 3000
+    config = Config(miss_rate=0.8, miss_area_px=10)
+
+    given = [Oracle(squares, seed, config).answer(region) for seed in range(seeds)]
+
+    expected = 0.8 * np.exp(-pixels / 10)
+    spread = np.sqrt(expected * (1 - expected) / seeds)
+    assert 1 - verdicts(given).mean() == pytest.approx(expected, abs=4 * spread)
+
+
+def test_a_clean_region_is_not_missed(squares):
+    clean = SliceId("one", 1)
+    given = answers(squares, grid(clean, (32, 32), 64), miss_rate=1, miss_area_px=1e9)
+
+    assert not verdicts(given).any()
+
+
+def test_a_higher_rate_adds_errors_and_leaves_the_other_clicks(squares):
+    truth = answers(squares)
+    for name in ("miss_rate", "wrong_rate"):
+        few, many = (answers(squares, **{name: rate}) for rate in (0.3, 0.6))
+        wrong_few = [a != b for a, b in zip(few, truth, strict=True)]
+        wrong_many = [a != b for a, b in zip(many, truth, strict=True)]
+        assert all(b for a, b in zip(wrong_few, wrong_many, strict=True) if a)
+
+
+def test_every_verdict_is_wrong_at_rate_one(squares):
+    given = answers(squares, wrong_rate=1)
+
+    assert (verdicts(given) != verdicts(answers(squares))).all()
+    assert all(len(answer.clicks) == 1 for answer in given if answer.verdict is Verdict.INFECTED)
+
+
+def test_as_many_verdicts_are_wrong_as_the_rate_says(squares):
+    rate, truth = 0.2, verdicts(answers(squares))
+    wrong = [verdicts(answers(squares, seed=n, wrong_rate=rate)) != truth for n in range(30)]
+
+    spread = np.sqrt(rate * (1 - rate) / (30 * 64))
+    assert np.mean(wrong) == pytest.approx(rate, abs=4 * spread)
+
+
+def test_a_clean_region_called_infected_is_clicked_anywhere(squares):
+    region = Region(SliceId("one", 1), 4, 8, 4, 4)
+    config = Config(wrong_rate=1)
+    pixels = {Oracle(squares, n, config).answer(region).clicks[0].pixel for n in range(200)}
+
+    assert pixels == {(row, col) for row in range(4, 8) for col in range(8, 12)}
+
+
+def test_a_clean_region_called_infected_is_outlined_around_one_pixel(squares):
+    region = Region(SliceId("one", 1), 4, 8, 4, 4)
+    answer = Oracle(squares, 0, Config(wrong_rate=1, labels="full")).answer(region)
+
+    assert (point_labels([answer], (32, 32)) == 1).sum() == 1
+
+
+def test_a_shaped_region_called_infected_is_clicked_in_its_shape(squares):
+    shape = np.eye(4, dtype=bool)
+    region = Region(SliceId("one", 1), 0, 0, 4, 4, mask=shape)
+    for seed in range(20):
+        row, col = Oracle(squares, seed, Config(wrong_rate=1)).answer(region).clicks[0].pixel
+        assert row == col
+
+
+def test_clicks_are_off_by_a_gaussian(squares):
+    offsets = []
+    for seed in range(2000):
+        (exact,) = Oracle(squares, seed).answer(WHOLE).clicks
+        (click,) = Oracle(squares, seed, Config(click_jitter_px=0.5)).answer(WHOLE).clicks
+        offsets.append((click.row - exact.row, click.col - exact.col))
+    inside = squares.mask(WHERE)[1:-1, 1:-1].sum() == squares.mask(WHERE).sum()
+
+    assert inside  # so that few are held back at the edge
+    assert np.mean(offsets, axis=0) == pytest.approx([0, 0], abs=4 * 0.5 / np.sqrt(2000))
+    assert np.std(offsets, axis=0) == pytest.approx([0.5, 0.5], rel=4 / np.sqrt(2 * 2000))
+
+
+@pytest.mark.parametrize("labels", ["points", "full"])
+def test_what_would_fall_outside_is_held_back_at_the_edge(squares, labels):
+    for answer in answers(squares, click_jitter_px=30, labels=labels):
+        clicked = [(click.row, click.col) for click in answer.clicks]
+        drawn = [vertex for outline in answer.outlines for vertex in outline]
+        assert all(answer.region.contains(row, col) for row, col in clicked + drawn)
+
+
+def test_a_click_held_back_stays_at_the_nearest_pixel(squares):
+    infected = np.argwhere(squares.mask(WHERE))
+    row, col = infected[0].tolist()
+    shape = np.zeros((32, 32), bool)
+    shape[row, col] = True
+    region = Region(WHERE, 0, 0, 32, 32, mask=shape)
+
+    (click,) = Oracle(squares, 0, Config(click_jitter_px=50)).answer(region).clicks
+
+    assert (click.row, click.col) == (row, col)

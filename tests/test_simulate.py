@@ -7,6 +7,7 @@ from alnb.bench.simulate import check_masks, simulate
 from alnb.config import PAPER, Config
 from alnb.dataset import Dataset, build, import_medseg
 from alnb.errors import DataError, SessionError
+from alnb.journal import Journal
 from alnb.reports import CURVE_COLUMNS
 
 CONFIG = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=2)
@@ -51,6 +52,26 @@ def test_a_run_of_other_settings_is_said(tmp_path, squares):
 
     with pytest.raises(SessionError, match="seed 0, not 1"):
         simulate(squares, tmp_path, CONFIG.replace(seed=1))
+
+
+@pytest.mark.parametrize("labels", ["points", "full"])
+def test_a_run_that_was_stopped_errs_as_if_it_had_not_been(tmp_path, squares, labels):
+    errors = {"miss_rate": 0.5, "wrong_rate": 0.2, "click_jitter_px": 2.0}
+    config = CONFIG.replace(labels=labels, **errors)
+    for cycles in (0, 1, 2):
+        simulate(
+            squares, tmp_path / "stopped", config, cycles=cycles,
+            learner=FakeLearner(squares, config),
+        )  # fmt: skip
+    simulate(squares, tmp_path / "whole", config, cycles=2, learner=FakeLearner(squares, config))
+
+    def answered(folder):
+        events = Journal.open(folder / "journal.jsonl").events
+        return [event.data for event in events if event.kind == "answered"]
+
+    assert answered(tmp_path / "stopped") == answered(tmp_path / "whole")
+    with pytest.raises(SessionError, match="miss_rate"):
+        simulate(squares, tmp_path / "whole", config.replace(miss_rate=0.0))
 
 
 def test_nobody_is_simulated_without_masks(unmasked):

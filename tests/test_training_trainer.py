@@ -79,6 +79,17 @@ def test_other_settings_are_other_weights(trained, squares, answered, tmp_path, 
     assert trainer._name(answered, "before") != report.weights
 
 
+def test_other_outlines_are_other_weights(trained, answered):
+    trainer, _ = trained
+    region = next(answer.region for answer in answered if answer.verdict is Verdict.INFECTED)
+    corners = [(region.row + r, region.col + c) for r, c in ((0, 0), (0, 5), (5, 5), (5, 0))]
+    square, triangle = (
+        Answer(region, Verdict.INFECTED, outlines=(tuple(corners[:n]),)) for n in (4, 3)
+    )
+
+    assert trainer._name([square], None) != trainer._name([triangle], None)
+
+
 def test_settings_that_training_does_not_see_change_nothing(trained, squares, answered):
     trainer, report = trained
     other = Trainer(squares, CONFIG.replace(draws=7, click_s=5.0), trainer.cache)
