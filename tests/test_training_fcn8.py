@@ -164,3 +164,16 @@ def test_masks_keep_half_of_the_units_and_their_mean():
 def test_only_the_paddings_that_are_understood_are_taken():
     with pytest.raises(ConfigError, match="input_padding is 50; it can be 0 or 100"):
         FCN8("vgg16", input_padding=50)
+
+
+@torch.inference_mode()
+def test_in_mixed_precision_the_logits_stay_float32_and_near(narrow):
+    x = torch.linspace(-1, 1, 3 * 32 * 32).reshape(1, 3, 32, 32)
+    wanted = narrow(x)
+    narrow.mixed = True
+
+    given = narrow(x)
+
+    assert given.dtype == torch.float32
+    assert narrow.features(x).fc6.dtype == torch.bfloat16
+    assert 0 < (given - wanted).abs().max() < 0.05 * wanted.abs().max()

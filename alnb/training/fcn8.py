@@ -78,6 +78,7 @@ class FCN8(nn.Module):
         self.backbone = backbones.find(backbone)
         self.published = backbone == "vgg16" and input_padding == 100
         self.dropout = dropout
+        self.mixed = False  # trunk, fc6 and fc7 in bfloat16; scores and logits stay float32
         kernel, width = self.backbone.head
         c8, c16, c32 = self.backbone.channels
         self.trunk = self.backbone.trunk(input_padding)
@@ -125,19 +126,28 @@ class FCN8(nn.Module):
         x : (B, 3, H, W) float tensor
             Normalised.
         """
-        return self.features_of(self.trunk.stem(x), (x.shape[-2], x.shape[-1]))
+        with self._precision(x):
+            stem = self.trunk.stem(x)
+        return self.features_of(stem, (x.shape[-2], x.shape[-1]))
 
     def features_of(self, stem: Tensor, size: tuple[int, int]) -> Features:
         """Go on from the trunk's stem, for images of (H, W) `size`."""
-        return self.features_of_maps(self.trunk.rest(stem), size)
+        with self._precision(stem):
+            maps = self.trunk.rest(stem)
+        return self.features_of_maps(maps, size)
 
     def features_of_maps(
         self, maps: tuple[Tensor, Tensor, Tensor], size: tuple[int, int]
     ) -> Features:
         """Go on from the trunk's maps at strides 8, 16 and 32, for images of (H, W) `size`."""
         s8, s16, s32 = maps
-        fc6 = functional.relu(self.fc6(s32))  # (B, C, h, w)
-        return Features(fc6, self.score_pool4(s16), self.score_pool3(s8), size)
+        with self._precision(s32):
+            fc6 = functional.relu(self.fc6(s32))  # (B, C, h, w)
+        return Features(fc6, self.score_pool4(s16.float()), self.score_pool3(s8.float()), size)
+
+    def _precision(self, x: Tensor) -> torch.autocast:
+        """Compute what follows in bfloat16 if the network is to."""
+        return torch.autocast(x.device.type, torch.bfloat16, enabled=self.mixed)
 
     def draw_masks(self, features: Features, generator: torch.Generator | None) -> Masks:
         """Draw dropout masks for fc6 and fc7, scaled so that the mean stays.
@@ -187,7 +197,8 @@ class FCN8(nn.Module):
             After fc7's ReLU.
         """
         x = features.fc6 if mask is None else features.fc6 * mask
-        return functional.relu(_pointwise(self.fc7, x))
+        with self._precision(x):
+            return functional.relu(_pointwise(self.fc7, x))
 
     def scores(self, hidden: Tensor, features: Features, mask: Tensor | None = None) -> Tensor:
         """Run the second dropout and all that follows.
@@ -204,7 +215,7 @@ class FCN8(nn.Module):
         (B, classes, H, W) float tensor
             Logits.
         """
-        x = self.score_fr(hidden if mask is None else hidden * mask)
+        x = self.score_fr((hidden if mask is None else hidden * mask).float())
         if self.published:
             return self._published_upscores(x, features)
         x = self.upscore2(x, _size(features.pool4)) + features.pool4
