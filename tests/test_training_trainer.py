@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from fakes import scan_of
 
 from alnb.annotation import Answer, Verdict
@@ -373,3 +374,27 @@ def test_importing_the_package_does_not_import_torch():
     code = "import alnb.training, sys; raise SystemExit('torch' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize(("precision", "mixed"), [("auto", False), ("bfloat16", True)])
+def test_precision_is_a_setting_and_float32_on_a_cpu(squares, tmp_path, precision, mixed):
+    trainer = Trainer(squares, CONFIG.replace(precision=precision), tmp_path, device="cpu")
+
+    assert trainer._network(None).mixed is mixed
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+def test_on_a_gpu_it_trains_and_scores_as_on_a_cpu(squares, answered, tmp_path):
+    config = CONFIG.replace(steps=20)
+    gpu, cpu = (
+        Trainer(squares, config, tmp_path / device, device=device) for device in ("cuda", "cpu")
+    )
+    reports = [trainer.fit(answered) for trainer in (gpu, cpu)]
+    where = squares.part("test")[:1]
+    means = [
+        next(iter(trainer.predict(where, report.weights)))[1].mean
+        for trainer, report in zip((gpu, cpu), reports, strict=True)
+    ]
+
+    assert reports[0].device == torch.cuda.get_device_name()
+    assert np.abs(means[0] - means[1]).mean() < 0.1

@@ -298,6 +298,13 @@ class Trainer:
             return torch.cuda.get_device_name(self.device)
         return f"CPU, {torch.get_num_threads()} threads"
 
+    @property
+    def _mixed(self) -> bool:
+        """Whether to compute in bfloat16: if asked to, or on a GPU that has it."""
+        if self.config.precision == "auto":
+            return self.device.type == "cuda" and torch.cuda.is_bf16_supported()
+        return self.config.precision == "bfloat16"
+
     def _build(self) -> FCN8:
         """Build the network, initialised by the seed without touching torch's global state."""
         with torch.random.fork_rng(devices=[]):
@@ -315,8 +322,14 @@ class Trainer:
         return self._placed(network)
 
     def _placed(self, network: FCN8) -> FCN8:
-        """Move a network to the device; channels last is 1.6 times faster on a CPU (measured)."""
+        """Move a network to the device, and choose its layout and precision.
+
+        Measured on two cores with AVX2: channels last is 1.1 to 1.6 times faster, bfloat16 5 to
+        15 times slower; ``torch.compile`` saves 3 to 27 % of a pass and takes 7 to 42 s to start,
+        more than a cycle, so it is not used.
+        """
         network.eval().to(self.device)
+        network.mixed = self._mixed
         return network.to(memory_format=torch.channels_last)
 
     def _load(self, weights: str) -> tuple[FCN8, FitReport]:
@@ -343,6 +356,7 @@ class Trainer:
             "dataset": self.dataset.fingerprint,
             "backbone": self.backbone,
             "device": self.device.type,
+            "bfloat16": self._mixed,
             "weights": None if path is None else _checksum(Path(path)),
             "settings": settings,
             "answers": [a.content for a in answers if a.verdict is not Verdict.SKIPPED],
