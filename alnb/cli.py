@@ -43,6 +43,16 @@ Flip = Annotated[
     typer.Option(help="Scans, by name or pattern, that lie upside down in spite of their header."),
 ]
 Unit = Annotated[str | None, typer.Option(help="hu or grey, where the values allow both.")]
+Infected = Annotated[
+    str | None,
+    typer.Option(help="LABEL,… of the masks that are infected; all others become background."),
+]
+AllowShared = Annotated[
+    bool,
+    typer.Option(
+        "--allow-shared-scans", help="Take a split file that puts one scan into several parts."
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Of everything random.")]
 Backbone = Annotated[str | None, typer.Option(help="auto, vgg16, efficientnet_lite0 or timm/NAME.")]
 Weights = Annotated[Path | None, typer.Option(help="A file of ImageNet weights.")]
@@ -83,6 +93,15 @@ def _window(text: str) -> Any:  # noqa: ANN401 - a Window, imported late
     return Window(low, high)
 
 
+def _labels(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise ConfigError(f"--infected {text!r} can't be read; give LABEL,LABEL.") from None
+
+
 def _build(make: Any, *args: Any, **options: Any) -> None:  # noqa: ANN401 - any importer
     with _progress("importing") as update:
 
@@ -111,14 +130,118 @@ def _tell(dataset: Dataset) -> None:
 
 @imports.command("medseg")
 def import_medseg(
-    folder: Annotated[Path, typer.Argument(help="With train_im.nii.gz, train_msk.nii.gz, …")],
+    folder: Annotated[
+        Path, typer.Argument(help="With rp_im and rp_msk, or with train_im.nii.gz, …")
+    ],
     out: Out,
-    size: Size = 256,
+    size: Annotated[
+        int | None, typer.Option(help="Side of the working grid; 352 for scans, 256 for slices.")
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Of scans, as of alnb import nifti; none takes sep.")
+    ] = None,
+    skip: Skip = None,
+    flip: Flip = None,
+    unit: Unit = None,
+    infected: Infected = None,
+    seed: Seed = 0,
 ) -> None:
-    """Import MedSeg's 2-D slices with their own train and test parts."""
+    """Import MedSeg's nine scans (COVID-19-A), or its slices with their own parts.
+
+    rp_im/N.nii.gz and rp_msk/N.nii.gz are the scans: 1 ground-glass, 2 consolidation, 3
+    effusion, all infected. train_im, train_msk, test_im and test_msk are the slices.
+    """
     from alnb.dataset import import_medseg as make
 
-    _build(make, folder, out, size=size)
+    given = {"size": size, "split": split, "infected": _labels(infected)}
+    options = {name: value for name, value in given.items() if value is not None}
+    _build(
+        make, folder, out, skip=tuple(skip or ()), flip=tuple(flip or ()), unit=unit, seed=seed,
+        **options,
+    )  # fmt: skip
+
+
+@imports.command("covid19a")
+def import_covid19a(
+    folder: Annotated[Path, typer.Argument(help="With OpenSourceDCMs and InfectionMasks.")],
+    out: Out,
+    size: Size = 352,
+    split: Split = "sep",
+    window: WindowText = "-1250,250",
+    skip: Skip = None,
+    unit: Unit = None,
+    infected: Infected = None,
+    allow_shared: AllowShared = False,
+    seed: Seed = 0,
+) -> None:
+    """Import COVID-19-A from DICOM series and PNG masks.
+
+    OpenSourceDCMs/DCM1/…s0012… has its mask in InfectionMasks/1_z12.png. MedSeg's NIfTI of the
+    same scans: alnb import medseg.
+    """
+    from alnb.dataset import import_covid19a as make
+
+    _build(
+        make, folder, out, size=size, split=split, window=_window(window), unit=unit, seed=seed,
+        skip=tuple(skip or ()), infected=_labels(infected), allow_shared=allow_shared,
+    )  # fmt: skip
+
+
+@imports.command("covid19b")
+def import_covid19b(
+    folder: Annotated[
+        Path, typer.Argument(help="With COVID-19-CT-Seg_20cases and Infection_Mask.")
+    ],
+    out: Out,
+    size: Size = 352,
+    split: Split = "sep",
+    window: WindowText = "-1250,250",
+    skip: Skip = None,
+    flip: Flip = None,
+    unit: Unit = None,
+    infected: Infected = None,
+    allow_shared: AllowShared = False,
+    seed: Seed = 0,
+) -> None:
+    """Import COVID-19-B, as alnb fetch covid19-b unpacks it.
+
+    No scan is turned unless told: in some copies the radiopaedia scans lie upside down in spite
+    of their headers. Look at one, and where its spine is at the top give --flip 'radiopaedia_*'.
+    """
+    from alnb.dataset import import_covid19b as make
+
+    _build(
+        make, folder, out, size=size, split=split, window=_window(window), unit=unit, seed=seed,
+        skip=tuple(skip or ()), flip=tuple(flip or ()), infected=_labels(infected),
+        allow_shared=allow_shared,
+    )  # fmt: skip
+
+
+@imports.command("semiseg")
+def import_semiseg(
+    folder: Annotated[
+        Path, typer.Argument(help="With TrainingSet and TestingSet, or with Imgs and GT.")
+    ],
+    out: Out,
+    size: Size = 352,
+    split: Annotated[
+        str, typer.Option(help="Where only one set is there; both have their own parts.")
+    ] = "scan",
+    skip: Skip = None,
+    infected: Infected = None,
+    seed: Seed = 0,
+) -> None:
+    """Import COVID-SemiSeg's pictures, with their own train and test parts.
+
+    TrainingSet/LungInfection-Train/Doctor-label and TestingSet/LungInfection-Test hold slices in
+    Imgs and masks in GT. Pseudo-labels and the set of several classes are left alone.
+    """
+    from alnb.dataset import import_semiseg as make
+
+    _build(
+        make, folder, out, size=size, split=split, skip=tuple(skip or ()),
+        infected=_labels(infected), seed=seed,
+    )  # fmt: skip
 
 
 @imports.command("nifti")
@@ -132,6 +255,8 @@ def import_nifti(
     skip: Skip = None,
     flip: Flip = None,
     unit: Unit = None,
+    infected: Infected = None,
+    allow_shared: AllowShared = False,
     seed: Seed = 0,
 ) -> None:
     """Import NIfTI volumes, paired with their masks by file name."""
@@ -140,6 +265,7 @@ def import_nifti(
     _build(
         make, images, out, masks=masks, size=size, split=split, window=_window(window),
         skip=tuple(skip or ()), flip=tuple(flip or ()), unit=unit, seed=seed,
+        infected=_labels(infected), allow_shared=allow_shared,
     )  # fmt: skip
 
 
@@ -151,14 +277,16 @@ def import_pairs(
     size: Size = 352,
     split: Split = "scan",
     skip: Skip = None,
+    infected: Infected = None,
     seed: Seed = 0,
 ) -> None:
     """Import pictures of single slices, paired with their masks by file name."""
     from alnb.dataset import import_pairs as make
 
     _build(
-        make, images, out, masks=masks, size=size, split=split, skip=tuple(skip or ()), seed=seed
-    )
+        make, images, out, masks=masks, size=size, split=split, skip=tuple(skip or ()), seed=seed,
+        infected=_labels(infected),
+    )  # fmt: skip
 
 
 @imports.command("dicom")
@@ -169,14 +297,20 @@ def import_dicom(
     split: Split = "scan",
     window: WindowText = "-1250,250",
     skip: Skip = None,
+    unit: Unit = None,
+    allow_shared: AllowShared = False,
     seed: Seed = 0,
 ) -> None:
-    """Import DICOM series, without masks."""
+    """Import DICOM series, without masks.
+
+    Slices are sorted by position; doubles and gaps are said. Names and ids of patients are not
+    copied. Compressed JPEG needs pip install 'alnb[dicom]'.
+    """
     from alnb.dataset import import_dicom as make
 
     _build(
-        make, folder, out, size=size, split=split, window=_window(window),
-        skip=tuple(skip or ()), seed=seed,
+        make, folder, out, size=size, split=split, window=_window(window), unit=unit, seed=seed,
+        skip=tuple(skip or ()), allow_shared=allow_shared,
     )  # fmt: skip
 
 

@@ -18,7 +18,6 @@ from __future__ import annotations
 import hashlib
 import re
 import zlib
-from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
@@ -29,7 +28,6 @@ from alnb.errors import DataError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from pydicom import Dataset as Dicom
 
 Unit = Literal["hu", "grey"]
 Triple: TypeAlias = tuple[int, int, int]
@@ -104,6 +102,8 @@ class Volume:
         The way back to the file's grid.
     unit : "hu" or "grey"
         What the voxels are.
+    notes : tuple of str
+        What the reader found or decided, for the person; without the scan's name.
 
     Raises
     ------
@@ -116,6 +116,7 @@ class Volume:
     affine: NDArray[np.float64]
     source: Source
     unit: Unit
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"\w[\w.+ -]*", self.scan):
@@ -342,7 +343,7 @@ def read_nifti(path: Path | str, *, unit: Unit | None = None) -> Volume:
     """
     path = Path(path)
     data, affine, codes = _load_nifti(path)
-    source = _source_of(path, data, affine, codes, sha256_of(path))
+    source = source_of(path.name, data, affine, codes, sha256_of(path))
     voxels, decided = to_unit(source.to_display(data), unit, path.name)
     return Volume(scan_name(path), np.ascontiguousarray(voxels), affine, source, decided)
 
@@ -371,7 +372,7 @@ def read_mask(path: Path | str, volume: Volume) -> Labels:
     """
     path = Path(path)
     data, affine, codes = _load_nifti(path)
-    own, note = _source_of(path, data, affine, codes, ""), ""
+    own, note = source_of(path.name, data, affine, codes, ""), ""
     if not _same_grid(own, affine, volume):
         if data.shape != volume.source.shape:
             raise mask_misfits(volume.scan, data.shape, volume.source.shape)
@@ -472,15 +473,37 @@ def _load_nifti(path: Path) -> tuple[NDArray[Any], NDArray[np.float64], tuple[in
     return data, np.asarray(image.affine, dtype=np.float64), codes
 
 
-def _source_of(
-    path: Path, data: NDArray[Any], affine: NDArray[np.float64], codes: tuple[int, int], sha: str
+def source_of(
+    file: str,
+    data: NDArray[Any],
+    affine: NDArray[np.float64],
+    codes: tuple[int, int],
+    sha256: str,
 ) -> Source:
+    """Find the file's axes that are nearest to the display's.
+
+    Parameters
+    ----------
+    file, sha256 : str
+        As `Source` keeps them.
+    data : array of three axes
+        As stored.
+    affine : (4, 4) float array
+        From its indices to RAS+ millimetres.
+    codes : (int, int)
+        NIfTI's qform and sform codes.
+
+    Raises
+    ------
+    DataError
+        If the affine names no direction for some axis.
+    """
     from nibabel import orientations as nio
 
     where = nio.io_orientation(affine) if np.isfinite(affine).all() else np.full((3, 2), np.nan)
     if np.isnan(where).any():
         raise DataError(
-            f"{path.name}: its affine names no direction for some axis. Export it with the "
+            f"{file}: its affine names no direction for some axis. Export it with the "
             "scanner's orientation."
         )
     turns = nio.ornt_transform(where, nio.axcodes2ornt(_FRAME))  # a file axis: (display axis, sign)
@@ -488,7 +511,7 @@ def _source_of(
     z, y, x = (int(axis) for axis in axes)
     fz, fy, fx = (bool(sign < 0) for sign in turns[axes, 1])
     a, b, c = data.shape
-    return Source(path.name, sha, (a, b, c), (z, y, x), (fz, fy, fx), codes)
+    return Source(file, sha256, (a, b, c), (z, y, x), (fz, fy, fx), codes)
 
 
 def _by(shape: tuple[int, ...]) -> str:
@@ -549,15 +572,21 @@ def read_picture_mask(path: Path | str, volume: Volume) -> Labels:
     DataError
         If the file is missing, no picture, or of another size.
     """
+    labels = read_picture_labels(path)
+    if labels.shape != volume.voxels.shape[1:]:
+        raise mask_misfits(volume.scan, labels.shape, volume.voxels.shape[1:])
+    return Labels(labels[None], Path(path).name, sha256_of(Path(path)))
+
+
+def read_picture_labels(path: Path | str) -> NDArray[np.uint8]:
+    """Return the (Y, X) labels of a PNG or JPEG file, as `read_picture_mask` reads them."""
     path = Path(path)
     pixels = _load_picture(path, palette=True)
     if pixels.ndim == 3:
         pixels = pixels.max(axis=-1)
     if path.suffix.lower() != ".png":
         pixels = pixels > 127
-    if pixels.shape != volume.voxels.shape[1:]:
-        raise mask_misfits(volume.scan, pixels.shape, volume.voxels.shape[1:])
-    return Labels(to_labels(pixels[None], path.name), path.name, sha256_of(path))
+    return to_labels(pixels, path.name)
 
 
 def _load_picture(path: Path, *, palette: bool = False) -> NDArray[Any]:
@@ -576,105 +605,3 @@ def _load_picture(path: Path, *, palette: bool = False) -> NDArray[Any]:
         raise DataError(
             f"{path.name}: it can't be read as a picture. Copy or download it again."
         ) from error
-
-
-# --- DICOM -----------------------------------------------------------------------------------
-
-
-def read_dicom(folder: Path | str, *, unit: Unit | None = None) -> Volume:
-    """Read a scan from a folder that holds one DICOM series.
-
-    Parameters
-    ----------
-    folder : path
-        Files of one series, in any order and under any name; other files are passed over.
-    unit : "hu", "grey" or None
-        What the values are after rescaling; None: decided by `to_unit`.
-
-    Returns
-    -------
-    Volume
-        Named by the folder, slices sorted by their position, in display order. Its source
-        grid is the one that DICOM-to-NIfTI converters write: (columns, rows, slices).
-
-    Raises
-    ------
-    DataError
-        If there is no series or more than one, a slice is missing or there twice, or the
-        pixels can't be read.
-    """
-    folder = Path(folder)
-    slices = _load_series(folder)
-    first = slices[0]
-    across, down = np.array(first.ImageOrientationPatient, dtype=np.float64).reshape(2, 3)
-    normal = np.cross(across, down)
-    positions = [np.array(one.ImagePositionPatient, dtype=np.float64) for one in slices]
-    depths = np.array([position @ normal for position in positions])
-    order = np.argsort(depths)
-    step = _step_mm(depths[order], folder)
-    dy, dx = (float(spacing) for spacing in first.PixelSpacing)
-    lps = np.eye(4)
-    lps[:3] = np.column_stack([across * dx, down * dy, normal * step, positions[order[0]]])
-    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps
-    data = np.stack([_rescaled(slices[index], folder).T for index in order], axis=-1)
-    source = _source_of(folder, data, affine, (1, 1), "")
-    voxels, decided = to_unit(source.to_display(data), unit, folder.name)
-    return Volume(folder.name, np.ascontiguousarray(voxels), affine, source, decided)
-
-
-def _load_series(folder: Path) -> list[Dicom]:
-    import pydicom
-
-    if not folder.is_dir():
-        raise DataError(f"{folder}: there is no such folder. Check the path.")
-    slices: list[Dicom] = []
-    for path in sorted(folder.iterdir()):
-        if path.is_file() and path.name != "DICOMDIR":
-            try:
-                slices.append(pydicom.dcmread(path))
-            except (pydicom.errors.InvalidDicomError, EOFError):
-                continue
-    if not slices:
-        raise DataError(f"{folder}: no DICOM file is in it. Name the folder of one series.")
-    needed = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "PixelData")
-    lacking = next((tag for tag in needed for one in slices if tag not in one), None)
-    if lacking:
-        raise DataError(f"{folder.name}: a file has no {lacking}. Leave out what is not a slice.")
-    series = Counter(str(one.get("SeriesInstanceUID")) for one in slices)
-    if len(series) > 1:
-        raise DataError(
-            f"{folder.name}: it holds {len(series)} series. Put each into a folder of its own."
-        )
-    return slices
-
-
-def _step_mm(depths_mm: NDArray[np.float64], folder: Path) -> float:
-    """Return the distance of slices, after checking that it is the same throughout."""
-    if len(depths_mm) == 1:
-        return 1.0
-    steps = np.diff(depths_mm)
-    usual = float(np.median(steps))
-    if steps.min() < 0.01:
-        at = float(depths_mm[int(steps.argmin())])
-        raise DataError(
-            f"{folder.name}: two slices lie at {at:.1f} mm. Leave one of them out of the folder."
-        )
-    if steps.max() > 1.5 * usual:
-        at = float(depths_mm[int(steps.argmax())])
-        raise DataError(
-            f"{folder.name}: a slice is missing after {at:.1f} mm (a gap of {steps.max():.1f} mm "
-            f"where {usual:.1f} mm is usual). Export the series again."
-        )
-    return float(steps.mean())
-
-
-def _rescaled(one: Dicom, folder: Path) -> NDArray[np.float32]:
-    try:
-        stored = one.pixel_array
-    except (AttributeError, NotImplementedError, RuntimeError, ValueError) as error:
-        raise DataError(
-            f"{folder.name}: the pixels of a slice can't be read ({error}). Export the series "
-            "uncompressed."
-        ) from error
-    slope, intercept = float(one.get("RescaleSlope", 1)), float(one.get("RescaleIntercept", 0))
-    return stored.astype(np.float32) * np.float32(slope) + np.float32(intercept)

@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nibabel.orientations import axcodes2ornt, ornt_transform
 from skimage import io
-from test_volumes import even_chest, write_series
+from test_dicom import even_chest, write_series
 
 from alnb.arrays import Window
 from alnb.dataset import (
@@ -359,8 +360,9 @@ def test_a_mask_goes_out_to_the_grid_it_came_from(tmp_path, codes, tilt):
 
     for size in (60, 96, 50):  # as it is, larger, smaller
         dataset = import_nifti(
-            tmp_path / "i", tmp_path / "d", masks=tmp_path / "m", size=size, split="mixed"
-        )
+            tmp_path / "i", tmp_path / "d", masks=tmp_path / "m", size=size, split="mixed",
+            infected=(1, 2),
+        )  # fmt: skip
         dataset.write_mask(
             tmp_path / "out.nii.gz", "a",
             np.stack([dataset.labels(where) for where in dataset.slices]),
@@ -417,6 +419,25 @@ def test_sep_deals_scans_in_order_as_the_paper_does(scans, counts):
     assert found["train"] + found["val"] + found["test"] == names
 
 
+@pytest.mark.parametrize(
+    ("names", "val", "test"),
+    [
+        ([f"DCM{n}" for n in range(1, 10)], ["DCM6"], ["DCM7", "DCM8", "DCM9"]),
+        ([f"s{n:02d}" for n in range(1, 21)], ["s16"], ["s17", "s18", "s19", "s20"]),
+    ],
+)
+def test_sep_of_the_papers_two_datasets_is_known(tmp_path, names, val, test):
+    pixels = np.zeros((2, 4, 4), np.uint8)
+    pairs = [(Volume.made(name, pixels, unit="grey"), None) for name in names]
+    build(pairs, tmp_path / "d", size=4, split="sep")
+    manifest = json.loads((tmp_path / "d" / "manifest.json").read_text())
+
+    train = names[: -len(val + test)]
+    assert manifest["split"] == "sep"
+    assert manifest["parts"] == {"train": train, "val": val, "test": test}
+    assert manifest["shared_scans"] == []
+
+
 def test_mixed_cuts_every_scan_as_the_paper_does():
     parts = deal("mixed", {"a": 100, "b": 20})
 
@@ -461,6 +482,8 @@ def test_shared_patients_are_recorded(tmp_path):
     manifest = json.loads((tmp_path / "d" / "manifest.json").read_text())
 
     assert manifest["shared_scans"] == ["a"]
+    assert manifest["split"] == "mixed"
+    assert manifest["parts"] == {"train": ["a"], "val": ["a"], "test": ["a"]}
     assert "the parts share patients: slices of scan a" in dataset.notes[0]
     assert parts_of(dataset) == {"train": 9, "val": 1, "test": 10}
 
@@ -468,9 +491,13 @@ def test_shared_patients_are_recorded(tmp_path):
 def test_a_file_can_name_the_split(tmp_path):
     file = tmp_path / "split.csv"
     file.write_text("scan,part,z,why\na,train,,x\nb,test,,\nb,val,1,y\n", encoding="utf-8-sig")
-    dataset = build([ct("a"), ct("b")], tmp_path / "d", size=16, split=str(file))
+    with pytest.raises(DataError, match="slices of scan b into more than one part"):
+        build([ct("a"), ct("b")], tmp_path / "d", size=16, split=str(file))
+    dataset = build([ct("a"), ct("b")], tmp_path / "d", size=16, split=str(file), allow_shared=True)
 
     assert read_split(file)["a"] == "train"
+    assert str(file) not in (tmp_path / "d" / "manifest.json").read_text()
+    assert any("the parts share patients: slices of scan b" in note for note in dataset.notes)
     assert dataset.part("val") == (SliceId("b", 1),)
     assert parts_of(dataset) == {"train": 4, "val": 1, "test": 3}
 
@@ -611,6 +638,27 @@ def test_dicom_series_become_scans(tmp_path):
     assert one.unit(one.slices[0]) == "hu"
     with pytest.raises(DataError, match="there is no such folder"):
         import_dicom(tmp_path / "nowhere", tmp_path / "d")
+
+
+def test_what_a_series_lacks_is_noted(tmp_path):
+    write_series(tmp_path / "s1", even_chest(4), positions=[0, 2, 4, 8])
+    dataset = import_dicom(tmp_path / "s1", tmp_path / "d", size=8, split="mixed")
+
+    assert dataset.notes[0].startswith("scan s1: slices are missing (1 after ")
+
+
+def test_no_patient_is_named_in_a_dataset(tmp_path):
+    write_series(tmp_path / "all" / "Curie_Marie_CT", even_chest())
+    write_series(tmp_path / "all" / "b", even_chest())
+    dataset = import_dicom(tmp_path / "all", tmp_path / "d", size=8)
+    written = [path for path in (tmp_path / "d").rglob("*") if path.is_file()]
+
+    assert list(dataset.scans) == ["scan_1", "scan_2"]
+    assert any("named by their patients" in note for note in dataset.notes)
+    assert len(written) == 4
+    for path in written:
+        content = path.name.encode() + path.read_bytes()
+        assert not re.search(b"curie|marie|mrn-4711", content, re.IGNORECASE), path
 
 
 def test_the_phantom_is_a_dataset_in_hu(tmp_path):

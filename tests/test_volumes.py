@@ -3,21 +3,17 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-import pydicom
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nibabel.orientations import axcodes2ornt, ornt_transform
 from PIL import Image
-from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from skimage import io
 
 from alnb.errors import DataError
 from alnb.volumes import (
     Source,
     Volume,
-    read_dicom,
     read_mask,
     read_nifti,
     read_picture,
@@ -183,7 +179,7 @@ def test_a_slope_and_intercept_in_the_header_are_applied(tmp_path):
 
 
 def test_a_missing_file_is_a_sentence(tmp_path):
-    for read in (read_nifti, read_picture, read_dicom):
+    for read in (read_nifti, read_picture):
         with pytest.raises(DataError, match=r"there is no such .*\. Check the path\."):
             read(tmp_path / "nowhere.nii")
 
@@ -372,108 +368,6 @@ def test_a_file_that_is_no_picture_is_a_sentence(tmp_path):
 
     with pytest.raises(DataError, match="can't be read as a picture"):
         read_picture(tmp_path / "a.png")
-
-
-# --- DICOM -----------------------------------------------------------------------------------
-
-
-def write_series(folder, voxels, *, positions=None, uid=None, orientation=(1, 0, 0, 0, 1, 0)):
-    """Write (Z, Y, X) HU as a CT series of unsigned stored values, 1024 above, in odd order."""
-    folder.mkdir(exist_ok=True)
-    uid = uid or generate_uid()
-    normal = np.cross(orientation[:3], orientation[3:])
-    for z, pixels in enumerate(voxels):
-        meta = FileMetaDataset()
-        meta.MediaStorageSOPClassUID = CTImageStorage
-        meta.MediaStorageSOPInstanceUID = generate_uid()
-        meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        path = folder / f"{(z * 7) % 11:02d}_{uid[-4:]}_{z}.dcm"
-        one = FileDataset(path, {}, file_meta=meta, preamble=b"\0" * 128)
-        one.SOPClassUID, one.SOPInstanceUID = CTImageStorage, meta.MediaStorageSOPInstanceUID
-        one.SeriesInstanceUID, one.Modality = uid, "CT"
-        depth = 2.0 * z if positions is None else positions[z]
-        one.ImagePositionPatient = [float(value) for value in -50 + normal * depth]
-        one.ImageOrientationPatient = [float(value) for value in orientation]
-        one.PixelSpacing = [0.7, 0.8]
-        one.Rows, one.Columns = pixels.shape
-        one.SamplesPerPixel, one.PhotometricInterpretation = 1, "MONOCHROME2"
-        one.BitsAllocated, one.BitsStored, one.HighBit, one.PixelRepresentation = 16, 16, 15, 0
-        one.RescaleSlope, one.RescaleIntercept = 2, -1024
-        one.PixelData = ((pixels.astype(np.int32) + 1024) // 2).astype(np.uint16).tobytes()
-        one.save_as(path, enforce_file_format=True)
-    return folder
-
-
-def even_chest():
-    return (chest() // 2 * 2).astype(np.int16)
-
-
-def test_a_series_is_rescaled_and_sorted_by_position(tmp_path):
-    folder = write_series(tmp_path / "series_1", even_chest())
-    (folder / "notes.txt").write_text("not a slice")
-
-    volume = read_dicom(folder)
-
-    assert (volume.scan, volume.unit) == ("series_1", "hu")
-    assert np.array_equal(volume.voxels, even_chest())
-    assert np.allclose(
-        volume.affine, [[-0.8, 0, 0, 50], [0, -0.7, 0, 50], [0, 0, 2, -50], [0, 0, 0, 1]]
-    )
-
-
-def test_a_prone_series_is_turned_to_display_order(tmp_path):
-    folder = write_series(tmp_path / "prone", even_chest(), orientation=(-1, 0, 0, 0, -1, 0))
-
-    volume = read_dicom(folder)
-    write_mask(tmp_path / "m.nii", volume.voxels % 4 == 0, volume)
-
-    assert np.array_equal(volume.voxels, even_chest()[:, ::-1, ::-1])
-    assert nib.load(tmp_path / "m.nii").shape == (4, 5, 3)
-    assert np.array_equal(read_mask(tmp_path / "m.nii", volume).voxels, volume.voxels % 4 == 0)
-
-
-@pytest.mark.parametrize(
-    ("positions", "sentence"),
-    [
-        ([0, 2, 4, 8], r"a slice is missing after 4\.0 mm \(a gap of 4\.0 mm"),
-        ([0, 2, 2, 4], r"two slices lie at 2\.0 mm"),
-    ],
-)
-def test_a_gap_or_a_double_in_a_series_is_a_sentence(tmp_path, positions, sentence):
-    folder = write_series(tmp_path / "s", chest(4), positions=np.array(positions) + 50.0)
-
-    with pytest.raises(DataError, match=sentence):
-        read_dicom(folder)
-
-
-def test_a_folder_without_one_whole_series_is_a_sentence(tmp_path):
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="no DICOM file is in it"):
-        read_dicom(tmp_path / "empty")
-
-    two = write_series(tmp_path / "two", chest())
-    write_series(two, chest())
-    with pytest.raises(DataError, match="it holds 2 series"):
-        read_dicom(two)
-
-
-def test_a_slice_without_position_or_with_broken_pixels_is_a_sentence(tmp_path):
-    folder = write_series(tmp_path / "s", chest())
-    path = sorted(folder.iterdir())[0]
-    one = pydicom.dcmread(path)
-    one.PixelData = one.PixelData[:-8]
-    one.save_as(path)
-    with pytest.raises(DataError, match="pixels of a slice can't be read"):
-        read_dicom(folder)
-
-    del one.ImagePositionPatient
-    one.save_as(path)
-    with pytest.raises(DataError, match="a file has no ImagePositionPatient"):
-        read_dicom(folder)
-
-
-def test_a_series_of_one_slice_is_a_scan(tmp_path):
-    assert read_dicom(write_series(tmp_path / "s", chest(1)), unit="hu").voxels.shape == (1, 5, 4)
 
 
 # --- real CT ---------------------------------------------------------------------------------

@@ -10,16 +10,18 @@
 """
 
 from alnb.dataset.build import build
+from alnb.dataset.covid19a import import_covid19a
 from alnb.dataset.embedded import embedded, embedded_folder
 from alnb.dataset.folder import Dataset
 from alnb.dataset.importers import (
     import_dicom,
-    import_medseg,
     import_nifti,
     import_pairs,
     import_phantom,
 )
 from alnb.dataset.placement import Placement
+from alnb.dataset.published import import_covid19b, import_medseg
+from alnb.dataset.semiseg import import_semiseg
 from alnb.dataset.slices import PARTS, Part, SliceId
 from alnb.dataset.split import read_split
 
@@ -32,10 +34,13 @@ __all__ = [
     "build",
     "embedded",
     "embedded_folder",
+    "import_covid19a",
+    "import_covid19b",
     "import_dicom",
     "import_medseg",
     "import_nifti",
     "import_pairs",
     "import_phantom",
+    "import_semiseg",
     "read_split",
 ]

@@ -7,7 +7,8 @@ import hashlib
 import io
 import json
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -15,9 +16,10 @@ import numpy as np
 
 from alnb.arrays import Window
 from alnb.dataset.folder import FORMAT, IMAGES, MANIFEST, MASKS, SLICES, Dataset
+from alnb.dataset.gate import LabelGate, check_shared, some
 from alnb.dataset.placement import Placement
-from alnb.dataset.slices import Part, SliceId
-from alnb.dataset.split import Split, deal, shared_scans
+from alnb.dataset.slices import PARTS, Part, SliceId
+from alnb.dataset.split import KINDS, Split, deal, shared_scans
 from alnb.errors import DataError
 from alnb.volumes import Labels, Volume, mask_misfits, to_labels
 
@@ -43,6 +45,9 @@ def build(
     window: Window = WINDOW,
     split: Split = "scan",
     seed: int = 0,
+    infected: Collection[int] | None = None,
+    known: Collection[int] | None = None,
+    allow_shared: bool = False,
     notes: Iterable[str] = (),
     progress: Progress | None = None,
 ) -> Dataset:
@@ -65,6 +70,12 @@ def build(
         As `split.deal` takes it.
     seed : int
         Of the split.
+    infected : collection of int or None
+        The labels of the masks that are infected, all others become background; None: `known`.
+    known : collection of int or None
+        The labels that the masks may hold, all infected; None: any one label.
+    allow_shared : bool
+        Whether a split by name may put slices of one scan into different parts.
     notes : iterable of str
         What the caller decided; the dataset's own notes follow them.
     progress : callable or None
@@ -78,31 +89,33 @@ def build(
     Raises
     ------
     DataError
-        If there are no scans, two of one name, a mask of another shape, masks for some scans
-        only, if the split doesn't fit, or if `out` holds something else. What was in `out`
-        is then still there.
+        If there are no scans, two of one name, a mask of another shape or with labels of
+        unknown meaning, masks for some scans only, if the split doesn't fit or shares scans,
+        or if `out` holds something else. What was in `out` is then still there.
     """
-    out = Path(out)
+    out, gate = Path(out), LabelGate(infected, known)
     _check_place(out)
     stage = out / _STAGE
     shutil.rmtree(stage, ignore_errors=True)
     (stage / IMAGES).mkdir(parents=True)
     (stage / MASKS).mkdir()
     try:
-        scans, infected, decided = _store_all(pairs, stage, size, progress)
+        scans, infected_px, decided = _store_all(pairs, stage, size, gate, progress)
         parts = deal(split, {scan: record["depth"] for scan, record in scans.items()}, seed)
+        check_shared(split, parts, allowed=allow_shared)
         has_masks = any(MASKS in record["stored_sha256"] for record in scans.values())
-        table = _table(parts, infected)
+        table = _table(parts, infected_px)
         manifest = {
             "format": FORMAT,
             "name": name or out.resolve().name,
             "size": size,
             "window": [window.low, window.high],
             "has_masks": has_masks,
-            "split": split if isinstance(split, str) else "named",
+            "split": split if split in KINDS else "named",
             "seed": seed,
+            "parts": _scans_of(parts),
             "shared_scans": shared_scans(parts),
-            "notes": [*notes, *decided, *_split_notes(parts, infected, has_masks)],
+            "notes": [*notes, *decided, *_split_notes(parts, infected_px, has_masks)],
             "slices_sha256": hashlib.sha256(table).hexdigest(),
             "scans": scans,
         }
@@ -148,7 +161,7 @@ def _move_in(stage: Path, out: Path) -> None:
 
 
 def _store_all(
-    pairs: Iterable[Pair], stage: Path, size: int, progress: Progress | None
+    pairs: Iterable[Pair], stage: Path, size: int, gate: LabelGate, progress: Progress | None
 ) -> tuple[dict[str, dict[str, Any]], dict[SliceId, int], list[str]]:
     """Store the scans one by one; return their records, infected pixels and notes."""
     scans: dict[str, dict[str, Any]] = {}
@@ -163,6 +176,8 @@ def _store_all(
                 f"scan {volume.scan}: only some of the scans have masks. Leave the others out "
                 "with --skip, or import all without masks."
             )
+        if labels is not None:
+            labels = replace(labels, voxels=gate.admit(volume.scan, labels.voxels))
         scans[volume.scan], counts = _store(volume, labels, stage, size)
         infected |= {SliceId(volume.scan, z): count for z, count in enumerate(counts)}
         notes += _scan_notes(volume, labels)
@@ -170,7 +185,15 @@ def _store_all(
             progress(volume.scan, len(scans))
     if not scans:
         raise DataError("there is no scan to import. Name a folder that holds some.")
-    return scans, infected, _merged(notes)
+    return scans, infected, [*_merged(notes), *gate.notes()]
+
+
+def _scans_of(parts: dict[SliceId, Part]) -> dict[str, list[str]]:
+    """List the scans of each part, in order."""
+    return {
+        part: list(dict.fromkeys(where.scan for where, theirs in parts.items() if theirs == part))
+        for part in PARTS
+    }
 
 
 def _whole(mask: NDArray[Any]) -> NDArray[np.uint8]:
@@ -228,6 +251,7 @@ def _scan_notes(volume: Volume, labels: Labels | None) -> list[str]:
         notes.append("already windowed to 8 bits: shown as they are, the window does not apply")
     if not any(volume.source.codes):
         notes.append("the file names no orientation: check on screen that the heart is right")
+    notes += volume.notes
     if labels is not None and labels.note:
         notes.append(labels.note)
     return [f"{volume.scan}: {note}" for note in notes]
@@ -239,12 +263,7 @@ def _merged(notes: list[str]) -> list[str]:
     for note in notes:
         scan, text = note.split(": ", 1)
         scans_of.setdefault(text, []).append(scan)
-    return [f"scan {_listed(scans)}: {text}." for text, scans in scans_of.items()]
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
+    return [f"scan {some(scans)}: {text}." for text, scans in scans_of.items()]
 
 
 def _split_notes(
@@ -254,7 +273,7 @@ def _split_notes(
     shared = shared_scans(parts)
     if shared:
         notes.append(
-            f"the parts share patients: slices of scan {_listed(list(shared))} lie in more than "
+            f"the parts share patients: slices of scan {some(shared)} lie in more than "
             "one, so test scores flatter."
         )
     missing = [part for part in ("val", "test") if part not in parts.values()]

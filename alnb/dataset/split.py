@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 Named: TypeAlias = Mapping[str, Part] | Mapping[SliceId, Part] | Mapping[str | SliceId, Part]
 Split: TypeAlias = str | Path | Named
 
+KINDS = ("scan", "sep", "mixed")
+
 
 def deal(split: Split, depths: Mapping[str, int], seed: int = 0) -> dict[SliceId, Part]:
     """Give every slice its part.
