@@ -27,7 +27,9 @@ app = typer.Typer(
 )
 imports = typer.Typer(no_args_is_help=True, help="Make a dataset from scans.")
 bench = typer.Typer(no_args_is_help=True, help="Measure.")
+fetches = typer.Typer(no_args_is_help=True, help="Fetch published data.")
 app.add_typer(imports, name="import")
+app.add_typer(fetches, name="fetch")
 app.add_typer(bench, name="bench")
 
 Data = Annotated[Path, typer.Argument(help="A dataset's folder, as alnb import makes it.")]
@@ -312,6 +314,34 @@ def import_dicom(
         make, folder, out, size=size, split=split, window=_window(window), unit=unit, seed=seed,
         skip=tuple(skip or ()), allow_shared=allow_shared,
     )  # fmt: skip
+
+
+@fetches.command("covid19-b")
+def fetch_covid19b(
+    out: Annotated[Path, typer.Option(help="Where to put archives and scans.")] = Path("covid19-b"),
+    lungs: Annotated[bool, typer.Option("--lungs", help="Fetch the lungs' masks as well.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Take the licence as read.")] = False,
+) -> None:
+    """Fetch COVID-19-B, 20 CT scans with masks, from Zenodo's record 3757476.
+
+    About 1.1 GB. Its licence is shown first. What broke off goes on where it was; what is whole
+    is not fetched again; every archive is checked by its SHA-256.
+    """
+    from alnb.dataset.fetch import LICENCE
+    from alnb.dataset.fetch import fetch_covid19b as fetch
+
+    _print(LICENCE)
+    if not yes:
+        typer.confirm("Fetch it?", abort=True)
+    with _progress("fetching") as update:
+
+        def progress(name: str, here: int, total: int) -> None:
+            text = f"{name}, {here / 1e6:.0f} of {total / 1e6:.0f} MB"
+            update(note=text, completed=here, total=total or None)
+
+        for folder in fetch(out, lungs=lungs, progress=progress):
+            _print(f"Unpacked: {folder}")
+    _print(f"Next: alnb import covid19b {out} --out DATA")
 
 
 @app.command()

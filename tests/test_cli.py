@@ -1,4 +1,5 @@
 import csv
+import io
 import json
 import subprocess
 import sys
@@ -84,6 +85,65 @@ def test_a_window_that_can_not_be_read_is_a_sentence(run, folders, tmp_path):
     assert run("import", "nifti", *words)[2] == (
         "alnb: --window 'lung' can't be read; give LOW,HIGH in HU.\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("labels", "sentence"), [("1;2", "give LABEL,LABEL"), ("7", "no mask holds such a label")]
+)
+def test_labels_that_can_not_be_read_or_found_are_a_sentence(
+    run, folders, tmp_path, labels, sentence
+):
+    words = ("--images", folders / "images", "--masks", folders / "masks", "--infected", labels)
+
+    assert sentence in run("import", "nifti", *words, "--out", tmp_path / "d", "--size", 32)[2]
+
+
+def test_a_split_file_may_share_a_scan_if_that_is_allowed(run, folders, tmp_path):
+    (tmp_path / "split.csv").write_text("scan,z,part\na,,train\nb,,train\nc,,test\nc,1,val\n")
+    words = ("--images", folders / "images", "--masks", folders / "masks", "--size", 32)
+    words = (*words, "--split", tmp_path / "split.csv", "--out", tmp_path / "d")
+
+    assert "or allow it with --allow-shared-scans" in run("import", "nifti", *words)[2]
+    status, out, _ = run("import", "nifti", *words, "--allow-shared-scans")
+    assert status == 0
+    assert "note: the parts share patients: slices of scan c" in out
+
+
+def test_the_papers_datasets_have_importers(run, folders, tmp_path):
+    from alnb.dataset.importers import ZENODO
+
+    for names in (ZENODO, ("rp_im", "rp_msk")):
+        for name, ours in zip(names, ("images", "masks"), strict=True):
+            (tmp_path / name).symlink_to(folders / ours)
+    out = ("--out", tmp_path / "d", "--size", 32)
+
+    status, text, _ = run("import", "covid19b", tmp_path, *out)
+    assert (status, text.split(":")[0].strip()) == (0, "covid19b")
+    status, text, _ = run("import", "medseg", tmp_path, *out, "--split", "mixed")
+    assert (status, text.split(":")[0].strip()) == (0, "covid19a")
+    assert "the parts share patients" in text
+    assert "OpenSourceDCMs is not in it" in run("import", "covid19a", tmp_path, *out)[2]
+    assert "no folders Imgs and GT are in it" in run("import", "semiseg", tmp_path, *out)[2]
+
+
+def test_a_licence_is_shown_before_anything_is_fetched(run, tmp_path, monkeypatch):
+    from alnb.dataset import fetch
+
+    def fake(out, *, lungs, progress):
+        progress("a.zip", 1, 2)
+        return (out / "a",)
+
+    monkeypatch.setattr(fetch, "fetch_covid19b", fake)
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    status, out, _ = run("fetch", "covid19-b", "--out", tmp_path)
+    assert status == 1
+    assert "CC BY" in out
+    assert "Unpacked" not in out
+
+    status, out, _ = run("fetch", "covid19-b", "--out", tmp_path, "--yes")
+    assert status == 0
+    assert f"Unpacked: {tmp_path / 'a'}" in out
+    assert f"Next: alnb import covid19b {tmp_path} --out DATA" in out
 
 
 def test_a_run_prints_a_line_a_cycle_and_goes_on(run, data, tmp_path):
