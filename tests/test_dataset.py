@@ -254,6 +254,15 @@ def test_an_array_of_another_shape_or_content_is_a_sentence(tmp_path):
 # --- building --------------------------------------------------------------------------------
 
 
+def test_kept_features_go_with_the_dataset_that_they_are_of(tmp_path):
+    build([ct("a")], tmp_path, size=16, split="mixed")
+    (tmp_path / "features" / "trunk-1").mkdir(parents=True)
+
+    build([ct("b")], tmp_path, size=16, split="mixed")
+
+    assert not (tmp_path / "features").exists()
+
+
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("mine")
 

@@ -4,6 +4,7 @@
     slices.csv         scan, z, part, infected_px: one line a slice
     images/SCAN.npy    (Z, size, size) int16 HU, or uint8 where the source came windowed
     masks/SCAN.npy     (Z, size, size) uint8 class labels, 0 for background
+    features/          what a frozen trunk makes of the slices; may be deleted at any time
 
 `Dataset.open` reads the two tables and maps arrays into memory when a slice is asked for.
 `build` and the `import_*` functions write such a folder; `split` says who learns from what.

@@ -58,7 +58,12 @@ class Trained:
 
 
 def freeze(network: FCN8, part: str) -> None:
-    """Keep a part of the trunk as it came: ``none``, its ``stem`` up to stride 4, or ``trunk``."""
+    """Keep a part of the trunk as it came: ``none``, its ``stem`` up to stride 4, or ``trunk``.
+
+    What is left to learn behind a frozen trunk overfits few clicks: on medseg (ours, 11 cycles)
+    a mean Dice of 0.48 against 0.60 with ``stem``, and 0.57 with `Config.consistency` 0.3, where
+    the mirror image's maps are there already.
+    """
     kept: list[torch.nn.Parameter] = []
     if part == "stem":
         kept = network.trunk.stem_parameters()
