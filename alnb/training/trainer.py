@@ -18,6 +18,7 @@ from alnb.acquisition import HEURISTICS, region_scores
 from alnb.annotation import Answer, Verdict, point_labels
 from alnb.config import Config
 from alnb.dataset import Dataset, Part, SliceId
+from alnb.dataset.folder import FEATURES
 from alnb.errors import TrainerError
 from alnb.metrics import Scores
 from alnb.posterior import Posterior
@@ -38,7 +39,6 @@ TRAINING_SETTINGS = (
 )  # fmt: skip
 
 
-FEATURES = "features"
 View = Callable[[SliceId], Seen]
 
 
