@@ -47,6 +47,7 @@ class Config:
     region_score: RegionScore = "mean"  # paper 3, the first of its two statements
     draws: int = 20  # the authors' code; the paper names no number
     regions_per_cycle: int = 5  # paper 4.1
+    ask_bare: bool = False  # ours: padding and air are clean, asked or not (paper: all regions)
     one_region_a_slice: bool = True  # paper 3: the best region of each of the best slices
 
     # --- start and budget ---
@@ -168,6 +169,7 @@ class Config:
 PAPER = Config(
     backbone="vgg16",
     input_padding=100,
+    ask_bare=True,
     start="slices",
     loss="point_ce",
     consistency=0.0,

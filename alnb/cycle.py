@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 
 from alnb.acquisition import RANDOM, Pick, check_heuristic, random_scores, rank
 from alnb.annotation import Answer
+from alnb.arrays import Mask
 from alnb.config import Config
 from alnb.cost import cost_of
 from alnb.dataset import Dataset, SliceId
 from alnb.errors import SessionError
 from alnb.journal import Event, live
 from alnb.metrics import Scores
-from alnb.regions import Region, grid, in_lungs
+from alnb.regions import Region, bare, grid, in_lungs
 from alnb.reports import CycleReport, FitReport
 from alnb.session import Session, State
 
@@ -124,11 +125,28 @@ class Pool:
     def picks(
         self, scores: NDArray[np.float64], count: int, *, one_a_slice: bool
     ) -> tuple[Pick, ...]:
-        """Pick the best of the open regions."""
-        return tuple(
-            Pick(self.regions(self.slices[n])[k], float(scores[n, k]))
-            for n, k in rank(scores, count, one_a_slice=one_a_slice)
-        )
+        """Pick the best of the open regions, without those that show nothing.
+
+        Only slices that are about to be picked are looked at, whatever the size of the pool.
+        """
+        scores = scores.copy()
+        looked_at: set[int] = set()
+        while True:
+            best = rank(scores, count, one_a_slice=one_a_slice)
+            new = {n for n, _ in best} - looked_at
+            if not new:
+                break
+            for n in new:
+                scores[n, self.left_out(self.slices[n])] = np.nan
+            looked_at |= new
+        return tuple(Pick(self.regions(self.slices[n])[k], float(scores[n, k])) for n, k in best)
+
+    def left_out(self, where: SliceId) -> Mask:
+        """Tell which regions of a slice are never asked since they show nothing, (K,)."""
+        if self.config.ask_bare:
+            return np.zeros(self.config.regions_per_slice, dtype=bool)
+        hu = self.dataset.unit(where) == "hu"
+        return bare(self.dataset.raw(where), self.regions(where), hu=hu)
 
 
 def _rng(config: Config, cycle: int) -> np.random.Generator:
@@ -152,7 +170,10 @@ def start_picks(pool: Pool) -> tuple[Pick, ...]:
     return tuple(
         Pick(region, float(score))
         for n in chosen.tolist()
-        for region, score in zip(pool.regions(pool.slices[n]), scores[n], strict=True)
+        for region, score, left_out in zip(
+            pool.regions(pool.slices[n]), scores[n], pool.left_out(pool.slices[n]), strict=True
+        )
+        if not left_out
     )
 
 

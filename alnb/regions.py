@@ -179,6 +179,9 @@ def grid(where: SliceId, shape: tuple[int, int], k: int = 64) -> tuple[Region, .
 
 
 LUNG_GREY = 128  # ours: -500 HU through the default window; aerated lung and faint ground-glass
+FLAT = 2  # ours: levels; a picture's padding after resampling
+AIR_HU = -950  # below it even lung counts as emphysema (Gevenois et al. 1996)
+AIR_SHARE = 0.99  # ours: of a region's pixels; leaves room for noise
 LUNG_SHARE = 0.1  # ours: of a region's pixels; takes in those that lungs only reach into
 
 
@@ -219,6 +222,32 @@ def in_lungs(image: Grey, regions: Sequence[Region]) -> Mask:
     """
     lungs = lung_like(image)
     return np.array([region.pixels(lungs).mean() >= LUNG_SHARE for region in regions], dtype=bool)
+
+
+def bare(values: NDArray[np.integer[Any]], regions: Sequence[Region], *, hu: bool) -> Mask:
+    """Tell which regions of a slice show nothing: padding, or air around the patient.
+
+    Parameters
+    ----------
+    values : (H, W) integer array
+        HU, or grey levels of which the window is not known.
+    regions : sequence of K Region
+        Of that slice.
+    hu : bool
+        Whether the values are HU.
+
+    Returns
+    -------
+    (K,) bool array
+        True where all pixels are of one value, give or take `FLAT`, or, in HU, where nearly all
+        are below `AIR_HU`. Ground-glass and consolidation can't be there.
+    """
+
+    def shows_nothing(pixels: NDArray[np.integer[Any]]) -> bool:
+        flat = int(pixels.max()) - int(pixels.min()) <= FLAT
+        return flat or (hu and float((pixels < AIR_HU).mean()) >= AIR_SHARE)
+
+    return np.array([shows_nothing(region.pixels(values)) for region in regions], dtype=bool)
 
 
 def superpixels(where: SliceId, image: Grey, n: int = 64) -> tuple[Region, ...]:

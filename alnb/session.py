@@ -424,7 +424,7 @@ def _opening(dataset: Dataset, config: Config) -> dict[str, Any]:
         "config": config.to_dict(),
         "dataset": {
             "name": dataset.name,
-            "folder": str(dataset.folder),
+            "folder": str(dataset.folder.resolve()),
             "fingerprint": dataset.fingerprint,
             "split": split,
         },

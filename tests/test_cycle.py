@@ -1,16 +1,18 @@
 import itertools
 
+import numpy as np
 import pytest
 from fakes import FakeLearner
 
 from alnb.annotation import Answer, Verdict
 from alnb.config import Config
 from alnb.cycle import Pool, Replay, next_picks, run, start_picks
-from alnb.dataset import SliceId, import_phantom
+from alnb.dataset import SliceId, build, import_phantom
 from alnb.errors import SessionError
 from alnb.oracle import Oracle
 from alnb.regions import Region, in_lungs
 from alnb.session import Session
+from alnb.volumes import Volume
 
 NAMES = ("phantom_01", "phantom_02")
 CONFIG = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=2)
@@ -184,3 +186,35 @@ def test_an_answer_takes_its_region_out_of_the_pool(squares):
     answered = type("S", (), {"answers": (Answer(first.region, Verdict.SKIPPED),), "cycle": 0})
 
     assert first not in next_picks(pool, answered, table)
+
+
+@pytest.mark.parametrize(("ask_bare", "asked"), [(False, 3 * 4), (True, 4 * 4)])
+@pytest.mark.parametrize("start", ["regions", "slices"])
+def test_regions_that_show_nothing_are_asked_in_the_paper_alone(padded, start, ask_bare, asked):
+    config = Config(regions_per_slice=4, start=start, start_regions=99, ask_bare=ask_bare)
+    regions = [pick.region for pick in start_picks(Pool(padded, config))]
+
+    assert len(regions) == asked
+    assert any(region.row == region.col == 0 for region in regions) is ask_bare
+
+
+def test_the_next_regions_show_something(padded, tmp_path):
+    config = Config(regions_per_slice=4, regions_per_cycle=4)
+    pool = Pool(padded, config)
+    table = np.zeros(pool.shape)
+    table[:, 0] = 1  # the network is least sure of the padding
+    state = Session.open(tmp_path / "session", padded, config).state
+
+    picks = next_picks(pool, state, {"entropy": table})
+
+    assert len({pick.region.where for pick in picks}) == 4
+    assert all(pick.region.row or pick.region.col for pick in picks)
+
+
+@pytest.fixture
+def padded(tmp_path):
+    """Four slices of noise with a black quarter."""
+    voxels = np.random.default_rng(0).integers(0, 255, (4, 32, 32), dtype=np.uint8)
+    voxels[:, :16, :16] = 0
+    volume = Volume.made("padded", voxels, unit="grey", spacing_mm=(1, 1, 1))
+    return build([(volume, None)], tmp_path / "padded", size=32, split={"padded": "train"})

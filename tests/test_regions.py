@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from alnb.dataset import SliceId
 from alnb.errors import ConfigError, DataError
-from alnb.regions import Region, grid, grid_shape, in_lungs, lung_like, superpixels
+from alnb.regions import Region, bare, grid, grid_shape, in_lungs, lung_like, superpixels
 
 HERE = SliceId("scan_01", 23)
 
@@ -137,3 +137,14 @@ def test_regions_in_lungs_are_those_that_hold_some():
 
 def test_a_slice_without_lungs_has_no_regions_in_them():
     assert not in_lungs(np.full((64, 64), 200, np.uint8), grid(HERE, (64, 64), 16)).any()
+
+
+def test_padding_and_air_show_nothing():
+    hu = np.full((64, 64), -800, np.int16)  # lung
+    hu[:32, :32] = -1024  # padding
+    hu[:32, 32:] = -1000 + 10 * np.arange(32)[:, None] % 40  # air with noise
+    hu[32, 33] = -300
+    regions = grid(HERE, (64, 64), 4)
+
+    assert bare(hu, regions, hu=True).tolist() == [True, True, True, False]
+    assert bare(hu, regions, hu=False).tolist() == [True, False, True, False]

@@ -376,6 +376,26 @@ def test_importing_the_package_does_not_import_torch():
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
+def test_padding_is_clean_whatever_the_network_says(tmp_path):
+    volume, mask = scan_of("one", 2, 32, 0)
+    volume.voxels[:, :16, :16] = 0
+    mask[:, :16, :16] = 0
+    dataset = build([(volume, mask)], tmp_path / "data", size=32, split={"one": "train"})
+    oracle = Oracle(dataset)
+    where, *_ = dataset.part("train")
+    answers = [oracle.answer(region) for region in grid(where, (32, 32), 4)]
+
+    means = []
+    for ask_bare in (False, True):
+        trainer = Trainer(dataset, CONFIG.replace(ask_bare=ask_bare), tmp_path / "cache")
+        _, posterior = next(iter(trainer.predict([where], trainer.fit(answers).weights)))
+        means.append(posterior.mean)
+
+    assert means[0][:16, :16].max() == 0
+    assert means[1][:16, :16].min() > 0
+    assert np.array_equal(means[0][16:], means[1][16:])
+
+
 @pytest.mark.parametrize(("precision", "mixed"), [("auto", False), ("bfloat16", True)])
 def test_precision_is_a_setting_and_float32_on_a_cpu(squares, tmp_path, precision, mixed):
     trainer = Trainer(squares, CONFIG.replace(precision=precision), tmp_path, device="cpu")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,13 +17,14 @@ from torch import Tensor
 
 from alnb.acquisition import HEURISTICS, region_scores
 from alnb.annotation import Answer, Verdict, point_labels
+from alnb.arrays import Mask
 from alnb.config import Config
 from alnb.dataset import Dataset, Part, SliceId
 from alnb.dataset.folder import FEATURES
 from alnb.errors import TrainerError
 from alnb.metrics import Scores
 from alnb.posterior import Posterior
-from alnb.regions import grid
+from alnb.regions import bare, grid
 from alnb.reports import FitReport
 from alnb.training import Cancelled, Progress, backbones
 from alnb.training.dropout import sample_tail
@@ -189,8 +191,9 @@ class Trainer:
         see = self._view(network, slices)
         total = Scores()
         for where in self._each(slices, "evaluate"):
-            p = infection(network, stacked([see(where)]))[0]
-            total = total + Scores.of(p >= report.threshold, self.dataset.mask(where))
+            infected = infection(network, stacked([see(where)]))[0] >= report.threshold
+            infected[self._bare(where)] = False
+            total = total + Scores.of(infected, self.dataset.mask(where))
         return total
 
     def predict(
@@ -252,7 +255,24 @@ class Trainer:
             with torch.inference_mode():
                 features = features_of(network, stacked([see(where)]))
             generator = torch.Generator(self.device).manual_seed(_seed(self.config.seed, where))
-            yield where, sample_tail(network, features, self.config.draws, generator)
+            posterior = sample_tail(network, features, self.config.draws, generator)
+            empty = self._bare(where)
+            for values in (posterior.mean, posterior.expected_entropy):
+                values[empty] = 0
+            yield where, posterior
+
+    def _bare(self, where: SliceId) -> Mask:
+        """Draw the regions that show nothing, (H, W): they are clean, whatever the network says."""
+        size = self.dataset.size
+        drawn = np.zeros((size, size), dtype=bool)
+        if not self.config.ask_bare:
+            regions = grid(where, (size, size), self.config.regions_per_slice)
+            hu = self.dataset.unit(where) == "hu"
+            for region in itertools.compress(
+                regions, bare(self.dataset.raw(where), regions, hu=hu)
+            ):
+                drawn[region.window] = True
+        return drawn
 
     def _each(self, slices: Sequence[SliceId], stage: str) -> Iterator[SliceId]:
         """Go through slices, reporting progress and stopping if asked to."""
