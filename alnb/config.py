@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from functools import cache
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from alnb.errors import ConfigError
 
@@ -90,25 +91,24 @@ class Config:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        self._check_types()
         self._check_choices()
         self._check_shares()
         self._check_ranges()
 
-    def _check_choices(self) -> None:
-        for name, choices in (
-            ("region_score", RegionScore),
-            ("start", Start),
-            ("loss", Loss),
-            ("precision", Precision),
-            ("schedule", Schedule),
-            ("freeze", Freeze),
-            ("labels", Labels),
-            ("prices", Prices),
-        ):
+    def _check_types(self) -> None:
+        for name, kinds in _kinds().items():
             value = getattr(self, name)
-            if value not in get_args(choices):
+            if type(value) not in kinds and not (float in kinds and type(value) is int):
+                words = " or ".join(_WORDS[kind] for kind in kinds)
+                raise ConfigError(f"setting {name} is {value!r}; it must be {words}.")
+
+    def _check_choices(self) -> None:
+        for name, hint in get_type_hints(Config).items():
+            value = getattr(self, name)
+            if get_origin(hint) is Literal and value not in get_args(hint):
                 raise ConfigError(
-                    f"setting {name} is {value!r}; it can be {' or '.join(get_args(choices))}."
+                    f"setting {name} is {value!r}; it can be {' or '.join(get_args(hint))}."
                 )
 
     def _check_shares(self) -> None:
@@ -122,11 +122,13 @@ class Config:
     def _check_ranges(self) -> None:
         positive = (
             "regions_per_slice", "draws", "regions_per_cycle", "start_regions", "start_slices",
-            "epochs", "batch", "learning_rate", "head_rate", "click_s", "slice_s", "miss_area_px",
+            "epochs", "steps", "batch", "budget_s", "learning_rate", "head_rate", "click_s",
+            "slice_s", "miss_area_px",
         )  # fmt: skip
         for name in positive:
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"setting {name} is {getattr(self, name)}; it must be above 0.")
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ConfigError(f"setting {name} is {value}; it must be above 0.")
         not_negative = (
             "input_padding", "infected_weight", "consistency", "cycles", "outline_tolerance_px",
             "click_jitter_px", "seed",
@@ -164,6 +166,20 @@ class Config:
             If a setting is unknown or out of range.
         """
         return cls().replace(**values)
+
+
+_WORDS: dict[type, str] = {
+    bool: "true or false", int: "a whole number", float: "a number", str: "a word",
+    type(None): "null",
+}  # fmt: skip
+
+
+@cache
+def _kinds() -> dict[str, tuple[type, ...]]:
+    """List the types that a value may have, by setting."""
+    hints = get_type_hints(Config)
+    plain = {name: hint for name, hint in hints.items() if get_origin(hint) is not Literal}
+    return {name: get_args(hint) or (hint,) for name, hint in plain.items()}
 
 
 PAPER = Config(

@@ -15,6 +15,7 @@ of the two is decided by `to_unit` and never guessed where the values allow both
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import re
 import zlib
@@ -447,6 +448,14 @@ def write_mask(path: Path | str, mask: NDArray[Any], scan: OnGrid) -> None:
         raise DataError(f"{path}: the mask can't be written ({error}). Choose --out.") from error
 
 
+def _check_archive(path: Path) -> None:
+    """Read a gzip file to its end, where its checksum stands; nibabel stops before."""
+    if path.suffix.lower() == ".gz":
+        with gzip.open(path) as file:
+            while file.read(2**20):
+                pass
+
+
 def _load_nifti(path: Path) -> tuple[NDArray[Any], NDArray[np.float64], tuple[int, int]]:
     import nibabel as nib
 
@@ -455,6 +464,7 @@ def _load_nifti(path: Path) -> tuple[NDArray[Any], NDArray[np.float64], tuple[in
     try:
         image: Any = nib.load(path)
         data: NDArray[Any] = np.asanyarray(image.dataobj)
+        _check_archive(path)
     except (nib.filebasedimages.ImageFileError, EOFError, OSError, ValueError, zlib.error) as error:
         raise DataError(
             f"{path.name}: it can't be read as NIfTI; it is truncated or something else. "

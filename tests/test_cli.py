@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import shutil
 import subprocess
 import sys
 
@@ -194,6 +195,27 @@ def test_a_run_labelled_in_full_trains_and_exports_its_outlines(run, data, tmp_p
     assert float(curve["cost_s"]) == 3 * len(rows)
     assert int(curve["clicks"]) == len(vertices) > 0
     assert 0 <= float(curve["heldout_accuracy"]) <= 1
+
+
+def test_without_the_network_the_tables_go_out_and_the_rest_is_said(run, data, tmp_path):
+    run("run", data, "--out", tmp_path / "run", "--cycles", 0, *FAST)
+    shutil.rmtree(tmp_path / "run" / "cache")
+
+    status, out, err = run("export", tmp_path / "run", "--out", tmp_path / "out")
+
+    assert status == 1
+    assert "curve.csv" in out
+    assert "the tables are whole, but the masks are missing" in err
+
+
+def test_a_run_names_its_dataset_from_any_folder(run, data, tmp_path, monkeypatch):
+    monkeypatch.chdir(data.parent)
+    run("run", data.name, "--out", tmp_path / "run", "--cycles", 0, *FAST)
+    monkeypatch.chdir("/")
+
+    status, _, err = run("export", tmp_path / "run", "--out", tmp_path / "out")
+
+    assert (status, err) == (0, "")
 
 
 def test_exporting_nothing_is_a_sentence(run, tmp_path):

@@ -32,12 +32,20 @@ def test_settings_read_back():
         ("seed", -1), ("loss", "hinge"), ("region_score", "median"), ("start", "anywhere"),
         ("learning_rate", 0), ("click_s", -3), ("labels", "boxes"), ("prices", "hull"),
         ("outline_tolerance_px", -1), ("miss_rate", 1.1), ("wrong_rate", -0.1),
-        ("miss_area_px", 0), ("click_jitter_px", -1),
+        ("miss_area_px", 0), ("click_jitter_px", -1), ("steps", 0), ("steps", "abc"),
+        ("draws", 2.5), ("crop", "abc"), ("batch", None), ("dropout", None), ("seed", True),
+        ("warm_start", 1), ("budget_s", -3), ("backbone", None), ("precision", "half"),
     ],
 )  # fmt: skip
 def test_a_setting_out_of_range_is_said_by_name(name, value):
     with pytest.raises(ConfigError, match=name):
         Config().replace(**{name: value})
+
+
+def test_a_whole_number_is_a_number_and_null_may_be_none():
+    config = Config().replace(budget_s=150, dropout=0, steps=None)
+
+    assert (config.budget_s, config.steps) == (150, None)
 
 
 def test_an_unknown_setting_is_said():

@@ -184,6 +184,18 @@ def test_a_missing_file_is_a_sentence(tmp_path):
             read(tmp_path / "nowhere.nii")
 
 
+def test_a_file_with_a_changed_byte_is_a_sentence(tmp_path):
+    path = tmp_path / "scan.nii.gz"
+    voxels = np.random.default_rng(0).integers(-1000, 400, (16, 16, 4)).astype(np.int16)
+    nib.save(nib.Nifti1Image(voxels, np.eye(4)), path)
+    stored = bytearray(path.read_bytes())
+    stored[-6] ^= 1  # in the checksum: the voxels can be read and are not what was written
+    path.write_bytes(stored)
+
+    with pytest.raises(DataError, match=r"scan\.nii\.gz: it can't be read as NIfTI"):
+        read_nifti(path)
+
+
 @pytest.mark.parametrize("kept", [0, 10, 200])
 def test_a_truncated_file_is_a_sentence(tmp_path, kept):
     noise = np.random.default_rng(0).integers(-1000, 1000, (4, 40, 40)).astype(np.int16)
