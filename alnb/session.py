@@ -15,7 +15,7 @@ from typing import Any
 
 import alnb
 from alnb.acquisition import Pick
-from alnb.annotation import Answer
+from alnb.annotation import Answer, Verdict
 from alnb.config import Config
 from alnb.cost import Cost, cost_of
 from alnb.dataset import Dataset
@@ -26,6 +26,9 @@ from alnb.regions import Region
 from alnb.reports import CycleReport, FitReport
 
 NO_COST = Cost()
+OURS = {  # what a session's folder may hold when its journal is gone
+    "app.log", "cache", "curve.csv", "curve.html", "draft.json", "journal.lock", "journal.owner",
+}  # fmt: skip
 
 
 def default_folder(dataset: Dataset) -> Path:
@@ -37,8 +40,8 @@ def default_folder(dataset: Dataset) -> Path:
 
 
 def digest(answers: Iterable[Answer]) -> str:
-    """Name a set of answers by what a network would learn from them."""
-    content = sorted(answer.content for answer in answers)
+    """Name a set of answers by what a network would learn from them; a skip teaches nothing."""
+    content = sorted(answer.content for answer in answers if answer.verdict is not Verdict.SKIPPED)
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
@@ -219,11 +222,11 @@ class Session:
         Raises
         ------
         SessionError
-            If the journal is broken, in use, of another dataset or of other settings.
+            If the journal is broken, in use, of another dataset or of other settings, or if the
+            folder holds something else.
         """
         folder = Path(folder)
-        if folder.exists() and not folder.is_dir():
-            raise SessionError(f"{folder} is a file; a session needs a folder.")
+        _check_place(folder)
         journal = Journal.open(folder / "journal.jsonl", clock)
         journal.claim(take_over=take_over)
         try:
@@ -415,6 +418,21 @@ class Session:
     def close(self) -> None:
         """Let others write; reading goes on."""
         self.journal.release()
+
+
+def _check_place(folder: Path) -> None:
+    """Make sure that a folder is new, empty or a session's."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise SessionError(f"{folder} is a file; a session needs a folder.")
+    names = {path.name for path in folder.iterdir()}
+    others = sorted(names - OURS)
+    if others and "journal.jsonl" not in names:
+        raise SessionError(
+            f"{folder} holds {others[0]} and no session; name a new folder, so that nothing of "
+            "yours is mixed up."
+        )
 
 
 def _opening(dataset: Dataset, config: Config) -> dict[str, Any]:

@@ -726,3 +726,10 @@ def test_hu_volumes_keep_their_hu_and_have_no_masks(tmp_path):
     assert not dataset.has_masks
     assert np.array_equal(dataset.raw(SliceId("cap002", 3)), source[:, :, 3].T)
     assert dataset.image(SliceId("cap002", 3)).max() == 255
+
+
+def test_a_refused_import_leaves_no_folder_behind(tmp_path):
+    with pytest.raises(DataError, match="no scan"):
+        build([], tmp_path / "data", size=32)
+
+    assert not (tmp_path / "data").exists()

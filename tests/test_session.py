@@ -166,6 +166,16 @@ def test_the_digest_does_not_depend_on_order_or_time():
     assert digest(first) != digest(first[:1])
 
 
+def test_a_skip_alone_teaches_nothing(session, squares):
+    session.submit(clean(REGIONS[0]))
+    train(session, squares)
+    session.submit(Answer(REGIONS[1], Verdict.SKIPPED))
+    assert not session.state.stale
+
+    session.submit(clean(REGIONS[2]))
+    assert session.state.stale
+
+
 def test_another_dataset_is_said(session, unmasked):
     session.close()
 
@@ -233,3 +243,19 @@ def test_an_outline_is_kept_and_makes_the_network_stale(session, squares):
     assert state_of(session.journal.events).answers == (first,)
     assert session.state.cost.nominal_s == 9
     assert session.undo() == first == session.redo()
+
+
+def test_a_folder_of_other_things_is_left_alone(squares, tmp_path):
+    (tmp_path / "thesis.docx").write_text("")
+
+    with pytest.raises(SessionError, match="holds thesis.docx and no session"):
+        Session.open(tmp_path, squares)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.docx"]
+
+
+def test_a_session_whose_journal_is_gone_may_begin_anew(squares, tmp_path):
+    Session.open(tmp_path / "session", squares).close()
+    (tmp_path / "session" / "journal.jsonl").unlink()
+
+    assert Session.open(tmp_path / "session", squares).state.cycle == -1

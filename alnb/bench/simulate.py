@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,6 +97,26 @@ def simulate(
         return reports
     finally:
         session.close()
+
+
+def why_ended(reports: Sequence[CycleReport], cycles: int, config: Config) -> str:
+    """Say why a run ended before its last cycle; empty if it did not.
+
+    Parameters
+    ----------
+    reports : non-empty sequence of CycleReport
+        The whole curve.
+    cycles : int
+        How many were wanted after the start.
+    config : Config
+        Of the run.
+    """
+    if len(reports) > cycles:
+        return ""
+    spent = reports[-1].cost.nominal_s
+    if config.budget_s is not None and config.budget_s - spent < config.click_s:
+        return f"the budget of {config.budget_s:g} s is spent ({spent:g} s)"
+    return "every region has been asked"
 
 
 def _trainer(dataset: Dataset, config: Config, cache: Path, progress: Progress | None) -> Learner:

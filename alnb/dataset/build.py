@@ -95,7 +95,7 @@ def build(
     """
     out, gate = Path(out), LabelGate(infected, known)
     _check_place(out)
-    stage = out / _STAGE
+    stage, new = out / _STAGE, not out.exists()
     shutil.rmtree(stage, ignore_errors=True)
     (stage / IMAGES).mkdir(parents=True)
     (stage / MASKS).mkdir()
@@ -124,6 +124,8 @@ def build(
         _move_in(stage, out)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+        if new and not any(out.iterdir()):
+            out.rmdir()
     return Dataset.open(out)
 
 
