@@ -197,6 +197,13 @@ def test_a_warm_start_goes_on_from_the_weights_before(squares, answered, tmp_pat
     assert second.weights != trainer._name(answered, None)
 
 
+@pytest.mark.parametrize(("threads", "words"), [(1, "CPU, 1 thread"), (2, "CPU, 2 threads")])
+def test_the_cpu_is_told_with_its_threads(trained, monkeypatch, threads, words):
+    monkeypatch.setattr("torch.get_num_threads", lambda: threads)
+
+    assert trained[0].device_name == words
+
+
 def test_only_skipped_regions_are_nothing_to_train_on(squares, answered, tmp_path):
     skipped = [Answer(answer.region, Verdict.SKIPPED) for answer in answered]
 

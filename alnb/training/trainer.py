@@ -316,7 +316,8 @@ class Trainer:
         """What it runs on, in words for the screen."""
         if self.device.type == "cuda":
             return torch.cuda.get_device_name(self.device)
-        return f"CPU, {torch.get_num_threads()} threads"
+        threads = torch.get_num_threads()
+        return "CPU, 1 thread" if threads == 1 else f"CPU, {threads} threads"
 
     @property
     def _mixed(self) -> bool:
