@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 
 from alnb.annotation import Answer, Verdict
+from alnb.config import FEWEST_TO_HOLD_OUT
 from alnb.dataset import SliceId
 from alnb.metrics import Scores
 from alnb.training.dropout import probability
 from alnb.training.fcn8 import FCN8
 from alnb.training.features import Kept, Seen, stacked
 
-FEWEST_TO_HOLD_OUT = 10  # ours: fewer answers are all trained on
 STEP = 0.05  # ours: of the thresholds that are tried
 THRESHOLDS = np.arange(1, 20) * STEP
 
@@ -57,7 +57,7 @@ def hold_out(
     answers : sequence of Answer
     share : float
         Of each verdict, in [0, 1), rounded, but one is trained on; none are held out of fewer
-        answers than `FEWEST_TO_HOLD_OUT`.
+        answers than `alnb.config.FEWEST_TO_HOLD_OUT`.
     seed : int
 
     Returns
