@@ -1,0 +1,184 @@
+import pytest
+from fakes import FakeLearner, scan_of
+
+from alnb.bench.experiments import (
+    EXPERIMENTS,
+    Comparison,
+    Options,
+    fig5,
+    fig6,
+    fig7,
+    seeds_of,
+    start_cost,
+    upper_bound,
+)
+from alnb.bench.simulate import simulate
+from alnb.config import PAPER, Config
+from alnb.dataset import build
+from alnb.errors import ConfigError
+
+QUICK = Options(quick=True)
+
+
+def arms(experiment):
+    return {arm.name: arm for arm in experiment.arms}
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """A scan of 70 slices to ask about, and one to test."""
+    split = {"a": "train", "b": "test"}
+    scans = [scan_of("a", 70, 32, 0), scan_of("b", 2, 32, 1)]
+    return build(scans, tmp_path_factory.mktemp("many") / "data", size=32, split=split)
+
+
+def test_figure_5_sets_entropy_beside_random_for_25_cycles(squares):
+    found = arms(fig5(squares, Config(), Options()))
+
+    assert [arm.config.heuristic for arm in found.values()] == ["entropy", "random"]
+    assert {arm.cycles for arm in found.values()} == {25}
+    assert found["entropy"].config == Config()
+
+
+def test_figure_5_is_shorter_if_quick_and_as_long_as_is_asked(squares):
+    assert fig5(squares, Config(), QUICK).arms[0].cycles == 5
+    assert fig5(squares, Config(), Options(quick=True, cycles=7)).arms[0].cycles == 7
+
+
+def test_figure_5_compares_at_thirds_of_its_cycles(squares):
+    experiment = fig5(squares, Config(), Options(cycles=6))
+
+    assert experiment.comparisons == tuple(
+        Comparison("entropy", "random", cost) for cost in (150, 180, 210)
+    )
+
+
+def test_the_heuristic_that_was_set_is_compared(squares):
+    assert "bald" in arms(fig5(squares, Config(heuristic="bald"), QUICK))
+
+
+def test_figure_6_starts_with_192_s_whatever_the_regions(many):
+    experiment = fig6(many, Config(), Options())
+
+    counts = [arm.config.regions_per_slice for arm in experiment.arms]
+    assert counts == [1, 4, 9, 16, 36, 64, 81]
+    assert {start_cost(many, arm.config) for arm in experiment.arms} == {192}
+    assert {arm.cycles for arm in experiment.arms} == {0}
+    assert experiment.notes == ()
+
+
+def test_a_start_of_whole_slices_comes_as_near_to_192_s_as_it_can(many):
+    experiment = fig6(many, PAPER, Options())
+
+    costs = [start_cost(many, arm.config) for arm in experiment.arms]
+    assert costs == [192, 192, 189, 192, 216, 192, 243]
+    assert experiment.notes[1] == (
+        "K = 36: the start cost 216 s instead of 192 s, because it is of whole slices."
+    )
+
+
+def test_too_few_slices_for_the_start_are_said_with_what_it_cost(squares):
+    experiment = fig6(squares, Config(), QUICK)
+
+    assert experiment.notes == (
+        "K = 4: the start cost 96 s instead of 192 s, because there are 8 train slices and no "
+        "more.",
+    )
+
+
+@pytest.mark.parametrize("base", [Config(), PAPER])
+def test_the_start_costs_what_was_foretold(squares, base, tmp_path):
+    for arm in fig6(squares, base, Options()).arms:
+        learner = FakeLearner(squares, arm.config)
+        (report,) = simulate(squares, tmp_path / arm.name, arm.config, cycles=0, learner=learner)
+
+        assert report.cost.nominal_s == start_cost(squares, arm.config)
+
+
+def test_a_crop_holds_the_region_whose_click_it_is_for(tmp_path):
+    scans = [scan_of("a", 2, 256, 0), scan_of("b", 2, 256, 1)]
+    dataset = build(scans, tmp_path / "d", size=256, split={"a": "train", "b": "test"})
+    crops = {arm.name: arm.config.crop for arm in fig6(dataset, Config(), Options()).arms}
+
+    assert crops == {"K1": 256, **dict.fromkeys(("K4", "K9", "K16", "K36", "K64", "K81"), 128)}
+    assert fig6(dataset, PAPER, Options()).arms[0].config.crop is None
+
+
+def test_figure_6_compares_neighbours_and_the_ends(many):
+    comparisons = fig6(many, Config(), QUICK).comparisons
+
+    assert [(c.first, c.second) for c in comparisons] == [
+        ("K16", "K4"), ("K64", "K16"), ("K64", "K4"),
+    ]  # fmt: skip
+    assert {c.cost_s for c in comparisons} == {None}
+
+
+def test_figure_7_spends_the_same_on_clicks_and_on_outlines(squares):
+    found = arms(fig7(squares, Config(), Options()))
+    points, full = found["points"].config, found["full"].config
+
+    assert (points.labels, points.loss) == ("points", "balanced_point")
+    assert (full.labels, full.loss) == ("full", "full")
+    assert points.budget_s == full.budget_s == 1000
+    assert points.start_regions == 40
+    clicks = ("labels", "loss", "threshold", "start_regions")
+    assert full.replace(**{name: getattr(points, name) for name in clicks}) == points
+
+
+def test_figure_7_starts_at_equal_cost(squares, tmp_path):
+    for arm in fig7(squares, Config(), Options()).arms:
+        learner = FakeLearner(squares, arm.config)
+        (report,) = simulate(squares, tmp_path / arm.name, arm.config, cycles=0, learner=learner)
+
+        assert report.cost.nominal_s == pytest.approx(120, rel=0.2)
+
+
+def test_figure_7_compares_where_the_papers_axis_runs(squares):
+    experiment = fig7(squares, PAPER, Options())
+
+    assert [c.cost_s for c in experiment.comparisons] == [600, 800, 1000]
+    assert "one slice" in " ".join(experiment.notes)
+
+
+def test_the_upper_bound_is_told_every_pixel_of_every_train_slice(squares, tmp_path):
+    arm = upper_bound(squares, Config(miss_rate=0.5, wrong_rate=0.2), Options()).arms[0]
+    learner = FakeLearner(squares, arm.config)
+    simulate(squares, tmp_path, arm.config, cycles=0, learner=learner)
+
+    assert learner.fits == [8]
+    assert arm.cost_s == 8 * 96
+    assert (arm.config.labels, arm.config.loss, arm.config.holdout) == ("full", "full", 0)
+    assert arm.config.outline_tolerance_px == arm.config.miss_rate == arm.config.wrong_rate == 0
+
+
+def test_the_upper_bound_takes_more_steps_than_a_cycle(squares):
+    def config(base=Config(), **options):  # noqa: B008 - immutable
+        return upper_bound(squares, base, Options(**options)).arms[0].config
+
+    assert config().steps == 450
+    assert config().epochs >= 450  # so that an epoch of a single batch does not end it
+    assert config(Config(steps=600)).steps == 600
+    assert config(steps=20).steps == 20
+    assert config(Config(steps=7), quick=True).steps == 7
+    assert (config(PAPER).steps, config(PAPER).epochs) == (None, 40)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("quick", [True, False])
+def test_every_experiment_is_named_and_compares_its_own_arms(squares, name, quick):
+    experiment = EXPERIMENTS[name](squares, Config(), Options(quick=quick))
+    names = {arm.name for arm in experiment.arms}
+
+    assert experiment.name == name
+    assert len(names) == len(experiment.arms)
+    assert all({c.first, c.second} <= names for c in experiment.comparisons)
+
+
+def test_seeds_are_read():
+    assert seeds_of("0, 1,12") == (0, 1, 12)
+
+
+@pytest.mark.parametrize("text", ["", "a", "0,,1", "-1", "1,1", "0.5"])
+def test_seeds_that_can_not_be_read_are_a_sentence(text):
+    with pytest.raises(ConfigError, match=r"give different numbers, as 0,1,2\."):
+        seeds_of(text)

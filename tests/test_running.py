@@ -1,0 +1,210 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from fakes import FakeLearner
+
+from alnb.bench.experiments import Options, fig5
+from alnb.bench.running import Clock, carry_out, check, runs_of
+from alnb.config import Config
+from alnb.cost import Cost
+from alnb.errors import ConfigError, DataError, SessionError, TrainerError
+from alnb.journal import Journal
+from alnb.reports import CycleReport, FitReport
+
+CONFIG = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=2)
+FIT = FitReport(
+    weights="", backbone="", device="", steps=1, loss=0, threshold=0.5, heldout=0,
+    heldout_accuracy=None, train_s=0,
+)  # fmt: skip
+
+
+class Broken(FakeLearner):
+    """Fails as soon as it has to train."""
+
+    def fit(self, answers, previous=None):
+        raise TrainerError("there is nothing to train on.")
+
+
+class Killed(FakeLearner):
+    """Takes its process with it."""
+
+    def fit(self, answers, previous=None):
+        os._exit(9)
+
+
+def runs(dataset, out, config=CONFIG, cycles=2, seeds=(0, 1)):
+    return runs_of(fig5(dataset, config, Options(cycles=cycles)), out, seeds)
+
+
+def report(cycle, cost_s=0.0):
+    return CycleReport(cycle=cycle, cost=Cost(cost_s), scores=None, fit=FIT, score_s=0)
+
+
+def test_each_arm_and_seed_has_a_folder(squares, tmp_path):
+    names = [str(run.folder.relative_to(tmp_path)) for run in runs(squares, tmp_path)]
+
+    assert names == [
+        "fig5/runs/entropy-0", "fig5/runs/random-0", "fig5/runs/entropy-1", "fig5/runs/random-1",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_runs_are_carried_out_and_told_of(squares, tmp_path, jobs):
+    told = []
+    todo = runs(squares, tmp_path)
+    carry_out(
+        todo, squares, jobs=jobs, learner=FakeLearner,
+        notify=lambda run, report: told.append((run.folder.name, report.cycle)),
+    )  # fmt: skip
+
+    assert sorted(told) == sorted((run.folder.name, n) for run in todo for n in range(3))
+    assert all(run.finished for run in todo)
+    assert check(todo, squares) == dict.fromkeys(todo, 1.0)
+
+
+def test_several_jobs_give_what_one_gives(squares, tmp_path):
+    for jobs in (1, 2):
+        carry_out(runs(squares, tmp_path / str(jobs)), squares, jobs=jobs, learner=FakeLearner)
+
+    one, two = (
+        [(run.folder / "curve.csv").read_text().split(",train_s")[0] for run in done]
+        for done in (runs(squares, tmp_path / str(jobs)) for jobs in (1, 2))
+    )
+    assert one == two
+
+
+def test_what_is_finished_is_not_run_again_but_goes_on_with_more_cycles(squares, tmp_path):
+    carry_out(runs(squares, tmp_path), squares, learner=FakeLearner)
+    again = []
+    carry_out(runs(squares, tmp_path), squares, learner=Broken)
+    carry_out(
+        runs(squares, tmp_path, cycles=3), squares, learner=FakeLearner,
+        notify=lambda run, report: again.append(report.cycle),
+    )  # fmt: skip
+
+    assert again == [3] * 4
+
+
+def test_weights_go_when_a_run_is_finished_and_the_journal_stays(squares, tmp_path):
+    (run, *_) = runs(squares, tmp_path)
+    (run.folder / "cache").mkdir(parents=True)
+    (run.folder / "cache" / "weights-a.safetensors").write_bytes(b"much")
+    carry_out([run], squares, learner=FakeLearner)
+
+    assert {path.name for path in run.folder.iterdir()} >= {"journal.jsonl", "curve.csv"}
+    assert not (run.folder / "cache").exists()
+
+
+def test_weights_that_more_cycles_would_start_from_stay(squares, tmp_path):
+    (run, *_) = runs(squares, tmp_path, CONFIG.replace(warm_start=True))
+    (run.folder / "cache").mkdir(parents=True)
+    carry_out([run], squares, learner=FakeLearner)
+
+    assert (run.folder / "cache").exists()
+
+
+def test_other_settings_in_a_folder_are_said(squares, tmp_path):
+    carry_out(runs(squares, tmp_path), squares, learner=FakeLearner)
+
+    with pytest.raises(SessionError, match=r"other settings \(steps 100, not 7"):
+        check(runs(squares, tmp_path, CONFIG.replace(steps=7)), squares)
+
+
+def test_a_dataset_without_masks_is_said_before_anything_runs(unmasked, tmp_path):
+    with pytest.raises(DataError, match="has no masks"):
+        check(runs(unmasked, tmp_path), unmasked)
+
+
+def test_no_jobs_are_a_sentence(squares, tmp_path):
+    with pytest.raises(ConfigError, match="--jobs is 0; it must be at least 1"):
+        carry_out(runs(squares, tmp_path), squares, jobs=0)
+
+
+def test_a_run_that_fails_in_its_process_is_said(squares, tmp_path):
+    with pytest.raises(TrainerError, match=r"(entropy|random)-0: there is nothing to train on"):
+        carry_out(runs(squares, tmp_path), squares, jobs=2, learner=Broken)
+
+
+def test_a_process_that_dies_is_said(squares, tmp_path):
+    with pytest.raises(TrainerError, match=r"-0 ended unexpectedly \(exit code 9\)"):
+        carry_out(runs(squares, tmp_path), squares, jobs=2, learner=Killed)
+
+
+def test_the_time_left_follows_from_what_was_done_since_the_start(squares, tmp_path):
+    now = [100.0]
+    (one, two, *_) = runs(squares, tmp_path, cycles=3)
+    clock = Clock({one: 0.5, two: 0.0}, lambda: now[0])
+    assert (clock.left_s, clock.left) == (None, "0 of 2 runs done")
+
+    now[0] += 60
+    clock.note(one, report(2))  # a quarter of a run in a minute
+    assert clock.done == 0.75
+    assert clock.left_s == pytest.approx(300)
+    assert clock.left == "0 of 2 runs done, about 5 min left"
+
+    now[0] += 3600
+    clock.note(one, report(3))
+    assert clock.left == "1 of 2 runs done, about 2 h 02 min left"
+
+
+def test_a_run_with_a_budget_is_done_when_it_is_spent(squares, tmp_path):
+    (run, *_) = runs(squares, tmp_path, CONFIG.replace(budget_s=100.0), cycles=99)
+
+    assert run.share(4, 50.0) == 0.5
+    assert run.share(9, 112.0) == 1.0
+
+
+COMMAND = "from alnb.cli import main; main()"
+FAST = (
+    "steps=2", "draws=2", "start_regions=8", "regions_per_slice=16", "crop=32",
+    "backbone=efficientnet_lite0",
+)  # fmt: skip
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no Ctrl-C to a single process")
+def test_ctrl_c_ends_all_jobs_and_the_same_command_goes_on(squares, tmp_path):
+    words = [
+        sys.executable, "-c", COMMAND, "bench", "fig5", str(squares.folder), "--seeds", "0",
+        "--cycles", "3", "--jobs", "2", "--out", str(tmp_path),
+        *(word for setting in FAST for word in ("--set", setting)),
+    ]  # fmt: skip
+    process = subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    first = [process.stdout.readline() for _ in range(2)]
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
+    _, err = process.communicate(timeout=30)
+
+    assert process.returncode == 130
+    assert "the same command goes on" in err
+    assert "Traceback" not in err
+    assert all("cycle" in line for line in first)
+    assert not _alive(process.pid)
+    assert not (tmp_path / "fig5.csv").exists()
+
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    lines = [line for line in done.stdout.splitlines() if ": cycle" in line]
+    assert 0 < len(lines) < 8  # of 2 runs of 4 cycles, some were done before
+    table = (tmp_path / "fig5.csv").read_text().splitlines()
+    assert len(table) == 1 + 8
+    for path in (tmp_path / "fig5" / "runs").glob("*/journal.jsonl"):
+        kinds = [event.kind for event in Journal.open(path).events]
+        assert kinds.count("scored") == 4
+    assert json.loads((tmp_path / "fig5.json").read_text())["seeds"] == [0]
+
+
+def _alive(group):
+    """Tell whether a process of a group is left, a moment after it was ended."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return False
+        time.sleep(0.05)
+    return True
