@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import alnb
-from alnb.errors import AlnbError, ConfigError
+from alnb.errors import AlnbError, ConfigError, DataError, SessionError
 
 if TYPE_CHECKING:
     from alnb.bench.running import Clock, Run
@@ -108,6 +109,12 @@ def _labels(text: str | None) -> tuple[int, ...] | None:
 
 
 def _build(make: Any, *args: Any, **options: Any) -> None:  # noqa: ANN401 - any importer
+    out = args[-1]
+    if (out / "manifest.json").exists():
+        raise DataError(
+            f"{out} holds a dataset already, whose sessions another would shut out. Name a new "
+            "folder with --out, or delete that one."
+        )
     with _progress("importing") as update:
 
         def progress(scan: str, count: int) -> None:
@@ -400,7 +407,7 @@ def _config(preset: str, **changes: Any) -> Config:  # noqa: ANN401 - any settin
 def run(
     data: Data,
     out: Annotated[Path, typer.Option(help="The run's folder; a stopped run there goes on.")],
-    cycles: Annotated[int | None, typer.Option(help="After the start.")] = None,
+    cycles: Annotated[int | None, typer.Option(help="After the start.", min=0)] = None,
     heuristic: Annotated[str | None, typer.Option(help="entropy, bald or random.")] = None,
     seed: Seed = 0,
     preset: Annotated[str, typer.Option(help="default or paper.")] = "default",
@@ -410,7 +417,7 @@ def run(
     settings: Settings = None,
 ) -> None:
     """Simulate the annotator from the masks, and write the learning curve."""
-    from alnb.bench.simulate import simulate
+    from alnb.bench.simulate import simulate, why_ended
     from alnb.dataset import Dataset
 
     changes = {"heuristic": heuristic, "seed": seed, "budget_s": budget}
@@ -427,7 +434,11 @@ def run(
             _print(_line(report))
             update(description=f"cycle {report.cycle + 1} of {last}")
 
-        simulate(dataset, out, config, cycles=cycles, progress=on_step, on_cycle=on_cycle)
+        reports = simulate(
+            dataset, out, config, cycles=cycles, progress=on_step, on_cycle=on_cycle
+        )
+    if ended := why_ended(reports, last, config):
+        _print(f"Ended: {ended}.")
     _print(f"Written: {out / 'curve.csv'}, {out / 'curve.html'}, {out / 'journal.jsonl'}.")
 
 
@@ -489,13 +500,20 @@ def _dataset(data: Path | None) -> Dataset:
 @app.command()
 def explore(
     run: Annotated[Path, typer.Argument(help="A run's or session's folder.")],
+    data: Annotated[
+        Path | None, typer.Option(help="Its dataset; none looks where it was labelled.")
+    ] = None,
     port: Annotated[int | None, typer.Option(help="None takes a free one.")] = None,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
 ) -> None:
     """Step through the cycles of a run or session in a browser."""
     from alnb.serve import app_notebook, serve
 
+    if not (run / "journal.jsonl").exists():
+        raise SessionError(f"{run} holds no session: there is no journal.jsonl in it.")
     env = {"ALNB_SESSION": str(run.resolve())}
+    if data is not None:
+        env["ALNB_DATA"] = str(data.resolve())
     with serve(app_notebook("explore"), port=port, open_browser=browser, env=env) as server:
         _print(f"Open {server.address}")
         raise typer.Exit(server.wait())
@@ -685,6 +703,8 @@ def _version(
 
 def main() -> None:
     """Run a command; what goes wrong on purpose is a sentence, not a trace."""
+    # read when torch is loaded: threads that wait must not take the cores from those that work
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
     except AlnbError as error:

@@ -19,7 +19,7 @@ from alnb.annotation import Answer, Verdict
 from alnb.config import Config
 from alnb.cost import Cost, cost_of
 from alnb.dataset import Dataset
-from alnb.errors import SessionError
+from alnb.errors import DataError, SessionError
 from alnb.journal import Event, Journal, live
 from alnb.metrics import Scores
 from alnb.regions import Region
@@ -418,6 +418,34 @@ class Session:
     def close(self) -> None:
         """Let others write; reading goes on."""
         self.journal.release()
+
+
+def labelled_dataset(events: Sequence[Event], data: Path | None = None) -> Dataset:
+    """Open the dataset that a journal is about.
+
+    Parameters
+    ----------
+    events : non-empty sequence of Event
+        Of the journal.
+    data : Path, optional
+        The dataset's folder; None takes the one that the journal names.
+
+    Raises
+    ------
+    DataError
+        If it is not there, or is another.
+    """
+    named = events[0].data["dataset"]
+    folder = data or Path(named["folder"])
+    if not folder.is_dir():
+        raise DataError(f"the dataset {named['name']!r} is not in {folder}; name it with --data.")
+    dataset = Dataset.open(folder)
+    if dataset.fingerprint != named["fingerprint"]:
+        raise DataError(
+            f"{folder} is not the dataset {named['name']!r} that was labelled, or has changed "
+            "since; name the right one with --data."
+        )
+    return dataset
 
 
 def _check_place(folder: Path) -> None:

@@ -116,13 +116,14 @@ def test_the_papers_datasets_have_importers(run, folders, tmp_path):
     for names in (ZENODO, ("rp_im", "rp_msk")):
         for name, ours in zip(names, ("images", "masks"), strict=True):
             (tmp_path / name).symlink_to(folders / ours)
-    out = ("--out", tmp_path / "d", "--size", 32)
-
-    status, text, _ = run("import", "covid19b", tmp_path, *out)
+    status, text, _ = run("import", "covid19b", tmp_path, "--size", 32, "--out", tmp_path / "b")
     assert (status, text.split(":")[0].strip()) == (0, "covid19b")
-    status, text, _ = run("import", "medseg", tmp_path, *out, "--split", "mixed")
+    status, text, _ = run(
+        "import", "medseg", tmp_path, "--size", 32, "--split", "mixed", "--out", tmp_path / "a"
+    )
     assert (status, text.split(":")[0].strip()) == (0, "covid19a")
     assert "the parts share patients" in text
+    out = ("--out", tmp_path / "c", "--size", 32)
     assert "OpenSourceDCMs is not in it" in run("import", "covid19a", tmp_path, *out)[2]
     assert "no folders Imgs and GT are in it" in run("import", "semiseg", tmp_path, *out)[2]
 
@@ -216,6 +217,34 @@ def test_a_run_names_its_dataset_from_any_folder(run, data, tmp_path, monkeypatc
     status, _, err = run("export", tmp_path / "run", "--out", tmp_path / "out")
 
     assert (status, err) == (0, "")
+
+
+def test_a_dataset_is_not_replaced_unasked(run, data, folders):
+    status, _, err = run("import", "nifti", "--images", folders / "images", "--out", data)
+
+    assert status == 1
+    assert "holds a dataset already" in err
+
+
+def test_exploring_nothing_is_a_sentence(run, tmp_path):
+    status, _, err = run("explore", tmp_path)
+
+    assert status == 1
+    assert "holds no session" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--budget", 26), "Ended: the budget of 26 s is spent (24 s)."),
+        (("--set", "regions_per_slice=1", "--set", "regions_per_cycle=99"), "every region"),
+    ],
+)
+def test_a_run_says_why_it_ended_early(run, data, tmp_path, words, sentence):
+    status, out, _ = run("run", data, "--out", tmp_path / "run", "--cycles", 9, *FAST, *words)
+
+    assert status == 0
+    assert sentence in out
 
 
 def test_exporting_nothing_is_a_sentence(run, tmp_path):

@@ -47,6 +47,21 @@ def test_a_journal_opens_without_its_caches_and_its_tables(run):
     assert Explorer(run).steps
 
 
+def test_a_dataset_that_was_moved_is_named(run, squares, tmp_path, monkeypatch):
+    journal = run / "journal.jsonl"
+    journal.write_text(journal.read_text().replace(str(squares.folder.resolve()), "/moved"))
+    assert "is not in /moved; name it with --data" in explore_app(run).value
+
+    monkeypatch.setenv("ALNB_DATA", str(squares.folder))
+    assert "is not in" not in getattr(explore_app(run), "value", "")
+
+
+def test_another_dataset_is_not_taken_for_it(run, unmasked):
+    page = explore_app(run, unmasked.folder)
+
+    assert "that was labelled, or has changed since" in page.value
+
+
 def test_a_folder_without_a_journal_is_a_sentence(tmp_path):
     assert "holds no session" in explore_app(tmp_path).value
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from alnb.annotation import Answer
 from alnb.arrays import INFECTED
 from alnb.dataset import Dataset
-from alnb.errors import AlnbError, DataError, SessionError
+from alnb.errors import AlnbError, SessionError
 from alnb.journal import Journal, live
 from alnb.reports import curve_table
-from alnb.session import State, state_of
+from alnb.session import State, labelled_dataset, state_of
 
 
 def export(session: Path, out: Path, data: Path | None = None) -> Iterator[Path]:
@@ -59,26 +58,10 @@ def export(session: Path, out: Path, data: Path | None = None) -> Iterator[Path]
     if state.fit is None:
         return
     try:
-        dataset = _labelled(events[0].data["dataset"], data)
+        dataset = labelled_dataset(events, data)
         yield from _masks(dataset, state, session / "cache", out / "masks")
     except AlnbError as error:
         raise type(error)(f"the tables are whole, but the masks are missing: {error}") from error
-
-
-def _labelled(named: Mapping[str, Any], data: Path | None) -> Dataset:
-    """Open the dataset that was labelled."""
-    folder = data or Path(named["folder"])
-    if not folder.is_dir():
-        raise DataError(
-            f"the dataset {named['name']!r} is not in {folder}; say where it is with --data."
-        )
-    dataset = Dataset.open(folder)
-    if dataset.fingerprint != named["fingerprint"]:
-        raise DataError(
-            f"{dataset.folder} is not the dataset {named['name']!r} that was labelled, or has "
-            "changed since; name the right one with --data."
-        )
-    return dataset
 
 
 _COLUMNS = ("scan", "slice", "region", "verdict", "row", "col", "label", "seconds", "annotator",

@@ -12,11 +12,10 @@ import ipywidgets as widgets
 
 from alnb.annotation import Answer
 from alnb.cycle import Pool
-from alnb.dataset import Dataset
-from alnb.errors import AlnbError, DataError, SessionError
+from alnb.errors import AlnbError, SessionError
 from alnb.journal import Event, Journal, live
 from alnb.regions import Region
-from alnb.session import state_of
+from alnb.session import labelled_dataset, state_of
 from alnb.ui.charts import Charts
 from alnb.ui.page import CSS, Page
 from alnb.ui.region_view import RegionView
@@ -62,13 +61,15 @@ def steps_of(events: tuple[Event, ...]) -> tuple[Step, ...]:
     return steps
 
 
-def explore_app(run: Path | str | None = None) -> widgets.Widget:
+def explore_app(run: Path | str | None = None, data: Path | str | None = None) -> widgets.Widget:
     """Show a run's or a session's cycles; it is read, and may be open elsewhere.
 
     Parameters
     ----------
     run : path, optional
         Its folder; None takes ``ALNB_SESSION``.
+    data : path, optional
+        Its dataset's folder; None takes ``ALNB_DATA``, or the one that the journal names.
 
     Returns
     -------
@@ -76,7 +77,9 @@ def explore_app(run: Path | str | None = None) -> widgets.Widget:
         The explorer; or a sentence that says why it can't be shown.
     """
     try:
-        return Explorer(Path(run or os.environ.get("ALNB_SESSION", "."))).widget
+        data = data or os.environ.get("ALNB_DATA")
+        folder = Path(run or os.environ.get("ALNB_SESSION", "."))
+        return Explorer(folder, Path(data) if data else None).widget
     except AlnbError as error:
         return Page.failure(str(error))
 
@@ -88,6 +91,8 @@ class Explorer:
     ----------
     run : Path
         A folder with ``journal.jsonl``.
+    data : Path or None
+        Its dataset's folder; None takes the one that the journal names.
 
     Raises
     ------
@@ -97,14 +102,11 @@ class Explorer:
         If its dataset is not where it was, or has changed.
     """
 
-    def __init__(self, run: Path) -> None:
+    def __init__(self, run: Path, data: Path | None = None) -> None:
         events = Journal.open(run / "journal.jsonl").events
         if not events:
             raise SessionError(f"{run} holds no session: there is no journal.jsonl in it.")
-        named = events[0].data["dataset"]
-        self.dataset = Dataset.open(named["folder"])
-        if self.dataset.fingerprint != named["fingerprint"]:
-            raise DataError(f"{named['folder']} has changed since {named['name']!r} was labelled.")
+        self.dataset = labelled_dataset(events, data)
         self.state = state_of(events)
         self.steps = steps_of(events)
         self.pool = Pool(self.dataset, self.state.config)
