@@ -60,7 +60,7 @@ def perform(
 
     def noted(run: Run, report: CycleReport) -> None:
         clock.note(run, report)
-        on_cycle(run, report, clock)
+        on_cycle(run, run.priced(report), clock)
 
     carry_out(runs, dataset, jobs=jobs, notify=noted, learner=learner)
     facts = facts_of(experiment, runs, dataset, command)

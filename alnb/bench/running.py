@@ -7,6 +7,7 @@ is marked by ``finished.json`` and not touched again.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import multiprocessing
 import os
@@ -67,6 +68,13 @@ class Run:
         done = (cycle + 1) / (self.arm.cycles + 1)
         budget = self.arm.config.budget_s
         return min(1.0, max(done, cost_s / budget if budget else 0.0))
+
+    def priced(self, report: CycleReport) -> CycleReport:
+        """Put the arm's own price, where it has one, in place of what the answers add up to."""
+        if self.arm.cost_s is None:
+            return report
+        cost = dataclasses.replace(report.cost, nominal_s=self.arm.cost_s)
+        return dataclasses.replace(report, cost=cost)
 
 
 MakeLearner = Callable[[Dataset, Config], Learner]

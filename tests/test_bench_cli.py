@@ -1,0 +1,114 @@
+import json
+import sys
+
+import pytest
+from fakes import FakeLearner
+
+from alnb.bench import publish, running
+from alnb.bench.experiments import EXPERIMENTS
+from alnb.cli import main
+
+SMALL = ("--set", "regions_per_slice=16", "--set", "start_regions=6")
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    """Run a command line that trains nothing; return its status, output and errors."""
+    carry_out = running.carry_out
+
+    def faked(runs, dataset, **options):
+        carry_out(runs, dataset, **(options | {"learner": FakeLearner}))
+
+    monkeypatch.setattr(publish, "carry_out", faked)
+    monkeypatch.setattr(publish, "take", lambda page, png, size: png.write_bytes(b"picture"))
+
+    def once(*words):
+        monkeypatch.setattr(sys, "argv", ["alnb", *map(str, words)])
+        status = 0
+        try:
+            main()
+        except SystemExit as end:
+            status = end.code or 0
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return once
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_each_experiment_is_a_command(run, squares, tmp_path, name):
+    words = ("bench", name, squares.folder, "--seeds", "0", "--out", tmp_path, "--quick", *SMALL)
+    status, out, err = run(*words)
+
+    assert (status, err) == (0, "")
+    assert {f"{name}.csv", f"{name}.json", f"{name}.html", f"{name}.png"} <= {
+        path.name for path in tmp_path.iterdir()
+    }
+    assert f"Next: alnb bench report {tmp_path}" in out
+    assert json.loads((tmp_path / f"{name}.json").read_text())["command"].startswith(
+        f"alnb bench {name} "
+    )
+
+
+def test_it_prints_a_line_a_cycle_with_the_time_left_and_the_verdicts(run, squares, tmp_path):
+    words = ("bench", "fig5", squares.folder, "--seeds", "0,1", "--out", tmp_path, *SMALL)
+    _, out, _ = run(*words, "--cycles", 1)
+
+    assert out.count(": cycle") == 2 * 2 * 2
+    assert "random, seed 1: cycle   1      33 s  Dice" in out
+    assert "4 of 4 runs done" in out
+    assert "entropy against random" in out or "beats" in out
+    assert run(*words, "--cycles", 1)[1].count(": cycle") == 0
+
+
+def test_the_upper_bound_is_priced_by_the_slice(run, squares, tmp_path):
+    words = ("--seeds", "0", "--out", tmp_path, *SMALL)
+    _, out, _ = run("bench", "upper-bound", squares.folder, *words)
+
+    assert "upper bound, seed 0: cycle   0     768 s  Dice" in out
+
+
+def test_the_report_prints_the_verdicts(run, squares, tmp_path):
+    run("bench", "fig5", squares.folder, "--seeds", "0", "--out", tmp_path, "--cycles", 1, *SMALL)
+    status, out, err = run("bench", "report", tmp_path)
+
+    assert (status, err) == (0, "")
+    assert "fig5: not shown: entropy against random" in out
+    assert "(1 seed, so no interval)" in out
+    assert f"Written: {tmp_path / 'report.html'}" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--seeds", "a"), "give different numbers"),
+        (("--jobs", "0"), "it must be at least 1"),
+        (("--preset", "papers"), "preset 'papers' is unknown"),
+        (("--set", "nonsense=1"), "unknown setting nonsense"),
+    ],
+)
+def test_what_can_not_be_is_a_sentence(run, squares, tmp_path, words, sentence):
+    status, _, err = run("bench", "fig5", squares.folder, "--out", tmp_path, *words)
+
+    assert status == 1
+    assert err.startswith("alnb: ")
+    assert sentence in err
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_a_dataset_without_masks_is_a_sentence(run, unmasked, tmp_path, name):
+    status, _, err = run("bench", name, unmasked.folder, "--out", tmp_path)
+
+    assert status == 1
+    assert "has no masks, so nobody can be simulated" in err
+
+
+def test_a_stop_is_said_with_how_to_go_on(run, squares, tmp_path, monkeypatch):
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(publish, "carry_out", stopped)
+    status, _, err = run("bench", "fig5", squares.folder, "--out", tmp_path)
+
+    assert status == 130
+    assert err == "alnb: stopped; what was done is kept, the same command goes on.\n"
