@@ -125,6 +125,13 @@ def test_figure_7_spends_the_same_on_clicks_and_on_outlines(squares):
     assert full.replace(**{name: getattr(points, name) for name in clicks}) == points
 
 
+def test_figure_7_spends_it_in_fewer_cycles_of_clicks_if_quick(squares):
+    found = arms(fig7(squares, Config(), QUICK))
+
+    assert found["points"].config.regions_per_cycle == 50
+    assert found["full"].config.regions_per_cycle == 5
+
+
 def test_figure_7_starts_at_equal_cost(squares, tmp_path):
     for arm in fig7(squares, Config(), Options()).arms:
         learner = FakeLearner(squares, arm.config)
