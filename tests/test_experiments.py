@@ -53,6 +53,13 @@ def test_figure_5_compares_at_thirds_of_its_cycles(squares):
     )
 
 
+def test_figure_5_compares_the_start_only_if_there_is_nothing_else(squares):
+    def costs(cycles):
+        return [c.cost_s for c in fig5(squares, Config(), Options(cycles=cycles)).comparisons]
+
+    assert (costs(0), costs(1), costs(2)) == ([120], [135], [135, 150])
+
+
 def test_the_heuristic_that_was_set_is_compared(squares):
     assert "bald" in arms(fig5(squares, Config(heuristic="bald"), QUICK))
 

@@ -170,31 +170,31 @@ FAST = (
 def test_ctrl_c_ends_all_jobs_and_the_same_command_goes_on(squares, tmp_path):
     words = [
         sys.executable, "-c", COMMAND, "bench", "fig5", str(squares.folder), "--seeds", "0",
-        "--cycles", "3", "--jobs", "2", "--out", str(tmp_path),
+        "--cycles", "1", "--jobs", "2", "--out", str(tmp_path),
         *(word for setting in FAST for word in ("--set", setting)),
     ]  # fmt: skip
     process = subprocess.Popen(
         words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    first = [process.stdout.readline() for _ in range(2)]
+    first = process.stdout.readline()
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
     _, err = process.communicate(timeout=30)
 
     assert process.returncode == 130
     assert "the same command goes on" in err
     assert "Traceback" not in err
-    assert all("cycle" in line for line in first)
+    assert "cycle" in first
     assert not _alive(process.pid)
     assert not (tmp_path / "fig5.csv").exists()
 
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     lines = [line for line in done.stdout.splitlines() if ": cycle" in line]
-    assert 0 < len(lines) < 8  # of 2 runs of 4 cycles, some were done before
+    assert 0 < len(lines) < 4  # of 2 runs of 2 cycles, some were done before
     table = (tmp_path / "fig5.csv").read_text().splitlines()
-    assert len(table) == 1 + 8
+    assert len(table) == 1 + 4
     for path in (tmp_path / "fig5" / "runs").glob("*/journal.jsonl"):
         kinds = [event.kind for event in Journal.open(path).events]
-        assert kinds.count("scored") == 4
+        assert kinds.count("scored") == 2
     assert json.loads((tmp_path / "fig5.json").read_text())["seeds"] == [0]
 
 

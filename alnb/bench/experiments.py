@@ -107,7 +107,8 @@ def fig5(dataset: Dataset, base: Config, options: Options) -> Experiment:
     cycles = cycles if options.cycles is None else options.cycles
     heuristic = base.heuristic if base.heuristic != RANDOM else "entropy"
     start, step = start_cost(dataset, base), base.regions_per_cycle * base.click_s
-    compared = dict.fromkeys(round(cycles * n / COSTS) for n in range(1, COSTS + 1))
+    thirds = dict.fromkeys(round(cycles * n / COSTS) for n in range(1, COSTS + 1))
+    compared = [n for n in thirds if n] or [0]  # the start is the same in both
     return Experiment(
         name="fig5",
         title=f"{heuristic.capitalize()} against random",
