@@ -39,6 +39,27 @@ def test_a_hint_stands_where_no_point_is_yet(charts):
     assert charts.figure.layout.annotations[0].visible is False
 
 
+def test_the_hint_is_the_one_given_on_lines_that_fit(charts):
+    charts.show([], "No point could be measured: that takes 10 answered regions, and more.")
+
+    lines = charts.figure.layout.annotations[0].text.split("<br>")
+    assert len(lines) == 2
+    assert " ".join(lines).startswith("No point could be measured")
+
+
+def test_a_point_at_the_top_is_drawn_whole(charts):
+    charts.show([ROWS[0] | {"dice": 1.0}])
+
+    assert charts.figure.data[0].cliponaxis is False
+
+
+def test_the_loss_is_named_once_there_is_one(charts):
+    assert charts.figure.layout.yaxis2.visible is False
+
+    charts.show_losses([0.7])
+    assert charts.figure.layout.yaxis2.visible is True
+
+
 def test_the_losses_are_counted_by_step(charts):
     charts.show_losses([0.7, 0.4])
 

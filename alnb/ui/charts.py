@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,8 @@ from alnb.ui.live_figure import LiveFigure
 
 LOSS_COLOUR = "#6b7280"
 EMPTY_S = (0, 300)  # ours: the axis before there is a point
+HINT = "A point appears here after each training."
+HINT_CHARS = 44  # of a line that fits the chart
 
 
 class Charts:
@@ -40,30 +43,38 @@ class Charts:
         self.widget = ipywidgets.Box([self.figure], layout=size)
         self.widget.add_class("alnb-charts")
 
-    def show(self, rows: Sequence[Row]) -> None:
+    def show(self, rows: Sequence[Row], hint: str = HINT) -> None:
         """Draw the curve of the cycles so far.
 
         Parameters
         ----------
         rows : sequence of mappings
             One a cycle, with ``cycle``, ``cost_s`` and the score; one without is left out.
+        hint : str
+            A sentence in place of the curve as long as there is no point.
         """
         trace = _curve(rows, self.score)
         with self.figure.batch_update():
             for name in ("x", "y", "customdata"):
                 self.figure.data[0][name] = trace[name]
+            self.figure.layout.annotations[0].text = _wrapped(hint)
             self.figure.layout.annotations[0].visible = not trace["x"]
             self.figure.layout.xaxis.autorange = bool(trace["x"])
 
     def show_losses(self, losses: Sequence[float]) -> None:
         """Draw the loss of the training that runs, or ran last, one value a step."""
         with self.figure.batch_update():
+            self.figure.layout.yaxis2.visible = bool(losses)
             self.figure.data[1].x = list(range(1, len(losses) + 1))
             self.figure.data[1].y = list(losses)
 
 
 def _curve(rows: Sequence[Row], score: str) -> dict[str, Any]:
-    return curve_trace(rows, score, score)
+    return curve_trace(rows, score, score) | {"cliponaxis": False}  # a point at 1 is whole
+
+
+def _wrapped(hint: str) -> str:
+    return "<br>".join(textwrap.wrap(hint, HINT_CHARS))
 
 
 def _loss() -> dict[str, Any]:
@@ -79,8 +90,8 @@ def _layout(score: str, width: int, height: int) -> dict[str, Any]:
     slim = {"fixedrange": True, "showgrid": False, "zeroline": False, "showticklabels": False}
     title = {"text": "loss", "font": {"size": 11}}
     start = {
-        "text": "A point appears here after each training.", "showarrow": False, "xref": "paper",
-        "yref": "paper", "x": 0.5, "y": 0.65, "font": {"color": LOSS_COLOUR},
+        "text": _wrapped(HINT), "showarrow": False, "xref": "paper", "yref": "paper", "x": 0.5,
+        "y": 0.65, "font": {"color": LOSS_COLOUR},
     }  # fmt: skip
     return layout | {
         "width": width,
@@ -92,6 +103,7 @@ def _layout(score: str, width: int, height: int) -> dict[str, Any]:
         "yaxis": layout["yaxis"] | {"fixedrange": True, "domain": [0.34, 1], "title": {
             "text": SCORES[score], "standoff": 8}},
         "xaxis2": slim | {"anchor": "y2", "rangemode": "tozero"},
-        "yaxis2": slim | {"domain": [0, 0.13], "title": title, "rangemode": "tozero"},
+        "yaxis2": slim
+        | {"domain": [0, 0.13], "title": title, "rangemode": "tozero", "visible": False},
         "annotations": [start],
     }  # fmt: skip
