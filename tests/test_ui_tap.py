@@ -24,6 +24,16 @@ def test_a_press_arrives_as_row_and_column_of_its_screen(tap):
     assert events == [Press(row=80.5, col=70.25, screen=3)]
 
 
+@pytest.mark.parametrize(("panel", "elsewhere"), [("x2y2", False), ("xy", True)])
+def test_a_press_on_another_panel_is_marked(tap, panel, elsewhere):
+    events = []
+    tap.on_event(events.append)
+
+    page_sends(tap, kind="click", id=1, x=1, y=2, panel=panel, screen=3)
+
+    assert events == [Press(row=2, col=1, screen=3, elsewhere=elsewhere)]
+
+
 def test_a_key_arrives_by_its_name(tap):
     events = []
     tap.on_event(events.append)

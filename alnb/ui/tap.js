@@ -1,16 +1,20 @@
-// Tap: clicks on one panel of a Plotly figure, and keys, sent to the kernel as messages.
+// Tap: clicks on the panels of a Plotly figure, and keys, sent to the kernel as messages.
 //
 //   page -> kernel                                   kernel -> page
-//   {kind: "click", id, x, y, screen}                {kind: "ack", id}
+//   {kind: "click", id, x, y, panel, screen}         {kind: "ack", id}
 //   {kind: "key", id, key, screen}                   {kind: "ack", id}
 //   {kind: "ping", id}                               {kind: "pong", id}
 //
-// x and y are data coordinates of the panel's axes; screen is layout.meta.screen of the figure as
+// x and y are data coordinates of the pressed panel's axes; screen is layout.meta.screen of the figure as
 // it stood when the person acted, so that an action during a round trip is never taken for one on
 // what is shown next. The kernel's pongs feed a watchdog.
 
 const PING_MS = 2000;
+const ANSWER_MS = 3000; // a server that does not answer within this is gone
 const GONE = "The notebook's kernel is gone: reload the page; nothing is lost.";
+const ended = (command) =>
+  `alnb has ended, and a reload reaches nothing: start "${command}" again with the same folder. ` +
+  "Everything answered is saved.";
 
 function screenOf(plot) {
   const meta = plot && plot.layout && plot.layout.meta;
@@ -41,6 +45,17 @@ function belongsToFocus(event) {
   return Boolean(element.closest("input:not([type=checkbox]), textarea, select, [role=slider]"));
 }
 
+// Ask for the page's head alone: that starts no kernel, and any answer will do.
+async function serverAnswers() {
+  try {
+    const signal = AbortSignal.timeout(ANSWER_MS);
+    await fetch(window.location.href, { method: "HEAD", cache: "no-store", signal });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function watchKernel(model, send, el) {
   const banner = document.createElement("div");
   banner.className = "alnb-kernel-gone";
@@ -49,13 +64,21 @@ function watchKernel(model, send, el) {
   const reload = document.createElement("button");
   reload.textContent = "Reload";
   reload.addEventListener("click", () => window.location.reload());
-  banner.append(GONE, reload);
+  const words = document.createElement("span");
+  banner.append(words, reload);
   el.append(banner);
   let unanswered = null; // when the oldest ping without a pong was sent
+  const silent = () =>
+    unanswered !== null && performance.now() - unanswered >= model.get("patience_s") * 1000;
+  const tell = async () => {
+    const answers = await serverAnswers();
+    words.textContent = answers ? GONE : ended(model.get("command"));
+    reload.hidden = !answers;
+    banner.hidden = !silent(); // it may have answered meanwhile
+  };
   const timer = setInterval(() => {
-    const now = performance.now();
-    banner.hidden = unanswered === null || now - unanswered < model.get("patience_s") * 1000;
-    if (unanswered === null) unanswered = now;
+    if (silent()) tell();
+    if (unanswered === null) unanswered = performance.now();
     send({ kind: "ping" });
   }, PING_MS);
   return {
@@ -93,14 +116,17 @@ function render({ model, el }) {
     const panel = event.target.closest(".nsewdrag");
     const focus = scope();
     if (focus) focus.focus({ preventScroll: true });
-    if (!panel || panel.dataset.subplot !== model.get("panel") || model.get("locked")) return;
+    if (!panel || model.get("locked")) return;
+    const name = panel.dataset.subplot;
     const box = panel.getBoundingClientRect();
-    const [, xName, yName] = /^(x\d*)(y\d*)$/.exec(model.get("panel"));
+    const [, xName, yName] = /^(x\d*)(y\d*)$/.exec(name);
     const axis = (name) => plot._fullLayout[`${name[0]}axis${name.slice(1)}`];
     const x = axis(xName).p2c(event.clientX - box.left);
     const y = axis(yName).p2c(event.clientY - box.top);
+    const id = send({ kind: "click", x, y, panel: name, screen: screenOf(plot) });
+    if (name !== model.get("panel")) return; // nothing will be marked there
     const dot = makeDot(plot, event);
-    dots.set(send({ kind: "click", x, y, screen: screenOf(plot) }), dot);
+    dots.set(id, dot);
     setTimeout(() => dot.remove(), 1500);
   };
 

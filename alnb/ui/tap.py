@@ -28,11 +28,14 @@ class Press:
         Where, in pixels of the working grid; integers are pixel centres.
     screen : int or None
         What was shown when the person pressed: the figure's ``layout.meta["screen"]``.
+    elsewhere : bool
+        Whether it was on another panel of the figure than the `Tap`'s, whose axes then count.
     """
 
     row: float
     col: float
     screen: Screen
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +55,11 @@ class Key:
 
 
 class Tap(anywidget.AnyWidget):
-    """Hand on presses on one panel of a figure, and shortcuts, to one handler.
+    """Hand on presses on a figure's panels, and shortcuts, to one handler.
 
     It must be shown somewhere on the figure's page; it draws nothing but a banner when the
-    kernel stops answering. Shortcuts work while the focus is in the nearest box around the
+    kernel stops answering, which says what to do: reload, or, where the server is gone too, start
+    it again. Shortcuts work while the focus is in the nearest box around the
     figure that has the class ``alnb-app`` (or in the figure, without one), or nowhere.
 
     Parameters
@@ -63,7 +67,8 @@ class Tap(anywidget.AnyWidget):
     target : str
         A CSS class that the figure alone has.
     panel : str
-        The panel's axes in Plotly's names, for example ``"x2y2"``.
+        The axes of the panel to press, in Plotly's names, for example ``"x2y2"``; a press on
+        another one is marked as such.
     shortcuts : sequence of str
         The keys that are wanted, named as in `Key`; the others stay the browser's.
     """
@@ -75,6 +80,7 @@ class Tap(anywidget.AnyWidget):
     panel = traitlets.Unicode("xy").tag(sync=True)
     shortcuts = traitlets.List(traitlets.Unicode()).tag(sync=True)
     locked = traitlets.Bool(False, help="whether presses are ignored").tag(sync=True)
+    command = traitlets.Unicode("alnb label", help="starts the app anew").tag(sync=True)
     patience_s = traitlets.Float(8.0, help="silence after which the kernel counts as gone").tag(
         sync=True
     )
@@ -97,15 +103,16 @@ class Tap(anywidget.AnyWidget):
             self.send({"kind": "pong", "id": number})
             return
         try:
-            event = _event(message)
+            event = _event(message, self.panel)
             for handler in self._handlers:
                 handler(event)
         finally:
             self.send({"kind": "ack", "id": number})
 
 
-def _event(message: dict[str, Any]) -> Press | Key:
+def _event(message: dict[str, Any], panel: str) -> Press | Key:
     screen = message["screen"]
     if message["kind"] == "key":
         return Key(str(message["key"]), screen)
-    return Press(float(message["y"]), float(message["x"]), screen)
+    elsewhere = message.get("panel", panel) != panel
+    return Press(float(message["y"]), float(message["x"]), screen, elsewhere)
