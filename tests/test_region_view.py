@@ -148,7 +148,7 @@ def test_a_press_meant_for_the_last_region_is_dropped(view, image):
 def test_an_overlay_is_explained_only_where_there_is_one(view, image):
     view.show(image, REGION, overlays={"prediction": image > 9})
 
-    assert [note.visible for note in view.figure.layout.annotations[1:]] == [True, False]
+    assert [note.visible for note in view.figure.layout.annotations[1:3]] == [True, False]
 
 
 def test_hidden_overlays_keep_their_place_and_lose_their_key(view, image):

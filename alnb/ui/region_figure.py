@@ -24,7 +24,8 @@ NO_PATH = "M0,0Z"
 NOTHING = uri(heat_png(np.zeros((1, 1))))  # heat of 0 is transparent
 ENTROPY_KEY = "entropy, 0 to 0.69 nats"
 PREDICTION_KEY = f"<span style='color:rgb{PREDICTION_RGB}'>■</span> predicted infection"
-PLACE_NOTE, PREDICTION_NOTE, ENTROPY_NOTE = range(3)
+PLACE_NOTE, PREDICTION_NOTE, ENTROPY_NOTE, REST_NOTE = range(4)
+BEHIND, REST_COLOUR = "black", "#f3f5f8"  # behind the pictures, and where there are none
 
 
 def region_figure(shape: tuple[int, int]) -> LiveFigure:
@@ -70,7 +71,7 @@ def _layout(shape: tuple[int, int]) -> dict[str, Any]:
         "width": WIDTH_PX,
         "height": REGION_PX,
         "margin": {"l": 0, "r": 0, "t": 0, "b": 0, "pad": 0},
-        "plot_bgcolor": "black",
+        "plot_bgcolor": BEHIND,
         "paper_bgcolor": "rgba(0,0,0,0)",
         "dragmode": False,
         "hovermode": False,
@@ -90,6 +91,7 @@ def _layout(shape: tuple[int, int]) -> dict[str, Any]:
             _note("", 0, 0, "left"),
             _note(PREDICTION_KEY, right, 0, "right"),
             _note(ENTROPY_KEY, right, 20, "right"),
+            _rest_note(),
         ],
         "images": [_heat_bar(right)],
     }
@@ -100,6 +102,14 @@ def _note(text: str, x: float, below_px: int, side: str) -> dict[str, Any]:
     return {
         "text": text, "showarrow": False, "xref": "paper", "x": x, "xanchor": side, "align": side,
         "yref": "paper", "y": 1 - (SLICE_PX + 6 + below_px) / REGION_PX, "yanchor": "top",
+    }  # fmt: skip
+
+
+def _rest_note() -> dict[str, Any]:
+    """Write in the middle, where there are no pictures."""
+    return {
+        "text": "", "showarrow": False, "xref": "paper", "x": 0.5, "yref": "paper", "y": 0.5,
+        "font": {"size": 18, "color": "#4b5563"},
     }  # fmt: skip
 
 

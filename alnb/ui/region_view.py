@@ -21,6 +21,7 @@ from alnb.ui.pictures import (
     uri,
 )
 from alnb.ui.region_figure import (
+    BEHIND,
     ENTROPY_NOTE,
     NO_PATH,
     NOTHING,
@@ -28,6 +29,8 @@ from alnb.ui.region_figure import (
     PLACE_NOTE,
     PREDICTION_NOTE,
     REGION_PX,
+    REST_COLOUR,
+    REST_NOTE,
     SLICE_PX,
     WIDTH_PX,
     region_figure,
@@ -191,6 +194,7 @@ class RegionView:
             self._put_paths(grid=grid_path(regions), border=border)
             self._put_clicks(clicks)
             self._put_key(given=overlays)
+            self._put_rest("", BEHIND)
             self.figure.layout.xaxis2.range = columns
             self.figure.layout.yaxis2.range = rows[::-1]
             self.figure.layout.meta = {"screen": self.screen}
@@ -202,18 +206,32 @@ class RegionView:
         with self.figure.batch_update():
             self._put_clicks(clicks)
 
-    def set_overlays(self, visible: Collection[str], opacity: float) -> None:
-        """Show the named overlays, at this opacity in [0, 1], now and on later slices."""
+    def set_overlays(
+        self, visible: Collection[str], opacity: float, *, in_region: bool = True
+    ) -> None:
+        """Show the named overlays, now and on later slices.
+
+        Parameters
+        ----------
+        visible : collection of str
+            Their names.
+        opacity : float
+            In [0, 1].
+        in_region : bool
+            Whether they lie on the region, too, and not on the slice alone.
+        """
         self._visible = frozenset(visible)
         with self.figure.batch_update():
             for panel, name in itertools.product(("slice", "region"), OVERLAYS):
                 faint = FAINT if (panel, name) == ("region", "entropy") else 1
                 self._traces[f"{panel} {name}"].opacity = opacity * faint
-                self._traces[f"{panel} {name}"].visible = name in self._visible
+                self._traces[f"{panel} {name}"].visible = name in self._visible and (
+                    in_region or panel == "slice"
+                )
             self._put_key(given=self._given)
 
-    def clear(self) -> None:
-        """Show nothing: there is no region to ask about."""
+    def clear(self, sentence: str = "") -> None:
+        """Show a sentence in place of the pictures: there is no region to ask about."""
         self.region = None
         self.screen += 1
         with self.figure.batch_update():
@@ -222,6 +240,7 @@ class RegionView:
             self._put_paths(grid=NO_PATH, border=NO_PATH)
             self._put_clicks(())
             self._put_key(given=())
+            self._put_rest(sentence, REST_COLOUR)
             self.figure.layout.meta = {"screen": self.screen}
             self.figure.layout.annotations[PLACE_NOTE].text = ""
 
@@ -254,6 +273,12 @@ class RegionView:
         layout.annotations[PREDICTION_NOTE].visible = "prediction" in drawn
         layout.annotations[ENTROPY_NOTE].visible = "entropy" in drawn
         layout.images[0].visible = "entropy" in drawn
+
+    def _put_rest(self, sentence: str, behind: str) -> None:
+        layout = self.figure.layout
+        layout.annotations[REST_NOTE].text = sentence
+        layout.plot_bgcolor = behind
+        layout.paper_bgcolor = behind if sentence else "rgba(0,0,0,0)"
 
     def _put_clicks(self, clicks: Iterable[Click]) -> None:
         clicks = tuple(clicks)
