@@ -1,0 +1,200 @@
+"""The command line: ``alnb COMMAND --help`` says what each does."""
+
+from __future__ import annotations
+
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import alnb
+from alnb.cli.data import fetches, imports, phantom
+from alnb.cli.experiments import bench
+from alnb.cli.options import (
+    Backbone,
+    Data,
+    Out,
+    Seed,
+    Settings,
+    Weights,
+    changes_of,
+    config_of,
+)
+from alnb.cli.terminal import line_of, progress_bar, say
+from alnb.errors import AlnbError, SessionError
+
+if TYPE_CHECKING:
+    from alnb.dataset import Dataset
+    from alnb.reports import CycleReport
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Label chest CT by region with clicks while a network learns which region to ask next.",
+)
+app.add_typer(imports, name="import")
+app.add_typer(fetches, name="fetch")
+app.add_typer(bench, name="bench")
+app.command()(phantom)
+
+INTERRUPTED = 130  # as shells say Ctrl-C; typer makes it of a KeyboardInterrupt
+
+
+@app.command()
+def run(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="The run's folder; a stopped run there goes on.")],
+    cycles: Annotated[int | None, typer.Option(help="After the start.", min=0)] = None,
+    heuristic: Annotated[str | None, typer.Option(help="entropy, bald or random.")] = None,
+    seed: Seed = 0,
+    preset: Annotated[str, typer.Option(help="default or paper.")] = "default",
+    backbone: Backbone = None,
+    weights: Weights = None,
+    budget: Annotated[float | None, typer.Option(help="Nominal seconds to spend at most.")] = None,
+    settings: Settings = None,
+) -> None:
+    """Simulate the annotator from the masks, and write the learning curve."""
+    from alnb.bench.simulate import simulate, why_ended
+    from alnb.dataset import Dataset
+
+    changes = {"heuristic": heuristic, "seed": seed, "budget_s": budget}
+    config = config_of(preset, **(changes | changes_of(backbone, weights, settings)))
+    dataset = Dataset.open(data)
+    last = config.cycles if cycles is None else cycles
+    with progress_bar("start") as update:
+
+        def on_step(stage: str, done: int, total: int, **numbers: float) -> None:
+            loss = f", loss {numbers['loss']:.3f}" if "loss" in numbers else ""
+            update(note=f"{stage} {done} of {total}{loss}", completed=done, total=total)
+
+        def on_cycle(report: CycleReport) -> None:
+            say(line_of(report))
+            update(description=f"cycle {report.cycle + 1} of {last}")
+
+        reports = simulate(dataset, out, config, cycles=cycles, progress=on_step, on_cycle=on_cycle)
+    if ended := why_ended(reports, last, config):
+        say(f"Ended: {ended}.")
+    say(f"Written: {out / 'curve.csv'}, {out / 'curve.html'}, {out / 'journal.jsonl'}.")
+
+
+@app.command()
+def label(
+    data: Annotated[
+        Path | None, typer.Argument(help="A dataset's folder; none takes the embedded phantom.")
+    ] = None,
+    session: Annotated[
+        Path | None, typer.Option(help="The session's folder; one there goes on where it was.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="None takes a free one.")] = None,
+    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
+    backbone: Backbone = None,
+    weights: Weights = None,
+    settings: Settings = None,
+) -> None:
+    """Open the label app in a browser; settings are for a new session."""
+    import json
+
+    from alnb.serve import app_notebook, serve
+    from alnb.session import default_folder
+
+    changes = changes_of(backbone, weights, settings)
+    config_of("default", **changes)
+    env = {"ALNB_SETTINGS": json.dumps(changes)}
+    if data is not None:
+        env["ALNB_DATA"] = str(data.resolve())
+    with ThreadPoolExecutor(1) as drawing:
+        opening = drawing.submit(_dataset, data)  # the embedded one is drawn while the page starts
+        if data is not None:
+            opening.result()
+        if session is not None:
+            env["ALNB_SESSION"] = str(session.resolve())
+        with serve(app_notebook("label"), port=port, open_browser=browser, env=env) as server:
+            say(f"Open {server.address}")
+            dataset = opening.result()
+            folder = (session or default_folder(dataset)).resolve()
+            say(f"Labelling {dataset.name}; answers are kept in {folder}")
+            say("Ctrl-C ends it; nothing is lost.")
+            raise typer.Exit(server.wait())
+
+
+def _dataset(data: Path | None) -> Dataset:
+    from alnb.dataset import Dataset, embedded
+
+    return embedded() if data is None else Dataset.open(data)
+
+
+@app.command()
+def explore(
+    run: Annotated[Path, typer.Argument(help="A run's or session's folder.")],
+    data: Annotated[
+        Path | None, typer.Option(help="Its dataset; none looks where it was labelled.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="None takes a free one.")] = None,
+    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
+) -> None:
+    """Step through the cycles of a run or session in a browser."""
+    from alnb.serve import app_notebook, serve
+
+    if not (run / "journal.jsonl").exists():
+        raise SessionError(f"{run} holds no session: there is no journal.jsonl in it.")
+    env = {"ALNB_SESSION": str(run.resolve())}
+    if data is not None:
+        env["ALNB_DATA"] = str(data.resolve())
+    with serve(app_notebook("explore"), port=port, open_browser=browser, env=env) as server:
+        say(f"Open {server.address}")
+        raise typer.Exit(server.wait())
+
+
+@app.command()
+def export(
+    session: Annotated[Path, typer.Argument(help="A session's or run's folder.")],
+    out: Out,
+    data: Annotated[
+        Path | None, typer.Option(help="Its dataset; none looks where it was labelled.")
+    ] = None,
+) -> None:
+    """Write a session's clicks and curve as CSV, and its predicted masks as NIfTI."""
+    from alnb.bench.export import export as write
+
+    for path in write(session, out, data):
+        say(f"Written: {path}")
+
+
+@app.command()
+def doctor() -> None:
+    """Check what alnb needs on this machine, and say what to do about what is missing."""
+    from alnb.bench.doctor import check
+
+    findings = check()
+    for finding in findings:
+        say(f"{'ok ' if finding.ok else 'NOT'}  {finding.text}")
+    raise typer.Exit(0 if all(finding.ok or not finding.needed for finding in findings) else 1)
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        say(alnb.__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run a command; what goes wrong on purpose is a sentence, not a trace."""
+    # read when torch is loaded: threads that wait must not take the cores from those that work
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        app()
+    except AlnbError as error:
+        sys.stderr.write(f"alnb: {error}\n")
+        raise SystemExit(1) from None
+    except (KeyboardInterrupt, SystemExit) as end:
+        if isinstance(end, SystemExit) and end.code != INTERRUPTED:
+            raise
+        sys.stderr.write("alnb: stopped; what was done is kept, the same command goes on.\n")
+        raise SystemExit(INTERRUPTED) from None

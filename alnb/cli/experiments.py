@@ -1,0 +1,166 @@
+"""``alnb bench``: speed, and the paper's experiments."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from alnb.cli.options import Backbone, Data, Settings, Weights, changes_of, config_of
+from alnb.cli.terminal import line_of, progress_bar, say
+
+if TYPE_CHECKING:
+    from alnb.bench.running import Clock, Run
+    from alnb.config import Config
+    from alnb.reports import CycleReport
+
+bench = typer.Typer(no_args_is_help=True, help="Measure.")
+
+
+@bench.command("speed")
+def speed(
+    data: Annotated[
+        Path | None, typer.Option(help="A dataset for the whole cycle; none takes the phantom.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure start-up, a whole cycle, opening a large dataset, and click to marker."""
+    from alnb.bench.speed import measure
+
+    measures = []
+    for one in measure(data):
+        measures.append(one)
+        if not as_json:
+            say(one.line())
+    if as_json:
+        import json
+
+        say(json.dumps([one.to_dict() for one in measures], indent=1))
+
+
+Seeds = Annotated[str, typer.Option(help="A run for each: 0,1,2.")]
+Results = Annotated[Path, typer.Option(help="The results' folder; runs stopped there go on.")]
+Quick = Annotated[bool, typer.Option(help="Less of all, to see that it works; own --out.")]
+Jobs = Annotated[int, typer.Option(help="Runs at a time; they share the cores.")]
+Preset = Annotated[str, typer.Option(help="default or paper.")]
+
+
+@bench.command("fig5")
+def fig5(
+    data: Data,
+    out: Results,
+    seeds: Seeds = "0,1,2",
+    quick: Quick = False,
+    jobs: Jobs = 1,
+    preset: Preset = "default",
+    backbone: Backbone = None,
+    weights: Weights = None,
+    settings: Settings = None,
+    cycles: Annotated[int | None, typer.Option(help="After the start; 25, or 5 if quick.")] = None,
+) -> None:
+    """Compare entropy with random, cycle by cycle (the paper's figure 5)."""
+    base = config_of(preset, **changes_of(backbone, weights, settings))
+    _experiment("fig5", data, out, seeds, jobs, base, quick=quick, cycles=cycles)
+
+
+@bench.command("fig6")
+def fig6(
+    data: Data,
+    out: Results,
+    seeds: Seeds = "0,1,2",
+    quick: Quick = False,
+    jobs: Jobs = 1,
+    preset: Preset = "default",
+    backbone: Backbone = None,
+    weights: Weights = None,
+    settings: Settings = None,
+) -> None:
+    """Compare numbers of regions at an equal start of 192 s (figure 6)."""
+    base = config_of(preset, **changes_of(backbone, weights, settings))
+    _experiment("fig6", data, out, seeds, jobs, base, quick=quick)
+
+
+@bench.command("fig7")
+def fig7(
+    data: Data,
+    out: Results,
+    seeds: Seeds = "0,1,2",
+    quick: Quick = False,
+    jobs: Jobs = 1,
+    preset: Preset = "default",
+    backbone: Backbone = None,
+    weights: Weights = None,
+    settings: Settings = None,
+) -> None:
+    """Compare clicks with per-pixel labels at equal cost (figure 7)."""
+    base = config_of(preset, **changes_of(backbone, weights, settings))
+    _experiment("fig7", data, out, seeds, jobs, base, quick=quick)
+
+
+@bench.command("upper-bound")
+def upper_bound(
+    data: Data,
+    out: Results,
+    seeds: Seeds = "0,1,2",
+    quick: Quick = False,
+    jobs: Jobs = 1,
+    preset: Preset = "default",
+    backbone: Backbone = None,
+    weights: Weights = None,
+    settings: Settings = None,
+    steps: Annotated[int | None, typer.Option(help="Of training; 450 or more.")] = None,
+) -> None:
+    """Train on the whole train part labelled with its masks (the paper's section 5.3)."""
+    base = config_of(preset, **changes_of(backbone, weights, settings))
+    _experiment("upper-bound", data, out, seeds, jobs, base, quick=quick, steps=steps)
+
+
+def _experiment(
+    name: str, data: Path, out: Path, seeds: str, jobs: int, base: Config, *,
+    quick: bool, cycles: int | None = None, steps: int | None = None,
+) -> None:  # fmt: skip
+    """Carry an experiment of the paper out and say what it showed."""
+    import shlex
+
+    from alnb.bench.experiments import EXPERIMENTS, Options, seeds_of
+    from alnb.bench.publish import draw, perform
+    from alnb.dataset import Dataset
+
+    dataset = Dataset.open(data)
+    options = Options(quick=quick, cycles=cycles, steps=steps)
+    experiment = EXPERIMENTS[name](dataset, base, options)
+    for note in experiment.notes:
+        say(f"note: {note}")
+    with progress_bar(name) as update:
+
+        def on_start(clock: Clock) -> None:
+            update(total=clock.runs, completed=clock.done)
+
+        def on_cycle(run: Run, report: CycleReport, clock: Clock) -> None:
+            say(f"{run.arm.label}, seed {run.seed}: {line_of(report)}; {clock.left}")
+            update(completed=clock.done, note=clock.left)
+
+        result = perform(
+            experiment, dataset, out, seeds_of(seeds), jobs=jobs,
+            command=shlex.join(["alnb", *sys.argv[1:]]), on_start=on_start, on_cycle=on_cycle,
+        )  # fmt: skip
+    for line in result.verdicts:
+        say(line)
+    say(f"Written: {out / name}.csv, {out / name}.json, {out / name}.html.")
+    say(draw(result, out))
+    say(f"Next: alnb bench report {out}")
+
+
+@bench.command("report")
+def report(
+    folder: Annotated[Path, typer.Argument(help="Where experiments put their results.")],
+) -> None:
+    """Put a folder's figures on one page beside the paper's numbers, with verdicts."""
+    from alnb.bench.publish import report as write
+
+    path, verdicts = write(folder)
+    for line in verdicts:
+        say(line)
+    say(f"Written: {path}")
