@@ -54,10 +54,10 @@ class Person:
             if not button.disabled:
                 button.click()
 
-    def press(self, down=1.0, right=1.0):
+    def press(self, down=1.0, right=1.0, panel="x2y2"):
         """Press so many pixels below and right of the region's first pixel."""
         region = self.app.draft.region
-        place = {"x": region.col + right, "y": region.row + down}
+        place = {"x": region.col + right, "y": region.row + down, "panel": panel}
         tap = self.app.view.tap
         tap._receive(tap, {"kind": "click", "id": 1, "screen": self.app.view.screen, **place}, [])
 
@@ -184,6 +184,19 @@ def test_a_press_outside_the_frame_says_so(using, place):
         assert person.reads("outside the frame")
         person.press(2, 2)
         assert not person.reads("outside the frame")
+
+    using(story)
+
+
+@pytest.mark.parametrize(
+    ("place", "said"), [((-1, 2), "outside the frame"), ((2, 2), "Click in the large picture")]
+)
+def test_a_press_on_the_small_picture_says_where_to_click(using, place, said):
+    async def story(person):
+        person.press(*place, panel="xy")
+
+        assert person.clicks == ()
+        assert person.reads(said)
 
     using(story)
 
@@ -504,6 +517,71 @@ def test_the_whole_pool_can_be_answered(using):
         assert not person.page.undo.disabled
 
     using(story, config=config)
+
+
+def test_a_pool_that_ends_with_a_skip_asks_for_no_training(using):
+    config = CONFIG.replace(regions_per_slice=1, start_regions=7)
+
+    async def story(person):
+        person.push(*[person.page.clean] * 7)
+        await person.train()
+        assert len(person.state.pending) == 1
+        person.push(person.page.skip)
+
+        assert person.app.view.region is None
+        assert person.app.view.figure.layout.annotations[-1].text == "No region is left to look at."
+        assert person.reads("nothing left to ask: 7 answered and 1 skipped")
+        assert person.reads("Network: up to date")
+        assert person.page.train.disabled
+        person.push(person.page.undo)
+        assert person.app.view.figure.layout.annotations[-1].text == ""
+        assert person.app.view.region is not None
+        assert not person.reads("left to ask")
+
+    using(story, config=config)
+
+
+def test_a_cycle_of_skips_leads_to_the_next(using, folder):
+    async def story(person):
+        person.push(*[person.page.clean] * 6)
+        await person.train()
+        person.push(person.page.skip, person.page.skip)
+        assert person.reads("Press <b>Train</b>: the network says where to look next")
+        await person.train()
+
+        assert person.state.cycle == 2
+        assert len(person.state.pending) == 2
+        assert len(journal_of(folder, "trained")) == 1
+
+    using(story)
+
+
+def test_overlays_lie_on_the_slice_and_on_the_region_where_that_is_wanted(using):
+    def seen(person):
+        traces = person.app.view._traces
+        return [traces[f"{panel} entropy"].visible for panel in ("slice", "region")]
+
+    async def story(person):
+        assert seen(person) == [True, False]
+        person.page.on_region.value = True
+        assert seen(person) == [True, True]
+        person.page.entropy.value = False
+        assert seen(person) == [False, False]
+
+    using(story)
+
+
+def test_without_masks_few_answers_make_no_point_and_that_is_said(using, unmasked):
+    async def story(person):
+        person.push(person.page.clean)
+        await person.train()
+        hint = person.app.charts.figure.layout.annotations[0]
+        assert hint.visible
+        assert "Answer 9 more" in hint.text.replace("<br>", " ")
+        person.push(person.page.clean)
+        assert "Answer 8 more" in hint.text.replace("<br>", " ")
+
+    using(story, dataset=unmasked)
 
 
 def test_without_masks_the_curve_is_the_held_out_accuracy(using, unmasked):

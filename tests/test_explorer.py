@@ -7,6 +7,7 @@ from alnb.bench.simulate import simulate
 from alnb.config import Config
 from alnb.errors import SessionError
 from alnb.journal import Journal
+from alnb.session import Session
 from alnb.ui.explorer import Explorer, explore_app, steps_of
 
 CONFIG = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=2)
@@ -29,11 +30,14 @@ def test_a_journal_is_cut_into_its_cycles(run):
 
 def test_the_sliders_step_through_cycles_and_regions(run):
     explorer = Explorer(run)
-    explorer.number.value = 5
+    assert "region 1 of 6" in explorer._text.value
+    explorer.number.value = 6
+    assert "region 6 of 6" in explorer._text.value
+    assert explorer.view.region == explorer.steps[0].asked[5]
     explorer.cycle.value = 2
 
-    assert explorer.number.max == 1
-    assert explorer.number.value == 0
+    assert (explorer.number.min, explorer.number.max) == (1, 2)
+    assert explorer.number.value == 1
     assert explorer.view.region == explorer.steps[2].asked[0]
     assert len(explorer.charts.figure.data[0].x) == 3
     explorer.cycle.value = 0
@@ -62,6 +66,17 @@ def test_another_dataset_is_not_taken_for_it(run, unmasked):
     assert "that was labelled, or has changed since" in page.value
 
 
+def test_a_cycle_that_asked_nothing_is_said(run, squares):
+    session = Session.open(run, squares)
+    session.ask(())
+    session.close()
+    explorer = Explorer(run)
+    explorer.cycle.value = 3
+
+    assert "Cycle 3, no region left to ask" in explorer._text.value
+    assert explorer.view.region is None
+
+
 def test_a_folder_without_a_journal_is_a_sentence(tmp_path):
     assert "holds no session" in explore_app(tmp_path).value
 
@@ -79,6 +94,6 @@ def test_a_run_labelled_in_full_can_be_stepped_through(tmp_path, squares):
     answers = [answer for step in explorer.steps for answer in step.answers.values()]
     for cycle, step in enumerate(explorer.steps):
         for number in range(len(step.asked)):
-            explorer.cycle.value, explorer.number.value = cycle, number
+            explorer.cycle.value, explorer.number.value = cycle, number + 1
 
     assert any(answer.outlines for answer in answers)

@@ -112,5 +112,41 @@ def test_the_overlays_are_those_switched_on(page):
     assert called == [True]
 
 
+def test_the_large_picture_is_bare_until_it_is_asked_for(page):
+    assert page.on_region.value is False
+    called = []
+    page.on_overlays(lambda: called.append(True))
+    page.on_region.value = True
+
+    assert called == [True]
+
+
+def test_the_networks_state_is_explained(page, screen):
+    page.show(
+        dataclasses.replace(screen, network="Network: x", network_title="since <then>"), "", {}
+    )
+
+    assert "title='since &lt;then&gt;'>Network: x<" in html(page)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "shown"),
+    [
+        ("the folder is missing.", "The folder is missing."),
+        ("line 1: no journal.", "Line 1: no journal."),
+        ("medseg: there is no such folder.", "medseg: there is no such folder."),
+        ("data/medseg is no folder.", "data/medseg is no folder."),
+        ("/data is no folder.", "/data is no folder."),
+        ("slices.csv is empty.", "slices.csv is empty."),
+        ("scan_01 is empty.", "scan_01 is empty."),
+        ("Training cancelled.", "Training cancelled."),
+    ],
+)  # fmt: skip
+def test_a_sentence_begins_with_a_capital_where_that_spoils_no_name(page, sentence, shown):
+    page.say(sentence)
+
+    assert f">{shown}<" in page._message.value
+
+
 def test_a_failure_is_a_page_with_its_sentence():
     assert "The folder &lt;x&gt; is missing." in Page.failure("the folder <x> is missing.").value

@@ -208,17 +208,72 @@ def test_a_cycle_that_was_stopped_before_it_was_scored_can_go_on(screen):
 
 def test_a_pool_that_is_empty_is_the_end(screen):
     state = dataclasses.replace(trained(asked(2, clean(FIRST), infected(SECOND))), asked=())
-    shown = screen(state)
+    shown = screen(state, left=False)
 
     assert works(shown) == {"undo"}
-    assert "nothing left to ask" in shown.question
+    assert shown.question == "<b>There is nothing left to ask: 2 answered.</b>"
+    assert shown.rest == "No region is left to look at."
     assert shown.title == "squares · cycle 1 · no region left to ask"
+
+
+def test_a_pool_that_ends_with_a_skip_is_the_end_and_counts_it(screen):
+    state = trained(asked(2, clean(FIRST), infected(SECOND)))
+    state = dataclasses.replace(state, given=(*state.given, skipped(THIRD)))
+    shown = screen(state, left=False)
+
+    assert works(shown) == {"undo"}
+    assert shown.question == "<b>There is nothing left to ask: 2 answered and 1 skipped.</b>"
+    assert shown.network == "Network: up to date"
+    assert shown.title == "squares · cycle 1 · 0 of 1 regions answered, 1 skipped"
+
+
+def test_a_pool_of_skips_alone_says_so(screen):
+    shown = screen(asked(1, skipped(FIRST)), left=False)
+
+    assert works(shown) == {"undo"}
+    assert shown.question == "<b>There is nothing left to ask: 1 skipped.</b>"
+    assert shown.train_hint == "No answer to learn from."
+
+
+def test_the_last_answers_of_a_pool_are_learned_and_no_more_is_promised(screen):
+    shown = screen(asked(2, clean(FIRST), infected(SECOND)), left=False)
+
+    assert works(shown) == {"undo", "train"}
+    assert "<b>Train</b> once more" in shown.question
+    assert "where to look next" not in shown.question
+
+
+def test_a_region_opened_again_in_an_empty_pool_is_counted(screen):
+    state = trained(asked(2, clean(FIRST), infected(SECOND)))
+    state = dataclasses.replace(state, asked=(), given=state.given[:1], reopened=(SECOND,))
+    shown = screen(state)
+
+    assert shown.title == "squares · cycle 1 · 1 region is open again"
+    assert shown.rest == ""
+
+
+def test_a_cycle_of_skips_goes_on_though_nothing_new_is_learned(screen):
+    state = trained(asked(2, clean(FIRST), infected(SECOND)))
+    state = dataclasses.replace(state, given=(*state.given, skipped(THIRD)))
+    shown = screen(state)
+
+    assert works(shown) == {"undo", "train"}
+    assert "are done.</b> Press <b>Train</b>: the network says where" in shown.question
+    assert shown.network == "Network: up to date"
+    assert shown.rest == "The regions of this cycle are done."
+
+
+def test_skips_alone_can_only_be_taken_back(screen):
+    shown = screen(asked(1, skipped(FIRST)))
+
+    assert works(shown) == {"undo"}
+    assert "Press <b>Undo</b>" in shown.question
 
 
 def test_an_answer_changed_in_an_empty_pool_can_be_trained_on(screen):
     state = dataclasses.replace(trained(asked(2, clean(FIRST), infected(SECOND))), asked=())
     state = dataclasses.replace(state, given=(clean(FIRST), infected(SECOND, 2)))
-    shown = screen(state)
+    shown = screen(state, left=False)
 
     assert works(shown) == {"undo", "train"}
     assert "<b>Train</b> once more" in shown.question
@@ -231,7 +286,24 @@ def test_training_without_infection_is_allowed_and_said(screen):
     assert "No infection clicked yet" in shown.train_hint
 
 
+@pytest.mark.parametrize(("answers", "said"), [(19, True), (20, False)])
+def test_a_network_of_few_answers_is_said_to_ask_poorly(screen, answers, said):
+    shown = screen(asked(30, infected(FIRST), *map(clean, REGIONS[1:answers])))
+
+    assert shown.can_train
+    assert ("Few answers yet" in shown.train_hint) is said
+
+
 # --- words ---
+
+
+def test_a_network_out_of_date_says_what_that_means(screen):
+    state = trained(asked(2, clean(FIRST), infected(SECOND)))
+    later = dataclasses.replace(state, given=(*state.given, clean(THIRD)))
+
+    assert screen(asked()).network_title == ""
+    assert screen(state).network_title == "It has learned all your answers"
+    assert "since the last training" in screen(later).network_title
 
 
 @pytest.mark.parametrize(
@@ -309,6 +381,37 @@ def test_without_masks_the_curve_is_the_held_out_accuracy_and_says_so(screen, un
 
     assert shown.score == "heldout_accuracy"
     assert "has no masks, so Dice can't be measured" in shown.chart_note
+
+
+def test_with_masks_a_point_is_promised_after_each_training(screen):
+    assert screen(asked()).chart_hint == "A point appears here after each training."
+
+
+def test_without_masks_a_point_is_promised_of_enough_answers_alone(screen, unmasked):
+    hint = screen(asked(), dataset=unmasked).chart_hint
+
+    assert hint == "A point appears here after each training on 10 answered regions or more."
+
+
+@pytest.mark.parametrize(
+    ("answers", "then"),
+    [(2, "Answer 8 more, then train again."), (9, "Answer 1 more, then train again."),
+     (10, "had fewer. Train again.")],
+)  # fmt: skip
+def test_a_training_on_too_few_answers_tells_why_there_is_no_point(screen, unmasked, answers, then):
+    state = trained(asked(2, clean(FIRST), infected(SECOND)))
+    more = map(clean, REGIONS[2:answers])
+    state = dataclasses.replace(state, given=(*state.given, *more, skipped(REGIONS[20])))
+    hint = screen(state, dataset=unmasked).chart_hint
+
+    assert hint.startswith("No point could be measured: that takes 10 answered regions")
+    assert hint.endswith(then)
+
+
+def test_without_held_out_answers_no_point_is_promised(screen, unmasked):
+    state = dataclasses.replace(asked(), config=CONFIG.replace(holdout=0.0))
+
+    assert "no point can be measured" in screen(state, dataset=unmasked).chart_hint
 
 
 def test_the_rows_are_those_of_the_cycles(screen):

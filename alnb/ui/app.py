@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
+import numpy as np
 
 from alnb.acquisition import RANDOM
-from alnb.annotation import Click, Verdict
+from alnb.annotation import Answer, Click, Verdict
 from alnb.config import Config
 from alnb.cost import cost_of
 from alnb.cycle import Pool, next_picks, previous_weights, start_picks
@@ -40,8 +41,11 @@ MARK_PX = 8.0  # on the screen: a press this near to a mark takes it back
 CHART_S = 0.5  # how often the loss is drawn: a figure redrawn is a page held up
 WATCH_S = 2.0  # how often to look whether another window has taken the session over
 MEANT_S = 0.25  # a button pressed sooner after a region appears was meant for the one before it
+LOOKED_AT = 16  # slices at once, to see whether a region is left: most often the first have one
 LOG = "app.log"
 EMBEDDED = Config(start_in_lungs=0.75)  # ours: 2 % of the phantom is infected, all of it in lungs
+OUTSIDE = "That is outside the frame: the question is about the region inside it."
+SMALL = "Click in the large picture: there the place can be hit exactly."
 TAKEN_OVER = (
     "This session was opened in another window, which now writes it. Everything answered here is "
     "saved. Go on there, or reload this page to take it back."
@@ -160,11 +164,13 @@ class LabelApp:
         self._clock = clock
         self._shown_at = 0.0
         self._shown: Region | None = None
+        self._rest = ""
+        self._left: tuple[tuple[Answer, ...], bool] = ((), True)
         self._stale_pictures = True
         self._thumbnails: dict[str, bytes] = {}
         self._saved_at = ""
         self._losses: list[float] = []
-        self._charted: tuple[Mapping[str, Any], ...] = ()
+        self._charted: tuple[tuple[Mapping[str, Any], ...], str] = ((), "")
         self._charted_at = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self.worker = worker(self.dataset, session.state.config, session.cache, self._on_progress)
@@ -279,16 +285,20 @@ class LabelApp:
     @guarded
     def _on_event(self, event: Press | Key) -> None:
         if isinstance(event, Press):
-            self.press(event.row, event.col)
+            self.press(event.row, event.col, elsewhere=event.elsewhere)
 
-    def press(self, row: float, col: float) -> None:
-        """Set a click at a position of the slice, or take back the one that is there."""
+    def press(self, row: float, col: float, *, elsewhere: bool = False) -> None:
+        """Set a click at a position of the slice, or take back the one that is there.
+
+        A press `elsewhere`, on the small picture, is told where to go.
+        """
         region = self.draft.region
         if region is None:
             return
         click = Click(round(row, 2), round(col, 2))
-        if not region.contains(click.row, click.col):
-            self.message = "That is outside the frame: the question is about the region inside it."
+        inside = region.contains(click.row, click.col)
+        if elsewhere or not inside:
+            self.message = SMALL if inside else OUTSIDE
             return
         self._check_owned()
         self.draft = self.draft.toggled(click, MARK_PX / self.view.scale)
@@ -401,24 +411,26 @@ class LabelApp:
         region = focus(self.session.state, self.draft)
         if region != self.draft.region:
             self.draft = Draft(region)
-        if self._stale_pictures or region != self._shown:
-            self._stale_pictures = False
+        screen = self._screen()
+        if self._stale_pictures or region != self._shown or screen.rest != self._rest:
+            self._stale_pictures, self._rest = False, screen.rest
             self._draw_region(region)
         else:
             self.view.mark(self.draft.clicks)
         if region != self._shown:
             self._shown, self._shown_at = region, self._clock()
-        rows = self._screen().rows
-        if rows != self._charted:
-            self._charted = rows
-            self.charts.show(rows)
+        if (screen.rows, screen.chart_hint) != self._charted:
+            self._charted = screen.rows, screen.chart_hint
+            self.charts.show(*self._charted)
 
     def _draw_region(self, region: Region | None) -> None:
         if region is None:
-            self.view.clear()
+            self.view.clear(self._rest)
             return
         where = region.where
-        self.view.set_overlays(self.page.overlays, self.page.opacity.value)
+        self.view.set_overlays(
+            self.page.overlays, self.page.opacity.value, in_region=self.page.on_region.value
+        )
         self.view.show(
             self.dataset.image(where),
             region,
@@ -441,7 +453,19 @@ class LabelApp:
             self.dataset,
             saved_at=self._saved_at,
             owned=self.session.journal.owned,
+            left=self._has_left(),
         )
+
+    def _has_left(self) -> bool:
+        """Tell whether the pool holds a region to ask; looked up where none of a cycle is open."""
+        state = self.session.state
+        if state.pending:
+            return True
+        if state.answers != self._left[0]:
+            scores = self.pool.open(np.zeros(self.pool.shape), state)
+            found = self.pool.picks(scores, LOOKED_AT, one_a_slice=True)
+            self._left = state.answers, bool(found)
+        return self._left[1]
 
     def _draw_screen(self) -> None:
         screen = self._screen()

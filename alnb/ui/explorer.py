@@ -17,7 +17,7 @@ from alnb.journal import Event, Journal, live
 from alnb.regions import Region
 from alnb.session import labelled_dataset, state_of
 from alnb.ui.charts import Charts
-from alnb.ui.page import CSS, Page
+from alnb.ui.page import CSS, Page, columns
 from alnb.ui.region_view import RegionView
 
 
@@ -105,15 +105,18 @@ class Explorer:
     def __init__(self, run: Path, data: Path | None = None) -> None:
         events = Journal.open(run / "journal.jsonl").events
         if not events:
-            raise SessionError(f"{run} holds no session: there is no journal.jsonl in it.")
+            raise SessionError(
+                f"the folder {run} holds no session: there is no journal.jsonl in it."
+            )
         self.dataset = labelled_dataset(events, data)
         self.state = state_of(events)
         self.steps = steps_of(events)
         self.pool = Pool(self.dataset, self.state.config)
         self.view = RegionView((self.dataset.size, self.dataset.size))
         self.charts = Charts("dice" if self.dataset.has_masks else "heldout_accuracy", width=368)
-        self.cycle = _slider("cycle", len(self.steps) - 1)
-        self.number = _slider("region", len(self.steps[0].asked) - 1)
+        self.view.tap.command = "alnb explore"
+        self.cycle = _slider("cycle", 0, len(self.steps) - 1)
+        self.number = _slider("region", 1, len(self.steps[0].asked))
         self._text = widgets.HTML()
         self.cycle.observe(self._on_cycle, names="value")
         self.number.observe(lambda _: self.draw(), names="value")
@@ -125,21 +128,35 @@ class Explorer:
             f"<style>{CSS}</style><div class='alnb-head'><span><h1>alnb</h1>"
             f"{escape(self.dataset.name)} · {escape(run.name)}</span></div>"
         )
-        left = widgets.VBox([self.view.widget, self.cycle, self.number, self._text])
-        right = widgets.VBox([self.charts.widget], layout=widgets.Layout(margin="0 0 0 16px"))
-        whole = widgets.VBox([head, widgets.HBox([left, right])])
+        left = [self.view.widget, self.cycle, self.number, self._text]
+        whole = widgets.VBox([head, columns(left, [self.charts.widget])])
         whole.add_class("alnb-app")
         return whole
 
     def _on_cycle(self, _change: object) -> None:
-        self.number.max = max(0, len(self.steps[self.cycle.value].asked) - 1)
-        self.number.value = 0
+        self.number.max = max(1, len(self.steps[self.cycle.value].asked))
+        self.number.value = 1
         self.draw()
 
     def draw(self) -> None:
         """Show the chosen region of the chosen cycle, and the curve up to there."""
         step = self.steps[self.cycle.value]
-        region = step.asked[self.number.value]
+        rows = self._rows(step.cycle)
+        self.charts.show(rows)
+        text = self._draw_region(step) if step.asked else self._draw_none()
+        dice = next((f"; Dice {r['dice']:.3f}" for r in rows if r["cycle"] == step.cycle), "")
+        self._text.value = f"<div class='alnb-question'>Cycle {step.cycle}, {text}{dice}</div>"
+
+    def _rows(self, last: int) -> list[dict[str, Any]]:
+        seed = self.state.config.seed
+        return [report.row(seed) for report in self.state.reports if report.cycle <= last]
+
+    def _draw_none(self) -> str:
+        self.view.clear("No region was left to ask.")
+        return "no region left to ask"
+
+    def _draw_region(self, step: Step) -> str:
+        region = step.asked[self.number.value - 1]
         answer = step.answers.get(region.key)
         self.view.show(
             self.dataset.image(region.where),
@@ -147,20 +164,12 @@ class Explorer:
             clicks=answer.clicks if answer else (),
             regions=self.pool.regions(region.where),
         )
-        seed = self.state.config.seed
-        rows: list[dict[str, Any]] = [
-            report.row(seed) for report in self.state.reports if report.cycle <= step.cycle
-        ]
-        self.charts.show(rows)
         verdict = answer.verdict if answer else "not answered"
-        dice = next((f"; Dice {r['dice']:.3f}" for r in rows if r["cycle"] == step.cycle), "")
-        self._text.value = (
-            f"<div class='alnb-question'>Cycle {step.cycle}, region {self.number.value + 1} of "
-            f"{len(step.asked)}: <b>{verdict}</b>{dice}</div>"
-        )
+        return f"region {self.number.value} of {len(step.asked)}: <b>{verdict}</b>"
 
 
-def _slider(name: str, last: int) -> widgets.IntSlider:
+def _slider(name: str, first: int, last: int) -> widgets.IntSlider:
     return widgets.IntSlider(
-        value=0, min=0, max=max(0, last), description=name, layout=widgets.Layout(width="480px")
-    )
+        value=first, min=first, max=max(first, last), description=name,
+        layout=widgets.Layout(width="480px"),
+    )  # fmt: skip

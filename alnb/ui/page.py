@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from html import escape
 from pathlib import Path
@@ -16,6 +17,7 @@ from alnb.ui.region_view import RegionView
 CSS = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 OPACITY = 0.4  # ours: CT still reads through the heat map
 MARKS = {"infected": "●", "clean": "–", "skipped": "?", "open": ""}
+WORD = re.compile(r"[a-z]+(?:['-][a-z]+)*(?=[ ,;]|$)")  # no name before a colon, and no path
 SPOKEN = {"infected": "infected", "clean": "no infection", "skipped": "skipped", "open": "open"}
 
 
@@ -35,6 +37,15 @@ def _toggle(text: str, on: bool, tooltip: str) -> widgets.Checkbox:
     )  # fmt: skip
 
 
+def columns(left: list[widgets.Widget], right: list[widgets.Widget]) -> widgets.Widget:
+    """Put widgets in two columns; in a narrow window the right one goes below the left."""
+    beside = widgets.Box(right)
+    beside.add_class("alnb-right")
+    body = widgets.Box([widgets.VBox(left), beside])
+    body.add_class("alnb-body")
+    return body
+
+
 class Page:
     """All widgets of the label app, in their places.
 
@@ -48,7 +59,7 @@ class Page:
     Attributes
     ----------
     widget : ipywidgets.Widget
-        The whole, 1248 pixels wide.
+        The whole, 1248 pixels wide; in a narrower window the right column goes below the left.
     clean, next, skip, undo, train, cancel : ipywidgets.Button
         As they are named on the page.
     """
@@ -70,6 +81,7 @@ class Page:
         self.grid = _toggle("grid", True, "The slice's regions")
         self.entropy = _toggle("entropy", True, "Where the network is unsure")
         self.prediction = _toggle("prediction", False, "What the network takes for infection")
+        self.on_region = _toggle("in the region too", False, "Lay them over the large picture, too")
         self.opacity = widgets.FloatSlider(
             value=OPACITY, min=0.1, max=1, step=0.1, description="opacity", readout=False,
             layout=widgets.Layout(width="190px"), style={"description_width": "52px"},
@@ -82,13 +94,11 @@ class Page:
         buttons = widgets.HBox([self.clean, self.next, self.skip, self.undo], layout=row)
         left = widgets.VBox([view.widget, self._question, buttons, self._strip])
         toggles = widgets.HBox([self.grid, self.entropy, self.prediction], layout=row)
+        how = widgets.HBox([self.opacity, self.on_region], layout=row)
         train = widgets.HBox([self.train, self.cancel], layout=row)
-        right = widgets.VBox(
-            [charts.widget, self._note, train, self._bar, self._train_hint, toggles, self.opacity],
-            layout=widgets.Layout(width="368px", min_width="368px", margin="0 0 0 16px"),
-        )
-        body = widgets.HBox([left, right], layout=widgets.Layout(overflow="hidden"))
+        controls = widgets.VBox([self._note, train, self._bar, self._train_hint, toggles, how])
         style = widgets.HTML(f"<style>{CSS}</style>", layout=widgets.Layout(display="none"))
+        body = columns([left], [charts.widget, controls])
         whole = widgets.VBox([style, self._head, self._message, body])
         whole.add_class("alnb-app")
         return whole
@@ -101,7 +111,9 @@ class Page:
 
     def on_overlays(self, handler: Callable[[], None]) -> None:
         """Call `handler` when a toggle or the opacity changes."""
-        for widget in (self.grid, self.entropy, self.prediction, self.opacity):
+        for widget in (
+            self.grid, self.entropy, self.prediction, self.on_region, self.opacity
+        ):  # fmt: skip
             widget.observe(lambda _: handler(), names="value")
 
     def show(self, screen: Screen, message: str, thumbnails: Mapping[str, bytes]) -> None:
@@ -161,7 +173,8 @@ def _head(screen: Screen) -> str:
     return (
         f"<div class='alnb-head'><span><h1>alnb</h1>{escape(screen.title)}</span>"
         f"<span class='cost'>{screen.cost}<span class='quiet'>{escape(saved)}</span></span>"
-        f"<span class='quiet'>{escape(screen.network)}</span></div>"
+        f"<span class='quiet' title='{escape(screen.network_title)}'>"
+        f"{escape(screen.network)}</span></div>"
     )
 
 
@@ -170,7 +183,9 @@ def _message(message: str) -> str:
 
 
 def _capital(sentence: str) -> str:
-    return escape(sentence[:1].upper() + sentence[1:])
+    """Begin with a capital where that spoils no name."""
+    first = sentence[:1].upper() if WORD.match(sentence) else sentence[:1]
+    return escape(first + sentence[1:])
 
 
 def _hint(screen: Screen) -> str:

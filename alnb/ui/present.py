@@ -10,12 +10,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from alnb.annotation import Answer, Click, Verdict
+from alnb.config import FEWEST_TO_HOLD_OUT
 from alnb.cost import Cost
 from alnb.dataset import Dataset
 from alnb.regions import Region
 from alnb.session import State
 
 STRIP = 14  # regions shown at once; they fill the width of the view above
+FEW_ANSWERS = 20  # ours: a network that learned from fewer asks poor questions
 STAGES = {
     "warm": "starting the training process",
     "start": "getting ready to train",
@@ -116,8 +118,10 @@ class Screen:
 
     title: str
     question: str
+    rest: str  # stands in place of the pictures where no region is shown
     cost: str
     network: str
+    network_title: str  # what that means
     device: str
     saved: str
     progress: float
@@ -134,6 +138,7 @@ class Screen:
     train_hint: str
     score: str  # the column of the rows that the chart draws
     chart_note: str
+    chart_hint: str  # stands in the chart as long as it has no point
     rows: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
 
 
@@ -160,6 +165,7 @@ def present(
     *,
     saved_at: str = "",
     owned: bool = True,
+    left: bool = True,
 ) -> Screen:
     """Say what the page shows.
 
@@ -177,19 +183,24 @@ def present(
         When the last answer went to disk, as the page shows it.
     owned : bool
         Whether this window may write; one that may not has no buttons that do.
+    left : bool
+        Whether the pool holds a region that has no answer.
     """
     region = draft.region
     asking = owned and region is not None
-    labelled = any(answer.verdict is not Verdict.SKIPPED for answer in state.answers)
-    learnable = state.stale or unfinished(state)
+    labelled = bool(_labelled(state))
+    done = left and not state.pending and state.fit is not None  # by skips alone, it may be
+    useful = state.stale or unfinished(state) or done
     masks = dataset.has_masks and bool(dataset.part("test"))
     score = "dice" if masks else "heldout_accuracy"
     tiles, earlier, later = _strip(state, region)
     return Screen(
         title=_title(state, dataset),
-        question=_question(state, draft, activity),
+        question=_question(state, draft, activity, left),
+        rest=_rest(activity, left) if region is None else "",
         cost=_cost(state.cost),
         network=_network(state, activity),
+        network_title=_network_title(state, activity),
         device=f"{activity.backbone} on {activity.device}" if activity.device else "",
         saved=f"saved {saved_at}" if saved_at else "",
         progress=activity.fraction,
@@ -201,27 +212,42 @@ def present(
         can_next=asking and bool(draft.clicks),
         can_skip=asking and not draft.clicks,
         can_undo=owned and bool(draft.clicks or state.given),
-        can_train=owned and labelled and learnable and not activity.running,
+        can_train=owned and labelled and useful and not activity.running,
         can_cancel=owned and activity.cycling,
-        train_hint=_train_hint(state, activity, labelled),
+        train_hint=_train_hint(state, activity, left),
         score=score,
         chart_note="" if masks else _unmasked(dataset),
+        chart_hint="A point appears here after each training."
+        if masks
+        else _unmeasured(state, dataset),
         rows=tuple(report.row(state.config.seed) for report in state.reports),
     )
 
 
+def _labelled(state: State) -> list[Answer]:
+    """List the answers that a network learns from."""
+    return [answer for answer in state.answers if answer.verdict is not Verdict.SKIPPED]
+
+
 def _title(state: State, dataset: Dataset) -> str:
-    batch = [pick.region.key for pick in state.asked]
-    answered = {answer.region.key for answer in state.given}
-    done = sum(key in answered for key in batch)
     cycle = "start" if state.cycle <= 0 else f"cycle {state.cycle}"
-    count = f"{done} of {len(batch)} regions answered" if batch else "no region left to ask"
-    return f"{dataset.name} · {cycle} · {count}"
+    return f"{dataset.name} · {cycle} · {_count(state)}"
 
 
-def _question(state: State, draft: Draft, activity: Activity) -> str:
+def _count(state: State) -> str:
+    if not state.asked:
+        again = "1 region is" if len(state.pending) == 1 else f"{len(state.pending)} regions are"
+        return f"{again} open again" if state.pending else "no region left to ask"
+    verdicts = {answer.region.key: answer.verdict for answer in state.given}
+    batch = [verdicts[key] for pick in state.asked if (key := pick.region.key) in verdicts]
+    skipped = batch.count(Verdict.SKIPPED)
+    count = f"{len(batch) - skipped} of {len(state.asked)} regions answered"
+    return f"{count}, {skipped} skipped" if skipped else count
+
+
+def _question(state: State, draft: Draft, activity: Activity, left: bool) -> str:
     if draft.region is None:
-        return _nothing(state, activity)
+        return _nothing(state, activity, left)
     if draft.clicks:
         count = len(draft.clicks)
         clicks = "1 click" if count == 1 else f"{count} clicks"
@@ -233,16 +259,46 @@ def _question(state: State, draft: Draft, activity: Activity) -> str:
     return "<b>Is there infection in the frame?</b> Click on it, or press <b>No infection</b>."
 
 
-def _nothing(state: State, activity: Activity) -> str:
+def _nothing(state: State, activity: Activity, left: bool) -> str:
+    if not left:
+        return f"<b>There is nothing left to ask{_tally(state)}.</b>{_last(state, activity)}"
     if activity.cycling:
         return "All regions are answered; the next come when the training ends."
-    if not state.asked:
-        more = " Press <b>Train</b> once more to learn the last answers." if state.stale else ""
-        return f"<b>Every region is answered:</b> there is nothing left to ask.{more}"
+    labelled = _labelled(state)
+    if not labelled:
+        return (
+            "<b>All regions were skipped.</b> Press <b>Undo</b> to answer one: skips teach nothing."
+        )
+    skipped = len(state.answers) > len(labelled)
+    done = "done" if skipped else "answered"
+    learns = "learns from them and " if state.stale else ""
     return (
-        "<b>All regions of this cycle are answered.</b> Press <b>Train</b>: the network learns "
-        "from them and says where to look next."
+        f"<b>All regions of this cycle are {done}.</b> Press <b>Train</b>: the network "
+        f"{learns}says where to look next."
     )
+
+
+def _tally(state: State) -> str:
+    labelled = len(_labelled(state))
+    skipped = len(state.answers) - labelled
+    counts = [f"{n} {word}" for n, word in ((labelled, "answered"), (skipped, "skipped")) if n]
+    return f": {' and '.join(counts)}" if counts else ""
+
+
+def _last(state: State, activity: Activity) -> str:
+    if activity.cycling:
+        return " The network learns the last answers."
+    if _labelled(state) and (state.stale or unfinished(state)):
+        return " Press <b>Train</b> once more to learn the last answers."
+    return ""
+
+
+def _rest(activity: Activity, left: bool) -> str:
+    if not left:
+        return "No region is left to look at."
+    if activity.cycling:
+        return "The next regions come when the training ends."
+    return "The regions of this cycle are done."
 
 
 def _cost(cost: Cost) -> str:
@@ -262,20 +318,41 @@ def _network(state: State, activity: Activity) -> str:
     return "Network: out of date" if state.stale else "Network: up to date"
 
 
-def _train_hint(state: State, activity: Activity, labelled: bool) -> str:
+def _network_title(state: State, activity: Activity) -> str:
+    if activity.cycling or state.fit is None:
+        return ""
+    if state.stale:
+        return "There are answers given or taken back since the last training"
+    return "It has learned all your answers"
+
+
+def _train_hint(state: State, activity: Activity, left: bool) -> str:
     if activity.running:
-        return "Labelling goes on meanwhile."
-    if not labelled:
-        return "Answer some regions first."
-    if unfinished(state) and not state.stale:
-        return "The last training was not finished; Train goes on with it."
+        return "Labelling goes on meanwhile." if state.pending else ""
+    if not _labelled(state):
+        return "Answer some regions first." if state.pending else "No answer to learn from."
     if not state.stale:
-        return "The network has learned all your answers."
-    infected = any(answer.verdict is Verdict.INFECTED for answer in state.answers)
-    if not infected:
+        return _learned_hint(state, left)
+    return _ready_hint(state, left)
+
+
+def _learned_hint(state: State, left: bool) -> str:
+    if unfinished(state):
+        return "The last training was not finished; Train goes on with it."
+    if left and not state.pending:
+        return "The network has learned all your answers; Train asks the next regions."
+    return "The network has learned all your answers."
+
+
+def _ready_hint(state: State, left: bool) -> str:
+    labelled = _labelled(state)
+    if not any(answer.verdict is Verdict.INFECTED for answer in labelled):
         return "No infection clicked yet: the network would learn what is clean, and no more."
-    left = len(state.pending)
-    return f"Ready whenever you are; {left} of this cycle still open." if left else "Ready."
+    still = len(state.pending)
+    ready = f"Ready whenever you are; {still} of this cycle still open." if still else "Ready."
+    if left and len(labelled) < FEW_ANSWERS:
+        return f"{ready} Few answers yet: the network's questions improve with more."
+    return ready
 
 
 def _unmasked(dataset: Dataset) -> str:
@@ -283,6 +360,27 @@ def _unmasked(dataset: Dataset) -> str:
     return (
         f"This dataset {what}, so Dice can't be measured. Shown is the share of held-out answers "
         "whose verdict the network shares."
+    )
+
+
+def _unmeasured(state: State, dataset: Dataset) -> str:
+    """Say when the share of held-out answers can be drawn."""
+    if state.config.holdout == 0:
+        return "The setting holdout is 0: no answer is held out, and no point can be measured."
+    if dataset.has_masks and dataset.part("val"):
+        return (
+            "The validation part's masks choose the network: no answer is held out to measure it."
+        )
+    if not state.reports:
+        return (
+            f"A point appears here after each training on {FEWEST_TO_HOLD_OUT} answered regions "
+            "or more."
+        )
+    missing = FEWEST_TO_HOLD_OUT - len(_labelled(state))
+    then = f"Answer {missing} more, then train again." if missing > 0 else "Train again."
+    return (
+        f"No point could be measured: that takes {FEWEST_TO_HOLD_OUT} answered regions, and the "
+        f"training had fewer. {then}"
     )
 
 

@@ -30,6 +30,17 @@ URL.createObjectURL = (blob) => {
 """
 
 
+# What cuts an element off on the right: boxes around it that hide what is wider than they are.
+CUT_OFF_BY = """element => {
+  const cutting = [];
+  for (let box = element.parentElement; box; box = box.parentElement) {
+    const hides = ["hidden", "clip"].includes(getComputedStyle(box).overflowX);
+    if (hides && box.scrollWidth > box.clientWidth + 1) cutting.push(box.className);
+  }
+  return cutting;
+}"""
+
+
 @pytest.fixture(scope="module")
 def phantom(tmp_path_factory):
     return import_phantom(
@@ -270,6 +281,43 @@ def test_a_dead_kernel_is_said_and_the_page_comes_back(serving, watched, phantom
         app.page.reload()
         app.wait_until_usable()
         app.reads("1 region")
+
+
+def test_a_server_that_is_gone_is_said_soon_and_no_reload_is_offered(
+    serving, watched, phantom, folder
+):
+    env = {"ALNB_DATA": phantom.folder, "ALNB_SESSION": folder}
+    with serving(app_notebook("label"), **env) as server:
+        app = App(watched.page, server.address)
+        os.kill(server.pid, signal.SIGKILL)
+
+        banner = app.page.locator(".alnb-kernel-gone")
+        banner.wait_for(timeout=20_000)
+        assert 'start "alnb label" again with the same folder' in banner.inner_text()
+        assert banner.get_by_role("button").count() == 0
+
+
+def test_a_narrow_window_reaches_everything(serving, watched, phantom, folder):
+    env = {"ALNB_DATA": phantom.folder, "ALNB_SESSION": folder}
+    with serving(app_notebook("label"), **env) as server:
+        app = App(watched.page, server.address)
+        for width in (800, 1024, 1275):
+            app.page.set_viewport_size({"width": width, "height": 600})
+            for place in (".alnb-head", ".alnb-figure", ".alnb-charts", "text=in the region too"):
+                assert app.page.locator(place).first.evaluate(CUT_OFF_BY) == [], (width, place)
+
+
+def test_a_press_on_the_small_picture_is_answered(serving, watched, phantom, folder):
+    env = {"ALNB_DATA": phantom.folder, "ALNB_SESSION": folder}
+    with serving(app_notebook("label"), **env) as server:
+        app = App(watched.page, server.address)
+        row, col = middle(asked(folder)[0])
+        far = 340 if max(row, col) < 64 else 10  # of 352 pixels that show 128; not in the region
+        small = app.page.locator(".alnb-figure .nsewdrag[data-subplot=xy]")
+        small.click(position={"x": far, "y": far})
+
+        app.says("outside the frame")
+        assert app.marks() == 0
 
 
 def test_a_second_window_takes_over_and_the_first_says_so(serving, watching, phantom, folder):
