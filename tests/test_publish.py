@@ -149,14 +149,14 @@ def test_the_bound_stands_beside_what_is_reached_of_it(done):
     results = read_all(done)
     bound = results["upper-bound"].table["dice"].mean()
     rows = list(share_rows(results))
-    first = next(row for row in rows if row[:2] == ("fig5", "entropy"))
+    first = next(row for row in rows if row[:2] == ("Figure 5", "entropy"))
     curve = results["fig5"].table
     dice = curve[(curve["arm"] == "entropy") & (curve["cycle"] == 0)]["dice"].mean()
 
     assert first == (
-        "fig5", "entropy", "18 s", f"{18 / 768:.1%}", f"{dice:.3f}", f"{dice / bound:.0%}",
+        "Figure 5", "entropy", "18 s", f"{18 / 768:.1%}", f"{dice:.3f}", f"{dice / bound:.0%}",
     )  # fmt: skip
-    assert any(row[0] == "fig7" for row in rows)
+    assert any(row[0] == "Figure 7" for row in rows)
     assert any("7 % of its effort" in paper for _, paper, _ in beside(results))
 
 

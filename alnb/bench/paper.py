@@ -9,6 +9,7 @@ import numpy as np
 from alnb.bench.results import Result
 from alnb.bench.verdicts import dices, shares
 
+NAMES = {"fig5": "Figure 5", "fig6": "Figure 6", "fig7": "Figure 7", "upper-bound": "Upper bound"}
 SHARES = 6  # ours: at how many costs the share of the bound is told
 # Read off its figure 6; in the order of the figure's text, which does not say which K is which.
 FIG6_A_MIXED = (0.511, 0.537, 0.474, 0.445, 0.274, 0.169, 0.158)
@@ -54,12 +55,12 @@ def beside(results: Results) -> Iterator[Row]:
 
 
 def _s(seconds: float) -> str:
-    return f"{seconds:,.0f} s".replace(",", " ")
+    return f"{seconds:,.0f} s".replace(",", "\N{NO-BREAK SPACE}")
 
 
 def _fig5(result: Result) -> Iterator[Row]:
-    what = "Figure 5: entropy against random, 5 regions a cycle"
-    yield what, "entropy is better on A-Mixed, A-Sep, B-Mixed and B-Sep", result.verdicts[-1]
+    paper = "entropy is better on A-Mixed, A-Sep, B-Mixed and B-Sep, with 5 regions a cycle"
+    yield "Figure 5: entropy against random", paper, result.verdicts[-1]
 
 
 def _fig6(result: Result) -> Iterator[Row]:
@@ -106,7 +107,7 @@ def share_rows(results: Results) -> Iterator[tuple[str, ...]]:
         for arm, label in result.labels.items():
             for cost, dice, share in shares(result.table, arm, _costs(result, arm), bound):
                 effort = cost / result.facts["full_cost_s"]
-                yield name, label, _s(cost), f"{effort:.1%}", f"{dice:.3f}", f"{share:.0%}"
+                yield NAMES[name], label, _s(cost), f"{effort:.1%}", f"{dice:.3f}", f"{share:.0%}"
 
 
 def _costs(result: Result, arm: str) -> list[float]:
@@ -114,6 +115,6 @@ def _costs(result: Result, arm: str) -> list[float]:
     costs = np.unique(result.table[result.table["arm"] == arm]["cost_s"])
     budget = next(iter(result.facts["arms"].values()))["config"]["budget_s"]
     if budget is not None:
-        costs = np.append(costs[costs < budget], budget)
+        costs = np.append(costs[costs < budget - 1], budget)
     chosen = np.linspace(0, len(costs) - 1, min(SHARES, len(costs))).round().astype(int)
     return [float(costs[i]) for i in chosen]

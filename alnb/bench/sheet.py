@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from alnb.bench.bands import caption_of, figure_of
-from alnb.bench.paper import beside, bound_of, share_rows
+from alnb.bench.paper import NAMES, beside, bound_of, share_rows
 from alnb.bench.results import Result
 
 STYLE = """
@@ -22,6 +22,7 @@ figure { margin: 0; } figcaption { margin: 0 0 4px; }
 code { font: 12.5px ui-monospace, monospace; overflow-wrap: anywhere; }
 table { border-collapse: collapse; width: 100%; font-size: 13.5px; }
 th, td { text-align: left; vertical-align: top; padding: 5px 12px 5px 0; }
+td:nth-child(2):nth-last-child(2), td:nth-child(3):last-child { width: 39%; }
 th { border-bottom: 2px solid #9ca3af; } td { border-bottom: 1px solid #e5e7eb; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
 @page { size: A4; margin: 12mm; }
@@ -103,7 +104,7 @@ def _data(result: Result) -> str:
 
 def _verdicts(results: Mapping[str, Result]) -> str:
     lines = [
-        f"<li>{escape(name)}: {escape(sentence)}</li>"
+        f"<li>{NAMES[name]}: {escape(sentence)}</li>"
         for name, result in results.items()
         for sentence in result.verdicts
     ]
