@@ -290,7 +290,7 @@ def test_a_build_that_fails_leaves_what_was_there(tmp_path):
     assert Dataset.open(tmp_path / "d").fingerprint == before.fingerprint
     with pytest.raises(DataError):
         build([(volume, mask[1:])], tmp_path / "new", size=16)
-    with pytest.raises(DataError, match="is no dataset"):
+    with pytest.raises(DataError, match="there is no such folder"):
         Dataset.open(tmp_path / "new")
 
 
