@@ -22,14 +22,12 @@ from numpy.typing import NDArray
 
 from alnb.annotation import Answer
 from alnb.arrays import Map
-from alnb.config import Config
+from alnb.config import THREADS, Config
 from alnb.dataset import Dataset, SliceId
 from alnb.errors import TrainerError
 from alnb.metrics import Scores
 from alnb.reports import FitReport
 
-# a thread that waits sleeps, or the page and the training would wait for each other's spinning
-_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
 SILENCE_S = 30.0  # ours: beats come every second; a process silent for longer is given up
 QUIT_S = 2.0
 LOG = "training.log"
@@ -127,7 +125,7 @@ class Worker:
                 self._process = await asyncio.create_subprocess_exec(
                     sys.executable, "-m", "alnb.training",
                     stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log,
-                    limit=2**20, start_new_session=True, env={**_THREADS, **os.environ},
+                    limit=2**20, start_new_session=True, env={**THREADS, **os.environ},
                 )  # fmt: skip
             self._reader = asyncio.create_task(self._read(self._process))
             try:

@@ -6,7 +6,9 @@ def quick(monkeypatch, squares):
     monkeypatch.setattr(speed, "REPEATS", 1)
     monkeypatch.setattr(speed, "SCANS", 3)
     monkeypatch.setattr(speed, "DEPTH", 2)
-    monkeypatch.setattr(rivals, "time_scoring", lambda: iter([("naive loop", 14.0, "×", "")]))
+    monkeypatch.setattr(
+        rivals, "time_scoring", lambda: iter([("naive loop, padding 100", 14.0, "×", "")])
+    )
     monkeypatch.setattr(rivals, "time_steps", lambda: iter([("a step", 1.0, "s", "")]))
     monkeypatch.setattr(speed, "peak_memory", lambda: iter([("peak memory", 9.0, "MiB", "")]))
     fast = Config(
@@ -23,7 +25,7 @@ def test_every_figure_has_a_unit_and_is_measured(monkeypatch, squares):
     assert measures["a whole cycle"].value >= measures["  training"].value > 0
     assert measures["open a dataset of 10,000 slices"].value > 0
     assert measures["click"].limit == 100
-    assert "at least 12 ×" in measures["naive loop"].line()
+    assert "at least 12 ×" in measures["naive loop, padding 100"].line()
     assert measures["peak memory"].limit is None
     assert "2 steps" in measures["  training"].line()
 

@@ -59,12 +59,17 @@ def time_scoring() -> Iterator[Figure]:
         yield f"{what}: alnb", ours, "s", f"FCN8-VGG16 on {_device()}"
         for rival in ("naive", "baal"):
             if rival not in seconds:
-                yield f"  {rival} loop", None, "×", "pip install baal to measure it"
+                yield (
+                    f"  {rival} loop, padding {padding}",
+                    None,
+                    "×",
+                    "pip install baal to measure it",
+                )
                 continue
             pairs = zip(seconds[rival], seconds["alnb"], strict=True)
             ratios = [theirs / mine for theirs, mine in pairs]
             note = f"{statistics.median(seconds[rival]):.1f} s, {len(ratios)} pairs"
-            yield f"  {rival} loop takes", statistics.median(ratios), "×", note
+            yield f"  {rival} loop, padding {padding}", statistics.median(ratios), "×", note
 
 
 def time_steps() -> Iterator[Figure]:

@@ -24,6 +24,7 @@ from alnb.cli.options import (
     config_of,
 )
 from alnb.cli.terminal import line_of, progress_bar, say
+from alnb.config import THREADS
 from alnb.errors import AlnbError, SessionError
 
 if TYPE_CHECKING:
@@ -186,8 +187,8 @@ def _version(
 
 def main() -> None:
     """Run a command; what goes wrong on purpose is a sentence, not a trace."""
-    # read when torch is loaded: threads that wait must not take the cores from those that work
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for name, value in THREADS.items():
+        os.environ.setdefault(name, value)
     try:
         app()
     except AlnbError as error:
