@@ -124,7 +124,7 @@ class App:
             "n => (document.querySelector('.alnb-charts .js-plotly-plot').data[0].x || [])"
             ".length === n",
             arg=count,
-            timeout=45_000,
+            timeout=120_000,
         )
 
     def says(self, text, timeout=30_000):
@@ -241,7 +241,7 @@ def test_a_dead_trainer_and_a_cancelled_training_leave_the_page_usable(
     serving, watched, phantom, tmp_path
 ):
     folder = tmp_path / "long"
-    Session.open(folder, phantom, CONFIG.replace(steps=200, epochs=200)).close()
+    Session.open(folder, phantom, CONFIG.replace(steps=100, epochs=100)).close()
     env = {"ALNB_DATA": phantom.folder, "ALNB_SESSION": folder}
     with serving(app_notebook("label"), **env) as server:
         app = App(watched.page, server.address)
