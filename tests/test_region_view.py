@@ -157,6 +157,7 @@ def test_hidden_overlays_keep_their_place_and_lose_their_key(view, image):
 
     assert view._traces["region entropy"].visible is False
     assert view._traces["slice prediction"].opacity == 0.3
+    assert view.figure.layout.shapes[0].opacity == 0.3  # the grid
     assert view.figure.layout.annotations[2].visible is False
 
 

@@ -24,6 +24,7 @@ NO_PATH = "M0,0Z"
 NOTHING = uri(heat_png(np.zeros((1, 1))))  # heat of 0 is transparent
 ENTROPY_KEY = "entropy, 0 to 0.69 nats"
 PREDICTION_KEY = f"<span style='color:rgb{PREDICTION_RGB}'>■</span> predicted infection"
+GRID_SHAPE = 0  # of the layout's shapes
 PLACE_NOTE, PREDICTION_NOTE, ENTROPY_NOTE, REST_NOTE = range(4)
 BEHIND, REST_COLOUR = "black", "#f3f5f8"  # behind the pictures, and where there are none
 
@@ -83,7 +84,7 @@ def _layout(shape: tuple[int, int]) -> dict[str, Any]:
         | {"domain": [1 - REGION_PX / WIDTH_PX, 1], "range": [0, 1], "anchor": "y2"},
         "yaxis2": loose | {"domain": [0, 1], "range": [1, 0], "anchor": "x2"},
         "shapes": [
-            _path("x", "y", "rgba(255,255,255,0.22)", 1),
+            _path("x", "y", "rgba(255,255,255,0.55)", 1) | {"opacity": 0.4},
             _path("x", "y", "white", 2),
             _path("x2", "y2", "rgba(255,255,255,0.85)", 1.5),
         ],

@@ -23,6 +23,7 @@ from alnb.ui.pictures import (
 from alnb.ui.region_figure import (
     BEHIND,
     ENTROPY_NOTE,
+    GRID_SHAPE,
     NO_PATH,
     NOTHING,
     OVERLAYS,
@@ -228,6 +229,7 @@ class RegionView:
                 self._traces[f"{panel} {name}"].visible = name in self._visible and (
                     in_region or panel == "slice"
                 )
+            self.figure.layout.shapes[GRID_SHAPE].opacity = opacity
             self._put_key(given=self._given)
 
     def clear(self, sentence: str = "") -> None:
