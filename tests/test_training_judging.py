@@ -128,16 +128,26 @@ def test_masks_choose_the_threshold_of_the_highest_dice():
     grey = torch.tensor([[230, 150, 100, 20]], dtype=torch.uint8)  # 0.9, 0.59, 0.39, 0.08
     mask = np.array([[True, True, False, False]])
 
-    judgement = judge_by_masks(Known(), [grey], [mask])
+    judgement = judge_by_masks(Known(), [grey], [mask], [np.zeros_like(mask)])
 
     assert judgement.score == 1.0
     assert 0.39 < judgement.threshold <= 0.59
 
 
+def test_what_shows_nothing_is_clean_for_the_choice_of_a_threshold_too():
+    grey = torch.tensor([[230, 150, 240, 20]], dtype=torch.uint8)
+    mask = np.array([[True, True, False, False]])
+    padding = np.array([[False, False, True, False]])
+
+    assert judge_by_masks(Known(), [grey], [mask], [np.zeros_like(mask)]).score < 1
+    assert judge_by_masks(Known(), [grey], [mask], [padding]).score == 1
+
+
 def test_masks_without_infection_are_no_best():
     grey = torch.zeros((1, 4), dtype=torch.uint8)
+    nothing = np.zeros((1, 4), bool)
 
-    judgement = judge_by_masks(Known(), [grey], [np.zeros((1, 4), bool)])
+    judgement = judge_by_masks(Known(), [grey], [nothing], [nothing])
 
     assert judgement.score == 0 and math.isfinite(judgement.threshold)
 

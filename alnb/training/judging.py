@@ -143,12 +143,25 @@ def _peaks(
 
 
 def judge_by_masks(
-    network: FCN8, slices: Sequence[Seen], masks: Sequence[NDArray[np.bool_]]
+    network: FCN8,
+    slices: Sequence[Seen],
+    masks: Sequence[NDArray[np.bool_]],
+    bare: Sequence[NDArray[np.bool_]],
 ) -> Judgement:
-    """Judge by Dice over slices with masks, at the threshold where it is highest."""
+    """Judge by Dice over slices with masks, at the threshold where it is highest.
+
+    Parameters
+    ----------
+    slices : sequence of (H, W) uint8 tensor or Kept
+    masks : sequence of (H, W) bool array
+        Where they are infected.
+    bare : sequence of (H, W) bool array
+        Where they show nothing, and are clean whatever the network says.
+    """
     totals = [Scores()] * len(THRESHOLDS)
-    for seen, mask in zip(slices, masks, strict=True):
+    for seen, mask, nothing in zip(slices, masks, bare, strict=True):
         p = infection(network, stacked([seen]))[0]
+        p[nothing] = 0
         totals = [
             total + Scores.of(p >= threshold, mask)
             for total, threshold in zip(totals, THRESHOLDS, strict=True)

@@ -305,7 +305,8 @@ class Trainer:
             slices = self.dataset.part("val")
             views = [see(where) for where in slices]
             masks = [self.dataset.mask(where) for where in slices]
-            return lambda network: judge_by_masks(network, views, masks)
+            empty = [self._bare(where) for where in slices]
+            return lambda network: judge_by_masks(network, views, masks, empty)
         seen = {answer.region.where: see(answer.region.where) for answer in held}
         return lambda network: judge_by_answers(network, held, seen, self.config.threshold)
 
