@@ -31,9 +31,11 @@ imports = typer.Typer(no_args_is_help=True, help="Make a dataset from scans.")
 fetches = typer.Typer(no_args_is_help=True, help="Fetch published data.")
 
 
-def _build(make: Any, *args: Any, **options: Any) -> None:  # noqa: ANN401 - any importer
-    out = args[-1]
-    if (out / "manifest.json").exists():
+def _build(make: Any, *sources: Path, out: Path, **options: Any) -> None:  # noqa: ANN401
+    """Import with any importer, and tell what came of it."""
+    from alnb.dataset.folder import MANIFEST
+
+    if (out / MANIFEST).exists():
         raise DataError(
             f"{out} holds a dataset already, whose sessions another would shut out. Name a new "
             "folder with --out, or delete that one."
@@ -43,7 +45,7 @@ def _build(make: Any, *args: Any, **options: Any) -> None:  # noqa: ANN401 - any
         def progress(scan: str, count: int) -> None:
             update(note=f"{count} scans, last {scan}")
 
-        dataset = make(*args, progress=progress, **options)
+        dataset = make(*sources, out=out, progress=progress, **options)
     _tell(dataset)
 
 
@@ -91,7 +93,7 @@ def import_medseg(
     given = {"size": size, "split": split, "infected": labels_of(infected)}
     options = {name: value for name, value in given.items() if value is not None}
     _build(
-        make, folder, out, skip=tuple(skip or ()), flip=tuple(flip or ()), unit=unit, seed=seed,
+        make, folder, out=out, skip=tuple(skip or ()), flip=tuple(flip or ()), unit=unit, seed=seed,
         **options,
     )  # fmt: skip
 
@@ -117,8 +119,8 @@ def import_covid19a(
     from alnb.dataset import import_covid19a as make
 
     _build(
-        make, folder, out, size=size, split=split, window=window_of(window), unit=unit, seed=seed,
-        skip=tuple(skip or ()), infected=labels_of(infected), allow_shared=allow_shared,
+        make, folder, out=out, size=size, split=split, window=window_of(window), unit=unit,
+        seed=seed, skip=tuple(skip or ()), infected=labels_of(infected), allow_shared=allow_shared,
     )  # fmt: skip
 
 
@@ -146,8 +148,8 @@ def import_covid19b(
     from alnb.dataset import import_covid19b as make
 
     _build(
-        make, folder, out, size=size, split=split, window=window_of(window), unit=unit, seed=seed,
-        skip=tuple(skip or ()), flip=tuple(flip or ()), infected=labels_of(infected),
+        make, folder, out=out, size=size, split=split, window=window_of(window), unit=unit,
+        seed=seed, skip=tuple(skip or ()), flip=tuple(flip or ()), infected=labels_of(infected),
         allow_shared=allow_shared,
     )  # fmt: skip
 
@@ -174,7 +176,7 @@ def import_semiseg(
     from alnb.dataset import import_semiseg as make
 
     _build(
-        make, folder, out, size=size, split=split, skip=tuple(skip or ()),
+        make, folder, out=out, size=size, split=split, skip=tuple(skip or ()),
         infected=labels_of(infected), seed=seed,
     )  # fmt: skip
 
@@ -198,7 +200,7 @@ def import_nifti(
     from alnb.dataset import import_nifti as make
 
     _build(
-        make, images, out, masks=masks, size=size, split=split, window=window_of(window),
+        make, images, out=out, masks=masks, size=size, split=split, window=window_of(window),
         skip=tuple(skip or ()), flip=tuple(flip or ()), unit=unit, seed=seed,
         infected=labels_of(infected), allow_shared=allow_shared,
     )  # fmt: skip
@@ -219,8 +221,8 @@ def import_pairs(
     from alnb.dataset import import_pairs as make
 
     _build(
-        make, images, out, masks=masks, size=size, split=split, skip=tuple(skip or ()), seed=seed,
-        infected=labels_of(infected),
+        make, images, out=out, masks=masks, size=size, split=split, skip=tuple(skip or ()),
+        seed=seed, infected=labels_of(infected),
     )  # fmt: skip
 
 
@@ -244,8 +246,8 @@ def import_dicom(
     from alnb.dataset import import_dicom as make
 
     _build(
-        make, folder, out, size=size, split=split, window=window_of(window), unit=unit, seed=seed,
-        skip=tuple(skip or ()), allow_shared=allow_shared,
+        make, folder, out=out, size=size, split=split, window=window_of(window), unit=unit,
+        seed=seed, skip=tuple(skip or ()), allow_shared=allow_shared,
     )  # fmt: skip
 
 
@@ -286,4 +288,4 @@ def phantom(
     """Make synthetic chest CT with lesions: the embedded data."""
     from alnb.dataset import import_phantom as make
 
-    _build(make, out, scans=scans, size=size, seed=seed)
+    _build(make, out=out, scans=scans, size=size, seed=seed)
