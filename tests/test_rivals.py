@@ -63,6 +63,33 @@ def test_each_rival_is_set_against_ours(monkeypatch):
     assert all(value > 0 for what, value, *_ in figures if "baal" not in what)
 
 
+def test_what_was_not_chosen_is_set_against_what_was(monkeypatch):
+    monkeypatch.setattr(rivals, "SIZE", 32)
+    monkeypatch.setattr(rivals, "PAIRS", 1)
+    small = FCN8("efficientnet_lite0", input_padding=0).eval()
+    monkeypatch.setattr(rivals, "_network", lambda padding, backbone="": small)
+    compiled = []
+    monkeypatch.setattr(torch, "compile", lambda network: compiled.append(network) or network)
+
+    figures = {what: value for what, value, *_ in rivals.time_choices()}
+
+    assert len(compiled) == 2
+    assert len(figures) == 8
+    assert all(value > 0 for value in figures.values())
+    assert figures["a pass of FCN8-VGG16 in bfloat16"] != 1
+
+
+def test_a_machine_that_can_not_compile_says_so(monkeypatch):
+    def fails(image):
+        raise RuntimeError("no C++ compiler")
+
+    monkeypatch.setattr(torch, "compile", lambda network: fails)
+
+    assert list(rivals._compiled("a network", None, torch.zeros(1))) == [
+        ("torch.compile of a network", None, "s", "it fails here (RuntimeError)")
+    ]
+
+
 def test_memory_is_of_the_process_that_scores(monkeypatch):
     monkeypatch.setattr(memory, "SIZE", 64)
     monkeypatch.setattr(memory, "POOLS", (1, 2))

@@ -1,4 +1,4 @@
-"""MC dropout three ways on the same network: the naive loop, baal where it is installed, and ours.
+"""Ours against what else could be done: MC dropout three ways, and a pass in other ways.
 
 The naive loop is what published code does: the whole network runs T times with ``nn.Dropout``
 on. It gets our network's weights, modules and memory layout, so that only the method differs.
@@ -7,9 +7,14 @@ on. It gets our network's weights, modules and memory layout, so that only the m
 from __future__ import annotations
 
 import contextlib
+import copy
+import os
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +26,7 @@ from alnb.training.losses import point_ce
 
 SIZE = 352  # paper 4.1, in pixels
 DRAWS = 20
+EMBEDDED, EMBEDDED_SIZE = "efficientnet_lite0", 256
 PAIRS = 2  # of timings, one after the other, so that a noisy machine slows both
 Figure = tuple[str, float | None, str, str]  # what, value, unit, note
 
@@ -78,11 +84,61 @@ def time_steps() -> Iterator[Figure]:
     size = default.crop or SIZE
     for name, network, batch, side in (
         ("FCN8-VGG16, padding 100, 1 slice", _network(100), PAPER.batch, SIZE),
-        ("embedded default", _network(0, "efficientnet_lite0"), default.batch, size),
+        ("embedded default", _network(0, EMBEDDED), default.batch, size),
     ):
         seconds = _step_s(network, batch, side)
         note = f"batch of {batch} at {side}×{side}, {_device()}"
         yield f"a training step: {name}", seconds, "s", note
+
+
+def time_choices() -> Iterator[Figure]:
+    """Time one pass in the layout and precision that we chose, and in others; yields figures."""
+    networks = (("FCN8-VGG16", "vgg16", SIZE), ("embedded default", EMBEDDED, EMBEDDED_SIZE))
+    for name, backbone, side in networks:
+        network = _network(0, backbone)
+        image = torch.zeros(1, 3, side, side, device=next(network.parameters()).device)
+        plain = copy.deepcopy(network).to(memory_format=torch.contiguous_format)
+        mixed = copy.deepcopy(network)
+        mixed.mixed = True
+        yield from _against("ours", network, image, {
+            f"a pass of {name} with its layout contiguous": plain,
+            f"a pass of {name} in bfloat16": mixed,
+        })  # fmt: skip
+        yield from _compiled(name, network, image)
+
+
+def _against(
+    ours: str, network: nn.Module, image: Tensor, others: dict[str, nn.Module]
+) -> Iterator[Figure]:
+    """Time passes of other networks beside those of ours, in turns."""
+    passes = {what: _pass(other, image) for what, other in {ours: network, **others}.items()}
+    seconds = _interleaved(passes)
+    for what in others:
+        ratios = [theirs / mine for theirs, mine in zip(seconds[what], seconds[ours], strict=True)]
+        yield what, statistics.median(ratios), "×", f"ours {statistics.median(seconds[ours]):.3f} s"
+
+
+def _pass(network: nn.Module, image: Tensor) -> Callable[[], object]:
+    @torch.inference_mode()
+    def once() -> object:
+        return network(image)
+
+    return once
+
+
+def _compiled(name: str, network: FCN8, image: Tensor) -> Iterator[Figure]:
+    """Time torch.compile's start, with nothing kept from before, and a pass after it."""
+    what = f"torch.compile of {name}"
+    with tempfile.TemporaryDirectory() as folder:
+        with mock.patch.dict(os.environ, TORCHINDUCTOR_CACHE_DIR=folder):
+            compiled: Any = torch.compile(network)
+            try:
+                start = _time(_pass(compiled, image))
+            except Exception as error:  # no compiler, mostly
+                yield what, None, "s", f"it fails here ({type(error).__name__})"
+                return
+        yield f"{what} takes to start", start, "s", _device()
+        yield from _against("ours", network, image, {f"a pass of {name} compiled": compiled})
 
 
 def _device() -> str:
@@ -135,8 +191,9 @@ def _baal(network: nn.Module, image: Tensor) -> Callable[[], object]:
 
 
 def _interleaved(methods: dict[str, Callable[[], object]]) -> dict[str, list[float]]:
-    """Time the methods in turns; the first, untimed turn of ours warms the machine up."""
-    methods["alnb"]()
+    """Time the methods in turns, after an untimed turn of each but the long ones."""
+    for name in methods.keys() - {"naive", "baal"}:
+        methods[name]()
     seconds: dict[str, list[float]] = {name: [] for name in methods}
     for _ in range(PAIRS):
         for name, method in methods.items():

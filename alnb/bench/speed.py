@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from alnb.config import Config
 from alnb.cycle import Pool, start_picks
 from alnb.dataset import Dataset, build, embedded
 from alnb.oracle import Oracle
+from alnb.reports import FitReport
 from alnb.volumes import Volume
 
 SCANS, DEPTH = 100, 100  # 10,000 slices
@@ -73,9 +75,9 @@ def measure(data: Path | None = None) -> Iterator[Measure]:
     yield Measure("import alnb", _import_s(), "s", 0.5, "median of 5 processes, less Python's own")
     yield Measure("open a dataset of 10,000 slices", _open_s(), "s", 1.0, "100 scans of 100 slices")
     dataset = Dataset.open(data) if data else embedded()
-    yield from _network()
     yield from _cycle(dataset)
     yield from _page(data)
+    yield from _network()
 
 
 def _process_s(code: str) -> float:
@@ -105,15 +107,34 @@ def _open_s() -> float:
 
 
 def _cycle(dataset: Dataset) -> Iterator[Measure]:
-    """Train on the start's answers, evaluate and score, as one cycle of a session does."""
+    """Time a whole cycle, and one whose trunk is frozen and has seen every slice before."""
     import torch
 
+    config = Config()
+    fit, seconds = _cycle_s(dataset, config)
+    pool, test = len(dataset.part("train")), len(dataset.part("test"))
+    sizes = f"{pool} slices to score, {test} to evaluate"
+    on = f"{fit.backbone} on {fit.device}, {dataset.name}, {sizes}"
+    yield Measure("a whole cycle", sum(seconds), "s", 20.0, on)
+    trained, evaluated, scored = seconds
+    yield Measure("  training", trained, "s", None, f"{fit.steps} steps")
+    yield Measure("  evaluating", evaluated, "s")
+    yield Measure("  scoring", scored, "s", None, f"{config.draws} draws a slice")
+    if torch.cuda.is_available():
+        yield Measure("  peak memory of the GPU", torch.cuda.max_memory_allocated() / 2**20, "MiB")
+    frozen = config.replace(freeze="trunk")
+    _cycle_s(dataset, frozen.replace(steps=1))  # keeps the features in the dataset's folder
+    _, seconds = _cycle_s(dataset, frozen)
+    note = "freeze=trunk, once its features are kept"
+    yield Measure("a whole cycle with a frozen trunk", sum(seconds), "s", None, note)
+
+
+def _cycle_s(dataset: Dataset, config: Config) -> tuple[FitReport, tuple[float, float, float]]:
+    """Train on the start's answers, evaluate and score, as one cycle of a session does."""
     from alnb.training.trainer import Trainer
 
-    config = Config()
     pool, oracle = Pool(dataset, config), Oracle(dataset, config.seed)
     answers = [oracle.answer(pick.region) for pick in start_picks(pool)]
-    sizes = f"{len(pool.slices)} slices to score, {len(dataset.part('test'))} to evaluate"
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(dataset, config, Path(folder))
         begin = time.perf_counter()
@@ -123,20 +144,15 @@ def _cycle(dataset: Dataset) -> Iterator[Measure]:
         evaluated = time.perf_counter()
         trainer.score(pool.slices, fit.weights)
         scored = time.perf_counter()
-    on = f"{fit.backbone} on {fit.device}, {dataset.name}, {sizes}"
-    yield Measure("a whole cycle", scored - begin, "s", 20.0, on)
-    yield Measure("  training", trained - begin, "s", None, f"{fit.steps} steps")
-    yield Measure("  evaluating", evaluated - trained, "s")
-    yield Measure("  scoring", scored - evaluated, "s", None, f"{config.draws} draws a slice")
-    if torch.cuda.is_available():
-        yield Measure("  peak memory of the GPU", torch.cuda.max_memory_allocated() / 2**20, "MiB")
+    return fit, (trained - begin, evaluated - trained, scored - evaluated)
 
 
 def _network() -> Iterator[Measure]:
-    """Compare MC dropout with whole passes, time training steps, and weigh the process."""
-    from alnb.bench.rivals import time_scoring, time_steps
+    """Compare MC dropout with whole passes, and a pass with what it might be; weigh scoring."""
+    from alnb.bench.rivals import time_choices, time_scoring, time_steps
 
-    for what, value, unit, note in (*time_scoring(), *time_steps(), *peak_memory()):
+    figures = itertools.chain(time_scoring(), time_steps(), peak_memory(), time_choices())
+    for what, value, unit, note in figures:
         wanted = 12.0 if "naive loop, padding 100" in what else None
         yield Measure(what, value, unit, wanted, note)
 
