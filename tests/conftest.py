@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from fakes import scan_of
 
+from alnb.cli import main
 from alnb.dataset import Dataset, build
 
 SHARED = Path(__file__).parents[2] / "shared"
@@ -16,6 +19,25 @@ SHARED = Path(__file__).parents[2] / "shared"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run browser tests last: Playwright keeps an event loop, which asyncio.run can't share."""
     items.sort(key=lambda item: "browser" in item.path.parent.name)
+
+
+@pytest.fixture
+def command_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, str, str]]:
+    """Return a function that runs a command line and gives its status, output and errors."""
+
+    def once(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["alnb", *map(str, words)])
+        status = 0
+        try:
+            main()
+        except SystemExit as end:
+            status = int(end.code or 0)
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return once
 
 
 @pytest.fixture

@@ -1,18 +1,16 @@
 import json
-import sys
 
 import pytest
 from fakes import FakeLearner
 
 from alnb.bench import publish, running
 from alnb.bench.experiments import EXPERIMENTS
-from alnb.cli import main
 
 SMALL = ("--set", "regions_per_slice=16", "--set", "start_regions=6")
 
 
 @pytest.fixture
-def run(capsys, monkeypatch):
+def run(command_line, monkeypatch):
     """Run a command line that trains nothing; return its status, output and errors."""
     carry_out = running.carry_out
 
@@ -22,17 +20,7 @@ def run(capsys, monkeypatch):
     monkeypatch.setattr(publish, "carry_out", faked)
     monkeypatch.setattr(publish, "take", lambda page, png, size: png.write_bytes(b"picture"))
 
-    def once(*words):
-        monkeypatch.setattr(sys, "argv", ["alnb", *map(str, words)])
-        status = 0
-        try:
-            main()
-        except SystemExit as end:
-            status = end.code or 0
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return once
+    return command_line
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

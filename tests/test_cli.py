@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import alnb
-from alnb.cli import main
 from alnb.dataset import Dataset
 from alnb.serve import free_port
 
@@ -17,20 +16,9 @@ FAST = ["--set", "steps=2", "--set", "draws=2", "--set", "start_regions=8", "--s
 
 
 @pytest.fixture
-def run(capsys, monkeypatch):
+def run(command_line):
     """Run a command line; return its status, output and errors."""
-
-    def once(*words):
-        monkeypatch.setattr(sys, "argv", ["alnb", *map(str, words)])
-        status = 0
-        try:
-            main()
-        except SystemExit as end:
-            status = end.code or 0
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return once
+    return command_line
 
 
 def test_it_tells_its_version(run):

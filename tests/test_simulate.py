@@ -47,6 +47,22 @@ def test_the_papers_start_costs_960_s_and_each_cycle_15(tmp_path, tmp_path_facto
     assert [float(row["cost_s"]) for row in rows(tmp_path)] == [960, 975, 990]
 
 
+def test_the_same_seed_gives_the_same_curve_of_a_network(tmp_path, squares):
+    config = CONFIG.replace(backbone="efficientnet_lite0", steps=2, batch=2, crop=32, draws=2)
+
+    def curve(name, seed):
+        reports = simulate(squares, tmp_path / name, config.replace(seed=seed), cycles=1)
+        picks = [
+            event.data["picks"]
+            for event in Journal.open(tmp_path / name / "journal.jsonl").events
+            if event.kind == "asked"
+        ]
+        return [(report.cost, report.scores, report.fit.loss) for report in reports], picks
+
+    assert curve("one", 0) == curve("again", 0)
+    assert curve("one", 0) != curve("other", 1)
+
+
 def test_a_run_of_other_settings_is_said(tmp_path, squares):
     simulate(squares, tmp_path, CONFIG, cycles=0, learner=FakeLearner(squares, CONFIG))
 

@@ -124,7 +124,7 @@ class App:
             "n => (document.querySelector('.alnb-charts .js-plotly-plot').data[0].x || [])"
             ".length === n",
             arg=count,
-            timeout=120_000,
+            timeout=45_000,
         )
 
     def says(self, text, timeout=30_000):
