@@ -65,6 +65,7 @@ class Config:
     loss: Loss = "balanced_point"  # ours: eq. 1 as written collapses to background on sparse clicks
     infected_weight: float = 0.3  # ours: clicks over-segment at 1; weight of the infected mean
     consistency: float = 0.0  # ours: flips double a step's time; best Dice 0.617, 0.619 without
+    crf: float = 0.0  # ours: weight of the gated CRF loss, by which clicks spread up to edges
     epochs: int = 40  # paper 4.1: the most in a cycle
     steps: int | None = 100  # ours: the most in a cycle, 60 lost 0.03 Dice; None: `epochs` alone
     batch: int = 8  # ours: of crops; steadier than the paper's 1 with few clicks
@@ -132,14 +133,19 @@ class Config:
             if value is not None and not value > 0:
                 raise ConfigError(f"setting {name} is {value}; it must be above 0.")
         not_negative = (
-            "input_padding", "infected_weight", "consistency", "cycles", "outline_tolerance_px",
-            "click_jitter_px", "seed",
+            "input_padding", "infected_weight", "consistency", "crf", "cycles",
+            "outline_tolerance_px", "click_jitter_px", "seed",
         )  # fmt: skip
         for name in not_negative:
             if getattr(self, name) < 0:
                 raise ConfigError(f"setting {name} is {getattr(self, name)}; it can't be negative.")
         if self.crop is not None and self.crop < 32:
             raise ConfigError(f"setting crop is {self.crop}; it must be at least 32, or None.")
+        if self.crf > 0 and self.freeze == "trunk":
+            raise ConfigError(
+                "setting crf needs the image, and with freeze=trunk there are only its maps; set "
+                "one of them otherwise."
+            )
 
     def replace(self, **changes: Any) -> Config:  # noqa: ANN401 - the values of any field
         """Return a copy with some settings changed.
@@ -196,6 +202,7 @@ PAPER = Config(
     start="slices",
     loss="point_ce",
     consistency=0.0,
+    crf=0.0,
     steps=None,
     batch=1,
     crop=None,

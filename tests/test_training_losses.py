@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from alnb import config
 from alnb.config import Config
-from alnb.training.losses import LOSSES, balanced_point, consistency, full, point_ce
+from alnb.training.losses import LOSSES, balanced_point, consistency, full, gated_crf, point_ce
 
 # one image of 1×4 pixels: infection probabilities 0.8, 0.5, 0.2 and 0.9
 PROBABILITY = torch.tensor([0.8, 0.5, 0.2, 0.9])
@@ -56,6 +56,43 @@ def test_consistency_is_nothing_for_a_mirrored_answer():
 
     assert consistency(logits, logits.flip(-1)).item() == 0
     assert consistency(logits, logits.flip(-1) + 0.5).item() == 0.5
+
+
+def halves(left, right):
+    """A 16×16 map, one value in its left half and one in its right."""
+    return torch.tensor([left, right]).repeat_interleave(8).expand(1, 16, 16)
+
+
+def logits_of(infected):
+    """Logits (B, 2, H, W) of infection probabilities (B, H, W)."""
+    return torch.stack([(1 - infected).log(), infected.log()], dim=1)
+
+
+def test_gated_crf_charges_a_change_where_the_picture_does_not_change():
+    torn = logits_of(halves(0.01, 0.99))
+    edge, even = halves(0, 255).to(torch.uint8), halves(90, 90).to(torch.uint8)
+
+    assert gated_crf(torn, edge).item() < 0.2 * gated_crf(torn, even).item()
+    assert gated_crf(logits_of(halves(1e-6, 1e-6)), even).item() == pytest.approx(0, abs=1e-4)
+
+
+def test_gated_crf_counts_each_pair_of_neighbours_once():
+    """Worked by hand: two cells, one step of a Gaussian of 4 cells apart, alike in grey."""
+    sure = logits_of(torch.tensor([0.0, 1.0]).repeat_interleave(4).expand(1, 4, 8))
+    grey = torch.full((1, 4, 8), 90, dtype=torch.uint8)
+
+    assert gated_crf(sure, grey).item() == pytest.approx(math.exp(-1 / 32))
+
+
+def test_gated_crf_pulls_an_unsure_pixel_to_what_surrounds_it():
+    infected = torch.full((1, 32, 32), 0.9)
+    infected[0, 12:16, 12:16] = 0.4
+    logits = logits_of(infected).requires_grad_()
+
+    loss = gated_crf(logits, torch.full((1, 32, 32), 90, dtype=torch.uint8))
+    (gradient,) = torch.autograd.grad(loss, logits)
+
+    assert gradient[0, 1, 12:16, 12:16].sum().item() < 0  # a step down raises infection there
 
 
 def test_full_is_weighted_cross_entropy_and_weighted_iou():

@@ -17,7 +17,7 @@ from alnb.regions import Region
 from alnb.training.fcn8 import FCN8
 from alnb.training.features import Seen, features_of, mirrored, stacked
 from alnb.training.judging import Judge, Judgement
-from alnb.training.losses import LOSSES, consistency
+from alnb.training.losses import LOSSES, consistency, gated_crf
 
 WARM_UP = 10  # ours: steps until the learning rate is reached, with `cosine`
 
@@ -215,6 +215,8 @@ def _loss(
     if config.consistency > 0:
         flipped = _logits(network, mirrored(seen), generator)
         loss = loss + config.consistency * consistency(logits, flipped)
+    if config.crf > 0:
+        loss = loss + config.crf * gated_crf(logits, cast("Tensor", seen).to(logits.device))
     return loss
 
 

@@ -35,7 +35,7 @@ from alnb.training.judging import Judge, hold_out, infection, judge_by_answers, 
 from alnb.training.weights import WeightsCache
 
 TRAINING_SETTINGS = (
-    "input_padding", "dropout", "loss", "infected_weight", "consistency", "epochs", "steps",
+    "input_padding", "dropout", "loss", "infected_weight", "consistency", "crf", "epochs", "steps",
     "batch", "crop", "learning_rate", "head_rate", "schedule", "freeze", "threshold",
     "warm_start", "holdout", "seed",
 )  # fmt: skip
