@@ -198,6 +198,24 @@ def test_ctrl_c_ends_all_jobs_and_the_same_command_goes_on(squares, tmp_path):
     assert json.loads((tmp_path / "fig5.json").read_text())["seeds"] == [0]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no process groups")
+def test_jobs_end_at_once_when_the_command_is_killed(squares, tmp_path):
+    endless = [setting for setting in FAST if "steps" not in setting] + ["steps=1000000"]
+    words = [
+        sys.executable, "-c", COMMAND, "bench", "fig5", str(squares.folder), "--seeds", "0",
+        "--cycles", "1", "--jobs", "2", "--out", str(tmp_path), "--set", "epochs=1000000",
+        *(word for setting in endless for word in ("--set", setting)),
+    ]  # fmt: skip
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, start_new_session=True)
+    while len(list(tmp_path.glob("fig5/runs/*/journal.jsonl"))) < 2:
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+
+    assert not _alive(process.pid)
+
+
 def _alive(group):
     """Tell whether a process of a group is left, a moment after it was ended."""
     deadline = time.monotonic() + 5

@@ -13,6 +13,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -231,8 +232,9 @@ def _end(processes: Sequence[SpawnProcess]) -> None:
 def _work(
     pipe: Connection, run: Run, folder: Path, threads: int, learner: MakeLearner | None
 ) -> None:
-    """Finish a run in a process of its own, which whoever started it ends at Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Finish a run in a process of its own, which ends with whoever started it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other gets it too, and ends this
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     if learner is None:
         import torch
 
@@ -244,6 +246,14 @@ def _work(
             pipe.send(str(error))
         else:
             pipe.send(None)
+
+
+def _end_with_parent() -> None:
+    """End this process as soon as the one that started it has ended, by whatever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 class Clock:
