@@ -6,6 +6,7 @@ the replay of a journal. Nothing here knows torch or the screen.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,9 +20,9 @@ from alnb.acquisition import RANDOM, Pick, check_heuristic, random_scores, rank
 from alnb.annotation import Answer
 from alnb.arrays import Mask
 from alnb.config import Config
-from alnb.cost import cost_of
+from alnb.cost import cost_of, price_of
 from alnb.dataset import Dataset, SliceId
-from alnb.errors import SessionError
+from alnb.errors import ConfigError, SessionError
 from alnb.journal import Event, live
 from alnb.metrics import Scores
 from alnb.regions import Region, bare, grid, in_lungs
@@ -193,6 +194,13 @@ def _prefer_lungs(pool: Pool, scores: NDArray[np.float64], rng: np.random.Genera
             wanted -= 1
 
 
+def affordable(picks: Sequence[Pick], state: State) -> tuple[Pick, ...]:
+    """Leave out the picks that the budget has no seconds for, at one click a region."""
+    if math.isinf(state.left_s):
+        return tuple(picks)
+    return tuple(picks[: int(state.left_s // state.config.click_s)])
+
+
 def next_picks(
     pool: Pool, state: State, scores: Mapping[str, NDArray[np.float64]]
 ) -> tuple[Pick, ...]:
@@ -210,7 +218,8 @@ def next_picks(
     Returns
     -------
     tuple of Pick
-        At most `Config.regions_per_cycle`; empty when every region is answered.
+        At most `Config.regions_per_cycle`, and no more than the budget can pay for; empty when
+        every region is answered.
 
     Raises
     ------
@@ -220,28 +229,38 @@ def next_picks(
     config = pool.config
     if check_heuristic(config.heuristic) == RANDOM:
         table = random_scores(pool.shape, _rng(config, state.cycle + 1))
-        # random draws regions, not slices: the paper's baseline (3)
-        return pool.picks(pool.open(table, state), config.regions_per_cycle, one_a_slice=False)
-    table = scores[config.heuristic]
-    return pool.picks(
-        pool.open(table, state), config.regions_per_cycle, one_a_slice=config.one_region_a_slice
-    )
+        one_a_slice = False  # it draws regions, not slices: the paper's baseline (3)
+    else:
+        table, one_a_slice = scores[config.heuristic], config.one_region_a_slice
+    picks = pool.picks(pool.open(table, state), config.regions_per_cycle, one_a_slice=one_a_slice)
+    return affordable(picks, state)
 
 
 def answer_pending(session: Session, annotator: Annotator) -> None:
-    """Answer all that is asked: the three lines that oracle, person and replay share."""
+    """Answer all that is asked: the few lines that oracle and replay share.
+
+    Where the budget runs out over an answer it is not given, nor are those after it, whatever
+    they cost: to pass over the dear ones would be to know them. What a person submits is kept,
+    even if it overdraws the budget; nothing is asked after it.
+    """
     for region in session.state.pending:
         answer = annotator.answer(region)
+        if price_of(answer, session.state.config) > session.state.left_s:
+            break
         session.submit(answer)
 
 
-def affordable(picks: Sequence[Pick], state: State) -> tuple[Pick, ...]:
-    """Leave out the picks that the budget has no seconds for, at one click a region."""
-    budget = state.config.budget_s
-    if budget is None:
-        return tuple(picks)
-    left = int(max(budget - state.cost.nominal_s, 0) // state.config.click_s)
-    return tuple(picks[:left])
+def ran_out(state: State) -> bool:
+    """Tell whether the budget ended the answering of a cycle before its last region."""
+    return state.config.budget_s is not None and (state.spent or bool(state.pending))
+
+
+def _check_paid(state: State) -> None:
+    if not state.given and ran_out(state):
+        raise ConfigError(
+            f"the budget of {state.config.budget_s:g} s does not pay for the first answer. Give "
+            "more."
+        )
 
 
 def previous_weights(state: State) -> str | None:
@@ -280,7 +299,8 @@ def run(
 ) -> tuple[CycleReport, ...]:
     """Run cycles until there are enough, the budget is spent or nothing is left to ask.
 
-    A session that was stopped goes on where it was.
+    A session that was stopped goes on where it was. One whose budget ran out over an answer has
+    regions pending at its end.
 
     Parameters
     ----------
@@ -297,6 +317,11 @@ def run(
     -------
     tuple of CycleReport
         The whole curve, the start first.
+
+    Raises
+    ------
+    ConfigError
+        If the budget does not pay for a single answer.
     """
     pool = Pool(session.dataset, session.state.config)
     last = session.state.config.cycles if cycles is None else cycles
@@ -307,13 +332,14 @@ def run(
         state = session.state
         if len(state.reports) <= state.cycle:
             answer_pending(session, annotator)
+            _check_paid(session.state)
             table = train_and_score(session, pool, learner)
             progress(session.state.reports[-1])
-        elif state.cycle >= last:
+        elif state.cycle >= last or ran_out(state):
             break
         else:
             table = _scores_of(session, pool, learner) if table is None else table
-            picks = affordable(next_picks(pool, state, table), state)
+            picks = next_picks(pool, state, table)
             if not picks:
                 break
             session.ask(picks)

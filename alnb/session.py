@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -92,7 +93,12 @@ class State:
 
     @property
     def pending(self) -> tuple[Region, ...]:
-        """Regions to answer, next first: those taken back, then those asked in this cycle."""
+        """Regions to answer, next first: those taken back, then those asked in this cycle.
+
+        None when the budget is spent.
+        """
+        if self.spent:
+            return ()
         answered = {answer.region.key for answer in self.given}
         wanted = (*self.reopened, *(pick.region for pick in self.asked))
         unique = {region.key: region for region in wanted if region.key not in answered}
@@ -102,6 +108,17 @@ class State:
     def cost(self) -> Cost:
         """Of every answer that stands, corrected ones included: they took their time."""
         return cost_of(self.given, self.config)
+
+    @property
+    def left_s(self) -> float:
+        """Nominal seconds that the budget still has; infinite without one, 0 when overdrawn."""
+        budget = self.config.budget_s
+        return math.inf if budget is None else max(0.0, budget - self.cost.nominal_s)
+
+    @property
+    def spent(self) -> bool:
+        """Whether the budget has not even a click left."""
+        return self.left_s < self.config.click_s
 
     @property
     def stale(self) -> bool:

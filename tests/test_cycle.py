@@ -6,12 +6,13 @@ from fakes import FakeLearner
 
 from alnb.annotation import Answer, Verdict
 from alnb.config import Config
-from alnb.cycle import Pool, Replay, next_picks, run, start_picks
+from alnb.cost import price_of
+from alnb.cycle import Pool, Replay, next_picks, ran_out, run, start_picks
 from alnb.dataset import SliceId, build, import_phantom
-from alnb.errors import SessionError
+from alnb.errors import ConfigError, SessionError
 from alnb.oracle import Oracle
 from alnb.regions import Region, in_lungs
-from alnb.session import Session
+from alnb.session import Session, State
 from alnb.volumes import Volume
 
 NAMES = ("phantom_01", "phantom_02")
@@ -108,6 +109,41 @@ def test_a_budget_is_never_exceeded(tmp_path, squares):
     assert reports[-1].cost.nominal_s == 27
 
 
+@pytest.mark.parametrize("heuristic", ["entropy", "random"])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_budget_holds_for_what_outlines_cost(tmp_path, squares, heuristic, seed):
+    errors = {"labels": "full", "click_jitter_px": 1.0}
+    config = CONFIG.replace(budget_s=100, seed=seed, heuristic=heuristic, **errors)
+    session = open_session(tmp_path, squares, config)
+    oracle = Oracle(squares, seed, config)
+    reports = run(session, FakeLearner(squares, config), oracle, cycles=99)
+    cost = session.state.cost.nominal_s
+
+    assert cost <= 100
+    assert reports[-1].cost.nominal_s == cost  # all that was paid for was learned from
+    assert ran_out(session.state)
+    if session.state.pending:  # the first that was not given would have overdrawn it
+        assert cost + price_of(oracle.answer(session.state.pending[0]), config) > 100
+
+
+def test_a_run_whose_budget_ran_out_is_not_gone_on_with(tmp_path, squares):
+    config = CONFIG.replace(budget_s=100, labels="full")
+    learner, oracle = FakeLearner(squares, config), Oracle(squares, 0, config)
+    session = open_session(tmp_path, squares, config)
+    run(session, learner, oracle, cycles=99)
+    before = story(session)
+
+    assert run(session, learner, oracle, cycles=99) == session.state.reports
+    assert story(session) == before
+
+
+def test_a_budget_that_pays_for_nothing_is_said(tmp_path, squares):
+    config = CONFIG.replace(budget_s=2.0)
+
+    with pytest.raises(ConfigError, match="does not pay for the first answer"):
+        run(open_session(tmp_path, squares, config), FakeLearner(squares, config), Oracle(squares))
+
+
 @pytest.mark.parametrize("stop_after", ["asked", "answered", "trained", "scored"])
 @pytest.mark.parametrize("heuristic", ["entropy", "random"])
 def test_a_stopped_run_goes_on_as_if_it_had_not_been(tmp_path, squares, stop_after, heuristic):
@@ -170,7 +206,7 @@ def test_a_dataset_without_masks_has_a_curve_without_dice(tmp_path, unmasked, sq
 
 
 def test_the_highest_scores_are_asked_next(squares):
-    session_state = type("S", (), {"answers": (), "cycle": 0})
+    session_state = State(CONFIG, cycle=0)
     pool = Pool(squares, CONFIG)
     table = FakeLearner(squares, CONFIG).score(pool.slices, "12345678")
     picks = next_picks(pool, session_state, table)
@@ -181,9 +217,9 @@ def test_the_highest_scores_are_asked_next(squares):
 def test_an_answer_takes_its_region_out_of_the_pool(squares):
     pool = Pool(squares, CONFIG)
     table = FakeLearner(squares, CONFIG).score(pool.slices, "12345678")
-    empty = type("S", (), {"answers": (), "cycle": 0})
+    empty = State(CONFIG, cycle=0)
     (first, _) = next_picks(pool, empty, table)
-    answered = type("S", (), {"answers": (Answer(first.region, Verdict.SKIPPED),), "cycle": 0})
+    answered = State(CONFIG, cycle=0, given=(Answer(first.region, Verdict.SKIPPED),))
 
     assert first not in next_picks(pool, answered, table)
 

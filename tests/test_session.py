@@ -55,6 +55,28 @@ def test_an_answer_leaves_the_rest_pending(session):
     assert session.state.cost.measured_s == 1.5
 
 
+def test_a_spent_budget_asks_no_more_and_keeps_every_answer(tmp_path, squares):
+    session = Session.open(tmp_path, squares, CONFIG.replace(budget_s=8))
+    session.ask(PICKS)
+    session.submit(clean(REGIONS[0]))
+    assert session.state.left_s == 5
+
+    session.submit(infected(REGIONS[1], 1, 2, 3))
+
+    assert (session.state.cost.nominal_s, session.state.left_s) == (12, 0)
+    assert len(session.state.answers) == 2
+    assert session.state.pending == ()
+
+
+def test_an_answer_taken_back_gives_the_budget_its_seconds_again(tmp_path, squares):
+    session = Session.open(tmp_path, squares, CONFIG.replace(budget_s=3))
+    session.ask(PICKS)
+    session.submit(clean(REGIONS[0]))
+    session.undo()
+
+    assert session.state.pending == REGIONS
+
+
 def test_a_session_opens_again_where_it_was(session, squares):
     session.submit(infected(REGIONS[1]))
     before = session.state

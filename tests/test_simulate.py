@@ -3,12 +3,13 @@ import csv
 import pytest
 from fakes import FakeLearner, scan_of
 
-from alnb.bench.simulate import check_masks, simulate
+from alnb.bench.simulate import check_masks, simulate, why_ended
 from alnb.config import PAPER, Config
 from alnb.dataset import Dataset, build, import_medseg
 from alnb.errors import DataError, SessionError
 from alnb.journal import Journal
 from alnb.reports import CURVE_COLUMNS
+from alnb.session import state_of
 
 CONFIG = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=2)
 
@@ -88,6 +89,24 @@ def test_a_run_that_was_stopped_errs_as_if_it_had_not_been(tmp_path, squares, la
     assert answered(tmp_path / "stopped") == answered(tmp_path / "whole")
     with pytest.raises(SessionError, match="miss_rate"):
         simulate(squares, tmp_path / "whole", config.replace(miss_rate=0.0))
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({}, ""),
+        ({"budget_s": 20}, "the budget of 20 s is spent (18 s)"),
+        ({"budget_s": 20, "labels": "full"}, "the next answer costs more than is left of the"),
+        ({"regions_per_cycle": 999}, "every region has been asked"),
+    ],
+)
+def test_why_a_run_ended_is_told(tmp_path, squares, settings, why):
+    config = CONFIG.replace(**settings)
+    simulate(squares, tmp_path, config, cycles=3, learner=FakeLearner(squares, config))
+    told = why_ended(state_of(Journal.open(tmp_path / "journal.jsonl").events), 3)
+
+    assert told.startswith(why)
+    assert bool(told) is bool(why)
 
 
 def test_nobody_is_simulated_without_masks(unmasked):

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alnb.bench.figures import curve_figure
 from alnb.config import Config
-from alnb.cycle import Learner, run
+from alnb.cycle import Learner, ran_out, run
 from alnb.dataset import Dataset
 from alnb.errors import DataError
 from alnb.oracle import Oracle
 from alnb.reports import CycleReport, curve_table
-from alnb.session import Session
+from alnb.session import Session, State
 
 if TYPE_CHECKING:
     from alnb.training import Progress
@@ -99,23 +99,26 @@ def simulate(
         session.close()
 
 
-def why_ended(reports: Sequence[CycleReport], cycles: int, config: Config) -> str:
+def why_ended(state: State, cycles: int) -> str:
     """Say why a run ended before its last cycle; empty if it did not.
 
     Parameters
     ----------
-    reports : non-empty sequence of CycleReport
-        The whole curve.
+    state : State
+        Of the run at its end.
     cycles : int
         How many were wanted after the start.
-    config : Config
-        Of the run.
     """
-    if len(reports) > cycles:
+    if len(state.reports) > cycles:
         return ""
-    spent = reports[-1].cost.nominal_s
-    if config.budget_s is not None and config.budget_s - spent < config.click_s:
-        return f"the budget of {config.budget_s:g} s is spent ({spent:g} s)"
+    budget, spent = state.config.budget_s, state.cost.nominal_s
+    if state.spent:
+        return f"the budget of {budget:g} s is spent ({spent:g} s)"
+    if ran_out(state):
+        return (
+            f"the next answer costs more than is left of the budget of {budget:g} s "
+            f"({spent:g} s are spent)"
+        )
     return "every region has been asked"
 
 

@@ -61,6 +61,8 @@ def run(
     """Simulate the annotator from the masks, and write the learning curve."""
     from alnb.bench.simulate import simulate, why_ended
     from alnb.dataset import Dataset
+    from alnb.journal import Journal
+    from alnb.session import state_of
 
     changes = {"heuristic": heuristic, "seed": seed, "budget_s": budget}
     config = config_of(preset, **(changes | changes_of(backbone, weights, settings)))
@@ -76,8 +78,9 @@ def run(
             say(line_of(report))
             update(description=f"cycle {report.cycle + 1} of {last}")
 
-        reports = simulate(dataset, out, config, cycles=cycles, progress=on_step, on_cycle=on_cycle)
-    if ended := why_ended(reports, last, config):
+        simulate(dataset, out, config, cycles=cycles, progress=on_step, on_cycle=on_cycle)
+    state = state_of(Journal.open(out / "journal.jsonl").events)
+    if ended := why_ended(state, last):
         say(f"Ended: {ended}.")
     say(f"Written: {out / 'curve.csv'}, {out / 'curve.html'}, {out / 'journal.jsonl'}.")
 

@@ -187,6 +187,7 @@ def present(
         Whether the pool holds a region that has no answer.
     """
     region = draft.region
+    left = left and not state.spent
     asking = owned and region is not None
     labelled = bool(_labelled(state))
     done = left and not state.pending and state.fit is not None  # by skips alone, it may be
@@ -197,7 +198,7 @@ def present(
     return Screen(
         title=_title(state, dataset),
         question=_question(state, draft, activity, left),
-        rest=_rest(activity, left) if region is None else "",
+        rest=_rest(state, activity, left) if region is None else "",
         cost=_cost(state.cost),
         network=_network(state, activity),
         network_title=_network_title(state, activity),
@@ -260,6 +261,9 @@ def _question(state: State, draft: Draft, activity: Activity, left: bool) -> str
 
 
 def _nothing(state: State, activity: Activity, left: bool) -> str:
+    if state.spent:
+        spent = f"The budget of {state.config.budget_s:g} s is spent"
+        return f"<b>{spent}{_tally(state)}.</b>{_last(state, activity)}"
     if not left:
         return f"<b>There is nothing left to ask{_tally(state)}.</b>{_last(state, activity)}"
     if activity.cycling:
@@ -293,7 +297,9 @@ def _last(state: State, activity: Activity) -> str:
     return ""
 
 
-def _rest(activity: Activity, left: bool) -> str:
+def _rest(state: State, activity: Activity, left: bool) -> str:
+    if state.spent:
+        return "The budget is spent."
     if not left:
         return "No region is left to look at."
     if activity.cycling:
