@@ -2,12 +2,14 @@ import pytest
 from fakes import FakeLearner, scan_of
 
 from alnb.bench.experiments import (
+    ERRORS,
     EXPERIMENTS,
     Comparison,
     Options,
     fig5,
     fig6,
     fig7,
+    imperfect,
     seeds_of,
     start_cost,
     upper_bound,
@@ -152,6 +154,35 @@ def test_figure_7_compares_where_the_papers_axis_runs(squares):
 
     assert [c.cost_s for c in experiment.comparisons] == [600, 800, 1000]
     assert "one slice" in " ".join(experiment.notes)
+
+
+def test_who_errs_is_set_beside_who_does_not(squares):
+    found = arms(imperfect(squares, Config(), QUICK))
+    perfect, errs = found["perfect"].config, found["imperfect"].config
+
+    assert perfect == Config()
+    assert errs == perfect.replace(**ERRORS)
+    assert {arm.cycles for arm in found.values()} == {5}
+
+
+def test_the_errors_that_are_set_are_compared_and_said(squares):
+    experiment = imperfect(squares, Config(miss_rate=0.7, miss_area_px=9), Options())
+    found = arms(experiment)
+
+    assert found["perfect"].config.miss_rate == 0
+    assert (found["imperfect"].config.miss_rate, found["imperfect"].config.wrong_rate) == (0.7, 0)
+    assert experiment.notes == (
+        "Who errs misses an infection of n pixels in 0.7 · exp(-n / 9) of the cases.",
+    )
+
+
+def test_each_error_may_be_shown_by_itself(squares):
+    experiment = imperfect(squares, Config(), Options(apart=True, cycles=6))
+    found = arms(experiment)
+
+    assert list(found) == ["perfect", "imperfect", "misses", "jitter", "wrong"]
+    assert found["jitter"].config == Config(click_jitter_px=ERRORS["click_jitter_px"])
+    assert [c.cost_s for c in experiment.comparisons if c.second == "wrong"] == [150, 180, 210]
 
 
 def test_the_upper_bound_is_told_every_pixel_of_every_train_slice(squares, tmp_path):

@@ -129,7 +129,7 @@ def test_the_report_holds_figures_verdicts_and_the_papers_numbers(done):
     assert "Dice 84 % on A-Mixed" in page
     assert "pseudo" not in page.split("</script>")[-1].lower()
     assert COMMAND.replace("<", "&lt;").replace(">", "&gt;") in page
-    assert len(verdicts) == 3 + 3 + 3
+    assert len(verdicts) == 3 + 3 + 3 + 3
     assert all(line.split(": ", 1)[1] in page for line in verdicts)
 
 
@@ -158,6 +158,19 @@ def test_the_bound_stands_beside_what_is_reached_of_it(done):
     )  # fmt: skip
     assert any(row[0] == "Figure 7" for row in rows)
     assert any("7 % of its effort" in paper for _, paper, _ in beside(results))
+
+
+def test_who_errs_has_a_curve_below_the_bound_in_the_report(done):
+    result = read(done, "imperfect")
+    page = publish.report(done)[0].read_text(encoding="utf-8")
+    section = page.split("<h2>An annotator who errs against one who never does</h2>")[1]
+
+    assert list(result.labels) == ["perfect", "imperfect"]
+    assert "upper bound " in section.split("<h2>")[0]
+    assert "gives the other verdict in 5% of the cases" in section
+    assert ("An annotator who errs", "its simulated annotator never errs", result.verdicts[-1]) in [
+        *beside(read_all(done))
+    ]
 
 
 def test_without_the_bound_no_share_is_told(squares, tmp_path):

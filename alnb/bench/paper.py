@@ -9,7 +9,10 @@ import numpy as np
 from alnb.bench.results import Result
 from alnb.bench.verdicts import dices, shares
 
-NAMES = {"fig5": "Figure 5", "fig6": "Figure 6", "fig7": "Figure 7", "upper-bound": "Upper bound"}
+NAMES = {
+    "fig5": "Figure 5", "fig6": "Figure 6", "fig7": "Figure 7",
+    "imperfect": "Imperfect annotator", "upper-bound": "Upper bound",
+}  # fmt: skip
 SHARES = 6  # ours: at how many costs the share of the bound is told
 # Read off its figure 6; in the order of the figure's text, which does not say which K is which.
 FIG6_A_MIXED = (0.511, 0.537, 0.474, 0.445, 0.274, 0.169, 0.158)
@@ -28,7 +31,8 @@ def bound_of(results: Results) -> float | None:
 
 def beside(results: Results) -> Iterator[Row]:
     """Set what was run here beside the paper's own numbers: (what, the paper, here)."""
-    for name, rows in (("fig5", _fig5), ("fig6", _fig6), ("fig7", _fig7)):
+    rows_of = {"fig5": _fig5, "fig6": _fig6, "fig7": _fig7, "imperfect": _imperfect}
+    for name, rows in rows_of.items():
         if name in results:
             yield from rows(results[name])
     bound = bound_of(results)
@@ -90,6 +94,13 @@ def _mean_and_range(values: list[float]) -> str:
 def _fig7(result: Result) -> Iterator[Row]:
     for sentence, (_, _, cost) in zip(result.verdicts, result.facts["comparisons"], strict=True):
         yield f"Figure 7: clicks against per-pixel labels at {cost:.0f} s", _FIG7, sentence
+
+
+def _imperfect(result: Result) -> Iterator[Row]:
+    compared = result.facts["comparisons"]
+    last = max(n for n, (_, second, _) in enumerate(compared) if second == "imperfect")
+    paper = "its simulated annotator never errs"
+    yield "An annotator who errs", paper, result.verdicts[last]
 
 
 _FIG7 = "clicks are better from 600 to 1000 s on A-Mixed and A-Sep"

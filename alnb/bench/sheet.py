@@ -35,6 +35,7 @@ PSEUDO = (
     "These masks are pseudo-labels: a network made them, not a person. Every Dice on this page "
     "says how near a run comes to that network, not to the truth."
 )
+BOUNDED = ("fig5", "fig7", "imperfect")  # whose figures show the upper bound
 BESIDE = ("", "Laradji et al. 2020", "here")
 SHARES = ("", "labels", "cost", "of the full effort", "Dice", "of the bound")
 
@@ -58,7 +59,7 @@ def report_page(results: Mapping[str, Result]) -> str:
     if shares:
         parts.append("<h2>Share of the upper bound</h2>" + _table(SHARES, shares, numbers=4))
     for result in results.values():
-        drawn = _figure(result, bound if result.name in ("fig5", "fig7") else None)
+        drawn = _figure(result, bound if result.name in BOUNDED else None)
         parts.append(f"<h2>{escape(result.facts['title'])}</h2>{drawn}{_made(result)}")
     return _page(f"The paper’s experiments on {name}", "".join(parts))
 

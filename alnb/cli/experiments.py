@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -44,6 +44,7 @@ Seeds = Annotated[str, typer.Option(help="A run for each: 0,1,2.")]
 Results = Annotated[Path, typer.Option(help="The results' folder; runs stopped there go on.")]
 Quick = Annotated[bool, typer.Option(help="Less of all, to see that it works; own --out.")]
 Jobs = Annotated[int, typer.Option(help="Runs at a time; they share the cores.")]
+Cycles = Annotated[int | None, typer.Option(help="After the start; 25, or 5 if quick.", min=0)]
 Preset = Annotated[str, typer.Option(help="default or paper.")]
 
 
@@ -58,7 +59,7 @@ def fig5(
     backbone: Backbone = None,
     weights: Weights = None,
     settings: Settings = None,
-    cycles: Annotated[int | None, typer.Option(help="After the start; 25, or 5 if quick.")] = None,
+    cycles: Cycles = None,
 ) -> None:
     """Compare entropy with random, cycle by cycle (the paper's figure 5)."""
     base = config_of(preset, **changes_of(backbone, weights, settings))
@@ -99,6 +100,31 @@ def fig7(
     _experiment("fig7", data, out, seeds, jobs, base, quick=quick)
 
 
+@bench.command("imperfect")
+def imperfect(
+    data: Data,
+    out: Results,
+    seeds: Seeds = "0,1,2",
+    quick: Quick = False,
+    jobs: Jobs = 1,
+    preset: Preset = "default",
+    backbone: Backbone = None,
+    weights: Weights = None,
+    settings: Settings = None,
+    cycles: Cycles = None,
+    apart: Annotated[
+        bool, typer.Option(help="An annotator more for each kind of error by itself.")
+    ] = False,
+) -> None:
+    """Compare an annotator who never errs with one who does.
+
+    Who errs misses small infections, clicks beside them and gives wrong verdicts, as miss_rate,
+    click_jitter_px and wrong_rate say (--set); by default 0.4, 2 and 0.05.
+    """
+    base = config_of(preset, **changes_of(backbone, weights, settings))
+    _experiment("imperfect", data, out, seeds, jobs, base, quick=quick, cycles=cycles, apart=apart)
+
+
 @bench.command("upper-bound")
 def upper_bound(
     data: Data,
@@ -118,10 +144,15 @@ def upper_bound(
 
 
 def _experiment(
-    name: str, data: Path, out: Path, seeds: str, jobs: int, base: Config, *,
-    quick: bool, cycles: int | None = None, steps: int | None = None,
-) -> None:  # fmt: skip
-    """Carry an experiment of the paper out and say what it showed."""
+    name: str,
+    data: Path,
+    out: Path,
+    seeds: str,
+    jobs: int,
+    base: Config,
+    **options: Any,  # noqa: ANN401 - of several kinds
+) -> None:
+    """Carry an experiment out, with the fields of its `Options`, and say what it showed."""
     import shlex
 
     from alnb.bench.experiments import EXPERIMENTS, Options, seeds_of
@@ -129,8 +160,7 @@ def _experiment(
     from alnb.dataset import Dataset
 
     dataset = Dataset.open(data)
-    options = Options(quick=quick, cycles=cycles, steps=steps)
-    experiment = EXPERIMENTS[name](dataset, base, options)
+    experiment = EXPERIMENTS[name](dataset, base, Options(**options))
     for note in experiment.notes:
         say(f"note: {note}")
     with progress_bar(name) as update:
