@@ -52,6 +52,9 @@ class Config:
     regions_per_cycle: int = 5  # paper 4.1
     ask_bare: bool = False  # ours: padding and air are clean, asked or not (paper: all regions)
     one_region_a_slice: bool = True  # paper 3: the best region of each of the best slices
+    neighbours: bool = True  # paper 3: regions of a cycle may touch; false (ours): no two do
+    power: float | None = None  # paper 3: none; beta of PowerBALD's noise (Kirsch et al. 2021: 1)
+    per_second: bool = False  # paper 3: no; true (ours): score a second of the expected price
 
     # --- start and budget ---
     start: Start = "regions"  # ours: whole slices cost 960 s before the first training
@@ -125,8 +128,8 @@ class Config:
     def _check_ranges(self) -> None:
         positive = (
             "regions_per_slice", "draws", "regions_per_cycle", "start_regions", "start_slices",
-            "epochs", "steps", "batch", "budget_s", "learning_rate", "head_rate", "click_s",
-            "slice_s", "miss_area_px",
+            "epochs", "steps", "batch", "budget_s", "power", "learning_rate", "head_rate",
+            "click_s", "slice_s", "miss_area_px",
         )  # fmt: skip
         for name in positive:
             value = getattr(self, name)

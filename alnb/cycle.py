@@ -16,8 +16,20 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from alnb.acquisition import RANDOM, Pick, check_heuristic, random_scores, rank
-from alnb.annotation import Answer
+from alnb.acquisition import (
+    FOREGROUND_RANDOM,
+    INFECTED,
+    Pick,
+    check_heuristic,
+    check_not_negative,
+    expected_price,
+    needs_network,
+    power_noise,
+    random_scores,
+    rank,
+    touching,
+)
+from alnb.annotation import Answer, Verdict
 from alnb.arrays import Mask
 from alnb.config import Config
 from alnb.cost import cost_of, price_of
@@ -123,24 +135,73 @@ class Pool:
                 scores[n, k] = np.nan
         return scores
 
+    def place(self, region: Region) -> tuple[int, int] | None:
+        """Find a region in the table: (n, k); None if it is not there."""
+        n = self._row_of.get(region.where)
+        if n is None:
+            return None
+        keys = [other.key for other in self.regions(region.where)]
+        return (n, keys.index(region.key)) if region.key in keys else None
+
     def picks(
-        self, scores: NDArray[np.float64], count: int, *, one_a_slice: bool
+        self,
+        scores: NDArray[np.float64],
+        count: int,
+        *,
+        one_a_slice: bool,
+        lungs_first: bool = False,
     ) -> tuple[Pick, ...]:
         """Pick the best of the open regions, without those that show nothing.
 
         Only slices that are about to be picked are looked at, whatever the size of the pool.
+        If `lungs_first`, whose scores must be in [0, 1), other regions follow those that hold lung.
         """
         scores = scores.copy()
         looked_at: set[int] = set()
         while True:
-            best = rank(scores, count, one_a_slice=one_a_slice)
+            best = self._best(scores, count, one_a_slice=one_a_slice)
             new = {n for n, _ in best} - looked_at
             if not new:
                 break
             for n in new:
                 scores[n, self.left_out(self.slices[n])] = np.nan
+                if lungs_first:
+                    scores[n, self._without_lung(self.slices[n])] -= 1
             looked_at |= new
         return tuple(Pick(self.regions(self.slices[n])[k], float(scores[n, k])) for n, k in best)
+
+    def _without_lung(self, where: SliceId) -> NDArray[np.intp]:
+        return np.flatnonzero(~in_lungs(self.dataset.image(where), self.regions(where)))
+
+    def _best(
+        self, scores: NDArray[np.float64], count: int, *, one_a_slice: bool
+    ) -> tuple[tuple[int, int], ...]:
+        """Rank; unless neighbours may be asked together, pass over those of better regions.
+
+        Those passed over follow if there is nothing else.
+        """
+        if self.config.neighbours:
+            return rank(scores, count, one_a_slice=one_a_slice)
+        wanted = count
+        while True:
+            ranked = rank(scores, wanted, one_a_slice=one_a_slice)
+            taken = self._apart(ranked, count)
+            if len(taken) == count or len(ranked) < wanted:
+                rest = (place for place in ranked if place not in taken)
+                return (*taken, *rest)[:count]
+            wanted *= 4
+
+    def _apart(
+        self, ranked: Sequence[tuple[int, int]], count: int
+    ) -> dict[tuple[int, int], Region]:
+        taken: dict[tuple[int, int], Region] = {}
+        for n, k in ranked:
+            region = self.regions(self.slices[n])[k]
+            if not any(touching(region, other) for other in taken.values()):
+                taken[n, k] = region
+            if len(taken) == count:
+                break
+        return taken
 
     def left_out(self, where: SliceId) -> Mask:
         """Tell which regions of a slice are never asked since they show nothing, (K,)."""
@@ -213,7 +274,7 @@ def next_picks(
     state : State
         Which of them are answered.
     scores : mapping of heuristic to (N, K) float array
-        As `Learner.score` gives them; the random heuristic needs none.
+        As `Learner.score` gives them; the random ones need none.
 
     Returns
     -------
@@ -224,16 +285,43 @@ def next_picks(
     Raises
     ------
     ConfigError
-        If there is no heuristic of the name in `Config`.
+        If there is no heuristic of the name in `Config`, or its scores are negative where they
+        can't be.
     """
     config = pool.config
-    if check_heuristic(config.heuristic) == RANDOM:
-        table = random_scores(pool.shape, _rng(config, state.cycle + 1))
-        one_a_slice = False  # it draws regions, not slices: the paper's baseline (3)
+    rng = _rng(config, state.cycle + 1)
+    if needs_network(check_heuristic(config.heuristic)):
+        table = _wanted(pool, state, scores, rng)
+        one_a_slice = config.one_region_a_slice
     else:
-        table, one_a_slice = scores[config.heuristic], config.one_region_a_slice
-    picks = pool.picks(pool.open(table, state), config.regions_per_cycle, one_a_slice=one_a_slice)
+        table = pool.open(random_scores(pool.shape, rng), state)
+        one_a_slice = False  # it draws regions, not slices: the paper's baseline (3)
+    picks = pool.picks(
+        table,
+        config.regions_per_cycle,
+        one_a_slice=one_a_slice,
+        lungs_first=config.heuristic == FOREGROUND_RANDOM,
+    )
     return affordable(picks, state)
+
+
+def _wanted(
+    pool: Pool, state: State, scores: Mapping[str, NDArray[np.float64]], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Return how much each open region is wanted: its score, by the second and blurred if set."""
+    config = pool.config
+    table = pool.open(scores[config.heuristic], state)
+    if config.per_second or config.power is not None:
+        check_not_negative(table, config)
+    if config.per_second:
+        seen = scores[INFECTED]
+        paid = [
+            (float(seen[place]), price_of(answer, config))
+            for answer in state.answers
+            if answer.verdict is not Verdict.SKIPPED and (place := pool.place(answer.region))
+        ]
+        table = table / expected_price(seen, paid, config.click_s)
+    return table if config.power is None else power_noise(table, config.power, rng)
 
 
 def answer_pending(session: Session, annotator: Annotator) -> None:
@@ -283,7 +371,7 @@ def train_and_score(session: Session, pool: Pool, learner: Learner) -> Scored:
         session.trained(fit, state.answers, cost_of(state.given, state.config))
     begin = time.perf_counter()
     scores = learner.evaluate("test", fit.weights)
-    wanted = state.config.heuristic != RANDOM
+    wanted = needs_network(state.config.heuristic)
     table = learner.score(pool.slices, fit.weights) if wanted else {}
     session.scored(scores, time.perf_counter() - begin)
     return table
@@ -349,7 +437,7 @@ def run(
 def _scores_of(session: Session, pool: Pool, learner: Learner) -> Scored:
     """Score the pool with the last network, made again if need be, after a stop lost the table."""
     state = session.state
-    if state.config.heuristic == RANDOM:
+    if not needs_network(state.config.heuristic):
         return {}
     fit = learner.fit(state.answers, previous_weights(state))
     return learner.score(pool.slices, fit.weights)

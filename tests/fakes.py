@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
+from alnb.acquisition import HEURISTICS, INFECTED
 from alnb.annotation import Answer
 from alnb.config import Config
 from alnb.dataset import Dataset, SliceId
@@ -110,7 +112,8 @@ class FakeLearner:
 
     def score(self, slices: Sequence[SliceId], weights: str) -> Mapping[str, np.ndarray]:
         rng = np.random.default_rng(int(weights[:8], 16))
-        return {"entropy": rng.random((len(slices), self.config.regions_per_slice))}
+        shape = (len(slices), self.config.regions_per_slice)
+        return {name: rng.random(shape) for name in (*HEURISTICS, INFECTED)}
 
     def evaluate(self, part: str, weights: str) -> Scores | None:
         if not self.dataset.has_masks:
@@ -129,3 +132,13 @@ def scan_of(name: str, depth: int, size: int, seed: int) -> tuple[Volume, np.nda
     voxels[mask > 0] += 120
     source = Source(file=f"{name}.nii.gz", sha256="", shape=(size, size, depth))
     return Volume(name, voxels, np.eye(4), source, "grey"), mask
+
+
+def install_heuristics(folder: Path, code: str, package: str = "theirs", **entries: str) -> None:
+    """Lay a package out as pip would, with a module ``theirs`` and entry points of heuristics."""
+    info = folder / f"{package}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (folder / "theirs.py").write_text(code)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+    lines = "".join(f"{name} = {value}\n" for name, value in entries.items())
+    (info / "entry_points.txt").write_text(f"[alnb.heuristics]\n{lines}")

@@ -4,7 +4,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from alnb.acquisition import HEURISTICS, check_heuristic, random_scores, rank, region_scores
+from alnb.acquisition import (
+    HEURISTICS,
+    INFECTED,
+    check_heuristic,
+    check_not_negative,
+    expected_price,
+    needs_network,
+    power_noise,
+    random_scores,
+    rank,
+    region_scores,
+    scored_by,
+    touching,
+)
+from alnb.config import Config
 from alnb.dataset import SliceId
 from alnb.errors import ConfigError
 from alnb.posterior import Posterior
@@ -38,6 +52,97 @@ def test_bald_prefers_disagreement_to_noise():
     agreed = Posterior.from_draws([np.array([[0.5, 0.0]]), np.array([[0.5, 1.0]])])
 
     assert HEURISTICS["bald"](agreed).argmax() == 1
+
+
+def test_the_margin_and_least_confidence_are_known_of_a_pixel():
+    posterior = Posterior(np.array([[0.0, 0.2, 0.5, 0.9]]), np.zeros((1, 4)), 2)
+
+    assert HEURISTICS["margin"](posterior)[0] == pytest.approx([0, 0.4, 1, 0.2])
+    assert HEURISTICS["least_confidence"](posterior)[0] == pytest.approx([0, 0.2, 0.5, 0.1])
+
+
+@given(arrays(np.float64, (1, 16), elements=st.floats(0, 1)))
+def test_of_two_classes_margin_is_twice_least_confidence_and_ranks_pixels_as_entropy(mean):
+    posterior = Posterior(mean, np.zeros((1, 16)), 2)
+    entropy, margin, lack = (
+        HEURISTICS[name](posterior)[0] for name in ("entropy", "margin", "least_confidence")
+    )
+
+    assert margin == pytest.approx(2 * lack)
+    by_margin = np.argsort(margin)
+    assert (np.diff(entropy[by_margin]) >= -1e-9).all()
+
+
+def test_region_means_of_margin_and_entropy_may_rank_otherwise():
+    even, mixed = np.full((1, 4), 0.15), np.array([[0.0, 0.0, 0.5, 0.2]])
+    a, b = (Posterior(mean, np.zeros((1, 4)), 2) for mean in (even, mixed))
+
+    assert HEURISTICS["entropy"](a).mean() > HEURISTICS["entropy"](b).mean()
+    assert HEURISTICS["margin"](a).mean() < HEURISTICS["margin"](b).mean()
+
+
+def test_only_random_heuristics_need_no_network():
+    needy = {name for name in (*HEURISTICS, "random", "foreground_random") if needs_network(name)}
+
+    assert needy == set(HEURISTICS)
+
+
+def test_what_may_be_infected_is_scored_only_where_prices_need_it():
+    assert scored_by(Config()).keys() == HEURISTICS.keys()
+    assert scored_by(Config(per_second=True)).keys() == {*HEURISTICS, INFECTED}
+
+
+@pytest.mark.parametrize(
+    ("row", "col", "z", "scan", "together"),
+    [
+        (8, 8, 0, "scan_01", True),  # shares a corner
+        (0, 8, 0, "scan_01", True),  # an edge
+        (0, 9, 0, "scan_01", False),
+        (16, 0, 0, "scan_01", False),
+        (0, 0, 1, "scan_01", True),  # lies over it in the next slice
+        (7, 7, 1, "scan_01", True),
+        (0, 8, 1, "scan_01", False),
+        (0, 0, 2, "scan_01", False),
+        (0, 0, 1, "scan_02", False),
+    ],
+)
+def test_regions_that_touch_are_neighbours(row, col, z, scan, together):
+    one = Region(SliceId("scan_01", 0), 0, 0, 8, 8)
+    other = Region(SliceId(scan, z), row, col, 8, 8)
+
+    assert touching(one, other) is touching(other, one) is together
+
+
+def test_power_noise_draws_regions_in_proportion_to_their_power():
+    scores, beta = np.array([[0.1, 0.2, np.nan, 0.4]]), 2.0
+    rng = np.random.default_rng(0)
+    best = [int(np.nanargmax(power_noise(scores, beta, rng))) for _ in range(4000)]
+    shares = np.bincount(best, minlength=4) / len(best)
+
+    assert shares == pytest.approx(np.array([0.01, 0.04, 0, 0.16]) / 0.21, abs=0.03)
+
+
+def test_strong_power_leaves_the_ranking_as_it_was(rng):
+    scores = np.array([[0.1, 0.5, 0.0, 0.3]])
+
+    assert rank(power_noise(scores, 1e9, rng), 4) == rank(scores, 4)
+
+
+def test_scores_below_zero_have_no_price_and_no_power():
+    check_not_negative(np.array([[0.0, np.nan]]), Config())
+    with pytest.raises(ConfigError, match="some of heuristic 'entropy' are"):
+        check_not_negative(np.array([[-1.0, np.nan]]), Config())
+
+
+def test_a_region_costs_more_the_more_infection_is_seen():
+    infected = np.array([[0.0, 0.5, 1.0]])
+
+    assert expected_price(infected, [(0.5, 13.0), (0.0, 3.0)], 3.0).tolist() == [[3, 13, 23]]
+
+
+@given(arrays(np.float64, (3, 2), elements=st.floats(0, 1)), st.lists(st.floats(0, 1), max_size=5))
+def test_where_every_answer_costs_a_click_so_does_every_region(infected, seen):
+    assert (expected_price(infected, [(p, 3.0) for p in seen], 3.0) == 3).all()
 
 
 def test_the_best_slices_give_their_best_region():
@@ -88,5 +193,7 @@ def test_random_scores_follow_from_the_generator():
 
 
 def test_an_unknown_heuristic_is_said_with_those_there_are():
-    with pytest.raises(ConfigError, match="entropy, bald, random"):
+    with pytest.raises(
+        ConfigError, match="entropy, bald, margin, least_confidence, random, foreground_random"
+    ):
         check_heuristic("entropi")

@@ -49,6 +49,16 @@ def test_it_prints_a_line_a_cycle_with_the_time_left_and_the_verdicts(run, squar
     assert run(*words, "--cycles", 1)[1].count(": cycle") == 0
 
 
+def test_heuristics_that_are_named_are_compared(run, squares, tmp_path):
+    words = ("--seeds", "0", "--out", tmp_path, "--cycles", 1, *SMALL)
+    arms = "margin,least_confidence,foreground_random"
+    status, out, err = run("bench", "fig5", squares.folder, *words, "--arms", arms)
+
+    assert (status, err) == (0, "")
+    assert "margin against least_confidence" in out and "margin against foreground_random" in out
+    assert run("bench", "report", tmp_path)[0] == 0
+
+
 def test_the_upper_bound_is_priced_by_the_slice(run, squares, tmp_path):
     words = ("--seeds", "0", "--out", tmp_path, *SMALL)
     _, out, _ = run("bench", "upper-bound", squares.folder, *words)
@@ -73,6 +83,7 @@ def test_the_report_prints_the_verdicts(run, squares, tmp_path):
         (("--jobs", "0"), "it must be at least 1"),
         (("--preset", "papers"), "preset 'papers' is unknown"),
         (("--set", "nonsense=1"), "unknown setting nonsense"),
+        (("--arms", "entropy,entropi"), "heuristic 'entropi' is unknown; there are entropy, bald"),
     ],
 )
 def test_what_can_not_be_is_a_sentence(run, squares, tmp_path, words, sentence):

@@ -2,8 +2,10 @@ import itertools
 
 import numpy as np
 import pytest
-from fakes import FakeLearner
+from fakes import FakeLearner, install_heuristics
 
+from alnb import cycle as cycle_module
+from alnb.acquisition import INFECTED, touching
 from alnb.annotation import Answer, Verdict
 from alnb.config import Config
 from alnb.cost import price_of
@@ -222,6 +224,133 @@ def test_an_answer_takes_its_region_out_of_the_pool(squares):
     answered = State(CONFIG, cycle=0, given=(Answer(first.region, Verdict.SKIPPED),))
 
     assert first not in next_picks(pool, answered, table)
+
+
+@pytest.fixture(scope="module")
+def chest(tmp_path_factory):
+    """Two scans of the phantom to ask about."""
+    folder = tmp_path_factory.mktemp("chest") / "data"
+    return import_phantom(folder, scans=2, size=64, split=dict.fromkeys(NAMES, "train"))
+
+
+def in_lung(dataset, pick):
+    return bool(in_lungs(dataset.image(pick.region.where), [pick.region])[0])
+
+
+def test_foreground_random_asks_in_the_lungs_alone(chest):
+    config = Config(heuristic="foreground_random", regions_per_cycle=30)
+    picks = next_picks(Pool(chest, config), State(config, cycle=0), {})
+
+    assert len(picks) == 30
+    assert all(in_lung(chest, pick) for pick in picks)
+
+
+def test_foreground_random_follows_from_the_seed_and_the_cycle(chest):
+    config = Config(heuristic="foreground_random")
+
+    def picks(cycle=0, **changes):
+        changed = config.replace(**changes)
+        return next_picks(Pool(chest, changed), State(changed, cycle=cycle), {})
+
+    assert picks() == picks()
+    assert picks() != picks(seed=1) and picks() != picks(cycle=1)
+
+
+def test_foreground_random_looks_at_few_slices(chest, monkeypatch):
+    looked = []
+    monkeypatch.setattr(
+        cycle_module,
+        "in_lungs",
+        lambda image, regions: looked.append(1) or in_lungs(image, regions),
+    )
+    config = Config(heuristic="foreground_random", regions_per_cycle=2)
+    pool = Pool(chest, config)
+    next_picks(pool, State(config, cycle=0), {})
+
+    assert 2 <= len(looked) < len(pool.slices) / 2
+
+
+def test_foreground_random_goes_on_where_no_lung_is_left(chest):
+    config = Config(heuristic="foreground_random", regions_per_cycle=9999)
+    picks = next_picks(Pool(chest, config), State(config, cycle=0), {})
+    inside = [in_lung(chest, pick) for pick in picks]
+
+    assert inside == sorted(inside, reverse=True)
+    assert not inside[-1]
+
+
+def neighbours(picks):
+    return [
+        pair for pair in itertools.combinations(picks, 2) if touching(*(p.region for p in pair))
+    ]
+
+
+@pytest.mark.parametrize("one_a_slice", [True, False])
+def test_no_two_regions_of_a_cycle_are_neighbours_unless_they_may(squares, one_a_slice):
+    config = CONFIG.replace(regions_per_cycle=6, one_region_a_slice=one_a_slice)
+    pool = Pool(squares, config)
+    table = {"entropy": np.tile(np.linspace(1, 0.5, 16), (8, 1))}  # the top row is wanted most
+    together = next_picks(pool, State(config, cycle=0), table)
+    config = config.replace(neighbours=False)
+    apart = next_picks(Pool(squares, config), State(config, cycle=0), table)
+
+    assert neighbours(together)
+    assert len(apart) == 6 and not neighbours(apart)
+    assert apart[0] == together[0]
+
+
+def test_neighbours_follow_where_nothing_else_is_left(squares):
+    config = CONFIG.replace(regions_per_cycle=999, neighbours=False)
+    pool = Pool(squares, config)
+    picks = next_picks(pool, State(config, cycle=0), {"entropy": np.ones(pool.shape)})
+
+    assert len({pick.region.key for pick in picks}) == len(picks) == 8 * 16
+
+
+def test_power_changes_the_picks_by_seed_and_cycle(squares):
+    def picks(cycle=0, **changes):
+        config = CONFIG.replace(power=1.0, **changes)
+        pool = Pool(squares, config)
+        table = {"entropy": np.linspace(0.4, 0.6, 128).reshape(pool.shape)}
+        return [p.region.key for p in next_picks(pool, State(config, cycle=cycle), table)]
+
+    assert picks() == picks()
+    assert len({tuple(picks(cycle)) for cycle in range(5)}) > 1
+    assert picks() != picks(seed=1)
+
+
+def outlined(region, corners):
+    """Answer with an outline of so many corners."""
+    ring = [(region.row + n % 3, region.col + n % 2) for n in range(corners)]
+    return Answer(region, Verdict.INFECTED, outlines=(tuple(ring),))
+
+
+def test_by_the_second_a_dear_region_must_be_worth_it(squares):
+    config = CONFIG.replace(regions_per_cycle=1, labels="full", per_second=True)
+    pool = Pool(squares, config)
+    first, second, third = pool.regions(pool.slices[0])[:3]
+    table = {name: np.zeros(pool.shape) for name in ("entropy", INFECTED)}
+    table["entropy"][0, 1:3] = 0.6, 0.5
+    table[INFECTED][0, :3] = 0.5, 1.0, 0.1
+    dear = State(config, cycle=0, given=(outlined(first, 11),))  # 33 s: 63 s, and 9 s expected
+    cheap = State(config, cycle=0, given=(Answer(first, Verdict.CLEAN),))
+
+    assert next_picks(pool, cheap, table)[0].region == second
+    assert next_picks(pool, dear, table)[0].region == third
+
+
+def test_a_packages_heuristic_runs_the_loop(tmp_path, squares, monkeypatch):
+    install_heuristics(tmp_path / "lib", "def low(p):\n    return 1 - p.mean\n", low="theirs:low")
+    monkeypatch.syspath_prepend(tmp_path / "lib")
+    config = CONFIG.replace(heuristic="low")
+    learner = FakeLearner(squares, config)
+    score = learner.score
+    learner.score = lambda *asked: {"low": score(*asked)["entropy"]}
+
+    assert (
+        len(run(open_session(tmp_path / "s", squares, config), learner, Oracle(squares), cycles=2))
+        == 3
+    )
 
 
 @pytest.mark.parametrize(("ask_bare", "asked"), [(False, 3 * 4), (True, 4 * 4)])

@@ -6,6 +6,7 @@ from alnb.bench.experiments import (
     EXPERIMENTS,
     Comparison,
     Options,
+    arms_of,
     fig5,
     fig6,
     fig7,
@@ -64,6 +65,28 @@ def test_figure_5_compares_the_start_only_if_there_is_nothing_else(squares):
 
 def test_the_heuristic_that_was_set_is_compared(squares):
     assert "bald" in arms(fig5(squares, Config(heuristic="bald"), QUICK))
+
+
+def test_several_heuristics_are_each_compared_with_the_first(squares):
+    names = ("bald", "margin", "foreground_random")
+    experiment = fig5(squares, Config(), Options(arms=names, cycles=1))
+
+    assert [arm.config.heuristic for arm in experiment.arms] == list(names)
+    assert experiment.title == "Bald against margin, foreground_random"
+    assert experiment.comparisons == tuple(
+        Comparison("bald", other, 135) for other in ("margin", "foreground_random")
+    )
+
+
+def test_heuristics_to_compare_are_read():
+    assert arms_of("entropy, random") == ("entropy", "random")
+    assert arms_of(None) == ()
+
+
+@pytest.mark.parametrize("text", ["entropy", "bald,bald", ""])
+def test_a_heuristic_is_not_compared_with_itself(text):
+    with pytest.raises(ConfigError, match=r"two or more|unknown"):
+        arms_of(text)
 
 
 def test_figure_6_starts_with_192_s_whatever_the_regions(many):

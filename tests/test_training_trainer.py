@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from fakes import scan_of
+from fakes import install_heuristics, scan_of
 
+from alnb.acquisition import INFECTED
 from alnb.annotation import Answer, Verdict
 from alnb.config import Config
 from alnb.dataset import Dataset, build
@@ -108,6 +109,22 @@ def test_every_region_of_every_slice_is_scored_by_each_heuristic(trained, square
     for table in scores.values():
         assert table.shape == (3, 4) and table.dtype == np.float64
     assert (scores["entropy"] >= scores["bald"]).all() and (scores["entropy"] > 0).all()
+
+
+def test_a_packages_heuristic_and_what_prices_need_are_scored_too(
+    trained, squares, tmp_path, monkeypatch
+):
+    trainer, report = trained
+    code = "def low(posterior):\n    return 1 - posterior.mean\n"
+    install_heuristics(tmp_path, code, low="theirs:low")
+    monkeypatch.syspath_prepend(tmp_path)
+    config = CONFIG.replace(heuristic="low", per_second=True)
+    scores = Trainer(squares, config, trainer.cache).score(
+        squares.part("train")[:2], report.weights
+    )
+
+    assert scores["low"] == pytest.approx(1 - scores[INFECTED])
+    assert scores["margin"] == pytest.approx(2 * scores["least_confidence"])
 
 
 def test_a_slices_scores_do_not_depend_on_its_company(trained, squares):

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from fakes import install_heuristics
 
 from alnb.config import Config
 from alnb.cycle import Pool, start_picks
@@ -78,6 +79,23 @@ def test_a_whole_cycle_goes_through_the_process(work, squares, answers):
     assert all(p.loss is not None for p in worker.heard if p.stage == "fit")
     assert worker.backbone == "efficientnet_lite0"
     assert worker.device
+
+
+def test_the_process_finds_a_packages_heuristic_or_says_what_is_wrong_with_it(
+    work, squares, answers, tmp_path, monkeypatch
+):
+    code = "def low(posterior):\n    return 1 - posterior.mean\n"
+    lib = tmp_path / "lib"
+    install_heuristics(lib, code, low="theirs:low", gone="theirs:gone")
+    monkeypatch.setenv("PYTHONPATH", f"{lib}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+
+    async def score(worker):
+        fit = await worker.fit(answers)
+        return await worker.score(squares.part("train")[:1], fit.weights)
+
+    assert work(score, CONFIG.replace(heuristic="low"))["low"].shape == (1, 4)
+    with pytest.raises(TrainerError, match="heuristic 'gone' of the package theirs can't be load"):
+        work(score, CONFIG.replace(heuristic="gone"))
 
 
 def test_a_killed_process_is_a_sentence_and_the_next_training_works(work, answers):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from alnb.acquisition import RANDOM
+from alnb.acquisition import RANDOM, check_heuristic
 from alnb.bench.simulate import check_masks
 from alnb.config import Config
 from alnb.cost import fully_labelled_cost, price_of
@@ -113,12 +113,15 @@ class Options:
         Of `upper_bound`'s training.
     apart : bool
         Whether `imperfect` shows each error by itself too.
+    arms : tuple of str
+        The heuristics that `fig5` compares, the first with each other.
     """
 
     quick: bool = False
     cycles: int | None = None
     steps: int | None = None
     apart: bool = False
+    arms: tuple[str, ...] = ()
 
 
 def start_cost(dataset: Dataset, config: Config) -> float:
@@ -127,18 +130,21 @@ def start_cost(dataset: Dataset, config: Config) -> float:
 
 
 def fig5(dataset: Dataset, base: Config, options: Options) -> Experiment:
-    """Compare entropy with random, cycle by cycle (paper 5.1)."""
+    """Compare entropy with random, cycle by cycle (paper 5.1); or other heuristics, if named."""
     cycles = _cycles(options)
-    heuristic = base.heuristic if base.heuristic != RANDOM else "entropy"
+    first = base.heuristic if base.heuristic != RANDOM else "entropy"
+    names = options.arms or (first, RANDOM)
     return Experiment(
         name="fig5",
-        title=f"{heuristic.capitalize()} against random",
+        title=f"{names[0].capitalize()} against {', '.join(names[1:])}",
         arms=tuple(
             Arm(name=name, label=name, config=base.replace(heuristic=name), cycles=cycles)
-            for name in (heuristic, RANDOM)
+            for name in names
         ),
         comparisons=tuple(
-            Comparison(heuristic, RANDOM, cost) for cost in _compared(dataset, base, cycles)
+            Comparison(names[0], other, cost)
+            for other in names[1:]
+            for cost in _compared(dataset, base, cycles)
         ),
     )
 
@@ -340,3 +346,21 @@ def seeds_of(text: str) -> tuple[int, ...]:
     if not all(part.isdecimal() for part in parts) or len({*map(int, parts)}) < len(parts):
         raise ConfigError(f"--seeds {text!r} can't be read; give different numbers, as 0,1,2.")
     return tuple(map(int, parts))
+
+
+def arms_of(text: str | None) -> tuple[str, ...]:
+    """Read heuristics to compare, as ``entropy,bald,random``; None gives none.
+
+    Raises
+    ------
+    ConfigError
+        If one is unknown or comes twice, or there is only one.
+    """
+    if text is None:
+        return ()
+    names = tuple(check_heuristic(part.strip()) for part in text.split(","))
+    if len(set(names)) < max(2, len(names)):
+        raise ConfigError(
+            f"--arms {text!r} can't be compared; give different heuristics, two or more."
+        )
+    return names

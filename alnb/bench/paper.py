@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from alnb.acquisition import RANDOM
 from alnb.bench.results import Result
 from alnb.bench.verdicts import dices, shares
 
@@ -64,7 +65,16 @@ def _s(seconds: float) -> str:
 
 def _fig5(result: Result) -> Iterator[Row]:
     paper = "entropy is better on A-Mixed, A-Sep, B-Mixed and B-Sep, with 5 regions a cycle"
-    yield "Figure 5: entropy against random", paper, result.verdicts[-1]
+    last = _last_against(result, RANDOM)
+    if last is not None:
+        yield "Figure 5: entropy against random", paper, last
+
+
+def _last_against(result: Result, arm: str) -> str | None:
+    """Return the verdict on an arm at the highest cost; None if it was not compared."""
+    said = zip(result.verdicts, result.facts["comparisons"], strict=True)
+    found = [sentence for sentence, (_, second, _) in said if second == arm]
+    return found[-1] if found else None
 
 
 def _fig6(result: Result) -> Iterator[Row]:
@@ -97,10 +107,9 @@ def _fig7(result: Result) -> Iterator[Row]:
 
 
 def _imperfect(result: Result) -> Iterator[Row]:
-    compared = result.facts["comparisons"]
-    last = max(n for n, (_, second, _) in enumerate(compared) if second == "imperfect")
-    paper = "its simulated annotator never errs"
-    yield "An annotator who errs", paper, result.verdicts[last]
+    last = _last_against(result, "imperfect")
+    if last is not None:
+        yield "An annotator who errs", "its simulated annotator never errs", last
 
 
 _FIG7 = "clicks are better from 600 to 1000 s on A-Mixed and A-Sep"

@@ -16,6 +16,7 @@ from alnb.cli.experiments import bench
 from alnb.cli.options import (
     Backbone,
     Data,
+    Heuristic,
     Out,
     Seed,
     Settings,
@@ -50,7 +51,7 @@ def run(
     data: Data,
     out: Annotated[Path, typer.Option(help="The run's folder; a stopped run there goes on.")],
     cycles: Annotated[int | None, typer.Option(help="After the start.", min=0)] = None,
-    heuristic: Annotated[str | None, typer.Option(help="entropy, bald or random.")] = None,
+    heuristic: Heuristic = None,
     seed: Seed = 0,
     preset: Annotated[str, typer.Option(help="default or paper.")] = "default",
     backbone: Backbone = None,
@@ -64,8 +65,8 @@ def run(
     from alnb.journal import Journal
     from alnb.session import state_of
 
-    changes = {"heuristic": heuristic, "seed": seed, "budget_s": budget}
-    config = config_of(preset, **(changes | changes_of(backbone, weights, settings)))
+    changes = {"seed": seed, "budget_s": budget}
+    config = config_of(preset, **(changes | changes_of(backbone, weights, settings, heuristic)))
     dataset = Dataset.open(data)
     last = config.cycles if cycles is None else cycles
     with progress_bar("start") as update:
@@ -95,6 +96,7 @@ def label(
     ] = None,
     port: Annotated[int | None, typer.Option(help="None takes a free one.")] = None,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
+    heuristic: Heuristic = None,
     backbone: Backbone = None,
     weights: Weights = None,
     settings: Settings = None,
@@ -105,7 +107,7 @@ def label(
     from alnb.serve import app_notebook, serve
     from alnb.session import default_folder
 
-    changes = changes_of(backbone, weights, settings)
+    changes = changes_of(backbone, weights, settings, heuristic)
     config_of("default", **changes)
     env = {"ALNB_SETTINGS": json.dumps(changes)}
     if data is not None:

@@ -60,10 +60,21 @@ def fig5(
     weights: Weights = None,
     settings: Settings = None,
     cycles: Cycles = None,
+    arms: Annotated[
+        str | None,
+        typer.Option(help="Heuristics, the first set against each other: entropy,bald,random."),
+    ] = None,
 ) -> None:
-    """Compare entropy with random, cycle by cycle (the paper's figure 5)."""
+    """Compare entropy with random, cycle by cycle (the paper's figure 5).
+
+    --arms compares other heuristics: entropy, bald, margin, least_confidence, random,
+    foreground_random, or a package's.
+    """
+    from alnb.bench.experiments import arms_of
+
     base = config_of(preset, **changes_of(backbone, weights, settings))
-    _experiment("fig5", data, out, seeds, jobs, base, quick=quick, cycles=cycles)
+    named = arms_of(arms)
+    _experiment("fig5", data, out, seeds, jobs, base, quick=quick, cycles=cycles, arms=named)
 
 
 @bench.command("fig6")

@@ -37,6 +37,12 @@ AllowShared = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="Of everything random.")]
 Backbone = Annotated[str | None, typer.Option(help="auto, vgg16, efficientnet_lite0 or timm/NAME.")]
+Heuristic = Annotated[
+    str | None,
+    typer.Option(
+        help="entropy, bald, margin, least_confidence, random, foreground_random, or a package's."
+    ),
+]
 Weights = Annotated[Path | None, typer.Option(help="A file of ImageNet weights.")]
 Settings = Annotated[
     list[str] | None,
@@ -79,12 +85,16 @@ def _setting(text: str) -> tuple[str, Any]:
 
 
 def changes_of(
-    backbone: str | None, weights: Path | None, settings: list[str] | None
+    backbone: str | None,
+    weights: Path | None,
+    settings: list[str] | None,
+    heuristic: str | None = None,
 ) -> dict[str, Any]:
     """Gather the settings that were named; a file's path holds from any folder."""
     if weights is not None and not weights.is_file():
         raise ConfigError(f"--weights {weights}: there is no such file. Check the path.")
-    named = {"backbone": backbone, "weights": str(weights.resolve()) if weights else None}
+    path = str(weights.resolve()) if weights else None
+    named = {"backbone": backbone, "weights": path, "heuristic": heuristic}
     given = {name: value for name, value in named.items() if value is not None}
     return given | dict(map(_setting, settings or ()))
 

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alnb.acquisition import HEURISTICS, region_scores
+from alnb.acquisition import region_scores, scored_by
 from alnb.annotation import Answer, Verdict, point_labels
 from alnb.arrays import Mask
 from alnb.config import Config
@@ -68,7 +68,8 @@ class Trainer:
     Raises
     ------
     ConfigError
-        If there is no backbone of the name in `config`.
+        If there is no backbone or heuristic of the name in `config`, or a package's heuristic
+        can't be loaded.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Trainer:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.backbone = backbones.find(backbones.choose(config.backbone, self.device)).name
         self.progress, self.cancelled = progress, cancelled
+        self._scored_by = scored_by(config)
         self.notice = ""  # what a person should know of the weights it starts from
         self._weights = WeightsCache(self.cache)
         self._loaded: tuple[str, FCN8] | None = None
@@ -151,7 +153,7 @@ class Trainer:
 
         Returns
         -------
-        dict of heuristic to (N, K) float64 array
+        dict of what `acquisition.scored_by` names to (N, K) float64 array
             Regions in the order of `regions.grid`; higher is more wanted.
 
         Raises
@@ -162,10 +164,10 @@ class Trainer:
             If it was stopped.
         """
         k, how = self.config.regions_per_slice, self.config.region_score
-        scores = {name: np.zeros((len(slices), k)) for name in HEURISTICS}
+        scores = {name: np.zeros((len(slices), k)) for name in self._scored_by}
         for n, (where, posterior) in enumerate(self._posteriors(slices, weights, "score")):
             regions = grid(where, (self.dataset.size, self.dataset.size), k)
-            for name, heuristic in HEURISTICS.items():
+            for name, heuristic in self._scored_by.items():
                 scores[name][n] = region_scores(heuristic(posterior), regions, how)
         return scores
 

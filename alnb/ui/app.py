@@ -20,7 +20,7 @@ from typing import Any
 import ipywidgets as widgets
 import numpy as np
 
-from alnb.acquisition import RANDOM
+from alnb.acquisition import needs_network
 from alnb.annotation import Answer, Click, Verdict
 from alnb.config import Config
 from alnb.cost import cost_of
@@ -368,7 +368,7 @@ class LabelApp:
             self.session.trained(fit, state.answers, cost_of(state.given, state.config))
         begin = time.perf_counter()
         scores = await self.worker.evaluate("test", fit.weights)
-        wanted = state.config.heuristic != RANDOM
+        wanted = needs_network(state.config.heuristic)
         table = await self.worker.score(self.pool.slices, fit.weights) if wanted else {}
         if not scored:
             self.session.scored(scores, time.perf_counter() - begin)
