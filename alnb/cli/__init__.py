@@ -60,6 +60,7 @@ def run(
     settings: Settings = None,
 ) -> None:
     """Simulate the annotator from the masks, and write the learning curve."""
+    from alnb.advice import advise
     from alnb.bench.simulate import simulate, why_ended
     from alnb.dataset import Dataset
     from alnb.journal import Journal
@@ -69,6 +70,7 @@ def run(
     config = config_of(preset, **(changes | changes_of(backbone, weights, settings, heuristic)))
     dataset = Dataset.open(data)
     last = config.cycles if cycles is None else cycles
+    reports = list(state_of(Journal.open(out / "journal.jsonl").events).reports)
     with progress_bar("start") as update:
 
         def on_step(stage: str, done: int, total: int, **numbers: float) -> None:
@@ -76,13 +78,15 @@ def run(
             update(note=f"{stage} {done} of {total}{loss}", completed=done, total=total)
 
         def on_cycle(report: CycleReport) -> None:
-            say(line_of(report))
+            reports.append(report)
+            say("; ".join(filter(None, (line_of(report), advise(reports).short))))
             update(description=f"cycle {report.cycle + 1} of {last}")
 
         simulate(dataset, out, config, cycles=cycles, progress=on_step, on_cycle=on_cycle)
     state = state_of(Journal.open(out / "journal.jsonl").events)
     if ended := why_ended(state, last):
         say(f"Ended: {ended}.")
+    say(advise(state.reports).sentence)
     say(f"Written: {out / 'curve.csv'}, {out / 'curve.html'}, {out / 'journal.jsonl'}.")
 
 

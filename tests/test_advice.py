@@ -1,0 +1,198 @@
+import csv
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alnb.advice import FEWEST, Outlook, advise, outlook
+from alnb.cost import Cost
+from alnb.metrics import Scores
+from alnb.reports import CycleReport, FitReport
+
+REAL = Path(__file__).parents[1] / "notebooks" / "results" / "medseg_entropy.csv"
+COSTS = 120 + 15.0 * np.arange(12)
+FIT = FitReport(
+    weights="w", backbone="fake", device="none", steps=1, loss=1.0, threshold=0.5,
+    heldout=0, heldout_accuracy=None, train_s=0.25,
+)  # fmt: skip
+MADE = {
+    "saturating": lambda cost: 0.7 - 0.25 * (cost / 120) ** -1.5,
+    "exponential": lambda cost: 0.65 - 0.2 * np.exp(-(cost - 120) / 80),
+    "flat": lambda cost: 0.6 + 0 * cost,
+    "rising": lambda cost: 0.4 + 0.001 * (cost - 120),
+    "falling": lambda cost: 0.6 - 0.0004 * (cost - 120),
+}
+
+
+def report(cost_s, dice=None, agreement=None, heldout=8):
+    tp = None if dice is None else round(1000 * dice)
+    scores = None if dice is None else Scores(tp=tp, fp=1000 - tp, fn=1000 - tp, tn=0)
+    fit = dataclasses.replace(FIT, heldout_accuracy=agreement, heldout=heldout)
+    return CycleReport(cycle=0, cost=Cost(nominal_s=cost_s), scores=scores, fit=fit, score_s=0.1)
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_the_gain_of_a_smooth_curve_lies_in_the_interval(name):
+    curve = MADE[name]
+    found = outlook(COSTS, curve(COSTS))
+    gain = curve(COSTS[-1] + 60) - curve(COSTS[-1])
+
+    assert found.low - 0.005 <= gain <= found.high + 0.005
+    assert found.high - found.low < 0.15
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_the_gain_lies_in_the_interval_mostly_where_points_scatter(name, rng):
+    curve = MADE[name]
+    gain = curve(COSTS[-1] + 60) - curve(COSTS[-1])
+    found = [outlook(COSTS, curve(COSTS) + rng.normal(0, 0.02, len(COSTS))) for _ in range(20)]
+
+    assert sum(one.low - 0.002 <= gain <= one.high + 0.002 for one in found) >= 13
+    assert np.mean([one.jump for one in found]) == pytest.approx(0.02, abs=0.005)
+
+
+def test_more_points_narrow_the_interval(rng):
+    scores = MADE["saturating"](COSTS) + rng.normal(0, 0.02, len(COSTS))
+    widths = [
+        found.high - found.low for found in (outlook(COSTS[:n], scores[:n]) for n in (4, 8, 12))
+    ]
+
+    assert widths == sorted(widths, reverse=True)
+
+
+def test_a_flat_curve_is_enough_and_a_steep_one_is_not():
+    assert outlook(COSTS, MADE["flat"](COSTS)).enough
+    assert not outlook(COSTS, MADE["rising"](COSTS)).enough
+
+
+def test_twice_the_time_brings_more():
+    scores = MADE["saturating"](COSTS)
+    one, two = (outlook(COSTS, scores, ahead_s=seconds).gain for seconds in (60.0, 120.0))
+
+    assert 0 < one < two < 2 * one
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.lists(st.tuples(st.floats(1, 5000), st.floats(0, 1)), max_size=30))
+def test_whatever_the_points_the_gain_is_a_difference_of_scores(points):
+    costs, scores = [cost for cost, _ in points], [score for _, score in points]
+    found = outlook(costs, scores)
+
+    if found is None:
+        assert len(points) < FEWEST or len(set(costs)) == 1
+    else:
+        assert -1 <= found.low <= found.high <= 1
+        assert np.isfinite([found.gain, found.jump]).all() and found.jump > 0
+
+
+def test_hundreds_of_points_are_no_trouble(rng):
+    costs = 960 + 15.0 * np.arange(500)
+
+    assert outlook(costs, rng.uniform(0.5, 0.6, 500)).gain == pytest.approx(0, abs=0.005)
+
+
+def test_the_order_of_the_points_does_not_matter(rng):
+    scores = MADE["saturating"](COSTS)
+    order = rng.permutation(len(COSTS))
+
+    assert outlook(COSTS[order], scores[order]) == outlook(COSTS, scores)
+
+
+def test_three_points_or_one_cost_are_too_few():
+    assert outlook(COSTS[:3], [0.5, 0.6, 0.7]) is None
+    assert outlook([120.0] * 5, [0.5] * 5) is None
+    with pytest.raises(ValueError, match="a cost above 0"):
+        outlook([0, 1, 2, 3], [0.5] * 4)
+
+
+def real_curves():
+    with REAL.open() as file:
+        rows = list(csv.DictReader(file))
+    for seed in ("0", "1", "2"):
+        own = [row for row in rows if row["seed"] == seed]
+        yield [(float(row["cost_s"]), float(row["dice"])) for row in own]
+
+
+def test_what_follows_on_real_curves_lies_in_the_interval_give_or_take_a_jump():
+    inside = []
+    for curve in real_curves():
+        for n in range(FEWEST, 8):
+            costs, dice = zip(*curve[:n], strict=True)
+            found = outlook(costs, dice)
+            (later,) = (score for cost, score in curve if cost == costs[-1] + 60)
+            change = later - dice[-1]
+            inside.append(found.low - 2 * found.jump <= change <= found.high + 2 * found.jump)
+
+    assert len(inside) == 12
+    assert sum(inside) >= 11
+
+
+def test_real_curves_end_where_another_minute_hardly_shows():
+    for curve in real_curves():
+        costs, dice = zip(*curve, strict=True)
+        found = outlook(costs, dice)
+
+        assert found.enough
+        assert 0 < found.gain < 0.02
+
+
+def test_before_four_trainings_it_is_too_early():
+    early = advise([report(120, 0.5), report(135, 0.6)])
+
+    assert early.short == ""
+    assert early.sentence == (
+        "It is too early to say what another minute of labelling brings: that takes 4 trainings at "
+        "different costs that were measured, and 2 were."
+    )
+    assert "and 0 were" in advise([]).sentence
+
+
+def test_what_another_minute_brings_is_a_sentence():
+    advice = advise([report(cost, MADE["rising"](cost)) for cost in COSTS])
+
+    assert advice.sentence.startswith("Another minute of labelling is expected to bring +0.0")
+    assert " Dice (+0.0" in advice.sentence
+    assert "stop" not in advice.sentence
+    assert advice.short.startswith("another minute: +0.0")
+
+
+def test_when_to_stop_is_said_with_why():
+    advice = advise([report(cost, 0.6) for cost in COSTS])
+
+    assert advice.sentence.endswith("it jumps by 0.01 anyhow: you may stop here.")
+    assert advice.short.endswith("no more than it jumps")
+
+
+def test_a_fall_has_a_minus_sign_and_nothing_has_none():
+    advice = dataclasses.replace(
+        advise([report(cost, 0.6) for cost in COSTS]), outlook=Outlook(0.0, -0.0149, 0.031, 0.02)
+    )
+
+    assert "0.00 Dice (\N{MINUS SIGN}0.01 to +0.03)" in advice.sentence
+
+
+def test_without_masks_the_held_out_answers_are_what_it_is_about():
+    reports = [report(cost, agreement=0.5 + 0.03 * n) for n, cost in enumerate(COSTS)]
+    advice = advise([report(60, None, None), *reports])
+
+    assert advice.points == len(COSTS)
+    assert " of agreement with the held-out answers (" in advice.sentence
+
+
+def test_fewer_held_out_answers_say_less():
+    def width(heldout):
+        reports = [report(cost, agreement=0.75, heldout=heldout) for cost in COSTS[:4]]
+        found = advise(reports).outlook
+        return found.high - found.low
+
+    assert width(4) > width(400)
+
+
+def test_a_dice_that_is_no_number_is_no_point():
+    nothing = Scores(tp=0, fp=0, fn=0, tn=9)
+    empty = dataclasses.replace(report(120, 0.5), scores=nothing)
+
+    assert advise([empty] * 9).outlook is None
