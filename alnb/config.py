@@ -21,6 +21,7 @@ Schedule = Literal["constant", "cosine"]
 Freeze = Literal["none", "stem", "trunk"]
 Labels = Literal["points", "full"]
 Prices = Literal["paper", "exact_hull"]
+Regions = Literal["grid", "superpixels", "quadtree"]
 
 FEWEST_TO_HOLD_OUT = 10  # ours: fewer answers are all trained on, and none measures the network
 
@@ -43,7 +44,9 @@ class Config:
     precision: Precision = "auto"  # ours: bfloat16 on a GPU that has it; 5 times slower on AVX2
 
     # --- regions ---
-    regions_per_slice: int = 64  # paper 5.1: 64 equal rectangles
+    regions: Regions = "grid"  # paper 3; superpixels are its future work (6), quadtree is ours
+    regions_per_slice: int = 64  # paper 5.1: 64 equal rectangles; of other kinds at most so many
+    smallest_region_px: int = 16  # ours: side of a quadtree's blocks; 64 of a grid at 256 px: 32
 
     # --- acquisition ---
     heuristic: str = "entropy"  # paper 3
@@ -123,9 +126,9 @@ class Config:
 
     def _check_ranges(self) -> None:
         positive = (
-            "regions_per_slice", "draws", "regions_per_cycle", "start_regions", "start_slices",
-            "epochs", "steps", "batch", "budget_s", "learning_rate", "head_rate", "click_s",
-            "slice_s", "miss_area_px",
+            "regions_per_slice", "smallest_region_px", "draws", "regions_per_cycle",
+            "start_regions", "start_slices", "epochs", "steps", "batch", "budget_s",
+            "learning_rate", "head_rate", "click_s", "slice_s", "miss_area_px",
         )  # fmt: skip
         for name in positive:
             value = getattr(self, name)

@@ -12,6 +12,7 @@ from alnb.config import Config
 from alnb.dataset import Dataset, SliceId
 from alnb.errors import TrainerError
 from alnb.metrics import Scores
+from alnb.regions import Division
 from alnb.reports import FitReport
 from alnb.session import digest
 from alnb.volumes import Source, Volume
@@ -110,7 +111,8 @@ class FakeLearner:
 
     def score(self, slices: Sequence[SliceId], weights: str) -> Mapping[str, np.ndarray]:
         rng = np.random.default_rng(int(weights[:8], 16))
-        return {"entropy": rng.random((len(slices), self.config.regions_per_slice))}
+        columns = Division(self.dataset, self.config).columns
+        return {"entropy": rng.random((len(slices), columns))}
 
     def evaluate(self, part: str, weights: str) -> Scores | None:
         if not self.dataset.has_masks:
