@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from alnb.errors import ConfigError
 
-RegionScore = Literal["mean", "max"]
+RegionScore = Literal["mean", "max", "sum"]
 Start = Literal["regions", "slices"]
 Loss = Literal["point_ce", "balanced_point", "full"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -50,7 +50,7 @@ class Config:
 
     # --- acquisition ---
     heuristic: str = "entropy"  # paper 3
-    region_score: RegionScore = "mean"  # paper 3, the first of its two statements
+    region_score: RegionScore = "mean"  # paper 3, the first of two statements; sum: for mixed sizes
     draws: int = 20  # the authors' code; the paper names no number
     regions_per_cycle: int = 5  # paper 4.1
     ask_bare: bool = False  # ours: padding and air are clean, asked or not (paper: all regions)

@@ -35,6 +35,7 @@ def test_settings_read_back():
         ("miss_area_px", 0), ("click_jitter_px", -1), ("steps", 0), ("steps", "abc"),
         ("draws", 2.5), ("crop", "abc"), ("batch", None), ("dropout", None), ("seed", True),
         ("warm_start", 1), ("budget_s", -3), ("backbone", None), ("precision", "half"),
+        ("regions", "hexagons"), ("smallest_region_px", 0),
     ],
 )  # fmt: skip
 def test_a_setting_out_of_range_is_said_by_name(name, value):
