@@ -26,7 +26,7 @@ def numbers(leaves):
 
 def times_covered(leaves):
     regions = [region for region, leaf in zip(TREE.regions(HERE), leaves, strict=True) if leaf]
-    return sum(region.drawn((8, 8)).astype(int) for region in regions)
+    return sum((region.drawn((8, 8)).astype(int) for region in regions), np.zeros((8, 8), int))
 
 
 @pytest.mark.parametrize(
@@ -110,6 +110,17 @@ def test_blocks_cover_a_slice_once_whatever_was_asked(table, count, wanted):
         assert (times_covered(leaves) == 1).all()
         assert leaves[asked[row]].all()
         assert leaves.sum() <= max(count, forced[row])
+
+
+@given(st.integers(0, 999), st.integers(1, 30), st.integers(1, 4))
+def test_every_pixel_is_asked_about_once_while_the_scores_change(seed, count, at_once):
+    rng, asked = np.random.default_rng(seed), NONE.copy()
+    while not (times_covered(asked[0]) == 1).all():
+        leaves = TREE.leaves(rng.random((1, 21)), asked, count)
+        open_ = np.flatnonzero(leaves & ~asked)
+        asked[0, rng.permutation(open_)[:at_once]] = True
+
+        assert times_covered(asked[0]).max() == 1
 
 
 @given(scores, st.integers(1, 30))

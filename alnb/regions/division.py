@@ -15,7 +15,11 @@ from alnb.regions.slic import SuperpixelCache
 
 @dataclass(frozen=True)
 class Division:
-    """Lists the regions of each slice, as the columns of a table of N slices by K.
+    """List the regions of each slice, as the columns of a table of N slices by K.
+
+    A region of any kind and size is one question with one answer, at one price: "clean" costs as
+    much as a click (paper 5.3) and makes each of its pixels background, so that a large clean
+    one teaches more for the same seconds; "infected" labels its clicks alone.
 
     ==============  =====================================================================
     kind            regions of a slice
