@@ -12,7 +12,7 @@ def test_the_papers_settings_are_the_papers():
     assert PAPER.backbone == "vgg16"
     assert PAPER.input_padding == 100
     assert PAPER.dropout == 0.5
-    assert PAPER.regions_per_slice == 64
+    assert (PAPER.regions, PAPER.regions_per_slice) == ("grid", 64)
     assert (PAPER.start, PAPER.start_slices) == ("slices", 5)
     assert (PAPER.cycles, PAPER.regions_per_cycle) == (100, 5)
     assert (PAPER.epochs, PAPER.batch, PAPER.learning_rate) == (40, 1, 1e-4)
