@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from alnb.errors import ConfigError
 
-RegionScore = Literal["mean", "max"]
+RegionScore = Literal["mean", "max", "sum"]
 Start = Literal["regions", "slices"]
 Loss = Literal["point_ce", "balanced_point", "full"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -21,6 +21,7 @@ Schedule = Literal["constant", "cosine"]
 Freeze = Literal["none", "stem", "trunk"]
 Labels = Literal["points", "full"]
 Prices = Literal["paper", "exact_hull"]
+Regions = Literal["grid", "superpixels", "quadtree"]
 
 FEWEST_TO_HOLD_OUT = 10  # ours: fewer answers are all trained on, and none measures the network
 
@@ -43,11 +44,13 @@ class Config:
     precision: Precision = "auto"  # ours: bfloat16 on a GPU that has it; 5 times slower on AVX2
 
     # --- regions ---
-    regions_per_slice: int = 64  # paper 5.1: 64 equal rectangles
+    regions: Regions = "grid"  # paper 3; superpixels are its future work (6), quadtree is ours
+    regions_per_slice: int = 64  # paper 5.1: 64 equal rectangles; of other kinds at most so many
+    smallest_region_px: int = 16  # ours: side of a quadtree's blocks; 64 of a grid at 256 px: 32
 
     # --- acquisition ---
     heuristic: str = "entropy"  # paper 3
-    region_score: RegionScore = "mean"  # paper 3, the first of its two statements
+    region_score: RegionScore = "mean"  # paper 3, the first of two statements; sum: for mixed sizes
     draws: int = 20  # the authors' code; the paper names no number
     regions_per_cycle: int = 5  # paper 4.1
     ask_bare: bool = False  # ours: padding and air are clean, asked or not (paper: all regions)
@@ -127,9 +130,9 @@ class Config:
 
     def _check_ranges(self) -> None:
         positive = (
-            "regions_per_slice", "draws", "regions_per_cycle", "start_regions", "start_slices",
-            "epochs", "steps", "batch", "budget_s", "power", "learning_rate", "head_rate",
-            "click_s", "slice_s", "miss_area_px",
+            "regions_per_slice", "smallest_region_px", "draws", "regions_per_cycle",
+            "start_regions", "start_slices", "epochs", "steps", "batch", "budget_s", "power",
+            "learning_rate", "head_rate", "click_s", "slice_s", "miss_area_px",
         )  # fmt: skip
         for name in positive:
             value = getattr(self, name)

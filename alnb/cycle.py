@@ -37,7 +37,7 @@ from alnb.dataset import Dataset, SliceId
 from alnb.errors import ConfigError, SessionError
 from alnb.journal import Event, live
 from alnb.metrics import Scores
-from alnb.regions import Region, bare, grid, in_lungs
+from alnb.regions import Division, QuadTree, Region, bare, in_lungs
 from alnb.reports import CycleReport, FitReport
 from alnb.session import Session, State
 
@@ -52,7 +52,10 @@ class Learner(Protocol):
         ...
 
     def score(self, slices: Sequence[SliceId], weights: str) -> Mapping[str, NDArray[np.float64]]:
-        """Score every region of every slice: for each heuristic (N, K), higher more wanted."""
+        """Score every region of every slice: for each heuristic (N, K), higher more wanted.
+
+        Regions are the columns of a `Division`; NaN where a slice has fewer than K.
+        """
         ...
 
     def evaluate(self, part: Part, weights: str) -> Scores | None:
@@ -111,28 +114,42 @@ class Pool:
     def _row_of(self) -> dict[SliceId, int]:
         return {where: n for n, where in enumerate(self.slices)}
 
-    def regions(self, where: SliceId) -> tuple[Region, ...]:
-        """List the K regions of a slice, in the order of the table's columns."""
-        size = self.dataset.size
-        return grid(where, (size, size), self.config.regions_per_slice)
-
     @cached_property
-    def _column_of(self) -> dict[tuple[int, int], int]:
-        return {(r.row, r.col): k for k, r in enumerate(self.regions(self.slices[0]))}
+    def _division(self) -> Division:
+        return Division(self.dataset, self.config)
+
+    def regions(self, where: SliceId) -> tuple[Region, ...]:
+        """List the regions of a slice, in the order of the table's columns; at most K."""
+        return self._division.regions(where)
+
+    def borders(self, where: SliceId, state: State) -> tuple[Region, ...]:
+        """List the regions of a slice that are decided: all, or a quad-tree's that were asked."""
+        if self._division.tree is None:
+            return self.regions(where)
+        asked = (Region.parse(key) for key in sorted(state.ever_asked))
+        return tuple(region for region in asked if region.where == where)
 
     @property
     def shape(self) -> tuple[int, int]:
         """(N, K)."""
-        return len(self.slices), self.config.regions_per_slice
+        return len(self.slices), self._division.columns
 
     def open(self, scores: NDArray[np.float64], state: State) -> NDArray[np.float64]:
-        """Return the scores with NaN where a region has been answered."""
+        """Return the scores with NaN where a region can't be asked.
+
+        It can't if it was answered, or shares a pixel with one that was. Of a quad-tree only
+        those blocks can be asked that it now divides a slice into, by these scores, or evenly
+        if they are random: see `QuadTree.leaves`.
+        """
         scores = scores.astype(np.float64)
+        tree, count = self._division.tree, self.config.regions_per_slice
+        if tree is not None:
+            by = scores if needs_network(self.config.heuristic) else np.zeros_like(scores)
+            scores[~tree.leaves(by, self._asked(state, tree), count)] = np.nan
         for answer in state.answers:
-            region = answer.region
-            n, k = self._row_of.get(region.where), self._column_of.get((region.row, region.col))
-            if n is not None and k is not None:
-                scores[n, k] = np.nan
+            n = self._row_of.get(answer.region.where)
+            if n is not None:
+                scores[n, self._sharing(answer.region)] = np.nan
         return scores
 
     def place(self, region: Region) -> tuple[int, int] | None:
@@ -142,6 +159,34 @@ class Pool:
             return None
         keys = [other.key for other in self.regions(region.where)]
         return (n, keys.index(region.key)) if region.key in keys else None
+
+    def _asked(self, state: State, tree: QuadTree) -> Mask:
+        """Mark what a quad-tree may not cut: (N, K) True for blocks that were ever asked about.
+
+        Asked, not answered: an answer may come after the next regions were asked. A region of
+        another kind, in a session that was forked, stands for the smallest blocks it reaches into.
+        """
+        asked = np.zeros(self.shape, dtype=bool)
+        for region in map(Region.parse, state.ever_asked):
+            n, block = self._row_of.get(region.where), tree.number(region)
+            if n is not None and block is not None:
+                asked[n, block] = True
+            elif n is not None:
+                shared = self._sharing(region)
+                asked[n, shared[shared >= tree.first_smallest]] = True
+        return asked
+
+    @cached_property
+    def _shared(self) -> dict[str, NDArray[np.intp]]:
+        return {}
+
+    def _sharing(self, region: Region) -> NDArray[np.intp]:
+        """Find the columns whose regions share a pixel with this one."""
+        if region.key not in self._shared:
+            drawn = region.drawn((self.dataset.size, self.dataset.size))
+            shares = [other.pixels(drawn).any() for other in self.regions(region.where)]
+            self._shared[region.key] = np.flatnonzero(shares)
+        return self._shared[region.key]
 
     def picks(
         self,
@@ -196,19 +241,24 @@ class Pool:
     ) -> dict[tuple[int, int], Region]:
         taken: dict[tuple[int, int], Region] = {}
         for n, k in ranked:
-            region = self.regions(self.slices[n])[k]
-            if not any(touching(region, other) for other in taken.values()):
-                taken[n, k] = region
+            regions = self.regions(self.slices[n])
+            if k >= len(regions):  # the table may have columns beyond them
+                continue
+            if not any(touching(regions[k], other) for other in taken.values()):
+                taken[n, k] = regions[k]
             if len(taken) == count:
                 break
         return taken
 
     def left_out(self, where: SliceId) -> Mask:
-        """Tell which regions of a slice are never asked since they show nothing, (K,)."""
-        if self.config.ask_bare:
-            return np.zeros(self.config.regions_per_slice, dtype=bool)
-        hu = self.dataset.unit(where) == "hu"
-        return bare(self.dataset.raw(where), self.regions(where), hu=hu)
+        """Tell which regions of a slice are never asked, (K,): they show nothing, or are none."""
+        regions = self.regions(where)
+        left_out = np.ones(self.shape[1], dtype=bool)
+        left_out[: len(regions)] = False
+        if not self.config.ask_bare:
+            hu = self.dataset.unit(where) == "hu"
+            left_out[: len(regions)] = bare(self.dataset.raw(where), regions, hu=hu)
+        return left_out
 
 
 def _rng(config: Config, cycle: int) -> np.random.Generator:
@@ -223,7 +273,7 @@ def start_picks(pool: Pool) -> tuple[Pick, ...]:
     """
     config = pool.config
     rng = _rng(config, 0)
-    scores = random_scores(pool.shape, rng)
+    scores = pool.open(np.zeros(pool.shape), State(config)) + random_scores(pool.shape, rng)
     if config.start == "regions":
         _prefer_lungs(pool, scores, rng)
         return pool.picks(scores, config.start_regions, one_a_slice=True)
@@ -233,9 +283,9 @@ def start_picks(pool: Pool) -> tuple[Pick, ...]:
         Pick(region, float(score))
         for n in chosen.tolist()
         for region, score, left_out in zip(
-            pool.regions(pool.slices[n]), scores[n], pool.left_out(pool.slices[n]), strict=True
-        )
-        if not left_out
+            pool.regions(pool.slices[n]), scores[n], pool.left_out(pool.slices[n]), strict=False
+        )  # the table may have columns beyond the regions
+        if not (left_out or np.isnan(score))
     )
 
 
@@ -249,8 +299,8 @@ def _prefer_lungs(pool: Pool, scores: NDArray[np.float64], rng: np.random.Genera
         if wanted < 1:
             return
         where = pool.slices[n]
-        lungs = in_lungs(pool.dataset.image(where), pool.regions(where))
-        if lungs.any():
+        lungs = np.flatnonzero(in_lungs(pool.dataset.image(where), pool.regions(where)))
+        if len(lungs):
             scores[n, lungs] += 1
             wanted -= 1
 

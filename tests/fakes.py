@@ -14,6 +14,7 @@ from alnb.config import Config
 from alnb.dataset import Dataset, SliceId
 from alnb.errors import TrainerError
 from alnb.metrics import Scores
+from alnb.regions import Division
 from alnb.reports import FitReport
 from alnb.session import digest
 from alnb.volumes import Source, Volume
@@ -112,7 +113,7 @@ class FakeLearner:
 
     def score(self, slices: Sequence[SliceId], weights: str) -> Mapping[str, np.ndarray]:
         rng = np.random.default_rng(int(weights[:8], 16))
-        shape = (len(slices), self.config.regions_per_slice)
+        shape = (len(slices), Division(self.dataset, self.config).columns)
         return {name: rng.random(shape) for name in (*HEURISTICS, INFECTED)}
 
     def evaluate(self, part: str, weights: str) -> Scores | None:

@@ -28,12 +28,13 @@ HERE = SliceId("scan_01", 0)
 tables = arrays(np.float64, (5, 4), elements=st.one_of(st.floats(0, 1), st.just(float("nan"))))
 
 
-def test_a_region_scores_the_mean_or_the_largest_of_its_pixels():
+def test_a_region_scores_the_mean_the_largest_or_the_sum_of_its_pixels():
     score = np.arange(16.0).reshape(4, 4)
     regions = grid(HERE, (4, 4), 4)
 
     assert region_scores(score, regions, "mean").tolist() == [2.5, 4.5, 10.5, 12.5]
     assert region_scores(score, regions, "max").tolist() == [5, 7, 13, 15]
+    assert region_scores(score, regions, "sum").tolist() == [10, 18, 42, 50]
 
 
 def test_a_shaped_region_scores_its_own_pixels():

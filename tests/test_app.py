@@ -3,6 +3,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from fakes import FakeWorker
 
@@ -11,8 +12,10 @@ from alnb.annotation import Click, Verdict
 from alnb.config import Config
 from alnb.errors import TrainerError
 from alnb.journal import Journal
+from alnb.regions import Region
 from alnb.session import Session
 from alnb.ui.app import TAKEN_OVER, LabelApp, label_app
+from alnb.ui.region_view import grid_path
 
 CONFIG = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=2)
 
@@ -752,3 +755,66 @@ def test_the_app_does_not_load_torch():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "[]"
+
+
+SHAPED = CONFIG.replace(regions="superpixels")
+
+
+def shaped(person):
+    """Answer until the region shown is no rectangle; return it."""
+    while person.app.draft.region.mask is None:
+        person.push(person.page.clean)
+    return person.app.draft.region
+
+
+def test_a_press_beside_a_superpixel_in_its_rectangle_says_so(using, folder):
+    async def story(person):
+        region = shaped(person)
+        outside, inside = (np.argwhere(region.mask == side)[0] for side in (False, True))
+        person.press(*outside)
+
+        assert person.clicks == ()
+        assert person.reads("outside the frame")
+        person.press(*inside)
+        assert not person.reads("outside the frame")
+        person.push(person.page.next)
+        return region, region.row + inside[0], region.col + inside[1]
+
+    region, row, col = using(story, config=SHAPED)
+
+    answer = journal_of(folder)[-1]
+    assert (answer["region"], answer["clicks"]) == (region.key, [[row, col, 1]])
+
+
+def test_the_clicks_in_a_superpixel_outlive_a_reload(using):
+    async def before(person):
+        region = shaped(person)
+        person.press(*np.argwhere(region.mask)[0])
+        return region, person.clicks
+
+    async def after(person):
+        return person.app.draft.region, person.clicks
+
+    assert using(before, config=SHAPED) == using(after, config=SHAPED)
+
+
+@pytest.mark.parametrize("kind", ["superpixels", "quadtree"])
+def test_other_regions_are_asked_and_trained_on_as_the_grids_are(using, squares, kind):
+    config = CONFIG.replace(regions=kind, smallest_region_px=4)
+
+    async def story(person):
+        for cycle in range(3):
+            while person.app.draft.region is not None:
+                person.push(person.page.clean)
+            await person.train()
+            assert person.state.cycle == cycle + 1
+        return person.app
+
+    app = using(story, config=config)
+    where = app.draft.region.where
+    path = app.view.figure.layout.shapes[0].path
+    asked = [r for r in map(Region.parse, app.session.state.ever_asked) if r.where == where]
+
+    assert path == grid_path(app.pool.borders(where, app.session.state))
+    assert app.draft.region in (asked if kind == "quadtree" else app.pool.regions(where))
+    assert sum(r.drawn((32, 32)).astype(int) for r in asked).max() == 1

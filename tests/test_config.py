@@ -12,7 +12,7 @@ def test_the_papers_settings_are_the_papers():
     assert PAPER.backbone == "vgg16"
     assert PAPER.input_padding == 100
     assert PAPER.dropout == 0.5
-    assert PAPER.regions_per_slice == 64
+    assert (PAPER.regions, PAPER.regions_per_slice) == ("grid", 64)
     assert (PAPER.start, PAPER.start_slices) == ("slices", 5)
     assert (PAPER.cycles, PAPER.regions_per_cycle) == (100, 5)
     assert (PAPER.epochs, PAPER.batch, PAPER.learning_rate) == (40, 1, 1e-4)
@@ -36,6 +36,7 @@ def test_settings_read_back():
         ("draws", 2.5), ("crop", "abc"), ("batch", None), ("dropout", None), ("seed", True),
         ("warm_start", 1), ("budget_s", -3), ("backbone", None), ("precision", "half"),
         ("power", 0), ("neighbours", 1), ("per_second", "yes"),
+        ("regions", "hexagons"), ("smallest_region_px", 0),
     ],
 )  # fmt: skip
 def test_a_setting_out_of_range_is_said_by_name(name, value):

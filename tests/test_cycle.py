@@ -339,6 +339,28 @@ def test_by_the_second_a_dear_region_must_be_worth_it(squares):
     assert next_picks(pool, dear, table)[0].region == third
 
 
+@pytest.mark.parametrize("regions", ["grid", "superpixels", "quadtree"])
+@pytest.mark.parametrize("heuristic", ["margin", "foreground_random"])
+def test_every_kind_of_region_can_be_spread_blurred_and_priced(
+    tmp_path, squares, regions, heuristic
+):
+    config = Config(
+        regions=regions, regions_per_slice=16, smallest_region_px=4, start_regions=6,
+        regions_per_cycle=3, heuristic=heuristic, neighbours=False, power=2.0, per_second=True,
+        labels="full", one_region_a_slice=False,
+    )  # fmt: skip
+    session = open_session(tmp_path, squares, config)
+    reports = run(session, FakeLearner(squares, config), Oracle(squares, 0, config), cycles=4)
+    asked = [event.data["picks"] for event in session.journal.events if event.kind == "asked"]
+    keys = [pick["region"] for picks in asked for pick in picks]
+
+    assert len(reports) == 5
+    assert len(set(keys)) == len(keys) == 6 + 4 * 3
+    for picks in asked:
+        batch = [Region.parse(pick["region"]) for pick in picks]
+        assert not any(touching(*pair) for pair in itertools.combinations(batch, 2))
+
+
 def test_a_packages_heuristic_runs_the_loop(tmp_path, squares, monkeypatch):
     install_heuristics(tmp_path / "lib", "def low(p):\n    return 1 - p.mean\n", low="theirs:low")
     monkeypatch.syspath_prepend(tmp_path / "lib")

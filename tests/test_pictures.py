@@ -1,10 +1,11 @@
 import io
 import math
+import re
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
+from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
 from alnb.ui.pictures import (
@@ -70,12 +71,25 @@ def test_a_thumbnail_fits_its_square():
     assert decoded(thumbnail_png(image, (slice(0, 10), slice(0, 20)), 56), "L").shape == (28, 56)
 
 
-@given(arrays(bool, st.tuples(st.integers(1, 6), st.integers(1, 6))))
-def test_an_outline_has_as_many_sides_as_the_mask(mask):
-    padded = np.pad(mask, 1)
-    sides = (padded[1:] != padded[:-1]).sum() + (padded[:, 1:] != padded[:, :-1]).sum()
+@given(arrays(st.sampled_from([bool, int]), array_shapes(min_dims=2, max_dims=2, max_side=6)))
+def test_an_outline_runs_along_each_side_between_areas_once(areas):
+    padded = np.pad(areas, 1)
+    between = [
+        *(("H", row - 0.5, col) for row, col in np.argwhere(np.diff(padded, axis=0)[:, 1:-1])),
+        *(("V", col - 0.5, row) for row, col in np.argwhere(np.diff(padded, axis=1)[1:-1])),
+    ]
+    drawn = []
+    for x, y, way, end in re.findall(r"M([\d.-]+),([\d.-]+)([HV])([\d.-]+)", outline_path(areas)):
+        line, begin = (y, x) if way == "H" else (x, y)
+        pixels = np.arange(float(begin) + 0.5, float(end) + 0.5)
+        drawn += [(way, float(line), pixel) for pixel in pixels]
 
-    assert outline_path(mask).count("M") == sides
+    assert sorted(drawn) == sorted(between)
+
+
+def test_an_outline_is_one_line_a_straight_stretch():
+    assert outline_path(np.ones((4, 9), bool)).count("M") == 4
+    assert outline_path(np.eye(3, dtype=bool)).count("M") == 8
 
 
 def test_a_uri_names_its_kind():

@@ -165,13 +165,35 @@ def test_a_region_with_a_mask_has_its_own_border(view, image):
     mask = np.eye(3, dtype=bool)
     view.show(image, Region(WHERE, 10, 10, 3, 3, mask=mask))
 
-    assert view.figure.layout.shapes[1].path.count("M") == 12
+    assert view.figure.layout.shapes[1].path.count("M") == 8
+    assert view.figure.layout.shapes[2].path == view.figure.layout.shapes[1].path
 
 
 def test_the_other_regions_are_a_grid(view, image):
     view.show(image, REGION, regions=grid(WHERE, (352, 352), 64))
 
     assert view.figure.layout.shapes[0].path.count("M") == 64
+
+
+def test_the_other_superpixels_are_drawn_by_their_borders(view, image):
+    halves = np.tri(4, dtype=bool)
+    regions = [Region(WHERE, 8, 8, 4, 4, mask=half) for half in (halves, ~halves)]
+    view.show(image, regions[0], regions=regions)
+
+    path = view.figure.layout.shapes[0].path
+    assert path.startswith("M7.5,7.5H11.5")  # along the top of both
+    assert path.count("M") == 4 + 2 * 3  # their square, and three steps between them
+
+
+def test_the_surroundings_of_a_shape_are_dimmed(view):
+    region = Region(WHERE, 132, 88, 44, 44, mask=np.tri(44, dtype=bool))
+    view.show(np.full((352, 352), 200, np.uint8), region)
+    trace, fine = view._traces["region ct"], picture(view, "region ct")[..., 0]
+    rows = trace.y0 + trace.dy * np.arange(fine.shape[0])
+    cols = trace.x0 + trace.dx * np.arange(fine.shape[1])
+    inside = np.array([[region.contains(row, col) for col in cols] for row in rows])
+
+    assert (fine == np.where(inside, 200, 110)).all()
 
 
 def test_nothing_is_left_after_clearing(view, image):

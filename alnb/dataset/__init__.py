@@ -5,6 +5,7 @@
     images/SCAN.npy    (Z, size, size) int16 HU, or uint8 where the source came windowed
     masks/SCAN.npy     (Z, size, size) uint8 class labels, 0 for background
     features/          what a frozen trunk makes of the slices; may be deleted at any time
+    superpixels/       where the slices have edges; likewise
 
 `Dataset.open` reads the two tables and maps arrays into memory when a slice is asked for.
 `build` and the `import_*` functions write such a folder; `split` says who learns from what.

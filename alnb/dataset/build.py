@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from alnb.arrays import Window
-from alnb.dataset.folder import FEATURES, FORMAT, IMAGES, MANIFEST, MASKS, SLICES, Dataset
+from alnb.dataset.folder import CACHES, FORMAT, IMAGES, MANIFEST, MASKS, SLICES, Dataset
 from alnb.dataset.gate import LabelGate, check_shared, some
 from alnb.dataset.placement import Placement
 from alnb.dataset.slices import PARTS, Part, SliceId
@@ -33,7 +33,7 @@ Progress: TypeAlias = Callable[[str, int], None]  # a scan's name, and how many 
 Pair: TypeAlias = "tuple[Volume, Labels | NDArray[Any] | None]"
 
 _STAGE = ".building"
-_OURS = {MANIFEST, SLICES, IMAGES, MASKS, FEATURES, _STAGE}
+_OURS = {MANIFEST, SLICES, IMAGES, MASKS, *CACHES, _STAGE}
 
 
 def build(
@@ -156,7 +156,7 @@ def _check_place(out: Path) -> None:
 def _move_in(stage: Path, out: Path) -> None:
     """Put the new files in place of the old; without a manifest the folder is no dataset."""
     (out / MANIFEST).unlink(missing_ok=True)
-    for name in (IMAGES, MASKS, FEATURES):
+    for name in (IMAGES, MASKS, *CACHES):
         shutil.rmtree(out / name, ignore_errors=True)
     for name in (IMAGES, MASKS, SLICES, MANIFEST):  # the manifest last
         (stage / name).replace(out / name)

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 MANIFEST, SLICES, IMAGES, MASKS = "manifest.json", "slices.csv", "images", "masks"
-FEATURES = "features"  # what training keeps of the slices; may be deleted at any time
+FEATURES = "features"  # what training keeps of the slices
+SUPERPIXELS = "superpixels"  # where slices have edges
+CACHES = (FEATURES, SUPERPIXELS)  # follow from the slices; may be deleted at any time
 _OPEN_ARRAYS = 64  # mapped files kept open; a process may hold about 1000
 
 

@@ -24,7 +24,7 @@ from alnb.dataset.folder import FEATURES
 from alnb.errors import TrainerError
 from alnb.metrics import Scores
 from alnb.posterior import Posterior
-from alnb.regions import bare, grid
+from alnb.regions import Division, bare, grid
 from alnb.reports import FitReport
 from alnb.training import Cancelled, Progress, backbones
 from alnb.training.dropout import sample_tail
@@ -154,7 +154,7 @@ class Trainer:
         Returns
         -------
         dict of what `acquisition.scored_by` names to (N, K) float64 array
-            Regions in the order of `regions.grid`; higher is more wanted.
+            Regions are the columns of a `Division`; higher is more wanted, NaN is no region.
 
         Raises
         ------
@@ -163,12 +163,14 @@ class Trainer:
         Cancelled
             If it was stopped.
         """
-        k, how = self.config.regions_per_slice, self.config.region_score
-        scores = {name: np.zeros((len(slices), k)) for name in self._scored_by}
+        division, how = Division(self.dataset, self.config), self.config.region_score
+        shape = (len(slices), division.columns)
+        scores = {name: np.full(shape, np.nan) for name in self._scored_by}
         for n, (where, posterior) in enumerate(self._posteriors(slices, weights, "score")):
-            regions = grid(where, (self.dataset.size, self.dataset.size), k)
+            regions = division.regions(where)
             for name, heuristic in self._scored_by.items():
-                scores[name][n] = region_scores(heuristic(posterior), regions, how)
+                values = region_scores(heuristic(posterior), regions, how)
+                scores[name][n, : len(regions)] = values
         return scores
 
     def evaluate(self, part: Part, weights: str) -> Scores | None:
@@ -264,7 +266,10 @@ class Trainer:
             yield where, posterior
 
     def _bare(self, where: SliceId) -> Mask:
-        """Draw the regions that show nothing, (H, W): they are clean, whatever the network says."""
+        """Draw what shows nothing, (H, W): it is clean, whatever the network says.
+
+        By the regions of a grid whatever is asked about, so that all kinds are judged alike.
+        """
         size = self.dataset.size
         drawn = np.zeros((size, size), dtype=bool)
         if not self.config.ask_bare:

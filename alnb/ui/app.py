@@ -436,8 +436,11 @@ class LabelApp:
             region,
             clicks=self.draft.clicks,
             overlays=self._overlays(where),
-            regions=self.pool.regions(where) if self.page.grid.value else (),
+            regions=self._borders(where) if self.page.grid.value else (),
         )
+
+    def _borders(self, where: SliceId) -> tuple[Region, ...]:
+        return self.pool.borders(where, self.session.state)
 
     def _overlays(self, where: SliceId) -> dict[str, Any]:
         maps, fit = self.maps.get(where), self.session.state.fit

@@ -10,6 +10,7 @@ import base64
 import io
 import math
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -156,13 +157,13 @@ def thumbnail_png(image: Grey, window: tuple[slice, slice], size: int = 56) -> b
     return _encode(part.resize((shape[0], shape[1]), Image.Resampling.BICUBIC))
 
 
-def outline_path(mask: Mask) -> str:
-    """Trace the border of a mask along the sides of its pixels.
+def outline_path(areas: Mask | NDArray[np.integer[Any]]) -> str:
+    """Trace the borders of areas along the sides of pixels, a line for each straight stretch.
 
     Parameters
     ----------
-    mask : (H, W) bool array
-        The shape; not empty.
+    areas : (H, W) bool or integer array
+        A shape, or numbers of several; 0 is outside. Not empty.
 
     Returns
     -------
@@ -171,12 +172,19 @@ def outline_path(mask: Mask) -> str:
 
     Examples
     --------
-    >>> outline_path(np.ones((1, 1), dtype=bool))
-    'M-0.5,-0.5H0.5M-0.5,0.5H0.5M-0.5,-0.5V0.5M0.5,-0.5V0.5'
+    >>> outline_path(np.ones((1, 2), dtype=bool))
+    'M-0.5,-0.5H1.5M-0.5,0.5H1.5M-0.5,-0.5V0.5M1.5,-0.5V0.5'
     """
-    padded = np.pad(mask, 1).astype(np.int8)
-    above = np.argwhere(np.diff(padded, axis=0)[:, 1:-1]) - 0.5  # upper sides of these pixels
-    left = np.argwhere(np.diff(padded, axis=1)[1:-1]) - 0.5  # left sides
-    pieces = [f"M{x},{y}H{x + 1}" for y, x in above.tolist()]
-    pieces += [f"M{x},{y}V{y + 1}" for y, x in left.tolist()]
-    return "".join(pieces)
+    padded = np.pad(areas, 1).astype(np.int64)
+    across = _stretches(np.diff(padded, axis=0)[:, 1:-1] != 0)  # upper sides of pixels
+    down = _stretches(np.diff(padded, axis=1)[1:-1].T != 0)  # left sides
+    pieces = [f"M{begin},{row}H{end}" for row, begin, end in across]
+    return "".join(pieces + [f"M{col},{begin}V{end}" for col, begin, end in down])
+
+
+def _stretches(sides: Mask) -> list[tuple[float, float, float]]:
+    """Join the sides along each line: (line, begin, end), half a pixel before their pixels."""
+    ends = np.diff(np.pad(sides, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    begins, stops = np.argwhere(ends == 1) - 0.5, np.nonzero(ends == -1)[1] - 0.5
+    pairs = zip(begins.tolist(), stops.tolist(), strict=True)
+    return [(line, begin, end) for (line, begin), end in pairs]

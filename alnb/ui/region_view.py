@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import ipywidgets
 import numpy as np
+from numpy.typing import NDArray
 
 from alnb.annotation import Click
 from alnb.arrays import INFECTED, Grey, Map, Mask
@@ -82,9 +83,16 @@ def crop_box(region: Region, shape: tuple[int, int]) -> tuple[slice, slice]:
 
 def region_mask(region: Region, shape: tuple[int, int]) -> Mask:
     """Draw a region on an (H, W) slice: True inside."""
-    inside: Mask = np.zeros(shape, dtype=bool)
-    inside[region.window] = True if region.mask is None else region.mask
-    return inside
+    return region.drawn(shape)
+
+
+def numbered(regions: Sequence[Region]) -> NDArray[np.intp]:
+    """Draw regions of one slice by their numbers from 1, as far as they reach; 0 elsewhere."""
+    shape = (max(r.row + r.height for r in regions), max(r.col + r.width for r in regions))
+    areas = np.zeros(shape, dtype=np.intp)
+    for number, region in enumerate(regions, 1):
+        areas[region.drawn(shape)] = number
+    return areas
 
 
 def dim_outside(image: Grey, inside: Mask) -> Grey:
@@ -169,7 +177,7 @@ class RegionView:
         overlays : mapping of str to (H, W) array
             ``"entropy"`` in nats, ``"prediction"`` as probability or mask; any may be missing.
         regions : iterable of Region
-            The slice's other regions, drawn as a faint grid.
+            The slice's other regions, whose borders are drawn faintly.
 
         Raises
         ------
@@ -316,11 +324,14 @@ def _step(coarse: Grey, fine: Grey | Map) -> tuple[float, float]:
 
 
 def grid_path(regions: Iterable[Region]) -> str:
-    """Draw the rectangles of regions as one SVG path, in columns and rows.
+    """Draw the borders of regions, as shaped as they are, as one SVG path in columns and rows.
 
     One path, and no trace: Plotly draws each piece of a line as an element of its own, which
     made a click wait.
     """
+    regions = tuple(regions)
+    if any(region.mask is not None for region in regions):
+        return outline_path(numbered(regions))
     corners = (
         (r.col - 0.5, r.row - 0.5, r.col + r.width - 0.5, r.row + r.height - 0.5) for r in regions
     )
