@@ -149,16 +149,8 @@ class Pool:
         for answer in state.answers:
             n = self._row_of.get(answer.region.where)
             if n is not None:
-                scores[n, self._sharing(answer.region)] = np.nan
+                scores[n, self._columns_of(answer.region)[1]] = np.nan
         return scores
-
-    def place(self, region: Region) -> tuple[int, int] | None:
-        """Find a region in the table: (n, k); None if it is not there."""
-        n = self._row_of.get(region.where)
-        if n is None:
-            return None
-        keys = [other.key for other in self.regions(region.where)]
-        return (n, keys.index(region.key)) if region.key in keys else None
 
     def _asked(self, state: State, tree: QuadTree) -> Mask:
         """Mark what a quad-tree may not cut: (N, K) True for blocks that were ever asked about.
@@ -172,21 +164,29 @@ class Pool:
             if n is not None and block is not None:
                 asked[n, block] = True
             elif n is not None:
-                shared = self._sharing(region)
+                _, shared = self._columns_of(region)
                 asked[n, shared[shared >= tree.first_smallest]] = True
         return asked
 
+    def place(self, region: Region) -> tuple[int, int] | None:
+        """Find a region in the table: (n, k); None if it is not there."""
+        n = self._row_of.get(region.where)
+        k = None if n is None else self._columns_of(region)[0]
+        return None if n is None or k is None else (n, k)
+
     @cached_property
-    def _shared(self) -> dict[str, NDArray[np.intp]]:
+    def _found(self) -> dict[str, tuple[int | None, NDArray[np.intp]]]:
         return {}
 
-    def _sharing(self, region: Region) -> NDArray[np.intp]:
-        """Find the columns whose regions share a pixel with this one."""
-        if region.key not in self._shared:
+    def _columns_of(self, region: Region) -> tuple[int | None, NDArray[np.intp]]:
+        """Find a region's column, None if it has none, and all that share a pixel with it."""
+        if region.key not in self._found:
             drawn = region.drawn((self.dataset.size, self.dataset.size))
-            shares = [other.pixels(drawn).any() for other in self.regions(region.where)]
-            self._shared[region.key] = np.flatnonzero(shares)
-        return self._shared[region.key]
+            regions = self.regions(region.where)
+            sharing = np.flatnonzero([other.pixels(drawn).any() for other in regions])
+            own = next((k for k in sharing.tolist() if regions[k] == region), None)
+            self._found[region.key] = own, sharing
+        return self._found[region.key]
 
     def picks(
         self,

@@ -67,6 +67,37 @@ def test_every_pixel_is_asked_about_once_until_none_is_left(
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "settings",
+    [{"neighbours": False}, {"neighbours": False, "heuristic": "random"}, {"power": 1.0},
+     {"per_second": True}, {"heuristic": "foreground_random"}, {"region_score": "sum"}],
+    ids=str,
+)  # fmt: skip
+def test_however_regions_are_chosen_each_pixel_is_asked_about_once(
+    tmp_path, squares, kind, settings
+):
+    session = run_to(
+        tmp_path, squares, CONFIG.replace(regions=kind, regions_per_cycle=9, **settings)
+    )
+    regions = [answer.region for answer in session.state.given]
+
+    for where in squares.part("train"):
+        assert (times_asked(regions, where) == 1).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_answered_region_is_found_in_the_table(tmp_path, squares, kind):
+    config = CONFIG.replace(regions=kind)
+    session, pool = run_to(tmp_path, squares, config, cycles=1), Pool(squares, config)
+
+    for answer in session.state.answers:
+        n, k = pool.place(answer.region)
+        assert pool.regions(pool.slices[n])[k] == answer.region
+    assert pool.place(Region(pool.slices[0], 1, 1, 3, 3)) is None
+    assert pool.place(Region(squares.part("test")[0], 0, 0, 8, 8)) is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_no_pixel_is_asked_about_twice_where_regions_stay_unanswered(tmp_path, squares, kind):
     config = CONFIG.replace(regions=kind)
     session = open_session(tmp_path, squares, config)

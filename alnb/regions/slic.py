@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from alnb.regions.region import Region
 COMPACTNESS = 0.2
 SMOOTH_PX = 1.0  # ours: standard deviation; about the noise's grain
 FORMAT = 1
+_KEPT = 64  # slices whose regions stay in memory, about 0.1 MB each
 
 LabelMap = NDArray[np.integer[Any]]
 
@@ -116,8 +118,13 @@ class SuperpixelCache:
         name = hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
         self._folder = dataset.folder / SUPERPIXELS / name
 
+        self._last = lru_cache(maxsize=_KEPT)(self._find)
+
     def regions(self, where: SliceId) -> tuple[Region, ...]:
         """Return a slice's superpixels, as `superpixels` makes them."""
+        return self._last(where)
+
+    def _find(self, where: SliceId) -> tuple[Region, ...]:
         path = self._path(where)
         labels = _read(path, self._dataset.size)
         if labels is None:
