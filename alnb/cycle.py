@@ -209,7 +209,9 @@ class Pool:
             if not new:
                 break
             for n in new:
-                scores[n, self.left_out(self.slices[n])] = np.nan
+                left_out = self.left_out(self.slices[n])
+                scores[n, np.flatnonzero(left_out)] = np.nan
+                scores[n, len(left_out) :] = np.nan  # the table may have columns beyond
                 if lungs_first:
                     scores[n, self._without_lung(self.slices[n])] -= 1
             looked_at |= new
@@ -251,14 +253,11 @@ class Pool:
         return taken
 
     def left_out(self, where: SliceId) -> Mask:
-        """Tell which regions of a slice are never asked, (K,): they show nothing, or are none."""
+        """Tell of each of its regions whether it is never asked since it shows nothing."""
         regions = self.regions(where)
-        left_out = np.ones(self.shape[1], dtype=bool)
-        left_out[: len(regions)] = False
-        if not self.config.ask_bare:
-            hu = self.dataset.unit(where) == "hu"
-            left_out[: len(regions)] = bare(self.dataset.raw(where), regions, hu=hu)
-        return left_out
+        if self.config.ask_bare:
+            return np.zeros(len(regions), dtype=bool)
+        return bare(self.dataset.raw(where), regions, hu=self.dataset.unit(where) == "hu")
 
 
 def _rng(config: Config, cycle: int) -> np.random.Generator:
@@ -282,9 +281,9 @@ def start_picks(pool: Pool) -> tuple[Pick, ...]:
     return tuple(
         Pick(region, float(score))
         for n in chosen.tolist()
-        for region, score, left_out in zip(
-            pool.regions(pool.slices[n]), scores[n], pool.left_out(pool.slices[n]), strict=False
-        )  # the table may have columns beyond the regions
+        for region, left_out, score in zip(
+            pool.regions(pool.slices[n]), pool.left_out(pool.slices[n]), scores[n], strict=False
+        )  # the table may have columns beyond
         if not (left_out or np.isnan(score))
     )
 
