@@ -165,7 +165,7 @@ def test_a_shape_contains_a_click_if_it_has_the_clicks_pixel(mask, row, col):
 
 
 def chest():
-    """A bright body with two dark lungs in dark air, and gas that the picture's edge cuts."""
+    """A bright body with two dark lungs in darker air, of which some lies beside it."""
     image = np.full((64, 64), 30, np.uint8)
     image[8:56, 4:60] = 200
     image[16:48, 10:28] = image[16:48, 36:54] = 60
@@ -173,13 +173,37 @@ def chest():
     return image
 
 
-def test_lungs_are_dark_and_enclosed():
+def test_lungs_are_dark_and_not_the_air_around():
     lungs = lung_like(chest())
 
     assert lungs.sum() == 2 * 32 * 18
     assert lungs[30, 20]
     assert not lungs[0, 0]
     assert not lungs[25, 2]
+
+
+def test_lungs_are_found_in_a_picture_that_is_cropped_to_them_and_padded():
+    image = np.zeros((64, 64), np.uint8)
+    image[10:50] = chest()[12:52, :]
+    image[:, :12] = 0
+    image[10:50, 12:60] = np.maximum(image[10:50, 12:60], 20)
+    image[14:46, 12:28] = 60  # cut by the picture's edge, with padding beyond
+
+    lungs = lung_like(image)
+
+    assert lungs[14:46, 12:28].all()
+    assert not lungs[:, :12].any()
+
+
+@given(st.floats(0.2, 1), st.integers(0, 60))
+def test_lungs_do_not_depend_on_the_window(contrast, level):
+    windowed = np.clip(chest() * contrast + level, 0, 255).astype(np.uint8)
+
+    assert (lung_like(windowed) == lung_like(chest())).all()
+
+
+def test_a_slice_that_shows_nothing_holds_no_lung():
+    assert not lung_like(np.full((64, 64), 7, np.uint8)).any()
 
 
 def test_regions_in_lungs_are_those_that_hold_some():

@@ -11,15 +11,19 @@ from numpy.typing import NDArray
 from alnb.arrays import Grey, Mask
 from alnb.regions.region import Region
 
-LUNG_GREY = 128  # ours: -500 HU through the default window; aerated lung and faint ground-glass
 FLAT = 2  # ours: levels; a picture's padding after resampling
 AIR_HU = -950  # below it even lung counts as emphysema (Gevenois et al. 1996)
 AIR_SHARE = 0.99  # ours: of a region's pixels; leaves room for noise
+AIR_DEPTH = 0.2  # ours: of the way from the darkest to tissue; air lies below, aerated lung above
 LUNG_SHARE = 0.1  # ours: of a region's pixels; takes in those that lungs only reach into
 
 
 def lung_like(image: Grey) -> Mask:
-    """Find what looks like aerated lung before there is a network: dark, enclosed by tissue.
+    """Find what looks like aerated lung before there is a network, whatever the window.
+
+    It is darker than tissue, by Otsu's threshold, and not the air around the body: that reaches
+    the picture's edge and is about the darkest there is. Lung may reach the edge too, in pictures
+    that were cropped to it.
 
     Parameters
     ----------
@@ -29,13 +33,38 @@ def lung_like(image: Grey) -> Mask:
     Returns
     -------
     (H, W) bool array
-        True in lungs and airways; air around the body, or gas cut by the picture's edge, is not.
-    """
-    from scipy.ndimage import binary_fill_holes
+        True in lungs, airways and other gas inside the body.
 
-    tissue = image >= LUNG_GREY
-    enclosed: Mask = binary_fill_holes(tissue) & ~tissue
-    return enclosed
+    References
+    ----------
+    Otsu 1979, A threshold selection method from gray-level histograms.
+    """
+    from skimage.filters import threshold_otsu
+    from skimage.measure import label
+
+    found: Mask = np.zeros(image.shape, dtype=bool)
+    picture = _without_padding(image)
+    shown = image[picture]
+    if shown.size == 0:
+        return found
+    tissue = threshold_otsu(shown)
+    pieces = label(shown <= tissue, connectivity=1)
+    darkest = np.percentile(shown, 1)
+    air = darkest + AIR_DEPTH * (tissue - darkest)
+    edge = np.unique(np.concatenate([pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]]))
+    around = [n for n in edge[edge > 0].tolist() if np.median(shown[pieces == n]) <= air]
+    found[picture] = (pieces > 0) & ~np.isin(pieces, around)
+    return found
+
+
+def _without_padding(image: Grey) -> tuple[slice, slice]:
+    """Index what is left without the outer rows and columns that are of one value, or nothing."""
+
+    def span(axis: int) -> slice:
+        varied = np.flatnonzero(np.ptp(image, axis=axis) > FLAT)
+        return slice(int(varied[0]), int(varied[-1]) + 1) if len(varied) else slice(0)
+
+    return span(1), span(0)
 
 
 def in_lungs(image: Grey, regions: Sequence[Region]) -> Mask:
