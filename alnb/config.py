@@ -62,7 +62,7 @@ class Config:
     # --- start and budget ---
     start: Start = "regions"  # ours: whole slices cost 960 s before the first training
     start_regions: int = 40  # ours: 120 s instead of 960 s
-    start_in_lungs: float = 0.0  # ours: helps where infection is rare; cost Dice on medseg
+    start_in_lungs: float = 1.0  # ours: share; 0.59 Dice, not 0.56, on folds of medseg's train part
     start_slices: int = 5  # paper 4.1; used when start is "slices"
     cycles: int = 100  # paper 4.1
     budget_s: float | None = None  # nominal seconds; None: no limit but `cycles`
@@ -71,7 +71,7 @@ class Config:
     loss: Loss = "balanced_point"  # ours: eq. 1 as written collapses to background on sparse clicks
     infected_weight: float = 0.3  # ours: clicks over-segment at 1; weight of the infected mean
     consistency: float = 0.0  # ours: flips double a step's time; best Dice 0.617, 0.619 without
-    crf: float = 0.0  # ours: weight of the gated CRF loss, by which clicks spread up to edges
+    crf: float = 0.1  # ours: weight of the gated CRF loss; 0.56 Dice, not 0.54, on those folds
     epochs: int = 40  # paper 4.1: the most in a cycle
     steps: int | None = 100  # ours: the most in a cycle, 60 lost 0.03 Dice; None: `epochs` alone
     batch: int = 8  # ours: of crops; steadier than the paper's 1 with few clicks
@@ -147,11 +147,6 @@ class Config:
                 raise ConfigError(f"setting {name} is {getattr(self, name)}; it can't be negative.")
         if self.crop is not None and self.crop < 32:
             raise ConfigError(f"setting crop is {self.crop}; it must be at least 32, or None.")
-        if self.crf > 0 and self.freeze == "trunk":
-            raise ConfigError(
-                "setting crf needs the image, and with freeze=trunk there are only its maps; set "
-                "one of them otherwise."
-            )
 
     def replace(self, **changes: Any) -> Config:  # noqa: ANN401 - the values of any field
         """Return a copy with some settings changed.

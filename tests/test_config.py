@@ -65,8 +65,3 @@ def test_every_default_says_where_it_comes_from():
     for field in dataclasses.fields(Config):
         if field.name != "seed":
             assert re.search(rf"^    {field.name}: .*#", source, re.M), field.name
-
-
-def test_a_loss_that_needs_the_image_is_refused_where_there_is_none():
-    with pytest.raises(ConfigError, match="crf needs the image"):
-        Config(crf=0.1, freeze="trunk")

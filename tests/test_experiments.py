@@ -153,7 +153,7 @@ def test_figure_7_spends_the_same_on_clicks_and_on_outlines(squares):
     assert (full.labels, full.loss) == ("full", "full")
     assert points.budget_s == full.budget_s == 1000
     assert points.start_regions == 40
-    clicks = ("labels", "loss", "threshold", "start_regions")
+    clicks = ("labels", "loss", "crf", "threshold", "start_regions")
     assert full.replace(**{name: getattr(points, name) for name in clicks}) == points
 
 

@@ -96,7 +96,10 @@ def test_a_run_that_was_stopped_errs_as_if_it_had_not_been(tmp_path, squares, la
     [
         ({}, ""),
         ({"budget_s": 20}, "the budget of 20 s is spent (18 s)"),
-        ({"budget_s": 20, "labels": "full"}, "the next answer costs more than is left of the"),
+        (
+            {"budget_s": 20, "labels": "full", "start_in_lungs": 0.0},
+            "the next answer costs more than is left of the",
+        ),
         ({"regions_per_cycle": 999}, "every region has been asked"),
     ],
 )

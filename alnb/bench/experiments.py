@@ -252,7 +252,7 @@ def fig7(dataset: Dataset, base: Config, options: Options) -> Experiment:
     """Compare clicks with per-pixel labels at equal cost (paper 5.3)."""
     check_masks(dataset)
     points = base.replace(labels="points", budget_s=BUDGET_S, start_slices=1)
-    full = points.replace(labels="full", loss="full", threshold=min(base.threshold, 0.5))
+    full = points.replace(labels="full", loss="full", crf=0.0, threshold=min(base.threshold, 0.5))
     full = full.replace(start_regions=_as_dear(dataset, points, full))
     if options.quick:
         points = points.replace(regions_per_cycle=QUICK_TIMES * base.regions_per_cycle)
@@ -297,7 +297,7 @@ def upper_bound(dataset: Dataset, base: Config, options: Options) -> Experiment:
     steps = _bound_steps(base, options)
     config = base.replace(
         regions_per_slice=1, ask_bare=True, start="regions", start_regions=slices,
-        start_in_lungs=0.0,
+        start_in_lungs=0.0, crf=0.0,
         labels="full", loss="full", outline_tolerance_px=0.0, budget_s=None,
         miss_rate=0.0, click_jitter_px=0.0, wrong_rate=0.0,
         steps=steps, epochs=max(base.epochs, steps or 1), holdout=0.0, warm_start=False,

@@ -215,8 +215,8 @@ def _loss(
     if config.consistency > 0:
         flipped = _logits(network, mirrored(seen), generator)
         loss = loss + config.consistency * consistency(logits, flipped)
-    if config.crf > 0:
-        loss = loss + config.crf * gated_crf(logits, cast("Tensor", seen).to(logits.device))
+    if config.crf > 0 and isinstance(seen, Tensor):  # of a frozen trunk there are only its maps
+        loss = loss + config.crf * gated_crf(logits, seen.to(logits.device))
     return loss
 
 
