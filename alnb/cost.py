@@ -21,7 +21,8 @@ class Cost:
     nominal_s : float
         By the price list, in seconds.
     measured_s : float
-        By the clock, in seconds; what one answer took is counted up to `PAUSE_S`.
+        By the clock, in seconds; before each point of an answer, and before its verdict, up to
+        `PAUSE_S` are counted.
     regions : int
         Answered, skipped ones included.
     clicks : int
@@ -83,7 +84,7 @@ def cost_of(answers: Iterable[Answer], config: Config) -> Cost:
     answers = tuple(answers)
     return Cost(
         nominal_s=sum(price_of(answer, config) for answer in answers),
-        measured_s=sum(min(answer.seconds, PAUSE_S) for answer in answers),
+        measured_s=sum(min(answer.seconds, PAUSE_S * (answer.points + 1)) for answer in answers),
         regions=len(answers),
         clicks=sum(answer.points for answer in answers),
     )

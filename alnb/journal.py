@@ -8,11 +8,11 @@ kind        data
 ==========  ==================================================================
 opened      version, config, dataset (name, fingerprint, split)
 asked       cycle, heuristic, picks (region, score)
-answered    an `Answer`
+answered    an `Answer`; sweep (the number of its first one) for those given in one go
 trained     cycle, fit (a `FitReport`), cost (a `Cost`), on (digest of the answers)
 scored      cycle, scores (tp, fp, fn, tn) or null, score_s
-undone      of (the sequence number of an answered event), region
-redone      of (likewise)
+undone      of (the sequence number of an answered event), region; sweep, as above
+redone      of, region; sweep (likewise)
 forked      source (path), at (a sequence number there), config
 ==========  ==================================================================
 
@@ -26,7 +26,7 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -206,6 +206,16 @@ class Journal:
             If another window has taken the session over, or the disk refuses; then nothing
             was written.
         """
+        return self.extend(kind, [data or {}])[0]
+
+    def extend(self, kind: str, many: Sequence[dict[str, Any]]) -> tuple[Event, ...]:
+        """Write several events of a kind at once and wait until they are on disk.
+
+        Raises
+        ------
+        SessionError
+            As for `append`; then none was written.
+        """
         if kind not in KINDS:
             raise SessionError(f"a journal has no events of kind {kind!r}.")
         if not self._claimed:
@@ -216,18 +226,24 @@ class Journal:
                     f"{self.path.parent} was opened in another window, which now writes it. What "
                     "was answered here is saved; go on there, or reload this page to take it back."
                 )
-            event = Event(len(self._events), round(self._clock(), 3), kind, data or {})
-            self._write(event.line().encode())
-        self._events.append(event)
-        return event
+            now = round(self._clock(), 3)
+            events = tuple(Event(seq, now, kind, data) for seq, data in enumerate(many, self.count))
+            self._write("".join(event.line() for event in events).encode())
+        self._events.extend(events)
+        return events
 
-    def _write(self, line: bytes) -> None:
+    @property
+    def count(self) -> int:
+        """How many events there are; the number of the next."""
+        return len(self._events)
+
+    def _write(self, lines: bytes) -> None:
         try:
             with self.path.open("r+b" if self.path.exists() else "xb") as file:
                 file.truncate(self._length)
                 file.seek(self._length)
                 try:
-                    file.write(line)
+                    file.write(lines)
                     file.flush()
                     os.fsync(file.fileno())
                 except OSError:
@@ -238,7 +254,7 @@ class Journal:
                 f"{self.path} can't be written: {error.strerror}. The last answer is not saved; "
                 "make room or mend the permissions, then answer again."
             ) from error
-        self._length += len(line)
+        self._length += len(lines)
 
 
 def _alive(pid: int | None) -> bool:

@@ -8,9 +8,10 @@ import json
 import math
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,8 @@ def _answered(state: State, data: dict[str, Any]) -> State:
 
 
 def _undone(state: State, data: dict[str, Any]) -> State:
+    if "sweep" in data:  # what nobody asked about is not open; what was asked is so by itself
+        return state
     return dataclasses.replace(state, reopened=(Region.parse(data["region"]), *state.reopened))
 
 
@@ -326,47 +329,54 @@ class Session:
         SessionError
             If it could not be written; or if the region was never asked.
         """
-        if answer.region.key not in self.state.ever_asked:
-            raise SessionError(f"region {answer.region.key} was not asked about.")
+        state, key = self.state, answer.region.key
+        if key not in state.ever_asked and all(a.region.key != key for a in state.given):
+            raise SessionError(f"region {key} was not asked about.")
         self.journal.append("answered", answer.to_dict())
 
-    def undo(self) -> Answer | None:
-        """Take the last answer back; its region is open again.
+    def sweep(self, answers: Sequence[Answer]) -> None:
+        """Take answers that were given in one go on regions of one slice, asked about or not.
+
+        They are written together, and taken back together.
+
+        Raises
+        ------
+        SessionError
+            If they could not be written, or are on several slices.
+        """
+        if len({answer.region.where for answer in answers}) > 1:
+            raise SessionError("a sweep answers regions of one slice.")
+        group = {"sweep": self.journal.count}
+        if answers:
+            self.journal.extend("answered", [answer.to_dict() | group for answer in answers])
+
+    def undo(self) -> tuple[Answer, ...]:
+        """Take the last answer back, or the last sweep; what was asked is open again.
 
         Returns
         -------
-        Answer or None
-            The answer; None if there is nothing to take back.
+        tuple of Answer
+            Empty if there is nothing to take back.
         """
         answers = [event for event in live(self.journal.events) if event.kind == "answered"]
-        if not answers:
-            return None
-        last = answers[-1]
-        self.journal.append("undone", {"of": last.seq, "region": last.data["region"]})
-        return Answer.from_dict(last.data)
+        last = _group(answers)
+        if last:
+            self.journal.extend("undone", [_taken(event.seq, event.data) for event in last])
+        return tuple(Answer.from_dict(event.data) for event in last)
 
-    def redo(self) -> Answer | None:
-        """Give the answer again that was taken back last.
+    def redo(self) -> tuple[Answer, ...]:
+        """Give the answers again that were taken back last.
 
         Returns
         -------
-        Answer or None
-            The answer; None if nothing was taken back since the last answer.
+        tuple of Answer
+            Empty if nothing was taken back since the last answer.
         """
-        back: list[Event] = []
-        for event in self.journal.events:
-            if event.kind == "answered":
-                back.clear()
-            elif event.kind == "undone":
-                back.append(event)
-            elif event.kind == "redone":
-                back.pop()
-        if not back:
-            return None
-        self.journal.append(
-            "redone", {"of": back[-1].data["of"], "region": back[-1].data["region"]}
-        )
-        return Answer.from_dict(self.journal.events[back[-1].data["of"]].data)
+        last = _group(undone(self.journal.events))
+        if last:
+            taken = [_taken(event.data["of"], event.data) for event in last]
+            self.journal.extend("redone", taken)
+        return tuple(Answer.from_dict(self.journal.events[event.data["of"]].data) for event in last)
 
     def trained(self, fit: FitReport, answers: Sequence[Answer], cost: Cost) -> None:
         """Note a training: what it brought, on which answers, and what they had cost."""
@@ -435,6 +445,32 @@ class Session:
     def close(self) -> None:
         """Let others write; reading goes on."""
         self.journal.release()
+
+
+def undone(events: Iterable[Event]) -> list[Event]:
+    """List the undone events that `Session.redo` can still take back, the next one last."""
+    back: list[Event] = []
+    for event in events:
+        if event.kind == "answered":
+            back.clear()
+        elif event.kind == "undone":
+            back.append(event)
+        elif event.kind == "redone":
+            back = [e for e in back if e.data["of"] != event.data["of"]]
+    return back
+
+
+def _group(events: Sequence[Event]) -> list[Event]:
+    """Take the last event, or all those at the end that are of its sweep."""
+    sweep = events[-1].data.get("sweep") if events else None
+    if sweep is None:
+        return list(events[-1:])
+    return list(takewhile(lambda event: event.data.get("sweep") == sweep, reversed(events)))[::-1]
+
+
+def _taken(of: int, data: Mapping[str, Any]) -> dict[str, Any]:
+    group = {"sweep": data["sweep"]} if "sweep" in data else {}
+    return {"of": of, "region": data["region"], **group}
 
 
 def labelled_dataset(events: Sequence[Event], data: Path | None = None) -> Dataset:

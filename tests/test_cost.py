@@ -43,6 +43,13 @@ def test_a_pause_is_not_labelling():
     assert cost_of(answers, PAPER).measured_s == pytest.approx(22.5)
 
 
+def test_points_take_the_time_to_set_them():
+    clicks = tuple(Click(n, n) for n in range(3))
+    answers = [Answer(REGION, Verdict.INFECTED, clicks, seconds=s) for s in (60.0, 3600)]
+
+    assert cost_of(answers, PAPER).measured_s == pytest.approx(60 + 4 * 20)
+
+
 def test_nothing_costs_nothing():
     assert cost_of([], PAPER) == Cost()
 

@@ -17,6 +17,7 @@ from alnb.session import Session, digest, state_of
 REGIONS = grid(SliceId("one", 0), (32, 32), 4)
 PICKS = tuple(Pick(region, 1.0) for region in REGIONS)
 CONFIG = Config(regions_per_slice=4)
+UNASKED = Region(SliceId("one", 0), 0, 0, 8, 8)
 
 
 def clean(region):
@@ -89,7 +90,7 @@ def test_undo_opens_the_last_region_again_first(session):
     session.submit(clean(REGIONS[0]))
     session.submit(clean(REGIONS[1]))
 
-    assert session.undo() == clean(REGIONS[1])
+    assert session.undo() == (clean(REGIONS[1]),)
     assert session.state.pending == REGIONS[1:]
     assert session.state.cost.regions == 1
 
@@ -99,17 +100,19 @@ def test_undo_and_redo_have_no_limit(session):
         session.submit(infected(region))
     full = session.state
 
-    given = [infected(region) for region in REGIONS]
+    given = [(infected(region),) for region in REGIONS]
 
-    assert [session.undo() for _ in range(5)] == [*reversed(given), None]
+    assert [session.undo() for _ in range(5)] == [*reversed(given), ()]
     assert session.state.answers == ()
     assert session.state.pending == REGIONS
-    assert [session.redo() for _ in range(5)] == [*given, None]
+    assert [session.redo() for _ in range(5)] == [*given, ()]
     assert session.state == full
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.lists(st.sampled_from(["clean", "infected", "undo", "redo", "train"]), max_size=12))
+@given(
+    st.lists(st.sampled_from(["clean", "infected", "sweep", "undo", "redo", "train"]), max_size=12)
+)
 def test_the_state_kept_up_is_the_state_replayed(tmp_path_factory, squares, steps):
     session = Session.open(tmp_path_factory.mktemp("session"), squares, CONFIG)
     session.ask(PICKS)
@@ -119,6 +122,8 @@ def test_the_state_kept_up_is_the_state_replayed(tmp_path_factory, squares, step
             train(session, squares)
         elif step in ("undo", "redo"):
             getattr(session, step)()
+        elif step == "sweep":
+            session.sweep([clean(region), infected(REGIONS[(number + 1) % 4]), clean(UNASKED)])
         else:
             session.submit({"clean": clean, "infected": infected}[step](region))
         assert session.state == state_of(session.journal.events)
@@ -129,7 +134,7 @@ def test_a_new_answer_ends_redo(session):
     session.undo()
     session.submit(infected(REGIONS[0]))
 
-    assert session.redo() is None
+    assert session.redo() == ()
     assert session.state.answers[0].verdict is Verdict.INFECTED
 
 
@@ -139,7 +144,7 @@ def test_undo_crosses_a_training_and_leaves_the_network_stale(session, squares):
     assert not session.state.stale
     session.ask([Pick(Region(SliceId("two", 0), 0, 0, 16, 16), 0.5)])
 
-    assert session.undo() == clean(REGIONS[0])
+    assert session.undo() == (clean(REGIONS[0]),)
     assert session.state.stale
     assert session.state.pending[0] == REGIONS[0]
     session.redo()
@@ -161,6 +166,57 @@ def test_a_correction_counts_as_the_answer_and_costs_too(session):
     assert session.state.cost.nominal_s == 9
     session.undo()
     assert [a.verdict for a in session.state.answers] == [Verdict.CLEAN]
+
+
+def test_a_correction_taken_back_can_be_given_again(session):
+    session.submit(clean(REGIONS[0]))
+    session.submit(infected(REGIONS[0]))
+    session.undo()
+
+    assert session.redo() == (infected(REGIONS[0]),)
+    assert session.state.answers == (infected(REGIONS[0]),)
+
+
+def test_a_skipped_region_can_be_answered_later(session):
+    session.submit(Answer(REGIONS[0], Verdict.SKIPPED))
+    session.submit(clean(REGIONS[1]))
+    session.submit(infected(REGIONS[0]))
+
+    assert [a.verdict for a in session.state.answers] == [Verdict.INFECTED, Verdict.CLEAN]
+
+
+def test_a_sweep_answers_what_nobody_asked_about(session):
+    session.submit(clean(REGIONS[2]))
+    session.sweep([infected(REGIONS[0]), clean(UNASKED)])
+
+    assert session.state.pending == (REGIONS[1], REGIONS[3])
+    assert len(session.state.answers) == 3
+    session.submit(infected(UNASKED))  # and may be corrected
+    assert session.state.answers[-1] == infected(UNASKED)
+
+
+def test_a_sweep_is_taken_back_and_given_again_at_once(session, squares):
+    session.submit(clean(REGIONS[2]))
+    before, swept = session.state, (infected(REGIONS[0]), clean(UNASKED))
+    session.sweep(swept)
+    after = session.state
+    train(session, squares)
+
+    assert session.undo() == swept
+    assert session.state.answers == before.answers
+    assert session.state.pending == before.pending
+    assert session.state.stale
+    assert session.redo() == swept
+    assert session.state.answers == after.answers
+    assert not session.state.stale
+    assert session.undo() == swept
+    assert session.undo() == (clean(REGIONS[2]),)
+    assert session.undo() == ()
+
+
+def test_a_sweep_is_of_one_slice(session):
+    with pytest.raises(SessionError, match="one slice"):
+        session.sweep([clean(REGIONS[0]), clean(Region(SliceId("two", 0), 0, 0, 8, 8))])
 
 
 def test_a_region_that_was_not_asked_takes_no_answer(session):
@@ -264,7 +320,7 @@ def test_an_outline_is_kept_and_makes_the_network_stale(session, squares):
     assert digest([first]) != digest([second])
     assert state_of(session.journal.events).answers == (first,)
     assert session.state.cost.nominal_s == 9
-    assert session.undo() == first == session.redo()
+    assert session.undo() == (first,) == session.redo()
 
 
 def test_a_folder_of_other_things_is_left_alone(squares, tmp_path):

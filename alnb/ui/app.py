@@ -339,8 +339,7 @@ class LabelApp:
         if self.draft.clicks:
             self.draft = Draft(self.draft.region, self.draft.clicks[:-1])
         else:
-            answer = self.session.undo()
-            if answer is not None:
+            for answer in self.session.undo():
                 self.draft = Draft(answer.region, answer.clicks)
                 self._saved_at = time.strftime("%H:%M:%S")
         self._keep_draft()
