@@ -57,10 +57,11 @@ class Person:
             if not button.disabled:
                 button.click()
 
-    def press(self, down=1.0, right=1.0, panel="x2y2"):
-        """Press so many pixels below and right of the region's first pixel."""
+    def press(self, down=1.0, right=1.0, panel="x2y2", after_s=1.0, shift=False):
+        """Press so many pixels below and right of the region's first pixel, a second later."""
+        self._clock.now += after_s
         region = self.app.draft.region
-        place = {"x": region.col + right, "y": region.row + down, "panel": panel}
+        place = {"x": region.col + right, "y": region.row + down, "panel": panel, "shift": shift}
         tap = self.app.view.tap
         tap._receive(tap, {"kind": "click", "id": 1, "screen": self.app.view.screen, **place}, [])
 
@@ -388,7 +389,10 @@ def test_training_adds_a_point_and_asks_the_next_regions(using):
         assert person.state.cycle == 1
         assert len(person.state.pending) == 2
         assert person.app.view.region == person.state.pending[0]
-        assert set(person.app._overlays(person.app.view.region.where)) == {"entropy", "prediction"}
+        assert set(person.app.viewing.overlays(person.app.view.region.where)) == {
+            "entropy",
+            "prediction",
+        }
         assert person.page.train.disabled
         assert person.page.cancel.disabled
 
@@ -400,7 +404,7 @@ def test_labelling_goes_on_while_training_and_is_kept(using):
         person.push(person.page.clean)
         person.worker.gate.clear()
         await person.train()
-        assert person.reads("visibility:visible")
+        assert person.reads("progressbar")
         assert not person.page.cancel.disabled
         during = person.state.pending[0]
         person.press(1, 1)
@@ -424,7 +428,7 @@ def test_a_second_train_while_training_does_nothing(using):
         person.push(person.page.clean)
         person.worker.gate.clear()
         await person.train()
-        person.app.train()
+        person.app.act("train")
         person.worker.gate.set()
         await person.settle()
 
@@ -609,8 +613,8 @@ def test_a_session_taken_over_is_said_and_written_no_more(using, squares, folder
         other = Session.open(folder, squares, take_over=True)
         (folder / "draft.json").unlink()
         before = (folder / "journal.jsonl").read_bytes()
-        person.app.answer_infected()
-        person.app.undo()
+        person.app.act("next")
+        person.app.act("undo")
         person.press(5, 5)
 
         assert person.reads(TAKEN_OVER)

@@ -71,3 +71,15 @@ def test_a_page_that_asks_late_gets_the_points(charts):
     charts.show(ROWS)
 
     assert list(charts.figure.get_state()["_widget_data"][0]["x"]) == [120.0, 135.0]
+
+
+@pytest.mark.parametrize(
+    ("axis", "x", "words"),
+    [("cost_s", 120, "nominal (s)"), ("measured_s", 50, "measured"), ("regions", 40, "Regions")],
+)
+def test_the_score_is_drawn_against_either_cost_or_regions(charts, axis, x, words):
+    charts.axis = axis
+    charts.show([{"cycle": 0, "cost_s": 120, "measured_s": 50, "regions": 40, "dice": 0.5}])
+
+    assert charts.figure.data[0].x == (x,)
+    assert words in charts.figure.layout.xaxis.title.text

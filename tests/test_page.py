@@ -6,15 +6,18 @@ import pytest
 from alnb.dataset import SliceId
 from alnb.regions import grid
 from alnb.session import State
+from alnb.ui.activity import Activity
 from alnb.ui.charts import Charts
+from alnb.ui.draft import Draft
+from alnb.ui.history import Tile
 from alnb.ui.page import Page
 from alnb.ui.pictures import thumbnail_png
-from alnb.ui.present import Activity, Draft, Tile, present
+from alnb.ui.present import present
 from alnb.ui.region_view import RegionView
 
 NAMES = {
     "clean": "No infection", "next": "Next", "skip": "Skip", "undo": "Undo", "train": "Train",
-    "cancel": "Cancel",
+    "cancel": "Cancel", "redo": "Redo", "sweep": "Sweep slice",
 }  # fmt: skip
 REGIONS = grid(SliceId("one <scan>", 3), (32, 32), 64)
 PNG = thumbnail_png(np.zeros((32, 32), np.uint8), REGIONS[0].window)
@@ -85,11 +88,11 @@ def test_the_strip_speaks_each_verdict(page, screen):
 def test_the_bar_is_seen_while_something_runs(page, screen):
     running = dataclasses.replace(screen, progress=0.42, progress_text="training 3 of 9")
     page.show(running, "", {})
-    assert "visibility:visible" in page._bar.value
     assert "aria-valuenow='42'" in page._bar.value
 
     page.show(screen, "", {})
-    assert "visibility:hidden" in page._bar.value
+    assert "progressbar" not in page._bar.value
+    assert "of outlining every slice" in page._bar.value
 
 
 def test_showing_the_same_again_sends_nothing(page, screen):

@@ -13,7 +13,11 @@ from alnb.metrics import Scores
 from alnb.regions import grid
 from alnb.reports import CycleReport, FitReport
 from alnb.session import State, digest
-from alnb.ui.present import STRIP, Activity, Draft, focus, present
+from alnb.ui.activity import Activity
+from alnb.ui.draft import Draft
+from alnb.ui.history import STRIP, neighbour
+from alnb.ui.present import Mode, focus, present
+from alnb.ui.why import Why
 
 REGIONS = grid(SliceId("one", 0), (32, 32), 64)
 FIRST, SECOND, THIRD = REGIONS[:3]
@@ -23,7 +27,10 @@ FIT = FitReport(
     weights="w", backbone="fake", device="none", steps=1, loss=1.0, threshold=0.5,
     heldout=4, heldout_accuracy=0.75, train_s=0.25,
 )  # fmt: skip
-BUTTONS = ("can_clean", "can_next", "can_skip", "can_undo", "can_train", "can_cancel")
+BUTTONS = (
+    "can_clean", "can_next", "can_skip", "can_undo", "can_redo", "can_sweep", "can_train",
+    "can_cancel",
+)  # fmt: skip
 
 
 def clean(region):
@@ -167,7 +174,7 @@ def test_labelling_goes_on_while_training_which_can_be_cancelled(screen):
 
     assert works(shown) == {"clean", "skip", "undo", "cancel"}
     assert shown.train_hint == "Labelling goes on meanwhile."
-    assert shown.network == "Network: training"
+    assert shown.network == "Network: training 17 %"
 
 
 def test_with_all_answered_while_training_the_person_waits(screen):
@@ -233,6 +240,23 @@ def test_a_pool_of_skips_alone_says_so(screen):
     assert works(shown) == {"undo"}
     assert shown.question == "<b>There is nothing left to ask: 1 skipped.</b>"
     assert shown.train_hint == "No answer to learn from."
+
+
+def test_a_spent_budget_is_the_end_though_regions_are_left(screen):
+    config = CONFIG.replace(budget_s=7)
+    shown = screen(dataclasses.replace(asked(3, clean(FIRST), infected(SECOND)), config=config))
+
+    assert works(shown) == {"undo", "train"}
+    assert shown.question.startswith("<b>The budget of 7 s is spent: 2 answered.</b> Press")
+    assert shown.rest == "The budget is spent."
+
+
+def test_a_spent_budget_promises_no_more_once_all_is_learned(screen):
+    state = dataclasses.replace(asked(1, clean(FIRST)), config=CONFIG.replace(budget_s=3))
+    shown = screen(dataclasses.replace(trained(state), asked=()))
+
+    assert works(shown) == {"undo"}
+    assert shown.train_hint == "The network has learned all your answers."
 
 
 def test_a_spent_budget_is_the_end_though_regions_are_left(screen):
@@ -451,11 +475,18 @@ def test_the_strip_tells_the_verdict_of_each_region(screen):
     assert [tile.current for tile in tiles] == [False, False, False, True]
 
 
-def test_a_region_of_an_earlier_cycle_that_is_shown_again_is_in_the_strip(screen):
-    state = trained(asked(2, clean(SECOND)))
-    tiles = screen(state, Draft(FIRST, (CLICK,))).tiles
+def test_the_strip_holds_the_answers_of_every_cycle(screen):
+    tiles = screen(trained(asked(2, clean(SECOND), clean(FIRST)))).tiles
 
-    assert [(tile.region, tile.current) for tile in tiles] == [(THIRD, False), (FIRST, True)]
+    assert [(tile.region, tile.current) for tile in tiles] == [
+        (SECOND, False), (FIRST, False), (THIRD, True)
+    ]  # fmt: skip
+
+
+def test_a_corrected_region_keeps_its_place_in_the_strip(screen):
+    tiles = screen(asked(3, clean(FIRST), clean(SECOND), infected(FIRST))).tiles
+
+    assert [tile.mark for tile in tiles] == ["infected", "clean", "open"]
 
 
 @pytest.mark.parametrize("done", [0, 1, 20, 39, 40])
@@ -467,7 +498,98 @@ def test_a_long_strip_shows_what_is_around_the_current_region(screen, done):
     assert done == 40 or REGIONS[done] in [tile.region for tile in shown.tiles]
 
 
+def test_a_strip_that_was_paged_stays_there(screen):
+    state = asked(40, *map(clean, REGIONS[:20]))
+
+    assert screen(state, mode=Mode(strip_from=3)).tiles[0].region == REGIONS[3]
+    assert screen(state, mode=Mode(strip_from=99)).later == 0
+
+
 def test_a_short_strip_is_whole(screen):
     shown = screen(asked(3))
 
     assert (shown.earlier, shown.later, len(shown.tiles)) == (0, 0, 3)
+
+
+def test_a_tile_has_neighbours_but_at_the_ends():
+    state = asked(3, clean(FIRST))
+
+    assert neighbour(state, SECOND, -1) == FIRST
+    assert neighbour(state, SECOND, 1) == THIRD
+    assert neighbour(state, FIRST, -1) is None
+    assert neighbour(state, None, -1) == THIRD
+
+
+# --- corrections, redo, sweeps ---
+
+
+def test_a_reopened_answer_can_become_any_other(screen):
+    shown = screen(asked(3, infected(FIRST)), Draft.of(infected(FIRST)))
+
+    assert works(shown) == {"clean", "next", "skip", "undo", "train"}
+    assert focus(asked(3, infected(FIRST)), Draft.of(infected(FIRST))) == FIRST
+
+
+@pytest.mark.parametrize(("answer", "said"), [(clean, "no infection"), (skipped, "skipped it")])
+def test_what_was_said_before_is_told(screen, answer, said):
+    shown = screen(asked(3, answer(FIRST)), Draft.of(answer(FIRST)))
+
+    assert said in shown.question
+    assert "data-act='back'" in shown.question
+
+
+def test_what_was_taken_back_can_be_given_again(screen):
+    assert "redo" not in works(screen(asked(3)))
+    assert "redo" in works(screen(asked(3), mode=Mode(can_redo=True)))
+    draft = Draft(FIRST).toggled(CLICK, 1).undone()
+    assert "redo" in works(screen(asked(3), draft))
+
+
+def test_background_alone_is_no_answer(screen):
+    draft = Draft(FIRST, (dataclasses.replace(CLICK, label=0),))
+
+    assert works(screen(asked(), draft)) == {"undo"}
+    assert "click that, too" in screen(asked(), draft).question
+
+
+def test_background_clicks_are_said_while_they_are_set(screen):
+    assert "mark <b>background</b> now" in screen(asked(), mode=Mode("background")).question
+
+
+def test_an_outline_is_priced_by_its_points(screen):
+    draft = Draft(FIRST).outlined(((0, 0), (0, 3), (3, 3), (3, 0)))
+
+    assert "<b>1 outline</b>, 4 points (12 s)" in screen(asked(), draft).question
+    assert screen(asked(), draft).can_next
+
+
+def test_a_sweep_ends_with_the_rest_clean_or_is_left(screen):
+    draft = Draft(FIRST, (CLICK,), held=True, sweep=True)
+    shown = screen(asked(), draft)
+
+    assert works(shown) == {"clean", "sweep", "undo"}
+    assert "The rest is clean" in shown.question
+    assert "1 click" in shown.question
+
+
+# --- the budget ---
+
+
+def test_without_a_budget_the_whole_is_outlining_every_slice(screen):
+    shown = screen(asked(3, clean(FIRST)))  # 8 train slices of 96 s
+
+    assert shown.budget == pytest.approx(3 / 768)
+    assert shown.budget_text == "0.4 % of outlining every slice (768 s)"
+
+
+def test_a_budget_is_the_whole_where_there_is_one(screen):
+    state = dataclasses.replace(asked(3, clean(FIRST)), config=Config(budget_s=30.0))
+
+    assert screen(state).budget == 0.1
+    assert screen(state).budget_text == "3 of the budget's 30 s"
+
+
+def test_why_a_region_is_asked_is_handed_on(screen):
+    why = Why("Because.")
+
+    assert screen(asked(), why=why).why is why

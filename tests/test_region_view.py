@@ -165,14 +165,14 @@ def test_a_region_with_a_mask_has_its_own_border(view, image):
     mask = np.eye(3, dtype=bool)
     view.show(image, Region(WHERE, 10, 10, 3, 3, mask=mask))
 
-    assert view.figure.layout.shapes[1].path.count("M") == 8
-    assert view.figure.layout.shapes[2].path == view.figure.layout.shapes[1].path
+    assert view._part("border").path.count("M") == 8
+    assert view._part("frame").path == view._part("border").path
 
 
 def test_the_other_regions_are_a_grid(view, image):
     view.show(image, REGION, regions=grid(WHERE, (352, 352), 64))
 
-    assert view.figure.layout.shapes[0].path.count("M") == 64
+    assert view._part("grid").path.count("M") == 64
 
 
 def test_the_other_superpixels_are_drawn_by_their_borders(view, image):
@@ -180,7 +180,7 @@ def test_the_other_superpixels_are_drawn_by_their_borders(view, image):
     regions = [Region(WHERE, 8, 8, 4, 4, mask=half) for half in (halves, ~halves)]
     view.show(image, regions[0], regions=regions)
 
-    path = view.figure.layout.shapes[0].path
+    path = view._part("grid").path
     assert path.startswith("M7.5,7.5H11.5")  # along the top of both
     assert path.count("M") == 4 + 2 * 3  # their square, and three steps between them
 
@@ -229,4 +229,91 @@ def test_an_overlay_that_does_not_fit_is_refused(view, image, overlays, message)
 
 
 def test_no_line_hides_what_it_surrounds(view):
-    assert [shape.line.width for shape in view.figure.layout.shapes] == [1, 2, 1.5]
+    assert [view._part(n).line.width for n in ("grid", "border", "frame")] == [1, 2, 1.5]
+
+
+# --- zoom, and what lies on the picture ---
+
+
+def test_zooming_keeps_the_place_under_the_hand_and_stays_while_the_region_does(view, image):
+    view.show(image, REGION)
+    view.zoom(2, 140, 95)
+    near = view.frame
+    view.show(image, REGION, overlays={"entropy": image / 400})
+
+    assert view.scale == 16
+    assert view.frame == near
+    assert view.figure.layout.xaxis2.range == (95 - 15.5 / 2, 95 - 15.5 / 2 + 30)
+
+
+def test_another_region_is_shown_as_it_would_be_at_first(view, image):
+    view.show(image, REGION)
+    view.zoom(2, 140, 95)
+    view.show(image, Region(WHERE, 0, 0, 44, 44))
+    view.show(image, REGION)
+
+    assert view.scale == 8
+
+
+def test_unzooming_shows_the_region_again(view, image):
+    view.show(image, REGION)
+    view.zoom(3, 140, 95)
+    view.pan(40, -20)
+    view.unzoom()
+
+    assert view.figure.layout.xaxis2.range == (79.5, 139.5)
+    assert view.figure.layout.yaxis2.range == (183.5, 123.5)
+
+
+def test_what_is_panned_to_is_drawn(view, image):
+    view.show(image, REGION)
+    view.pan(100, 100)
+    rows, cols = view.frame.box((352, 352))
+    trace, shape = view._traces["region ct"], picture(view, "region ct").shape
+
+    assert trace.y0 <= rows.start
+    assert trace.x0 <= cols.start
+    assert trace.y0 + trace.dy * shape[0] >= rows.stop - 1
+    assert trace.x0 + trace.dx * shape[1] >= cols.stop - 1
+
+
+def test_pictures_made_ahead_are_those_that_would_be_made(view, image):
+    overlays = {"entropy": image / 400, "mask": image > 200}
+    ahead = view.encode(image, REGION, overlays)
+    view.show(image, REGION, overlays=overlays)
+    sources = [trace.source for trace in view.figure.data if trace.type == "image"]
+    view.show(image, Region(WHERE, 0, 0, 44, 44))
+    view.show(image, REGION, overlays=overlays, encoded=ahead)
+
+    assert [trace.source for trace in view.figure.data if trace.type == "image"] == sources
+
+
+def test_hidden_clicks_keep_their_place(view, image):
+    view.show(image, REGION, clicks=[Click(140, 90)])
+    view.set_overlays((), 0.4, hidden={"clicks", "grid"})
+
+    assert view._traces["clicks infected"].visible is False
+    assert view._traces["clicks infected"].x == (90,)
+    assert view._part("grid").visible is False
+    assert view._part("frame").visible is not False
+
+
+def test_answers_lie_on_the_slice_and_on_a_whole_one_in_its_panel(view, image):
+    first, second, *_ = grid(WHERE, (352, 352), 64)
+    view.show(image, REGION)
+    view.show_answers([first], [second], [Click(3, 4)])
+    assert view._part("infected").path.count("M") == 1
+    assert view._part("near infected").path == "M0,0Z"
+    assert view._traces["clicks earlier"].y == (3,)
+
+    view.show(image, Region(WHERE, 0, 0, 352, 352))
+    view.show_answers([first], [second], [])
+    assert view._part("near clean").path == view._part("clean").path != "M0,0Z"
+
+
+def test_outlines_and_the_cursor_are_drawn(view, image):
+    view.show(image, REGION)
+    view.mark([], outlines=[((1, 2), (3, 4), (5, 2))], cursor=(140, 90.5))
+
+    assert view._part("outlines").path == "M2,1L4,3L2,5Z"
+    assert view._traces["cursor"].x == (90.5,)

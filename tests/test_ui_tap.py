@@ -1,6 +1,6 @@
 import pytest
 
-from alnb.ui.tap import Key, Press, Tap
+from alnb.ui.tap import Act, Drag, Key, Press, Stroke, Tap, Wheel
 
 
 @pytest.fixture
@@ -41,6 +41,28 @@ def test_a_key_arrives_by_its_name(tap):
     page_sends(tap, kind="key", id=1, key="n", screen=3)
 
     assert events == [Key("n", 3)]
+
+
+@pytest.mark.parametrize(
+    ("message", "event"),
+    [
+        ({"kind": "click", "x": 1, "y": 2, "shift": True}, Press(2, 1, 3, shift=True)),
+        ({"kind": "act", "name": "open:a/1"}, Act("open:a/1", 3)),
+        ({"kind": "stroke", "points": [[1, 2], [3, 4]]}, Stroke(((2, 1), (4, 3)), 3)),
+        ({"kind": "drag", "dx": 1, "dy": 2}, Drag(2, 1, 3)),
+        (
+            {"kind": "wheel", "x": 1, "y": 2, "turn": -1.5, "panel": "xy"},
+            Wheel(-1.5, 2, 1, 3, elsewhere=True),
+        ),
+    ],
+)
+def test_what_a_hand_does_arrives_by_its_kind(tap, message, event):
+    events = []
+    tap.on_event(events.append)
+
+    page_sends(tap, id=1, screen=3, **message)
+
+    assert events == [event]
 
 
 def test_an_event_is_acknowledged_after_it_was_handled(tap):

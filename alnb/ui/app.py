@@ -13,43 +13,45 @@ import json
 import os
 import time
 import traceback
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
 
-from alnb.acquisition import needs_network
-from alnb.annotation import Answer, Click, Verdict
+from alnb.annotation import Answer, Verdict
 from alnb.config import Config
-from alnb.cost import cost_of
-from alnb.cycle import Pool, next_picks, previous_weights, start_picks
+from alnb.cycle import Pool, start_picks
 from alnb.dataset import Dataset, SliceId, embedded
-from alnb.errors import AlnbError, SessionError
+from alnb.errors import AlnbError
 from alnb.regions import Region
 from alnb.session import Session, default_folder
-from alnb.ui.charts import Charts
+from alnb.ui import draft_file
+from alnb.ui.actions import BY_KEY, REPEATING
+from alnb.ui.answering import TAKEN_OVER, Answering
+from alnb.ui.charts import AXES, Charts
+from alnb.ui.draft import Draft
+from alnb.ui.history import STRIP
+from alnb.ui.learning import Learning
 from alnb.ui.page import Page
 from alnb.ui.pictures import thumbnail_png
-from alnb.ui.present import Activity, Draft, Screen, focus, present
+from alnb.ui.present import Mode, Screen, focus, present
 from alnb.ui.region_view import RegionView
-from alnb.ui.tap import Key, Press
-from alnb.worker import Maps, Progress, TrainingCancelled, Worker
+from alnb.ui.tap import Act, Drag, Event, Key, Press, Stroke, Wheel
+from alnb.ui.viewing import STEP, Seen, Viewing
+from alnb.ui.why import Why
+from alnb.worker import Maps, TrainingCancelled, Worker
 
 MARK_PX = 8.0  # on the screen: a press this near to a mark takes it back
-CHART_S = 0.5  # how often the loss is drawn: a figure redrawn is a page held up
 WATCH_S = 2.0  # how often to look whether another window has taken the session over
-MEANT_S = 0.25  # a button pressed sooner after a region appears was meant for the one before it
+MEANT_S = 0.4  # an answer given sooner after a region appears was meant for the one before it
 LOOKED_AT = 16  # slices at once, to see whether a region is left: most often the first have one
 LOG = "app.log"
 EMBEDDED = Config(start_in_lungs=0.75)  # ours: 2 % of the phantom is infected, all of it in lungs
-OUTSIDE = "That is outside the frame: the question is about the region inside it."
-SMALL = "Click in the large picture: there the place can be hit exactly."
-TAKEN_OVER = (
-    "This session was opened in another window, which now writes it. Everything answered here is "
-    "saved. Go on there, or reload this page to take it back."
-)
+MEANT = {"clean", "next", "skip", "mark"}  # what is said of the region on screen
+BACK_HOME = "This is the slice that is asked about again; now click to mark."
+SHOWS = {"entropy", "prediction", "marks", "answered", "grid", "on_region", "mask"}
 
 
 def label_app(
@@ -114,23 +116,6 @@ def _open(folder: Path, dataset: Dataset, config: Config, settings: dict[str, An
     return session
 
 
-def guarded(
-    method: Callable[..., None],
-) -> Callable[..., None]:
-    """Show what goes wrong in a handler on the page, since Voila shows it nowhere."""
-
-    @functools.wraps(method)
-    def wrapped(self: LabelApp, *args: Any) -> None:  # noqa: ANN401 - any handler
-        try:
-            self.message = ""
-            method(self, *args)
-        except Exception as error:
-            self.report(error)
-        self.draw()
-
-    return wrapped
-
-
 class LabelApp:
     """The app on one session; `page.widget` is what to show.
 
@@ -155,30 +140,41 @@ class LabelApp:
     ) -> None:
         self.session = session
         self.dataset = session.dataset
-        self.annotator = annotator
         self.pool = Pool(session.dataset, session.state.config)
         self.message = ""
-        self.draft = Draft()
-        self.activity = Activity()
-        self.maps: dict[SliceId, Maps] = {}
+        self.answering = Answering(session, self.pool, annotator, clock)
         self._clock = clock
         self._shown_at = 0.0
         self._shown: Region | None = None
         self._rest = ""
         self._left: tuple[tuple[Answer, ...], bool] = ((), True)
         self._stale_pictures = True
+        self._maps: Mapping[SliceId, Maps] = {}
+        self._strip_from: int | None = None
         self._thumbnails: dict[str, bytes] = {}
-        self._saved_at = ""
-        self._losses: list[float] = []
-        self._charted: tuple[tuple[Mapping[str, Any], ...], str] = ((), "")
-        self._charted_at = 0.0
+        self._charted: tuple[object, ...] = ()
         self._tasks: set[asyncio.Task[None]] = set()
-        self.worker = worker(self.dataset, session.state.config, session.cache, self._on_progress)
         size = (self.dataset.size, self.dataset.size)
-        self.view = RegionView(size)
-        self.charts = Charts(self._screen().score, width=368)
-        self.page = Page(self.view, self.charts)
+        self.view = RegionView(size, tuple(BY_KEY), REPEATING)
+        self.view.tap.drawing = session.state.config.labels == "full"
+        self.learning = Learning(
+            session, self.pool, worker, self._on_learning, lambda x: self.charts.show_losses(x),
+            clock,
+        )  # fmt: skip
+        self.charts = Charts(self._screen().score, width=368, height=264)
+        self.page = Page(self.view, self.charts, has_masks=self.dataset.has_masks)
+        self.viewing = Viewing(self.dataset, self.pool, self.view, self.page)
         self._connect()
+
+    @property
+    def draft(self) -> Draft:
+        """What is on screen, and marked in it."""
+        return self.answering.draft
+
+    @property
+    def worker(self) -> Worker:
+        """The training process."""
+        return self.learning.worker
 
     # --- life ---
 
@@ -187,11 +183,11 @@ class LabelApp:
         if self.session.state.cycle < 0:
             self.session.ask(start_picks(self.pool))
         self._note_data()
-        self._restore_draft()
+        self.answering.draft = draft_file.restore(self.answering.path, self.session.state)
         self.draw()
         with contextlib.suppress(RuntimeError):  # no loop: a test, or plain Python
             asyncio.get_running_loop()
-            self._spawn(self._work(self._warm_up()))
+            self._spawn(self.learning.used(self.learning.warm_up()))
             self._spawn(self._watch())
 
     def _note_data(self) -> None:
@@ -202,25 +198,11 @@ class LabelApp:
                 "scores will say little."
             )
 
-    async def _warm_up(self) -> None:
-        self._set_activity(Activity("warm"))
-        await self.worker.start()
-        fit = self.session.state.fit
-        if fit is not None and self.session.state.pending:
-            await self._predict(fit.weights)
-
     async def _watch(self) -> None:
         """Stop and say so soon after another window has taken the session over."""
         while self.session.journal.owned:
             await asyncio.sleep(WATCH_S)
         await self.worker.stop()
-
-    async def _work(self, story: Coroutine[Any, Any, None]) -> None:
-        """Use the training process, and show that it rests when the story ends."""
-        try:
-            await story
-        finally:
-            self._set_activity(Activity())
 
     def _spawn(self, story: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a coroutine on the kernel's loop; what goes wrong in it is shown."""
@@ -238,6 +220,16 @@ class LabelApp:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Show what goes wrong in a handler on the page, since Voila shows it nowhere."""
+        try:
+            self.message = ""
+            yield
+        except Exception as error:
+            self.report(error)
+        self.draw()
 
     def report(self, error: Exception) -> None:
         """Show an error in a sentence; an unexpected one's trace goes to the session's folder."""
@@ -260,142 +252,198 @@ class LabelApp:
     def _connect(self) -> None:
         page = self.page
         self.view.on_event(self._on_event)
-        page.clean.on_click(self._meant(self.answer_clean))
-        page.next.on_click(self._meant(self.answer_infected))
-        page.skip.on_click(self._meant(self.skip))
-        page.undo.on_click(self._meant(self.undo))
-        page.train.on_click(lambda _: self.train())
-        page.cancel.on_click(lambda _: self.cancel())
+        for name in ("clean", "next", "skip", "undo", "redo", "background", "sweep", "help",
+                     "train", "cancel"):  # fmt: skip
+            getattr(page, name).on_click(functools.partial(self._on_button, name))
+        for name, preset in page.looks.presets.items():
+            preset.on_click(functools.partial(self._on_button, f"window:{name}"))
+        page.looks.on_change(self._on_overlays)
         page.on_overlays(self._on_overlays)
+        page.axis.observe(lambda _: self._on_overlays(), names="value")
 
-    def _meant(self, handler: Callable[[], None]) -> Callable[[object], None]:
-        """Leave out the second press of a double one: it would judge a region nobody has seen."""
+    def _on_button(self, name: str, _button: object) -> None:
+        self.act(name)
 
-        def wrapped(_button: object) -> None:
-            if self._clock() - self._shown_at >= MEANT_S:
-                handler()
-
-        return wrapped
-
-    @guarded
     def _on_overlays(self) -> None:
-        """Draw the pictures anew with the overlays that are switched on."""
-        self._stale_pictures = True
+        """Draw the pictures anew with the overlays, the window and the chart that are wanted."""
+        with self._guarded():
+            self._stale_pictures = True
 
-    @guarded
-    def _on_event(self, event: Press | Key) -> None:
-        if isinstance(event, Press):
-            self.press(event.row, event.col, elsewhere=event.elsewhere)
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, Key | Act):
+            named = BY_KEY[event.name].name if isinstance(event, Key) else event.name
+            if named in MEANT and event.screen != self.view.screen:
+                return  # it was meant for what is not shown any more
+            self.act(named)
+            return
+        with self._guarded():
+            self._on_hand(event)
 
-    def press(self, row: float, col: float, *, elsewhere: bool = False) -> None:
-        """Set a click at a position of the slice, or take back the one that is there.
-
-        A press `elsewhere`, on the small picture, is told where to go.
-        """
+    def _on_hand(self, event: Press | Stroke | Wheel | Drag) -> None:
         region = self.draft.region
         if region is None:
             return
-        click = Click(round(row, 2), round(col, 2))
-        inside = region.contains(click.row, click.col)
-        if elsewhere or not inside:
-            self.message = SMALL if inside else OUTSIDE
-            return
-        self._check_owned()
-        self.draft = self.draft.toggled(click, MARK_PX / self.view.scale)
-        self._keep_draft()
-
-    def _check_owned(self) -> None:
-        if not self.session.journal.owned:
-            raise SessionError(TAKEN_OVER)
-
-    @guarded
-    def answer_clean(self) -> None:
-        """Answer that the region is clean."""
-        self._submit(Verdict.CLEAN)
-
-    @guarded
-    def answer_infected(self) -> None:
-        """Answer with the clicks set."""
-        self._submit(Verdict.INFECTED)
-
-    @guarded
-    def skip(self) -> None:
-        """Leave the region unanswered; it is not asked again."""
-        self._submit(Verdict.SKIPPED)
-
-    def _submit(self, verdict: Verdict) -> None:
-        if self.draft.region is None:
-            return
-        seconds = max(0.0, self._clock() - self._shown_at)
-        self.session.submit(self.draft.answer(verdict, seconds, self.annotator))
-        self._saved_at = time.strftime("%H:%M:%S")
-        self.draft = Draft()
-        self._keep_draft()
-
-    @guarded
-    def undo(self) -> None:
-        """Take the last click back, or the last answer where nothing was clicked."""
-        self._check_owned()
-        if self.draft.clicks:
-            self.draft = Draft(self.draft.region, self.draft.clicks[:-1])
+        if isinstance(event, Wheel) and (event.elsewhere or event.shift):
+            self._stale_pictures |= self.viewing.turn(event.turn, region)
+        elif isinstance(event, Wheel):
+            self.view.zoom(STEP**event.turn, event.row, event.col)
+        elif isinstance(event, Drag):
+            self.view.pan(event.rows, event.cols)
+        elif self.viewing.offset:
+            self.do_home("")
+            self.message = BACK_HOME
+        elif isinstance(event, Stroke):
+            self.answering.stroke(event.points)
         else:
-            for answer in self.session.undo():
-                self.draft = Draft(answer.region, answer.clicks)
-                self._saved_at = time.strftime("%H:%M:%S")
-        self._keep_draft()
+            self._press(event.row, event.col, elsewhere=event.elsewhere, other=event.shift)
 
-    # --- training ---
+    def _press(self, row: float, col: float, *, elsewhere: bool, other: bool) -> None:
+        reach = MARK_PX / self.view.scale
+        self.answering.press(row, col, reach, elsewhere=elsewhere, other=other)
 
-    @guarded
-    def train(self) -> None:
-        """Train on the answers so far, then ask the next regions; labelling goes on."""
-        if not self.activity.running:
-            self._losses = []
-            self._set_activity(Activity("start"))
-            self._spawn(self._work(self._cycle()))
+    def act(self, name: str) -> None:
+        """Do what a button, a key or a tile of the strip is for; see `actions.ACTIONS`.
 
-    @guarded
-    def cancel(self) -> None:
-        """Stop what the training process does; the last network is kept."""
-        self.worker.cancel()
+        An answer within `MEANT_S` after a region appeared was meant for the one before it.
+        """
+        verb, _, what = name.partition(":")
+        soon = self._clock() - self._shown_at < MEANT_S
+        if verb in MEANT and soon:
+            return
+        with self._guarded():
+            if verb not in ("strip", "show", "window", "opacity", "axis", "help"):
+                self._strip_from = None
+            getattr(self, f"do_{verb}")(what)
 
-    async def _cycle(self) -> None:
-        state = self.session.state
-        fit = await self.worker.fit(state.answers, previous_weights(state))
-        scored = any(r.cycle == state.cycle and r.fit == fit for r in state.reports)
-        if not scored and not (state.trained and state.fit == fit):
-            self.session.trained(fit, state.answers, cost_of(state.given, state.config))
-        begin = time.perf_counter()
-        scores = await self.worker.evaluate("test", fit.weights)
-        wanted = needs_network(state.config.heuristic)
-        table = await self.worker.score(self.pool.slices, fit.weights) if wanted else {}
-        if not scored:
-            self.session.scored(scores, time.perf_counter() - begin)
-        self.session.ask(next_picks(self.pool, self.session.state, table))
-        self.maps = {}
-        self.draw()
-        await self._predict(fit.weights)
+    def do_clean(self, _what: str) -> None:
+        """Answer that the region is clean; in a sweep, that the rest is."""
+        if self._screen().can_clean:
+            self.answering.submit(Verdict.CLEAN)
 
-    async def _predict(self, weights: str) -> None:
-        slices = tuple(dict.fromkeys(region.where for region in self.session.state.pending))
-        self.maps = await self.worker.predict(slices, weights)
+    def do_next(self, _what: str) -> None:
+        """Answer with the marks set."""
+        if self._screen().can_next:
+            self.answering.submit(Verdict.INFECTED)
+
+    def do_skip(self, _what: str) -> None:
+        """Leave the region unanswered; it waits in the strip."""
+        if self._screen().can_skip:
+            self.answering.submit(Verdict.SKIPPED)
+
+    def do_undo(self, _what: str) -> None:
+        """Take the last mark or answer back."""
+        self.answering.undo()
+
+    def do_redo(self, _what: str) -> None:
+        """Give it again."""
+        self.answering.redo()
+
+    def do_background(self, _what: str) -> None:
+        """Let clicks mark background, or infection again."""
+        other = self.answering.marking == "infection"
+        self.answering.marking = "background" if other else "infection"
+
+    def do_sweep(self, _what: str) -> None:
+        """Answer the whole slice at once, or leave that."""
+        self.answering.sweep()
+
+    def do_open(self, key: str) -> None:
+        """Open a region of the strip."""
+        self.answering.reopen_key(key)
+
+    def do_earlier(self, _what: str) -> None:
+        """Open the region before this one in the strip."""
+        self.answering.step(-1)
+
+    def do_later(self, _what: str) -> None:
+        """Open the one after."""
+        self.answering.step(1)
+
+    def do_strip(self, pages: str) -> None:
+        """Page the strip."""
+        shown = self._screen()
+        self._strip_from = max(0, shown.earlier + int(pages) * STRIP)
+
+    def do_back(self, _what: str) -> None:
+        """Close the help, go back to the own slice, or to the next region."""
+        if self.page.help_is_shown:
+            self.page.toggle_help(False)
+        elif self.viewing.offset:
+            self.do_home("")
+        else:
+            self.answering.back()
+
+    def do_cursor(self, what: str) -> None:
+        """Move the cursor of who works without a mouse."""
+        way, _, far = what.partition(",")
+        self.answering.move_cursor(way, far=bool(far))
+
+    def do_mark(self, _what: str) -> None:
+        """Set or take back a mark at the cursor."""
+        if self.answering.cursor is None:
+            self.answering.move_cursor("up", far=False)
+        elif not self.viewing.offset:
+            self._press(*self.answering.cursor, elsewhere=False, other=False)
+
+    def do_window(self, name: str) -> None:
+        """Look through another window."""
+        self.page.looks.choose(name)
+
+    def do_slices(self, step: str) -> None:
+        """Look at a neighbouring slice."""
+        if self.draft.region is not None:
+            self.viewing.step(int(step), self.draft.region)
+            self._stale_pictures = True
+
+    def do_home(self, _what: str) -> None:
+        """Look at the slice that is asked about."""
+        self.viewing.home()
         self._stale_pictures = True
 
-    def _on_progress(self, progress: Progress) -> None:
-        if progress.loss is not None:
-            self._losses.append(progress.loss)
-            if progress.done == progress.total or self._clock() - self._charted_at > CHART_S:
-                self._charted_at = self._clock()
-                self.charts.show_losses(self._losses)
-        if self.activity.cycling:
-            self._set_activity(Activity(progress.stage, progress.done, progress.total))
+    def do_zoom(self, way: str) -> None:
+        """Zoom around the cursor, or the middle of what is seen."""
+        if way == "off":
+            self.view.unzoom()
+            return
+        place = self.answering.cursor or (self.view.frame.row, self.view.frame.col)
+        self.view.zoom(STEP if way == "in" else 1 / STEP, *place)
 
-    def _set_activity(self, activity: Activity) -> None:
-        known = {"backbone": self.worker.backbone, "device": self.worker.device}
-        self.activity = Activity(activity.stage, activity.done, activity.total, **known)
-        self._draw_screen()
+    def do_show(self, name: str) -> None:
+        """Switch an overlay on or off."""
+        if name in SHOWS and (name != "mask" or self.dataset.has_masks):
+            toggle = getattr(self.page, name)
+            toggle.value = not toggle.value
+
+    def do_opacity(self, _what: str) -> None:
+        """Make the overlays more opaque, then faint again."""
+        at = round(self.page.opacity.value + 0.2, 1)
+        self.page.opacity.value = 0.2 if at > 1 else at
+
+    def do_axis(self, _what: str) -> None:
+        """Draw the score against the next axis."""
+        axes = list(AXES)
+        self.page.axis.value = axes[(axes.index(self.page.axis.value) + 1) % len(axes)]
+
+    def do_help(self, _what: str) -> None:
+        """Show the keys, or hide them."""
+        self.page.toggle_help()
+
+    def do_train(self, _what: str) -> None:
+        """Train on the answers so far, then ask the next regions; labelling goes on."""
+        if self._screen().can_train:
+            self.learning.begin()
+            self._spawn(self.learning.used(self.learning.cycle()))
+
+    def do_cancel(self, _what: str) -> None:
+        """Stop what the training process does; the last network is kept."""
+        if self.learning.activity.cycling:
+            self.learning.cancel()
 
     # --- the page ---
+
+    def _on_learning(self) -> None:
+        self._stale_pictures |= self.learning.maps is not self._maps
+        self.draw()
 
     def draw(self) -> None:
         """Bring the page up to date with the state."""
@@ -409,54 +457,61 @@ class LabelApp:
     def _draw_pictures(self) -> None:
         region = focus(self.session.state, self.draft)
         if region != self.draft.region:
-            self.draft = Draft(region)
-        screen = self._screen()
-        if self._stale_pictures or region != self._shown or screen.rest != self._rest:
-            self._stale_pictures, self._rest = False, screen.rest
+            self.answering.draft = Draft(region)
+        self.answering.taught = self.page.mask.value
+        if region != self._shown:
+            self.viewing.home()
+        rest = self._screen().rest
+        if self._stale_pictures or region != self._shown or rest != self._rest:
+            self._stale_pictures, self._rest, self._maps = False, rest, self.learning.maps
             self._draw_region(region)
-        else:
-            self.view.mark(self.draft.clicks)
+        if region is not None:
+            self._draw_marks()
         if region != self._shown:
             self._shown, self._shown_at = region, self._clock()
-        if (screen.rows, screen.chart_hint) != self._charted:
-            self._charted = screen.rows, screen.chart_hint
-            self.charts.show(*self._charted)
+            self.answering.shown()
 
     def _draw_region(self, region: Region | None) -> None:
         if region is None:
             self.view.clear(self._rest)
             return
-        where = region.where
-        self.view.set_overlays(
-            self.page.overlays, self.page.opacity.value, in_region=self.page.on_region.value
-        )
-        self.view.show(
-            self.dataset.image(where),
-            region,
-            clicks=self.draft.clicks,
-            overlays=self._overlays(where),
-            regions=self._borders(where) if self.page.grid.value else (),
-        )
+        state = self.session.state
+        fit = state.fit
+        maps = self.learning.maps if fit is not None else {}
+        seen = Seen(maps, fit.threshold, fit.weights) if fit is not None else Seen(maps)
+        self.viewing.draw(self.draft, state, seen)
+        self.viewing.prepare_soon(next((r for r in state.pending if r != region), None))
 
-    def _borders(self, where: SliceId) -> tuple[Region, ...]:
-        return self.pool.borders(where, self.session.state)
-
-    def _overlays(self, where: SliceId) -> dict[str, Any]:
-        maps, fit = self.maps.get(where), self.session.state.fit
-        if maps is None or fit is None:
-            return {}
-        return {"entropy": maps.entropy, "prediction": maps.mean >= fit.threshold}
+    def _draw_marks(self) -> None:
+        draft = self.draft
+        self.view.mark(
+            () if self.viewing.offset else draft.clicks,
+            outlines=draft.outlines,
+            cursor=self.answering.cursor,
+            picked=self.answering.picked(),
+        )
 
     def _screen(self) -> Screen:
+        answering = self.answering
         return present(
             self.session.state,
             self.draft,
-            self.activity,
+            self.learning.activity,
             self.dataset,
-            saved_at=self._saved_at,
+            mode=Mode(answering.marking, self._strip_from, answering.can_sweep, answering.can_redo),
+            why=self._why(),
+            saved_at=answering.saved_at,
             owned=self.session.journal.owned,
             left=self._has_left(),
         )
+
+    def _why(self) -> Why | None:
+        region = self.draft.region
+        if region is None or self.draft.sweep:
+            return None
+        maps = self.learning.maps.get(region.where)
+        mean = None if maps is None else float(region.pixels(maps.mean).mean())
+        return self.learning.judge().why(region, mean)
 
     def _has_left(self) -> bool:
         """Tell whether the pool holds a region to ask; looked up where none of a cycle is open."""
@@ -477,29 +532,8 @@ class LabelApp:
                 self._thumbnails[tile.region.key] = thumbnail_png(image, tile.region.window)
         message = self.message if self.session.journal.owned else TAKEN_OVER
         self.page.show(screen, message, self._thumbnails)
-
-    # --- clicks that are no answer yet ---
-
-    @property
-    def _draft_path(self) -> Path:
-        return self.session.journal.path.with_name("draft.json")
-
-    def _keep_draft(self) -> None:
-        """Keep the clicks of the region on screen, so that a reload does not lose them."""
-        region, clicks = self.draft.region, self.draft.clicks
-        if region is None or not clicks:
-            self._draft_path.unlink(missing_ok=True)
-            return
-        kept = {"region": region.key, "clicks": [[c.row, c.col, c.label] for c in clicks]}
-        self._draft_path.write_text(json.dumps(kept))
-
-    def _restore_draft(self) -> None:
-        """Set the clicks again that a page had when it went; a broken file is no draft."""
-        state = self.session.state
-        open_ = state.ever_asked - {answer.region.key for answer in state.given}
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-            kept = json.loads(self._draft_path.read_text())
-            region = Region.parse(kept["region"])
-            clicks = tuple(Click(*click) for click in kept["clicks"])
-            if region.key in open_ and all(region.contains(c.row, c.col) for c in clicks):
-                self.draft = Draft(region, clicks)
+        self.charts.axis = self.page.axis.value
+        charted = screen.rows, screen.chart_hint, self.charts.axis
+        if charted != self._charted:
+            self._charted = charted
+            self.charts.show(screen.rows, screen.chart_hint)

@@ -15,6 +15,11 @@ LOSS_COLOUR = "#6b7280"
 EMPTY_S = (0, 300)  # ours: the axis before there is a point
 HINT = "A point appears here after each training."
 HINT_CHARS = 44  # of a line that fits the chart
+AXES = {  # column of a curve -> what the axis below is called
+    "cost_s": "Labelling cost, nominal (s)",
+    "measured_s": "Labelling time, measured (s)",
+    "regions": "Regions answered",
+}
 
 
 class Charts:
@@ -31,10 +36,13 @@ class Charts:
     ----------
     widget : ipywidgets.Box
         What to show.
+    axis : str
+        The column that the score is drawn against; of `AXES`.
     """
 
     def __init__(self, score: str = "dice", width: int = 384, height: int = 400) -> None:
         self.score = score
+        self.axis = "cost_s"
         self.figure = LiveFigure([_curve([], score), _loss()], _layout(score, width, height))
         size = ipywidgets.Layout(
             width=f"{width}px", min_width=f"{width}px", height=f"{height}px", flex="0 0 auto",
@@ -53,13 +61,14 @@ class Charts:
         hint : str
             A sentence in place of the curve as long as there is no point.
         """
-        trace = _curve(rows, self.score)
+        trace = _curve(rows, self.score, self.axis)
         with self.figure.batch_update():
-            for name in ("x", "y", "customdata"):
+            for name in ("x", "y", "customdata", "hovertemplate"):
                 self.figure.data[0][name] = trace[name]
             self.figure.layout.annotations[0].text = _wrapped(hint)
             self.figure.layout.annotations[0].visible = not trace["x"]
             self.figure.layout.xaxis.autorange = bool(trace["x"])
+            self.figure.layout.xaxis.title.text = AXES[self.axis]
 
     def show_losses(self, losses: Sequence[float]) -> None:
         """Draw the loss of the training that runs, or ran last, one value a step."""
@@ -69,8 +78,12 @@ class Charts:
             self.figure.data[1].y = list(losses)
 
 
-def _curve(rows: Sequence[Row], score: str) -> dict[str, Any]:
-    return curve_trace(rows, score, score) | {"cliponaxis": False}  # a point at 1 is whole
+def _curve(rows: Sequence[Row], score: str, axis: str = "cost_s") -> dict[str, Any]:
+    against = [{**row, "cost_s": row.get(axis, row["cost_s"])} for row in rows]
+    trace = curve_trace(against, score, score) | {"cliponaxis": False}  # a point at 1 is whole
+    if axis == "regions":
+        trace["hovertemplate"] = trace["hovertemplate"].replace(" s<br>", " regions<br>")
+    return trace
 
 
 def _wrapped(hint: str) -> str:
@@ -99,7 +112,7 @@ def _layout(score: str, width: int, height: int) -> dict[str, Any]:
         "margin": {"l": 52, "r": 12, "t": 10, "b": 8},
         "dragmode": False,
         "xaxis": layout["xaxis"] | {"fixedrange": True, "anchor": "y", "range": EMPTY_S, "title": {
-            "text": "Labelling cost (s)", "standoff": 6}},
+            "text": AXES["cost_s"], "standoff": 6}},
         "yaxis": layout["yaxis"] | {"fixedrange": True, "domain": [0.34, 1], "title": {
             "text": SCORES[score], "standoff": 8}},
         "xaxis2": slim | {"anchor": "y2", "rangemode": "tozero"},

@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
-from html import escape
 from pathlib import Path
 
 import ipywidgets as widgets
 
-from alnb.ui.charts import Charts
-from alnb.ui.pictures import uri
-from alnb.ui.present import Screen, Tile
+from alnb.ui import page_html
+from alnb.ui.actions import key_of
+from alnb.ui.charts import AXES, Charts
+from alnb.ui.history import Tile
+from alnb.ui.looks import Looks
+from alnb.ui.present import Screen
 from alnb.ui.region_view import RegionView
 
 CSS = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 OPACITY = 0.4  # ours: CT still reads through the heat map
-MARKS = {"infected": "●", "clean": "–", "skipped": "?", "open": ""}
-WORD = re.compile(r"[a-z]+(?:['-][a-z]+)*(?=[ ,;]|$)")  # no name before a colon, and no path
-SPOKEN = {"infected": "infected", "clean": "no infection", "skipped": "skipped", "open": "open"}
+AXIS_WORDS = dict(zip(AXES, ("nominal s", "measured s", "regions"), strict=True))
+TEACHING = "Teaching: the true mask is drawn in yellow, and answers are noted as given with it."
 
 
-def _button(text: str, width: str, tooltip: str, *classes: str) -> widgets.Button:
-    button = widgets.Button(
-        description=text, tooltip=tooltip, layout=widgets.Layout(width=width, margin="0 8px 0 0")
-    )
-    for name in classes:
-        button.add_class(name)
-    return button
+def button(text: str, width: str, act: str, tooltip: str, *classes: str) -> widgets.Button:
+    """Make a button for an action; the page half of `Tap` says which screen it was meant for."""
+    made = widgets.Button(
+        description=text, tooltip=f"{tooltip} [{key_of(act)}]",
+        layout=widgets.Layout(width=width, margin="0 6px 0 0"),
+    )  # fmt: skip
+    for name in (f"alnb-act-{act}", f"alnb-key-{key_of(act).lower()}", *classes):
+        made.add_class(name)
+    return made
 
 
-def _toggle(text: str, on: bool, tooltip: str) -> widgets.Checkbox:
+def _toggle(text: str, on: bool, name: str, tooltip: str) -> widgets.Checkbox:
+    key = key_of(f"show:{name}")
     return widgets.Checkbox(
-        value=on, description=text, tooltip=tooltip, indent=False,
+        value=on, description=text, tooltip=f"{tooltip} [{key}]", indent=False,
         layout=widgets.Layout(width="auto", margin="0 12px 0 0"),
     )  # fmt: skip
 
@@ -55,16 +58,22 @@ class Page:
         The slice and the region.
     charts : Charts
         The learning curve.
+    has_masks : bool
+        Whether there is a mask to teach with.
 
     Attributes
     ----------
     widget : ipywidgets.Widget
         The whole, 1248 pixels wide; in a narrower window the right column goes below the left.
-    clean, next, skip, undo, train, cancel : ipywidgets.Button
+    clean, next, skip, undo, redo, background, sweep, help, train, cancel : ipywidgets.Button
         As they are named on the page.
+    entropy, prediction, marks, answered, grid, on_region, mask : ipywidgets.Checkbox
+        What is laid over the pictures.
+    looks : Looks
+        The window.
     """
 
-    def __init__(self, view: RegionView, charts: Charts) -> None:
+    def __init__(self, view: RegionView, charts: Charts, *, has_masks: bool = False) -> None:
         self._head = widgets.HTML()
         self._message = widgets.HTML()
         self._question = widgets.HTML()
@@ -72,49 +81,107 @@ class Page:
         self._train_hint = widgets.HTML()
         self._bar = widgets.HTML()
         self._note = widgets.HTML()
-        self.clean = _button("No infection", "140px", "The region in the frame is clean")
-        self.next = _button("Next", "110px", "Keep the clicks and go on", "alnb-main")
-        self.skip = _button("Skip", "90px", "Leave this region unanswered")
-        self.undo = _button("Undo", "90px", "Take the last click or answer back")
-        self.train = _button("Train", "150px", "Learn from the answers so far", "alnb-main")
-        self.cancel = _button("Cancel", "90px", "Stop training; the last network is kept")
-        self.grid = _toggle("grid", True, "The slice's regions")
-        self.entropy = _toggle("entropy", True, "Where the network is unsure")
-        self.prediction = _toggle("prediction", False, "What the network takes for infection")
-        self.on_region = _toggle("in the region too", False, "Lay them over the large picture, too")
-        self.opacity = widgets.FloatSlider(
-            value=OPACITY, min=0.1, max=1, step=0.1, description="opacity", readout=False,
-            layout=widgets.Layout(width="190px"), style={"description_width": "52px"},
+        self._why = widgets.HTML()
+        self._teaching = widgets.HTML()
+        self._help = widgets.HTML()
+        self._make_buttons()
+        self._make_overlays(has_masks)
+        self.axis = widgets.ToggleButtons(
+            options=[(words, axis) for axis, words in AXIS_WORDS.items()], value=charts.axis,
+            tooltips=[f"{words} [{key_of('axis')}]" for words in AXES.values()],
+            style={"button_width": "112px"}, layout=widgets.Layout(margin="0 0 6px 8px"),
         )  # fmt: skip
+        self.looks = Looks()
         self._tiles: tuple[Tile, ...] = ()
         self.widget = self._arranged(view, charts)
 
+    def _make_buttons(self) -> None:
+        self.clean = button("No infection", "142px", "clean", "The region in the frame is clean")
+        self.next = button("Next", "84px", "next", "Keep the marks and go on", "alnb-main")
+        self.skip = button("Skip", "84px", "skip", "Leave this region unanswered")
+        self.undo = button("Undo", "84px", "undo", "Take the last mark or answer back")
+        self.redo = button("Redo", "84px", "redo", "Give it again")
+        self.background = button(
+            "Mark background", "148px", "background", "What the next clicks mark", "alnb-quiet"
+        )
+        self.sweep = button(
+            "Sweep slice", "116px", "sweep", "Answer the whole slice at once", "alnb-quiet"
+        )
+        self.help = button("?", "36px", "help", "All keys", "alnb-quiet")
+        self.train = button("Train", "150px", "train", "Learn from the answers", "alnb-main")
+        self.cancel = button("Cancel", "90px", "cancel", "Stop training; the last network is kept")
+
+    def _make_overlays(self, has_masks: bool) -> None:
+        self.entropy = _toggle("entropy", True, "entropy", "Where the network is unsure")
+        self.prediction = _toggle("prediction", False, "prediction", "What it takes for infection")
+        self.marks = _toggle("clicks", True, "marks", "What was marked")
+        self.answered = _toggle("answered", True, "answered", "Regions with an answer")
+        self.grid = _toggle("grid", True, "grid", "The slice's regions")
+        self.on_region = _toggle(
+            "in the region too", False, "on_region", "Lay them over the large picture, too"
+        )
+        self.mask = _toggle("teach: show mask", False, "mask", "The true mask, and say so")
+        self.mask.layout.display = None if has_masks else "none"
+        self.opacity = widgets.FloatSlider(
+            value=OPACITY, min=0.1, max=1, step=0.1, description="opacity", readout=False,
+            tooltip=f"Of all of them [{key_of('opacity')}]",
+            layout=widgets.Layout(width="180px", height="26px", margin="0 16px 0 0"),
+            style={"description_width": "52px"},
+        )  # fmt: skip
+
     def _arranged(self, view: RegionView, charts: Charts) -> widgets.Widget:
-        row = widgets.Layout(align_items="center", overflow="hidden")
-        buttons = widgets.HBox([self.clean, self.next, self.skip, self.undo], layout=row)
-        left = widgets.VBox([view.widget, self._question, buttons, self._strip])
-        toggles = widgets.HBox([self.grid, self.entropy, self.prediction], layout=row)
-        how = widgets.HBox([self.opacity, self.on_region], layout=row)
+        row = widgets.Layout(align_items="center", overflow="hidden", flex_flow="row wrap")
+        answers = [self.clean, self.next, self.skip, self.undo, self.redo]
+        buttons = widgets.HBox([*answers, self.background, self.sweep, self.help], layout=row)
+        pictures = widgets.Box([view.widget, self.looks.widget, self._teaching])
+        pictures.add_class("alnb-pictures")
+        under = widgets.VBox([self._strip, self._message])
+        under.add_class("alnb-under")
+        left = widgets.VBox([pictures, self._question, buttons, under])
+        maps = widgets.HBox([self.entropy, self.prediction, self.on_region], layout=row)
+        rest = widgets.HBox([self.marks, self.answered, self.grid], layout=row)
+        how = widgets.HBox([self.opacity, self.mask], layout=row)
         train = widgets.HBox([self.train, self.cancel], layout=row)
-        controls = widgets.VBox([self._note, train, self._bar, self._train_hint, toggles, how])
+        overlays = widgets.VBox([maps, rest, how])
+        overlays.add_class("alnb-overlays")
+        controls = widgets.VBox(
+            [self._note, train, self._bar, self._train_hint, overlays, self._why]
+        )
         style = widgets.HTML(f"<style>{CSS}</style>", layout=widgets.Layout(display="none"))
-        body = columns([left], [charts.widget, controls])
-        whole = widgets.VBox([style, self._head, self._message, body])
+        body = columns([left], [widgets.VBox([charts.widget, self.axis]), controls])
+        whole = widgets.VBox([style, self._head, body, self._help])
         whole.add_class("alnb-app")
         return whole
 
     @property
     def overlays(self) -> frozenset[str]:
         """Names of the overlays that are switched on, but for the grid."""
-        chosen = {"entropy": self.entropy.value, "prediction": self.prediction.value}
-        return frozenset(name for name, on in chosen.items() if on)
+        chosen = {"entropy": self.entropy, "prediction": self.prediction, "mask": self.mask}
+        return frozenset(name for name, toggle in chosen.items() if toggle.value)
+
+    @property
+    def hidden(self) -> frozenset[str]:
+        """Names of `region_figure.LAYERS` that are switched off."""
+        layers = {"grid": self.grid, "clicks": self.marks, "answered": self.answered}
+        return frozenset(name for name, toggle in layers.items() if not toggle.value)
 
     def on_overlays(self, handler: Callable[[], None]) -> None:
         """Call `handler` when a toggle or the opacity changes."""
         for widget in (
-            self.grid, self.entropy, self.prediction, self.on_region, self.opacity
+            self.grid, self.entropy, self.prediction, self.marks, self.answered, self.on_region,
+            self.mask, self.opacity,
         ):  # fmt: skip
             widget.observe(lambda _: handler(), names="value")
+
+    def toggle_help(self, shown: bool | None = None) -> None:
+        """Show or hide the keys; None turns them over."""
+        shown = not self._help.value if shown is None else shown
+        _set(self._help, page_html.help_panel() if shown else "")
+
+    @property
+    def help_is_shown(self) -> bool:
+        """Whether the keys are on the page."""
+        return bool(self._help.value)
 
     def show(self, screen: Screen, message: str, thumbnails: Mapping[str, bytes]) -> None:
         """Show a screen.
@@ -128,30 +195,45 @@ class Page:
         thumbnails : mapping of str to bytes
             A PNG for the region of each tile, by its key.
         """
-        _set(self._head, _head(screen))
+        _set(self._head, page_html.head(screen))
         self.say(message)
-        _set(self._question, f"<div class='alnb-question' role='status'>{screen.question}</div>")
-        _set(self._train_hint, _hint(screen))
-        _set(self._bar, _bar(screen))
-        note = f"<div class='alnb-small'>{escape(screen.chart_note)}</div>"
-        _set(self._note, note if screen.chart_note else "")
+        _set(self._question, page_html.question(screen))
+        _set(self._train_hint, page_html.hint(screen))
+        _set(self._bar, page_html.bar(screen))
+        _set(self._why, page_html.why(screen.why))
+        _set(self._note, page_html.note(screen.chart_note))
+        taught = f"<div class='alnb-teaching' role='status'>{TEACHING}</div>"
+        _set(self._teaching, taught if self.mask.value else "")
         if screen.tiles != self._tiles:
             self._tiles = screen.tiles
-            self._strip.value = _strip(screen, thumbnails)
-        for button, works in (
+            self._strip.value = page_html.strip(screen, thumbnails)
+        self._show_buttons(screen)
+
+    def _show_buttons(self, screen: Screen) -> None:
+        for made, works in (
             (self.clean, screen.can_clean),
             (self.next, screen.can_next),
             (self.skip, screen.can_skip),
             (self.undo, screen.can_undo),
+            (self.redo, screen.can_redo),
+            (self.sweep, screen.can_sweep),
             (self.train, screen.can_train),
             (self.cancel, screen.can_cancel),
         ):
-            if button.disabled == works:
-                button.disabled = not works
+            if made.disabled == works:
+                made.disabled = not works
+        marking = "infection" if screen.marking == "background" else "background"
+        for made, words in (
+            (self.clean, "The rest is clean" if screen.sweeping else "No infection"),
+            (self.sweep, "Leave sweep" if screen.sweeping else "Sweep slice"),
+            (self.background, f"Mark {marking}"),
+        ):
+            if made.description != words:
+                made.description = words
 
     def say(self, message: str) -> None:
         """Show a sentence for the person; an empty one for none."""
-        _set(self._message, _message(message))
+        _set(self._message, page_html.message(message))
 
     @staticmethod
     def failure(sentence: str) -> widgets.Widget:
@@ -159,62 +241,10 @@ class Page:
         style = f"<style>{CSS}</style>"
         return widgets.HTML(
             f"{style}<div class='alnb-failure' role='alert'><b>alnb can't open this.</b><br>"
-            f"{_capital(sentence)}</div>"
+            f"{page_html.capital(sentence)}</div>"
         )
 
 
 def _set(widget: widgets.HTML, value: str) -> None:
     if widget.value != value:
         widget.value = value
-
-
-def _head(screen: Screen) -> str:
-    saved = f" · {screen.saved}" if screen.saved else ""
-    return (
-        f"<div class='alnb-head'><span><h1>alnb</h1>{escape(screen.title)}</span>"
-        f"<span class='cost'>{screen.cost}<span class='quiet'>{escape(saved)}</span></span>"
-        f"<span class='quiet' title='{escape(screen.network_title)}'>"
-        f"{escape(screen.network)}</span></div>"
-    )
-
-
-def _message(message: str) -> str:
-    return f"<div class='alnb-message' role='alert'>{_capital(message)}</div>" if message else ""
-
-
-def _capital(sentence: str) -> str:
-    """Begin with a capital where that spoils no name."""
-    first = sentence[:1].upper() if WORD.match(sentence) else sentence[:1]
-    return escape(first + sentence[1:])
-
-
-def _hint(screen: Screen) -> str:
-    device = f"<br>{escape(screen.device)}" if screen.device else ""
-    return f"<div class='alnb-small'>{escape(screen.train_hint)}{device}</div>"
-
-
-def _bar(screen: Screen) -> str:
-    percent = round(100 * screen.progress)
-    shown = "visible" if screen.progress_text else "hidden"
-    return (
-        f"<div style='visibility:{shown}'><div class='alnb-bar' role='progressbar' "
-        f"aria-valuenow='{percent}' aria-valuemin='0' aria-valuemax='100'>"
-        f"<div style='width:{percent}%'></div></div>"
-        f"<div class='alnb-small'>{percent} % · {escape(screen.progress_text)}</div></div>"
-    )
-
-
-def _strip(screen: Screen, thumbnails: Mapping[str, bytes]) -> str:
-    def tile(one: Tile) -> str:
-        name = escape(f"{one.region.where.scan}, slice {one.region.where.z}: {SPOKEN[one.mark]}")
-        classes = f"{one.mark} current" if one.current else one.mark
-        caption = f"<figcaption>{MARKS[one.mark]}</figcaption>" if MARKS[one.mark] else ""
-        source = uri(thumbnails[one.region.key])
-        return (
-            f"<figure class='{classes}' title='{name}'><img alt='{name}' src='{source}'>"
-            f"{caption}</figure>"
-        )
-
-    before = f"<span>{screen.earlier} before</span>" if screen.earlier else ""
-    after = f"<span>{screen.later} more</span>" if screen.later else ""
-    return f"<div class='alnb-strip'>{before}{''.join(map(tile, screen.tiles))}{after}</div>"

@@ -13,19 +13,29 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from alnb.ui.frame import REGION_PX
 from alnb.ui.live_figure import LiveFigure
 from alnb.ui.pictures import PREDICTION_RGB, heat_png, uri
 
-REGION_PX, SLICE_PX, GAP_PX = 480, 352, 16
+SLICE_PX, GAP_PX = 352, 16
 WIDTH_PX = SLICE_PX + GAP_PX + REGION_PX  # 848×480: with a chart column, fits 1280×720
-OVERLAYS = ("entropy", "prediction")  # from below to above
+OVERLAYS = ("entropy", "prediction", "mask")  # from below to above
+SHAPES = (  # those named near lie on the region's panel, where a whole slice is asked about
+    "grid", "infected", "clean", "border",
+    "near grid", "near infected", "near clean", "picked", "outlines", "frame",
+)  # fmt: skip
+LAYERS = {  # what can be hidden -> its shapes and traces
+    "grid": ("grid", "near grid"),
+    "clicks": ("clicks infected", "clicks background", "clicks earlier", "outlines"),
+    "answered": ("infected", "clean", "near infected", "near clean"),
+}
 CLICK_COLOUR = "#ff2d95"
 NO_PATH = "M0,0Z"
 NOTHING = uri(heat_png(np.zeros((1, 1))))  # heat of 0 is transparent
 ENTROPY_KEY = "entropy, 0 to 0.69 nats"
 PREDICTION_KEY = f"<span style='color:rgb{PREDICTION_RGB}'>■</span> predicted infection"
-GRID_SHAPE = 0  # of the layout's shapes
-PLACE_NOTE, PREDICTION_NOTE, ENTROPY_NOTE, REST_NOTE = range(4)
+PLACE_NOTE, PREDICTION_NOTE, ENTROPY_NOTE, LOOKING_NOTE, REST_NOTE = range(5)
+INFECTED_RGBA, CLEAN_RGBA = "rgba(255,45,149,{})", "rgba(0,158,115,{})"  # after Okabe and Ito
 BEHIND, REST_COLOUR = "black", "#f3f5f8"  # behind the pictures, and where there are none
 
 
@@ -38,7 +48,7 @@ def _traces() -> list[Any]:
     pictures = [
         go.Image(
             name=f"{panel} {name}", source=NOTHING, xaxis=x, yaxis=y, hoverinfo="skip",
-            opacity=1 if name == "ct" else 0.6,
+            opacity=1 if name == "ct" else 0.6, visible=name != "mask",
         )
         for panel, x, y in (("slice", "x", "y"), ("region", "x2", "y2"))
         for name in ("ct", *OVERLAYS)
@@ -47,7 +57,26 @@ def _traces() -> list[Any]:
         *pictures,
         _markers("clicks infected", "circle", CLICK_COLOUR),
         _markers("clicks background", "square", "#3b82f6"),
+        _earlier(),
+        _cursor(),
     ]
+
+
+def _earlier() -> go.Scatter:
+    """Mark on the slice where its other regions were clicked."""
+    return go.Scatter(
+        name="clicks earlier", x=[], y=[], mode="markers", hoverinfo="skip", showlegend=False,
+        marker={"size": 5, "color": CLICK_COLOUR, "line": {"width": 1, "color": "white"}},
+    )  # fmt: skip
+
+
+def _cursor() -> go.Scatter:
+    """Show the place that keys move."""
+    line = {"width": 2, "color": "#ffd600"}
+    return go.Scatter(
+        name="cursor", x=[], y=[], xaxis="x2", yaxis="y2", mode="markers", hoverinfo="skip",
+        marker={"symbol": "cross-thin", "size": 22, "line": line}, showlegend=False,
+    )  # fmt: skip
 
 
 def _markers(name: str, symbol: str, colour: str) -> go.Scatter:
@@ -83,19 +112,53 @@ def _layout(shape: tuple[int, int]) -> dict[str, Any]:
         "xaxis2": loose
         | {"domain": [1 - REGION_PX / WIDTH_PX, 1], "range": [0, 1], "anchor": "y2"},
         "yaxis2": loose | {"domain": [0, 1], "range": [1, 0], "anchor": "x2"},
-        "shapes": [
-            _path("x", "y", "rgba(255,255,255,0.55)", 1) | {"opacity": 0.4},
-            _path("x", "y", "white", 2),
-            _path("x2", "y2", "rgba(255,255,255,0.85)", 1.5),
-        ],
+        "shapes": _shapes(),
         "annotations": [
             _note("", 0, 0, "left"),
             _note(PREDICTION_KEY, right, 0, "right"),
             _note(ENTROPY_KEY, right, 20, "right"),
+            _looking_note(),
             _rest_note(),
         ],
         "images": [_heat_bar(right)],
     }
+
+
+def _shapes() -> list[dict[str, Any]]:
+    """Describe `SHAPES`, empty."""
+    small, large = ("x", "y"), ("x2", "y2")
+    answered = {
+        "infected": _area(INFECTED_RGBA, "solid"),
+        "clean": _area(CLEAN_RGBA, "dot"),
+    }
+    looks = {
+        "grid": _path(*small, "rgba(255,255,255,0.55)", 1) | {"opacity": 0.4},
+        "border": _path(*small, "white", 2),
+        "frame": _path(*large, "rgba(255,255,255,0.85)", 1.5),
+        "near grid": _path(*large, "rgba(255,255,255,0.55)", 1) | {"opacity": 0.4},
+        "picked": _path(*large, CLICK_COLOUR, 2),
+        "outlines": _path(*large, CLICK_COLOUR, 2)
+        | {"fillcolor": INFECTED_RGBA.format(0.2), "fillrule": "evenodd"},
+    }
+    for name, look in answered.items():
+        looks[name] = _path(*small, "", 1) | look
+        looks[f"near {name}"] = _path(*large, "", 1) | look
+    return [looks[name] for name in SHAPES]
+
+
+def _area(rgba: str, dash: str) -> dict[str, Any]:
+    line = {"color": rgba.format(0.9), "width": 1, "dash": dash}
+    return {"line": line, "fillcolor": rgba.format(0.22)}
+
+
+def _looking_note() -> dict[str, Any]:
+    """Write across the top of the region's panel."""
+    return {
+        "text": "", "visible": False, "showarrow": False,
+        "xref": "paper", "x": 1 - REGION_PX / WIDTH_PX / 2,
+        "yref": "paper", "y": 1, "yanchor": "top", "bgcolor": "rgba(255,214,0,0.92)",
+        "borderpad": 5, "font": {"size": 14, "color": "#1f2937"},
+    }  # fmt: skip
 
 
 def _note(text: str, x: float, below_px: int, side: str) -> dict[str, Any]:
@@ -118,7 +181,7 @@ def _heat_bar(right: float) -> dict[str, Any]:
     """Draw the heat map's colours, as opaque as they are on CT, under the slice."""
     bar = heat_png(np.linspace(0, math.log(2), 128)[np.newaxis])
     return {
-        "source": uri(bar), "xref": "paper", "x": right - 3 / WIDTH_PX, "xanchor": "right",
-        "yref": "paper", "y": 1 - (SLICE_PX + 50) / REGION_PX, "yanchor": "top",
-        "sizing": "stretch", "sizex": 128 / WIDTH_PX, "sizey": 10 / REGION_PX,
+        "source": uri(bar), "xref": "paper", "x": right - 160 / WIDTH_PX, "xanchor": "right",
+        "yref": "paper", "y": 1 - (SLICE_PX + 32) / REGION_PX, "yanchor": "top",
+        "sizing": "stretch", "sizex": 64 / WIDTH_PX, "sizey": 10 / REGION_PX,
     }  # fmt: skip

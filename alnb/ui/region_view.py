@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 import ipywidgets
 import numpy as np
@@ -11,98 +12,40 @@ from numpy.typing import NDArray
 
 from alnb.annotation import Click
 from alnb.arrays import INFECTED, Grey, Map, Mask
+from alnb.outlines import Outline
 from alnb.regions import Region
-from alnb.ui.pictures import (
-    enlarge_grey,
-    enlarge_map,
-    grey_png,
-    heat_png,
-    outline_path,
-    prediction_png,
-    uri,
-)
+from alnb.ui.frame import REGION_PX, Box, Frame, crop_box, view_ranges
+from alnb.ui.pictures import outline_path, uri
 from alnb.ui.region_figure import (
     BEHIND,
     ENTROPY_NOTE,
-    GRID_SHAPE,
+    LAYERS,
+    LOOKING_NOTE,
     NO_PATH,
     NOTHING,
     OVERLAYS,
     PLACE_NOTE,
     PREDICTION_NOTE,
-    REGION_PX,
     REST_COLOUR,
     REST_NOTE,
-    SLICE_PX,
+    SHAPES,
     WIDTH_PX,
     region_figure,
 )
-from alnb.ui.tap import Key, Press, Tap
+from alnb.ui.region_pictures import Encoded, Pictures, encode, encode_near, region_mask
+from alnb.ui.tap import Act, Event, Key, Tap
 
-Picture = tuple[bytes, tuple[float, float]]  # a PNG, and the (rows, cols) a pixel of it is
-CONTEXT = 0.18  # of the region's longer side, shown around it; 44 px then fill 480 eight-fold
+__all__ = ["REGION_PX", "RegionView", "crop_box", "grid_path", "view_ranges"]
+
+Place = tuple[float, float]
 FAINT = 0.5  # of the heat's opacity on the region: there CT must be read
-DIMMED = 0.55  # what is left of the brightness outside the region
+MARGIN = 0.25  # of its side, drawn around a frame that the hand moves
+BLURRED = 1.6  # a picture that is enlarged by more is drawn anew
 _numbers = itertools.count(1)
 
 
-def view_ranges(region: Region, shape: tuple[int, int]) -> tuple[list[float], list[float]]:
-    """Choose the columns and rows that show a region with its surroundings.
-
-    A pixel of the slice is drawn as a whole number of screen pixels, three or more; only large
-    regions are scaled to fit.
-
-    Parameters
-    ----------
-    region : Region
-        What is shown.
-    shape : (H, W)
-        Of its slice; there is nothing to see beyond.
-
-    Returns
-    -------
-    (columns, rows) : two [low, high] lists of float
-        Both of the same length, centred on the region.
-    """
-    side = max(region.height, region.width)
-    scale = REGION_PX / min(side * (1 + 2 * CONTEXT), max(shape) + 2)
-    half = REGION_PX / (int(scale) if scale >= 3 else scale) / 2
-    row = region.row + (region.height - 1) / 2
-    col = region.col + (region.width - 1) / 2
-    return [col - half, col + half], [row - half, row + half]
-
-
-def crop_box(region: Region, shape: tuple[int, int]) -> tuple[slice, slice]:
-    """Find the part of an (H, W) slice that the region's panel shows."""
-    columns, rows = view_ranges(region, shape)
-    return tuple(  # type: ignore[return-value]
-        slice(max(0, int(low + 0.5)), min(size, int(high + 1.5)))
-        for (low, high), size in zip((rows, columns), shape, strict=True)
-    )
-
-
-def region_mask(region: Region, shape: tuple[int, int]) -> Mask:
-    """Draw a region on an (H, W) slice: True inside."""
-    return region.drawn(shape)
-
-
-def numbered(regions: Sequence[Region]) -> NDArray[np.intp]:
-    """Draw regions of one slice by their numbers from 1, as far as they reach; 0 elsewhere."""
-    shape = (max(r.row + r.height for r in regions), max(r.col + r.width for r in regions))
-    areas = np.zeros(shape, dtype=np.intp)
-    for number, region in enumerate(regions, 1):
-        areas[region.drawn(shape)] = number
-    return areas
-
-
-def dim_outside(image: Grey, inside: Mask) -> Grey:
-    """Darken what lies outside a region."""
-    dimmed: Grey = np.where(inside, image, (image * DIMMED).astype(np.uint8))
-    return dimmed
-
-
 class RegionView:
-    """Show a slice and one of its regions, with overlays, and hand on presses on the region.
+    """Show a slice and one of its regions, with overlays, and hand on what a hand does on them.
 
     Everything but `widget` must be used on the kernel's loop alone.
 
@@ -110,7 +53,7 @@ class RegionView:
     ----------
     shape : (H, W)
         Of the slices, in pixels.
-    shortcuts : sequence of str
+    shortcuts, repeating : sequence of str
         Keys that are handed on; see `Tap`.
 
     Attributes
@@ -119,17 +62,24 @@ class RegionView:
         What to show: the figure, 848×480 px, with its `tap`.
     screen : int
         Counts the regions shown so far.
+    frame : Frame
+        What is shown large; stays while the region does.
     """
 
-    def __init__(self, shape: tuple[int, int], shortcuts: Sequence[str] = ()) -> None:
+    def __init__(
+        self, shape: tuple[int, int], shortcuts: Sequence[str] = (), repeating: Sequence[str] = ()
+    ) -> None:
         self.shape = shape
         self.screen = 0
         self.region: Region | None = None
+        self.frame = Frame(0, 0, 1)
+        self._seen: tuple[Grey, Mapping[str, Map | Mask]] = (np.zeros(shape, np.uint8), {})
+        self._drawn: tuple[Box, float] = ((slice(0), slice(0)), 1.0)
         self._visible = self._given = frozenset(OVERLAYS)
         self.figure = region_figure(shape)
         self._traces = {trace.name: trace for trace in self.figure.data}
         target = f"alnb-region-{next(_numbers)}"
-        self.tap = Tap(target, panel="x2y2", shortcuts=tuple(shortcuts))
+        self.tap = Tap(target, "x2y2", tuple(shortcuts), tuple(repeating))
         self.widget = ipywidgets.Box(
             [self.figure, self.tap],
             layout=ipywidgets.Layout(
@@ -143,17 +93,34 @@ class RegionView:
     @property
     def scale(self) -> float:
         """How many screen pixels a pixel of the slice takes in the region's panel."""
-        low, high = self.figure.layout.xaxis2.range
-        return REGION_PX / float(high - low)
+        return REGION_PX / self.frame.side
 
-    def on_event(self, handler: Callable[[Press | Key], None]) -> None:
-        """Call `handler` with each press and key; those meant for an earlier region are dropped."""
+    def on_event(self, handler: Callable[[Event], None]) -> None:
+        """Call `handler` with what a person does.
 
-        def current(event: Press | Key) -> None:
-            if event.screen == self.screen:
+        What a hand did on an earlier region's pictures is dropped; a key or a button may be about
+        more than the region, and tells by its `screen` which was shown.
+        """
+
+        def current(event: Event) -> None:
+            if isinstance(event, Key | Act) or event.screen == self.screen:
                 handler(event)
 
         self.tap.on_event(current)
+
+    def encode(self, image: Grey, region: Region, overlays: Mapping[str, Map | Mask]) -> Encoded:
+        """Make the pictures of a region that `show` will be asked for.
+
+        Raises
+        ------
+        ValueError
+            As for `show`.
+        """
+        self._check(image, overlays)
+        return encode(image, overlays, region, self._frame_of(region))
+
+    def _frame_of(self, region: Region) -> Frame:
+        return self.frame if region == self.region else Frame.of(region, self.shape)
 
     def show(
         self,
@@ -161,10 +128,12 @@ class RegionView:
         region: Region,
         *,
         clicks: Iterable[Click] = (),
-        overlays: Mapping[str, Map] | None = None,
+        overlays: Mapping[str, Map | Mask] | None = None,
         regions: Iterable[Region] = (),
+        encoded: Encoded | None = None,
+        looking: str = "",
     ) -> None:
-        """Show a region of a slice.
+        """Show a region of a slice; one that is shown already stays as near as it is.
 
         Parameters
         ----------
@@ -175,9 +144,14 @@ class RegionView:
         clicks : iterable of Click
             Set so far.
         overlays : mapping of str to (H, W) array
-            ``"entropy"`` in nats, ``"prediction"`` as probability or mask; any may be missing.
+            ``"entropy"`` in nats, ``"prediction"`` as probability or mask, ``"mask"`` as it is;
+            any may be missing.
         regions : iterable of Region
             The slice's other regions, whose borders are drawn faintly.
+        encoded : Encoded, optional
+            What `encode` made of image, region and overlays ahead.
+        looking : str
+            A sentence across the region: what is seen is not what is asked about.
 
         Raises
         ------
@@ -186,37 +160,109 @@ class RegionView:
         """
         overlays = overlays or {}
         self._check(image, overlays)
+        self.frame = self._frame_of(region)
         if region != self.region:
             self.screen += 1
-        self.region = region
-        inside = region_mask(region, self.shape)
-        box = crop_box(region, self.shape)
-        border = outline_path(inside) if region.mask is not None else grid_path([region])
-        columns, rows = view_ranges(region, self.shape)
-        fine = max(1.0, REGION_PX / (columns[1] - columns[0]))
-        crops = {name: values[box] for name, values in overlays.items()}
-        near = _pictures(image[box], crops, fine, inside[box])
-        far = _pictures(image, overlays, max(1.0, SLICE_PX / max(self.shape)))
+        self.region, self._seen = region, (image, overlays)
+        encoded = encoded or encode(image, overlays, region, self.frame)
+        border = (
+            outline_path(region_mask(region, self.shape))
+            if region.mask is not None
+            else grid_path([region])
+        )
+        whole = region.height >= self.shape[0] and region.width >= self.shape[1]
+        regions = tuple(regions)
         with self.figure.batch_update():
-            self._put_pictures("slice", far, (0, 0))
-            self._put_pictures("region", near, (box[0].start, box[1].start))
-            self._put_paths(grid=grid_path(regions), border=border)
+            self._put_pictures("slice", encoded.far, (0, 0))
+            self._put_near(encoded.near, encoded.box, encoded.fine)
+            grid = grid_path(regions)
+            self._put_paths(
+                {"grid": grid, "border": border, "frame": border}
+                | {"near grid": grid if whole else NO_PATH}
+            )
             self._put_clicks(clicks)
             self._put_key(given=overlays)
             self._put_rest("", BEHIND)
-            self.figure.layout.xaxis2.range = columns
-            self.figure.layout.yaxis2.range = rows[::-1]
+            self._put_frame()
             self.figure.layout.meta = {"screen": self.screen}
             where = f"<b>{region.where.scan}</b><br>slice {region.where.z}"
             self.figure.layout.annotations[PLACE_NOTE].text = where
+            self._put_looking(looking)
 
-    def mark(self, clicks: Iterable[Click]) -> None:
-        """Show these clicks and no others; all else stays."""
+    def mark(
+        self,
+        clicks: Iterable[Click],
+        *,
+        outlines: Iterable[Outline] = (),
+        cursor: Place | None = None,
+        picked: Iterable[Region] = (),
+    ) -> None:
+        """Show these clicks and no others; all else stays.
+
+        Parameters
+        ----------
+        clicks : iterable of Click
+        outlines : iterable of Outline
+            Drawn by hand.
+        cursor : (row, col), optional
+            Of who works with keys alone.
+        picked : iterable of Region
+            Those that hold a click, where a whole slice is answered at once.
+        """
         with self.figure.batch_update():
             self._put_clicks(clicks)
+            self._put_paths({"outlines": polygon_path(outlines), "picked": grid_path(picked)})
+            place = [] if cursor is None else [cursor]
+            self._traces["cursor"].y = [row for row, _ in place]
+            self._traces["cursor"].x = [col for _, col in place]
+
+    def show_answers(
+        self, infected: Iterable[Region], clean: Iterable[Region], clicks: Iterable[Click]
+    ) -> None:
+        """Show what was said of the slice's other regions before, and where it was clicked."""
+        paths = {"infected": grid_path(infected), "clean": grid_path(clean)}
+        whole = self.region is not None and self.region.height >= self.shape[0]
+        near = {f"near {name}": path if whole else NO_PATH for name, path in paths.items()}
+        clicks = tuple(clicks)
+        with self.figure.batch_update():
+            self._put_paths(paths | near)
+            self._traces["clicks earlier"].x = [click.col for click in clicks]
+            self._traces["clicks earlier"].y = [click.row for click in clicks]
+
+    def zoom(self, factor: float, row: float, col: float) -> None:
+        """Enlarge the region's panel around a place; below 1 it shows more."""
+        self._move(self.frame.zoomed(factor, row, col, self.shape))
+
+    def pan(self, rows: float, cols: float) -> None:
+        """Look at a place so many pixels of the slice below and to the right."""
+        self._move(self.frame.moved(rows, cols, self.shape))
+
+    def unzoom(self) -> None:
+        """Show the region as it was shown at first."""
+        if self.region is not None:
+            self._move(Frame.of(self.region, self.shape))
+
+    def _move(self, frame: Frame) -> None:
+        if self.region is None:
+            return
+        self.frame = frame
+        need, (box, fine) = frame.box(self.shape), self._drawn
+        inside = all(
+            b.start <= n.start and n.stop <= b.stop for n, b in zip(need, box, strict=True)
+        )
+        sharp = self.scale / BLURRED <= fine
+        with self.figure.batch_update():
+            if not (inside and sharp):
+                self._put_near(*encode_near(*self._seen, self.region, frame, MARGIN))
+            self._put_frame()
 
     def set_overlays(
-        self, visible: Collection[str], opacity: float, *, in_region: bool = True
+        self,
+        visible: Collection[str],
+        opacity: float,
+        *,
+        in_region: bool = True,
+        hidden: Collection[str] = (),
     ) -> None:
         """Show the named overlays, now and on later slices.
 
@@ -227,7 +273,9 @@ class RegionView:
         opacity : float
             In [0, 1].
         in_region : bool
-            Whether they lie on the region, too, and not on the slice alone.
+            Whether they lie on the region, too, and not on the slice alone; the mask always does.
+        hidden : collection of str
+            Which of `region_figure.LAYERS` not to show: the grid, clicks, answers.
         """
         self._visible = frozenset(visible)
         with self.figure.batch_update():
@@ -235,10 +283,21 @@ class RegionView:
                 faint = FAINT if (panel, name) == ("region", "entropy") else 1
                 self._traces[f"{panel} {name}"].opacity = opacity * faint
                 self._traces[f"{panel} {name}"].visible = name in self._visible and (
-                    in_region or panel == "slice"
+                    in_region or panel == "slice" or name == "mask"
                 )
-            self.figure.layout.shapes[GRID_SHAPE].opacity = opacity
+            for name, parts in LAYERS.items():
+                for part in parts:
+                    layer = self._part(part)
+                    layer.visible = name not in hidden
+                    if part in SHAPES and name == "grid":
+                        layer.opacity = opacity
             self._put_key(given=self._given)
+
+    def _part(self, name: str) -> Any:  # noqa: ANN401 - plotly's own types
+        """Find a shape or a trace by its name."""
+        if name in SHAPES:
+            return self.figure.layout.shapes[SHAPES.index(name)]
+        return self._traces[name]
 
     def clear(self, sentence: str = "") -> None:
         """Show a sentence in place of the pictures: there is no region to ask about."""
@@ -247,23 +306,33 @@ class RegionView:
         with self.figure.batch_update():
             for panel in ("slice", "region"):
                 self._put_pictures(panel, {}, (0, 0))
-            self._put_paths(grid=NO_PATH, border=NO_PATH)
+            self._put_paths(dict.fromkeys(SHAPES, NO_PATH))
             self._put_clicks(())
+            for name in ("cursor", "clicks earlier"):
+                self._traces[name].x, self._traces[name].y = [], []
             self._put_key(given=())
             self._put_rest(sentence, REST_COLOUR)
             self.figure.layout.meta = {"screen": self.screen}
             self.figure.layout.annotations[PLACE_NOTE].text = ""
+            self._put_looking("")
 
-    def _check(self, image: Grey, overlays: Mapping[str, Map]) -> None:
+    def _check(self, image: Grey, overlays: Mapping[str, Map | Mask]) -> None:
         for name in overlays.keys() - set(OVERLAYS):
             raise ValueError(f"overlay {name!r} is unknown; there are {', '.join(OVERLAYS)}.")
         for name, array in {"the image": image, **overlays}.items():
             if array.shape != self.shape:
                 raise ValueError(f"{name} is {array.shape}, the view {self.shape}.")
 
-    def _put_pictures(
-        self, panel: str, pictures: Mapping[str, Picture], origin: tuple[int, int]
-    ) -> None:
+    def _put_near(self, pictures: Pictures, box: Box, fine: float) -> None:
+        self._put_pictures("region", pictures, (box[0].start, box[1].start))
+        self._drawn = (box, fine)
+
+    def _put_frame(self) -> None:
+        columns, rows = self.frame.ranges
+        self.figure.layout.xaxis2.range = columns
+        self.figure.layout.yaxis2.range = rows[::-1]
+
+    def _put_pictures(self, panel: str, pictures: Pictures, origin: tuple[int, int]) -> None:
         for name in ("ct", *OVERLAYS):
             trace = self._traces[f"{panel} {name}"]
             png, (dy, dx) = pictures.get(name, (b"", (1.0, 1.0)))
@@ -272,9 +341,9 @@ class RegionView:
             trace.dy, trace.dx = dy, dx
             trace.y0, trace.x0 = origin[0] + (dy - 1) / 2, origin[1] + (dx - 1) / 2
 
-    def _put_paths(self, grid: str, border: str) -> None:
-        for shape, path in zip(self.figure.layout.shapes, (grid, border, border), strict=True):
-            shape.path = path
+    def _put_paths(self, paths: Mapping[str, str]) -> None:
+        for name, path in paths.items():
+            self._part(name).path = path
 
     def _put_key(self, given: Iterable[str]) -> None:
         self._given = frozenset(given)
@@ -290,6 +359,10 @@ class RegionView:
         layout.plot_bgcolor = behind
         layout.paper_bgcolor = behind if sentence else "rgba(0,0,0,0)"
 
+    def _put_looking(self, sentence: str) -> None:
+        note = self.figure.layout.annotations[LOOKING_NOTE]
+        note.text, note.visible = sentence, bool(sentence)
+
     def _put_clicks(self, clicks: Iterable[Click]) -> None:
         clicks = tuple(clicks)
         for name, wanted in (("infected", True), ("background", False)):
@@ -299,28 +372,13 @@ class RegionView:
             trace.y = [click.row for click in chosen]
 
 
-def _pictures(
-    image: Grey, overlays: Mapping[str, Map], fine: float, inside: Mask | None = None
-) -> dict[str, Picture]:
-    """Encode a slice, or a part of it, and its overlays, `fine` pixels for each of theirs."""
-    smooth = enlarge_grey(image, fine)
-    if inside is not None:
-        rows, cols = (
-            np.arange(n) * m // n for n, m in zip(smooth.shape, inside.shape, strict=True)
-        )
-        smooth = dim_outside(smooth, inside[np.ix_(rows, cols)])
-    drawn = {"ct": (grey_png(smooth), _step(image, smooth))}
-    if "entropy" in overlays:
-        heat = enlarge_map(overlays["entropy"], fine)
-        drawn["entropy"] = (heat_png(heat), _step(image, heat))
-    if "prediction" in overlays:  # a decision for each pixel of the slice, and shown as that
-        drawn["prediction"] = (prediction_png(overlays["prediction"]), (1.0, 1.0))
-    return drawn
-
-
-def _step(coarse: Grey, fine: Grey | Map) -> tuple[float, float]:
-    """Tell how many coarse pixels one fine pixel is, in rows and in columns."""
-    return coarse.shape[0] / fine.shape[0], coarse.shape[1] / fine.shape[1]
+def numbered(regions: Sequence[Region]) -> NDArray[np.intp]:
+    """Draw regions of one slice by their numbers from 1, as far as they reach; 0 elsewhere."""
+    shape = (max(r.row + r.height for r in regions), max(r.col + r.width for r in regions))
+    areas = np.zeros(shape, dtype=np.intp)
+    for number, region in enumerate(regions, 1):
+        areas[region.drawn(shape)] = number
+    return areas
 
 
 def grid_path(regions: Iterable[Region]) -> str:
@@ -338,5 +396,15 @@ def grid_path(regions: Iterable[Region]) -> str:
     paths = [
         f"M{left},{top}L{right},{top}L{right},{bottom}L{left},{bottom}Z"
         for left, top, right, bottom in corners
+    ]
+    return "".join(paths) or NO_PATH
+
+
+def polygon_path(outlines: Iterable[Outline]) -> str:
+    """Draw outlines as one SVG path, in columns and rows."""
+    paths = [
+        "M" + "L".join(f"{col},{row}" for row, col in outline) + "Z"
+        for outline in outlines
+        if outline
     ]
     return "".join(paths) or NO_PATH

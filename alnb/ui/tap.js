@@ -1,16 +1,22 @@
-// Tap: clicks on the panels of a Plotly figure, and keys, sent to the kernel as messages.
+// Tap: what a hand does on the panels of a Plotly figure, and keys, sent to the kernel as messages.
 //
-//   page -> kernel                                   kernel -> page
-//   {kind: "click", id, x, y, panel, screen}         {kind: "ack", id}
-//   {kind: "key", id, key, screen}                   {kind: "ack", id}
-//   {kind: "ping", id}                               {kind: "pong", id}
+//   page -> kernel                                                    kernel -> page
+//   {kind: "click", id, x, y, panel, screen, shift}                   {kind: "ack", id}
+//   {kind: "stroke", id, points: [[x, y], …], screen}                 {kind: "ack", id}
+//   {kind: "wheel", id, x, y, panel, screen, turn, shift}             {kind: "ack", id}
+//   {kind: "drag", id, dx, dy, screen}                                {kind: "ack", id}
+//   {kind: "key", id, key, screen}                                    {kind: "ack", id}
+//   {kind: "act", id, name, screen}                                   {kind: "ack", id}
+//   {kind: "ping", id}                                                {kind: "pong", id}
 //
-// x and y are data coordinates of the pressed panel's axes; screen is layout.meta.screen of the figure as
-// it stood when the person acted, so that an action during a round trip is never taken for one on
-// what is shown next. The kernel's pongs feed a watchdog.
+// x and y are data coordinates of the panel's axes, dx and dy differences of them; screen is layout.meta.screen
+// of the figure as it stood when the person acted, so that an action during a round trip is never
+// taken for one on what is shown next. An act is a press on an element with the class alnb-act-NAME
+// or the attribute data-act. The kernel's pongs feed a watchdog.
 
 const PING_MS = 2000;
 const ANSWER_MS = 3000; // a server that does not answer within this is gone
+const DRAG_PX = 5; // a hand moves this far in a click
 const GONE = "The notebook's kernel is gone: reload the page; nothing is lost.";
 const ended = (command) =>
   `alnb has ended, and a reload reaches nothing: start "${command}" again with the same folder. ` +
@@ -24,25 +30,38 @@ function screenOf(plot) {
 function makeDot(plot, event) {
   const box = plot.getBoundingClientRect();
   const dot = document.createElement("div");
-  dot.className = "alnb-tap-dot";
+  dot.className = event.shiftKey ? "alnb-tap-dot background" : "alnb-tap-dot";
   dot.style.left = `${event.clientX - box.left}px`;
   dot.style.top = `${event.clientY - box.top}px`;
   plot.appendChild(dot);
   return dot;
 }
 
+function makeLine(plot) {
+  const ink = document.createElement("div");
+  ink.className = "alnb-tap-line";
+  ink.innerHTML = "<svg><polyline/></svg>";
+  plot.appendChild(ink);
+  return { ink, line: ink.querySelector("polyline") };
+}
+
 function nameOf(event) {
   const control = event.ctrlKey || event.metaKey ? "Ctrl+" : "";
-  return control + (event.key.length === 1 ? event.key.toLowerCase() : event.key);
+  const shift = event.shiftKey && (control || event.key.length > 1) ? "Shift+" : "";
+  const key = event.key === " " ? "Space" : event.key;
+  return control + shift + (key.length === 1 ? key.toLowerCase() : key);
 }
 
 // A key belongs to what has the focus where that makes sense of it: text fields all keys, buttons
-// Enter and the space bar, sliders and lists their arrows.
+// Enter and the space bar, check boxes the space bar, sliders and lists those that move them.
 function belongsToFocus(event) {
   const element = event.target;
-  if (element.closest("button") && (event.key === "Enter" || event.key === " ")) return true;
   if (element.isContentEditable) return true;
-  return Boolean(element.closest("input:not([type=checkbox]), textarea, select, [role=slider]"));
+  if (element.closest("button") && (event.key === "Enter" || event.key === " ")) return true;
+  if (element.closest("input[type=checkbox]") && event.key === " ") return true;
+  if (element.closest("[role=slider], input[type=range], input[type=radio]"))
+    return /^(Arrow|Page|Home|End)/.test(event.key);
+  return Boolean(element.closest("input:not([type=checkbox]), textarea, select"));
 }
 
 // Ask for the page's head alone: that starts no kernel, and any answer will do.
@@ -90,6 +109,27 @@ function watchKernel(model, send, el) {
   };
 }
 
+// Movements come faster than a kernel answers: what adds up while one is on its way goes with the next.
+function oneAtATime(send) {
+  let flying = null;
+  let waiting = null;
+  const go = () => {
+    flying = waiting && send(waiting);
+    waiting = null;
+  };
+  return {
+    add(message, sums) {
+      const same = waiting && waiting.kind === message.kind && waiting.panel === message.panel;
+      if (same) for (const name of sums) message[name] += waiting[name];
+      waiting = message;
+      if (flying === null) go();
+    },
+    done(id) {
+      if (id === flying) go();
+    },
+  };
+}
+
 function render({ model, el }) {
   const dots = new Map();
   const target = () => document.querySelector(`.${model.get("target")} .js-plotly-plot`);
@@ -108,44 +148,130 @@ function render({ model, el }) {
     return next;
   };
   const watchdog = watchKernel(model, send, el);
+  const moves = oneAtATime(send);
 
-  const onPointer = (event) => {
-    if (event.button !== 0 || !event.isPrimary || !(event.target instanceof Element)) return;
+  // Where an event is, on the axes of the panel that it began on.
+  const placeOn = (plot, panel, event) => {
+    const box = panel.getBoundingClientRect();
+    const [, xName, yName] = /^(x\d*)(y\d*)$/.exec(panel.dataset.subplot);
+    const axis = (name) => plot._fullLayout[`${name[0]}axis${name.slice(1)}`];
+    const x = axis(xName).p2c(event.clientX - box.left);
+    return { x, y: axis(yName).p2c(event.clientY - box.top) };
+  };
+
+  const under = (event) => {
+    if (!(event.target instanceof Element)) return {};
     const plot = event.target.closest(".js-plotly-plot");
-    if (!plot || plot !== target()) return;
-    const panel = event.target.closest(".nsewdrag");
+    return plot && plot === target() ? { plot, panel: event.target.closest(".nsewdrag") } : {};
+  };
+
+  let hand = null; // what the pressed button is about: a click, until the hand moves
+  const onDown = (event) => {
+    const { plot, panel } = under(event);
+    if (!plot || event.button !== 0 || !event.isPrimary) return;
     const focus = scope();
     if (focus) focus.focus({ preventScroll: true });
     if (!panel || model.get("locked")) return;
-    const name = panel.dataset.subplot;
-    const box = panel.getBoundingClientRect();
-    const [, xName, yName] = /^(x\d*)(y\d*)$/.exec(name);
-    const axis = (name) => plot._fullLayout[`${name[0]}axis${name.slice(1)}`];
-    const x = axis(xName).p2c(event.clientX - box.left);
-    const y = axis(yName).p2c(event.clientY - box.top);
-    const id = send({ kind: "click", x, y, panel: name, screen: screenOf(plot) });
-    if (name !== model.get("panel")) return; // nothing will be marked there
-    const dot = makeDot(plot, event);
+    const main = panel.dataset.subplot === model.get("panel");
+    hand = { plot, panel, main, event, screen: screenOf(plot), moved: false, points: [] };
+    hand.at = placeOn(plot, panel, event);
+    if (main) hand.dot = makeDot(plot, event); // the mark itself comes from the kernel
+    event.preventDefault(); // else the browser drags a picture
+  };
+
+  const onMove = (event) => {
+    if (!hand || !event.isPrimary) return;
+    const far = Math.hypot(event.clientX - hand.event.clientX, event.clientY - hand.event.clientY);
+    if (!hand.moved && far < DRAG_PX) return;
+    if (!hand.moved && hand.dot) hand.dot.remove();
+    hand.moved = true;
+    if (hand.main) (model.get("drawing") ? draw : drag)(event);
+  };
+
+  const drag = (event) => {
+    const [from, to] = [hand.last || hand.event, event].map((e) => placeOn(hand.plot, hand.panel, e));
+    hand.last = event;
+    const by = { dx: from.x - to.x, dy: from.y - to.y };
+    moves.add({ kind: "drag", ...by, screen: hand.screen }, ["dx", "dy"]);
+  };
+
+  const draw = (event) => {
+    if (!hand.ink) Object.assign(hand, makeLine(hand.plot), { points: [hand.at], pixels: [] });
+    const box = hand.plot.getBoundingClientRect();
+    hand.points.push(placeOn(hand.plot, hand.panel, event));
+    hand.pixels.push(`${event.clientX - box.left},${event.clientY - box.top}`);
+    hand.line.setAttribute("points", hand.pixels.join(" "));
+  };
+
+  const onUp = (event) => {
+    if (!hand || !event.isPrimary) return;
+    const { main, at, screen, panel, dot, ink, moved, points } = hand;
+    hand = null;
+    if (ink) {
+      send({ kind: "stroke", points: points.map(({ x, y }) => [x, y]), screen });
+      setTimeout(() => ink.remove(), 300); // until the outline is drawn
+    }
+    if (moved) return;
+    const id = send({
+      kind: "click", ...at, panel: panel.dataset.subplot, screen, shift: event.shiftKey,
+    });
+    if (!main) return; // nothing will be marked there
     dots.set(id, dot);
     setTimeout(() => dot.remove(), 1500);
   };
 
-  const onKey = (event) => {
-    if (event.repeat || event.altKey || !(event.target instanceof Element)) return;
-    const box = scope();
-    const ours = box && (event.target === document.body || box.contains(event.target));
-    if (!ours || belongsToFocus(event) || !model.get("shortcuts").includes(nameOf(event))) return;
+  const onGone = () => {
+    if (hand && hand.dot) hand.dot.remove();
+    if (hand && hand.ink) hand.ink.remove();
+    hand = null;
+  };
+
+  const onWheel = (event) => {
+    const { plot, panel } = under(event);
+    if (!panel || event.ctrlKey || event.metaKey || !event.deltaY) return;
     event.preventDefault();
     event.stopPropagation();
-    send({ kind: "key", key: nameOf(event), screen: screenOf(target()) });
+    const lines = event.deltaMode === 1 ? 33 : 1; // Firefox counts lines
+    const at = { ...placeOn(plot, panel, event), panel: panel.dataset.subplot };
+    const turn = (-event.deltaY * lines) / 100;
+    const shift = event.shiftKey || event.altKey;
+    moves.add({ kind: "wheel", ...at, turn, shift, screen: screenOf(plot) }, ["turn"]);
+  };
+
+  // A press on a button carries the screen that it was meant for, as a click on the figure does.
+  const onPress = (event) => {
+    if (!(event.target instanceof Element)) return;
+    const element = event.target.closest("[data-act], [class*=alnb-act-]");
+    const box = scope();
+    if (!element || !box || !box.contains(element) || element.disabled) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const name = element.dataset.act || /alnb-act-([\w-]+)/.exec(element.className)[1].replace("-", ":");
+    send({ kind: "act", name, screen: screenOf(target()) });
+    if (event.detail > 0) box.focus({ preventScroll: true }); // by hand: keys go on working
+  };
+
+  const onKey = (event) => {
+    if (event.altKey || !(event.target instanceof Element)) return;
+    const box = scope();
+    const ours = box && (event.target === document.body || box.contains(event.target));
+    const name = nameOf(event);
+    if (!ours || belongsToFocus(event) || !model.get("shortcuts").includes(name)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const moving = model.get("repeating").includes(name);
+    const message = { kind: "key", key: name, screen: screenOf(target()) };
+    if (moving) moves.add(message, []);
+    else if (!event.repeat) send(message);
   };
 
   const onMessage = (message) => {
     if (message.kind === "pong") watchdog.pong();
-    if (message.kind !== "ack" || !dots.has(message.id)) return;
+    if (message.kind !== "ack") return;
+    moves.done(message.id);
     const dot = dots.get(message.id);
     dots.delete(message.id);
-    setTimeout(() => dot.remove(), 60); // until Plotly has drawn the marker that replaces it
+    if (dot) setTimeout(() => dot.remove(), 60); // until Plotly has drawn the marker that replaces it
   };
 
   const makeFocusable = () => {
@@ -159,14 +285,18 @@ function render({ model, el }) {
   const waiting = setInterval(() => makeFocusable() && clearInterval(waiting), 100);
 
   el.classList.add("alnb-tap");
-  document.addEventListener("pointerdown", onPointer, true);
-  document.addEventListener("keydown", onKey, true);
+  const listeners = {
+    pointerdown: onDown, pointermove: onMove, pointerup: onUp, pointercancel: onGone,
+    wheel: onWheel, click: onPress, keydown: onKey,
+  };
+  const options = { capture: true, passive: false };
+  for (const [name, on] of Object.entries(listeners)) document.addEventListener(name, on, options);
   model.on("msg:custom", onMessage);
   return () => {
     clearInterval(waiting);
     watchdog.stop();
-    document.removeEventListener("pointerdown", onPointer, true);
-    document.removeEventListener("keydown", onKey, true);
+    for (const [name, on] of Object.entries(listeners))
+      document.removeEventListener(name, on, options);
     model.off("msg:custom", onMessage);
   };
 }

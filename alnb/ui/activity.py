@@ -1,0 +1,55 @@
+"""What the training process is doing, in words and as a share of a cycle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+STAGES = {
+    "warm": "starting the training process",
+    "start": "getting ready to train",
+    "features": "looking at every slice once",
+    "fit": "training",
+    "evaluate": "measuring Dice on the test slices",
+    "score": "scoring the regions",
+    "predict": "drawing the maps",
+}
+WEIGHT = {"warm": (0.0, 0.05), "start": (0.0, 0.05), "features": (0.0, 0.05), "fit": (0.05, 0.65),
+          "evaluate": (0.65, 0.75), "score": (0.75, 0.97),
+          "predict": (0.97, 1.0)}  # fmt: skip # shares of a cycle's time
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What the training process is doing; `stage` is empty when it does nothing."""
+
+    stage: str = ""
+    done: int = 0
+    total: int = 0
+    backbone: str = ""
+    device: str = ""
+
+    @property
+    def running(self) -> bool:
+        """Whether it does anything."""
+        return bool(self.stage)
+
+    @property
+    def cycling(self) -> bool:
+        """Whether a cycle is on its way."""
+        return self.running and self.stage != "warm"
+
+    @property
+    def fraction(self) -> float:
+        """How much of the cycle is done, in [0, 1]."""
+        if not self.stage:
+            return 0.0
+        low, high = WEIGHT[self.stage]
+        return low + (high - low) * (self.done / self.total if self.total else 0)
+
+    @property
+    def text(self) -> str:
+        """What it does, in words."""
+        if not self.stage:
+            return ""
+        counted = f" {self.done} of {self.total}" if self.total else ""
+        return f"{STAGES[self.stage]}{counted}"

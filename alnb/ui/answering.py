@@ -1,0 +1,340 @@
+"""What the person says of regions: marks, answers, corrections, sweeps, and the way back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from alnb.annotation import Answer, Click, Verdict
+from alnb.arrays import BACKGROUND, INFECTED
+from alnb.cycle import Pool
+from alnb.errors import AlnbError, SessionError
+from alnb.outlines import Vertex
+from alnb.regions import Region
+from alnb.session import Session, undone
+from alnb.ui import draft_file
+from alnb.ui.draft import Draft
+from alnb.ui.freehand import outline_of
+from alnb.ui.history import neighbour, regions_of
+from alnb.ui.present import Marking
+from alnb.ui.stopwatch import Stopwatch
+
+DOUBLE_S = 0.4  # ours: a second press within this was no second thought
+STEPS_PX = (2.0, 8.0)  # ours: of the cursor, in pixels of the slice; with Shift
+WAYS = {"up": (-1, 0), "down": (1, 0), "left": (0, -1), "right": (0, 1)}
+TAUGHT = " (mask shown)"  # after the annotator's name, where the mask was on screen
+OUTSIDE = "That is outside the frame: the question is about the region inside it."
+SMALL = "Click in the large picture: there the place can be hit exactly."
+ANSWERED = "That cell is answered already; open it in the strip to correct it."
+OPEN_MARKS = (
+    "The marks here are no answer yet: keep them with Next, or take them back with Undo, first."
+)
+EMPTY_LINE = "That line encloses nothing; draw around the infection."
+TAKEN_OVER = (
+    "This session was opened in another window, which now writes it. Everything answered here is "
+    "saved. Go on there, or reload this page to take it back."
+)
+
+
+class Aside(AlnbError):
+    """What the person should know; nothing went wrong."""
+
+
+class Answering:
+    """The draft of the region on screen, and the session's commands on it.
+
+    Parameters
+    ----------
+    session : Session
+        Open for writing.
+    pool : Pool
+        Its regions.
+    annotator : str
+        Written into every answer.
+    clock : callable
+        Seconds, only ever rising; times the answers.
+
+    Attributes
+    ----------
+    draft : Draft
+        What is on screen.
+    marking : str
+        What a click marks: "infection" or "background".
+    cursor : (row, col) or None
+        Of who marks with keys alone.
+    taught : bool
+        Whether the mask is on screen; then answers say so.
+    saved_at : str
+        When the last answer went to disk.
+    """
+
+    def __init__(
+        self, session: Session, pool: Pool, annotator: str, clock: Callable[[], float]
+    ) -> None:
+        self.session = session
+        self.pool = pool
+        self.annotator = annotator
+        self.draft = Draft()
+        self.marking: Marking = "infection"
+        self.cursor: Vertex | None = None
+        self.taught = False
+        self.saved_at = ""
+        self.watch = Stopwatch()
+        self._clock = clock
+        self._marked: tuple[float, Click | None] = (0.0, None)
+
+    @property
+    def path(self) -> Path:
+        """Of the file that keeps the draft."""
+        return self.session.journal.path.with_name(draft_file.NAME)
+
+    def shown(self) -> None:
+        """Start to count: another region is on screen."""
+        self.watch.start(self._clock())
+        self.cursor = None
+        self._marked = (0.0, None)
+
+    def _put(self, draft: Draft) -> None:
+        self.draft = draft
+        draft_file.keep(self.path, draft)
+
+    def _check_owned(self) -> None:
+        if not self.session.journal.owned:
+            raise SessionError(TAKEN_OVER)
+
+    # --- marks ---
+
+    def press(
+        self, row: float, col: float, reach_px: float, *, elsewhere: bool, other: bool
+    ) -> None:
+        """Set a click at a position of the slice, or take back the one that is there.
+
+        Parameters
+        ----------
+        row, col : float
+            Where.
+        reach_px : float
+            How near to a click hits it, in pixels of the slice.
+        elsewhere : bool
+            Whether it was on the small picture, where nothing is marked.
+        other : bool
+            Whether it marks background while others mark infection, or the other way round.
+
+        Raises
+        ------
+        Aside
+            If nothing can be marked there.
+        """
+        region = self.draft.region
+        if region is None:
+            return
+        background = (self.marking == "background") is not other
+        click = Click(round(row, 2), round(col, 2), BACKGROUND if background else INFECTED)
+        inside = region.contains(click.row, click.col)
+        if elsewhere or not inside:
+            raise Aside(SMALL if inside else OUTSIDE)
+        if self.draft.sweep and not any(c.contains(click.row, click.col) for c in self.open()):
+            raise Aside(ANSWERED)
+        self._check_owned()
+        now, (before, last) = self._clock(), self._marked
+        hit = self.draft.hit(click, reach_px)
+        if last in hit and now - before < DOUBLE_S:
+            return  # the second press of a double one
+        self._marked = now, None if hit else click
+        self.watch.touch(now)
+        self._put(self.draft.toggled(click, reach_px))
+
+    def stroke(self, points: Sequence[Vertex]) -> None:
+        """Outline what a line drawn by hand encloses.
+
+        Raises
+        ------
+        Aside
+            If it encloses nothing.
+        """
+        region = self.draft.region
+        if region is None:
+            return
+        tolerance = max(self.session.state.config.outline_tolerance_px, 0.1)
+        outline = outline_of(points, region, tolerance)
+        if not outline:
+            raise Aside(EMPTY_LINE)
+        self._check_owned()
+        self.watch.touch(self._clock())
+        self._put(self.draft.outlined(outline))
+
+    def move_cursor(self, way: str, *, far: bool) -> None:
+        """Move the cursor within the region; at first it stands in the middle."""
+        region = self.draft.region
+        if region is None:
+            return
+        low, high = (region.row, region.col), (region.height - 1, region.width - 1)
+        place = self.cursor or (low[0] + high[0] / 2, low[1] + high[1] / 2)
+        step = STEPS_PX[far]
+        row, col = (
+            min(max(at + step * by, first), first + size)
+            for at, by, first, size in zip(place, WAYS[way], low, high, strict=True)
+        )
+        self.cursor = (row, col)
+
+    # --- answers ---
+
+    def submit(self, verdict: Verdict) -> None:
+        """Answer the region on screen, or sweep its slice.
+
+        Raises
+        ------
+        SessionError
+            If it could not be written; the draft is kept.
+        """
+        draft = self.draft
+        if draft.region is None:
+            return
+        self.watch.touch(self._clock())
+        annotator = self.annotator + (TAUGHT if self.taught else "")
+        if draft.sweep:
+            self.session.sweep(draft.swept(self.cells(), self.watch.seconds, annotator))
+        elif verdict is not Verdict.INFECTED or draft.infected:
+            seconds = round(self.watch.seconds, 3)
+            self.session.submit(draft.answer(verdict, seconds, annotator))
+        else:
+            return
+        self._saved()
+        self._put(Draft())
+
+    def _saved(self) -> None:
+        self.saved_at = time.strftime("%H:%M:%S")
+
+    def undo(self) -> None:
+        """Take the last mark back, or the last answer where nothing was marked since."""
+        self._check_owned()
+        if self.draft.can_undo:
+            self.watch.touch(self._clock())
+            self._put(self.draft.undone())
+            return
+        answers = self.session.undo()
+        if answers:
+            self._saved()
+            self._put(_opened(answers, self._whole))
+
+    def redo(self) -> None:
+        """Give the mark or the answer again that was taken back last."""
+        self._check_owned()
+        if self.draft.future:
+            self._put(self.draft.redone())
+        elif self.can_redo and self.session.redo():
+            self._saved()
+            self._put(Draft())
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether an answer was taken back, and nothing was marked since."""
+        return not self.draft.changed and bool(undone(self.session.journal.events))
+
+    # --- another region than the next ---
+
+    def reopen(self, region: Region) -> None:
+        """Show a region of the strip; with its marks, if it was answered.
+
+        Raises
+        ------
+        Aside
+            If marks would be lost.
+        """
+        self._check_free()
+        answers = {answer.region.key: answer for answer in self.session.state.answers}
+        answer = answers.get(region.key)
+        self._put(Draft(region, held=True) if answer is None else Draft.of(answer))
+
+    def reopen_key(self, key: str) -> None:
+        """Show the region of the strip that is named so."""
+        regions = {region.key: region for region in regions_of(self.session.state)}
+        if key in regions:
+            self.reopen(regions[key])
+
+    def step(self, tiles: int) -> None:
+        """Show the region so many tiles after the one on screen."""
+        current = None if self.draft.sweep else self.draft.region
+        region = neighbour(self.session.state, current, tiles)
+        if region is not None:
+            self.reopen(region)
+
+    def back(self) -> None:
+        """Leave a region that the person chose."""
+        if self.draft.held:
+            self._check_free()
+            self._put(Draft())
+
+    def _check_free(self) -> None:
+        if self.draft.changed or (self.draft.sweep and self.draft.marked):
+            raise Aside(OPEN_MARKS)
+
+    # --- a whole slice at once ---
+
+    def sweep(self) -> None:
+        """Show the whole slice, to answer its open regions at once; or leave that.
+
+        Raises
+        ------
+        Aside
+            If marks would be lost.
+        """
+        if self.draft.sweep:
+            self.back()
+        elif self.can_sweep and self.draft.region is not None:
+            self._check_free()
+            self._put(Draft(self._whole(self.draft.region), held=True, sweep=True))
+
+    def _whole(self, region: Region) -> Region:
+        size = self.pool.dataset.size
+        return Region(region.where, 0, 0, size, size)
+
+    @property
+    def can_sweep(self) -> bool:
+        """Whether the slice on screen is of the pool, and its regions cover it once."""
+        region = self.draft.region
+        if region is None or region.where not in self.pool.slices:
+            return False
+        cells = self.pool.regions(region.where)
+        return sum(_area(cell) for cell in cells) == self.pool.dataset.size**2
+
+    def open(self) -> tuple[Region, ...]:
+        """List the slice's regions that have no answer."""
+        if self.draft.region is None:
+            return ()
+        answered = {answer.region.key for answer in self.session.state.answers}
+        cells = self.pool.regions(self.draft.region.where)
+        return tuple(cell for cell in cells if cell.key not in answered)
+
+    def cells(self) -> tuple[Region, ...]:
+        """List those that a sweep answers: not those that show nothing, unless clicked."""
+        if self.draft.region is None:
+            return ()
+        where = self.draft.region.where
+        names = zip(self.pool.regions(where), self.pool.left_out(where), strict=True)
+        bare = {cell.key for cell, left_out in names if left_out}
+        picked = {cell.key for cell in self.picked()}
+        return tuple(c for c in self.open() if c.key not in bare or c.key in picked)
+
+    def picked(self) -> tuple[Region, ...]:
+        """List the cells of a sweep that hold a mark."""
+        if not self.draft.sweep:
+            return ()
+        clicks = self.draft.clicks
+        return tuple(
+            cell for cell in self.open() if any(cell.contains(c.row, c.col) for c in clicks)
+        )
+
+
+def _opened(answers: Sequence[Answer], whole: Callable[[Region], Region]) -> Draft:
+    """Open answers again that were taken back: one, or a sweep's."""
+    if len(answers) == 1:
+        return Draft.of(answers[0])
+    clicks = tuple(click for answer in answers for click in answer.clicks)
+    return Draft(whole(answers[0].region), clicks, held=True, sweep=True)
+
+
+def _area(region: Region) -> int:
+    mask = region.mask
+    return region.height * region.width if mask is None else int(mask.sum())

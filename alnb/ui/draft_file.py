@@ -1,0 +1,46 @@
+"""Marks that are no answer yet, kept in ``draft.json``, so that a reload does not lose them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+
+from alnb.annotation import Click
+from alnb.regions import Region
+from alnb.session import State
+from alnb.ui.draft import Draft
+
+NAME = "draft.json"
+
+
+def keep(path: Path, draft: Draft) -> None:
+    """Write a draft's marks; nothing is kept of one that has none."""
+    if draft.region is None or not draft.marked:
+        path.unlink(missing_ok=True)
+        return
+    kept = {
+        "region": draft.region.key,
+        "clicks": [[c.row, c.col, c.label] for c in draft.clicks],
+        "outlines": draft.outlines,
+        "sweep": draft.sweep,
+    }
+    path.write_text(json.dumps(kept))
+
+
+def restore(path: Path, state: State) -> Draft:
+    """Read the marks that a page had when it went; a broken file, or an old one, is no draft."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        kept = json.loads(path.read_text())
+        region = Region.parse(kept["region"])
+        clicks = tuple(Click(*click) for click in kept["clicks"])
+        outlines = tuple(
+            tuple((float(row), float(col)) for row, col in outline)
+            for outline in kept.get("outlines", ())
+        )
+        sweep = bool(kept.get("sweep", False))
+        answered = {answer.region.key for answer in state.given}
+        wanted = sweep or region.key in state.ever_asked - answered
+        if wanted and all(region.contains(c.row, c.col) for c in clicks):
+            return Draft(region, clicks, outlines, held=sweep, sweep=sweep)
+    return Draft()

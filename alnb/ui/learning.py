@@ -1,0 +1,163 @@
+"""The training process as the app uses it: one cycle at a time, on the kernel's loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import numpy as np
+
+from alnb.acquisition import needs_network
+from alnb.cost import cost_of
+from alnb.cycle import Pool, next_picks, previous_weights
+from alnb.dataset import SliceId
+from alnb.session import Session
+from alnb.ui.activity import Activity
+from alnb.ui.why import Judge, Tables, scored_by
+from alnb.worker import Maps, Progress, Worker
+
+CHART_S = 0.5  # how often the loss is drawn: a figure redrawn is a page held up
+
+
+class Learning:
+    """Train, score and ask; what happens meanwhile is told by two callbacks.
+
+    Parameters
+    ----------
+    session : Session
+        Open for writing.
+    pool : Pool
+        Its regions.
+    worker : callable
+        Makes the `Worker`.
+    changed : callable
+        Called when `activity` or `maps` changed.
+    show_losses : callable
+        Called with the losses of the training so far, one a step.
+    clock : callable
+        Seconds, only ever rising.
+
+    Attributes
+    ----------
+    activity : Activity
+        What the process does.
+    maps : dict of SliceId to Maps
+        Of the slices that are asked about.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        pool: Pool,
+        worker: Callable[..., Worker],
+        changed: Callable[[], None],
+        show_losses: Callable[[list[float]], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self.session = session
+        self.pool = pool
+        self.activity = Activity()
+        self.maps: dict[SliceId, Maps] = {}
+        self._changed = changed
+        self._show_losses = show_losses
+        self._clock = clock
+        self._losses: list[float] = []
+        self._charted_at = 0.0
+        self._tables: tuple[str, Tables] = ("", {})
+        self._judge: tuple[tuple[int, int, str], Judge] | None = None
+        self.worker = worker(
+            session.dataset, session.state.config, session.cache, self._on_progress
+        )
+
+    async def warm_up(self) -> None:
+        """Start the process, and make the maps of what is open."""
+        self._set(Activity("warm"))
+        await self.worker.start()
+        fit = self.session.state.fit
+        if fit is not None and self.session.state.pending:
+            await self._predict(fit.weights)
+
+    def begin(self) -> None:
+        """Note that a cycle was asked for; `cycle` does the rest."""
+        self._losses = []
+        self._set(Activity("start"))
+
+    async def cycle(self) -> None:
+        """Train on the answers so far, then ask the next regions.
+
+        Raises
+        ------
+        TrainingCancelled
+            If `cancel` was called.
+        TrainerError
+            If the process failed.
+        """
+        state = self.session.state
+        fit = await self.worker.fit(state.answers, previous_weights(state))
+        scored = any(r.cycle == state.cycle and r.fit == fit for r in state.reports)
+        if not scored and not (state.trained and state.fit == fit):
+            self.session.trained(fit, state.answers, cost_of(state.given, state.config))
+        begin = time.perf_counter()
+        scores = await self.worker.evaluate("test", fit.weights)
+        wanted = needs_network(state.config.heuristic)
+        table = await self.worker.score(self.pool.slices, fit.weights) if wanted else {}
+        if not scored:
+            self.session.scored(scores, time.perf_counter() - begin)
+        self._tables = (fit.weights, table)
+        self.session.ask(next_picks(self.pool, self.session.state, table))
+        self.maps = {}
+        self._changed()
+        await self._predict(fit.weights)
+
+    async def used(self, story: Coroutine[Any, Any, None]) -> None:
+        """Use the process, and show that it rests when the story ends."""
+        try:
+            await story
+        finally:
+            self._set(Activity())
+
+    def cancel(self) -> None:
+        """Stop what the process does; the last network is kept."""
+        self.worker.cancel()
+
+    async def _predict(self, weights: str) -> None:
+        slices = tuple(dict.fromkeys(region.where for region in self.session.state.pending))
+        self.maps = await self.worker.predict(slices, weights)
+        self._changed()
+
+    def _on_progress(self, progress: Progress) -> None:
+        if progress.loss is not None:
+            self._losses.append(progress.loss)
+            if progress.done == progress.total or self._clock() - self._charted_at > CHART_S:
+                self._charted_at = self._clock()
+                self._show_losses(self._losses)
+        if self.activity.cycling:
+            self._set(Activity(progress.stage, progress.done, progress.total))
+
+    def _set(self, activity: Activity) -> None:
+        known = {"backbone": self.worker.backbone, "device": self.worker.device}
+        self.activity = Activity(activity.stage, activity.done, activity.total, **known)
+        self._changed()
+
+    # --- why a region is asked ---
+
+    def judge(self) -> Judge:
+        """Return who explains the regions of this cycle; made once a cycle."""
+        state = self.session.state
+        weights = scored_by(state)
+        key = (state.cycle, len(state.asked), weights)
+        if self._judge is None or self._judge[0] != key:
+            self._judge = key, Judge(self.pool, state, self._scores(weights))
+        return self._judge[1]
+
+    def _scores(self, weights: str) -> Tables:
+        """Find the scores that chose the regions; after a reload, where the process left them."""
+        if weights != self._tables[0]:
+            path = self.session.cache / f"scores-{weights}.npz"
+            tables: Tables = {}
+            if path.is_file():
+                with np.load(path) as arrays:
+                    tables = {name: arrays[name] for name in arrays.files}
+            self._tables = weights, tables
+        return self._tables[1]

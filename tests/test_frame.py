@@ -1,0 +1,45 @@
+from hypothesis import given
+from hypothesis import strategies as st
+from pytest import approx
+
+from alnb.ui.frame import CLOSEST_PX, Frame
+
+SHAPE = (352, 352)
+frames = st.builds(
+    Frame, st.floats(0, 351), st.floats(0, 351), st.floats(CLOSEST_PX, 354)
+)  # fmt: skip
+places = st.floats(0, 351)
+
+
+def test_a_frame_shows_its_side_around_its_centre():
+    assert Frame(10, 20, 8).ranges == ([16, 24], [6, 14])
+
+
+@given(frames, st.floats(0.01, 100), places, places)
+def test_zooming_never_leaves_the_slice(frame, factor, row, col):
+    near = frame.zoomed(factor, row, col, SHAPE)
+
+    assert CLOSEST_PX <= near.side <= 354
+    assert 0 <= near.row <= 351
+    assert 0 <= near.col <= 351
+
+
+@given(frames, st.floats(1.01, 4), places, places)
+def test_enlarging_around_what_is_seen_keeps_it_in_its_place(frame, factor, row, col):
+    near = frame.zoomed(factor, row, col, SHAPE)
+    kept = near.side / frame.side
+
+    assert near.row - row == approx((frame.row - row) * kept, abs=1e-6)
+    assert near.col - col == approx((frame.col - col) * kept, abs=1e-6)
+
+
+@given(frames, st.floats(-500, 500), st.floats(-500, 500))
+def test_the_box_holds_what_is_seen_of_the_slice(frame, rows, cols):
+    seen = frame.moved(rows, cols, SHAPE)
+    (left, right), (top, bottom) = seen.ranges
+    down, across = seen.box(SHAPE)
+
+    assert down.start <= max(0, top + 0.5)
+    assert down.stop >= min(352, bottom - 0.5)
+    assert across.start <= max(0, left + 0.5)
+    assert across.stop >= min(352, right - 0.5)

@@ -1,0 +1,27 @@
+import numpy as np
+import pytest
+
+from alnb.arrays import Window
+from alnb.ui.windows import PRESETS, Look
+
+
+def test_the_lung_window_is_the_radiologists():
+    window = Look(*PRESETS["lung"]).window
+
+    assert (window.low, window.high) == (-1350, 150)
+    assert window.to_grey(np.array([-1350, -600, 150])).tolist() == pytest.approx(
+        [0, 127.5, 255], abs=1
+    )
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_knows_its_name(name):
+    assert Look(*PRESETS[name]).name == name
+
+
+def test_any_other_window_has_none():
+    look = Look.of(Window(-1250, 250))
+
+    assert look == Look(-500, 1500)
+    assert look.name == ""
+    assert look.window == Window(-1250, 250)
