@@ -65,6 +65,34 @@ class Person:
         tap = self.app.view.tap
         tap._receive(tap, {"kind": "click", "id": 1, "screen": self.app.view.screen, **place}, [])
 
+    def at(self, row, col, **how):
+        """Press a position of the slice."""
+        region = self.app.draft.region
+        self.press(row - region.row, col - region.col, **how)
+
+    def act(self, name):
+        self._send(kind="act", name=name)
+
+    def key(self, *names, after_s=1.0, screen=None):
+        for name in names:
+            self._clock.now += after_s
+            self._send(kind="key", key=name, **({} if screen is None else {"screen": screen}))
+
+    def wheel(self, turn, panel="x2y2"):
+        region = self.app.draft.region
+        self._send(kind="wheel", x=region.col + 1, y=region.row + 1, turn=turn, panel=panel)
+
+    def draw(self, points):
+        self._clock.now += 1.0
+        self._send(kind="stroke", points=[[col, row] for row, col in points])
+
+    def _send(self, **message):
+        tap = self.app.view.tap
+        tap._receive(tap, {"id": 1, "screen": self.app.view.screen, **message}, [])
+
+    def reads_why(self, text):
+        return text in self.page._why.value
+
     def reads(self, text):
         html = (self.page._head, self.page._message, self.page._question, self.page._bar)
         return any(text in widget.value for widget in html)
@@ -304,6 +332,431 @@ def test_undo_reaches_back_before_a_training(using):
         assert not person.page.train.disabled or not person.state.answers
 
     using(story)
+
+
+# --- giving again, correcting ---
+
+
+def test_redo_gives_marks_and_answers_again(using):
+    async def story(person):
+        person.press(1, 1)
+        person.push(person.page.undo, person.page.redo)
+        assert len(person.clicks) == 1
+        person.push(person.page.next)
+        given = person.state.answers
+        person.push(person.page.undo, person.page.redo)
+        assert person.state.answers == given
+        assert person.page.redo.disabled
+
+    using(story)
+
+
+def test_undo_and_redo_cross_a_training_and_say_that_the_network_is_out_of_date(using):
+    async def story(person):
+        person.push(person.page.clean)
+        await person.train()
+        assert person.reads("Network: up to date")
+        person.push(person.page.undo)
+        assert person.reads("Network: out of date")
+        person.push(person.page.redo)
+        assert person.reads("Network: up to date")
+
+    using(story)
+
+
+def test_a_tile_of_the_strip_opens_its_answer_to_be_corrected(using, folder):
+    async def story(person):
+        first = person.state.pending[0]
+        person.push(person.page.clean, person.page.clean)
+        person.act(f"open:{first.key}")
+        assert person.app.view.region == first
+        assert person.reads("You said: no infection")
+        person.press(1, 1)
+        person.push(person.page.next)
+
+        assert [a.verdict for a in person.state.answers] == [Verdict.INFECTED, Verdict.CLEAN]
+        assert [answer["verdict"] for answer in journal_of(folder)] == [
+            "clean",
+            "clean",
+            "infected",
+        ]
+        assert person.app.view.region == person.state.pending[0]
+        person.push(person.page.undo)
+        assert person.state.answers[0].verdict is Verdict.CLEAN
+
+    using(story)
+
+
+def test_a_reopened_answer_shows_its_marks_and_can_become_clean(using):
+    async def story(person):
+        person.press(1, 1)
+        person.push(person.page.next)
+        person.key(",")
+        assert len(person.marks) == 1
+        person.push(person.page.clean)
+
+        assert [a.verdict for a in person.state.answers] == [Verdict.CLEAN]
+
+    using(story)
+
+
+def test_a_skipped_region_is_answered_later(using):
+    async def story(person):
+        first = person.state.pending[0]
+        person.push(person.page.skip)
+        person.key(",")
+        assert person.app.view.region == first
+        person.push(person.page.clean)
+        assert [a.verdict for a in person.state.answers] == [Verdict.CLEAN]
+
+    using(story)
+
+
+def test_a_reopened_region_is_left_as_it_was(using, folder):
+    async def story(person):
+        person.push(person.page.clean)
+        person.key(",", "Escape")
+
+        assert person.app.view.region == person.state.pending[0]
+        assert len(journal_of(folder)) == 1
+
+    using(story)
+
+
+def test_marks_that_are_no_answer_are_never_left_behind(using):
+    async def story(person):
+        person.push(person.page.clean)
+        region = person.app.view.region
+        person.press(1, 1)
+        person.key(",")
+
+        assert person.reads("keep them with Next")
+        assert person.app.view.region == region
+        assert len(person.clicks) == 1
+
+    using(story)
+
+
+def test_the_strip_can_be_paged_and_comes_back(using):
+    config = CONFIG.replace(start_regions=40)
+
+    async def story(person):
+        assert person.page._strip.value.count("data-act='open:") == 13
+        last = person.page._tiles[-1]
+        person.act("strip:1")
+        assert last not in person.page._tiles
+        person.push(person.page.clean)
+        assert person.app._strip_from is None
+
+    using(story, config=config)
+
+
+# --- keys ---
+
+
+def test_keys_answer_and_one_meant_for_an_earlier_region_is_dropped(using, folder):
+    async def story(person):
+        person.key("c")
+        person.press(1, 1)
+        person.key("Enter")
+        person.key("s", screen=1)
+
+        assert [answer["verdict"] for answer in journal_of(folder)] == ["clean", "infected"]
+
+    using(story)
+
+
+def test_the_second_of_two_quick_keys_answers_no_unseen_region(using, folder):
+    async def story(person):
+        person.key("c", "c", after_s=0.3)
+
+        assert len(journal_of(folder)) == 1
+
+    using(story)
+
+
+def test_keys_that_do_not_fit_do_nothing(using, folder):
+    async def story(person):
+        person.key("n", "t", "q", "y", "Escape", "Home", ".")
+        assert journal_of(folder) == []
+        person.press(1, 1)
+        person.key("s")  # a mark is not thrown away
+        assert journal_of(folder) == []
+        assert not person.reads("went wrong")
+
+    using(story)
+
+
+def test_marks_are_set_with_keys_alone(using):
+    async def story(person):
+        region = person.app.view.region  # 8 pixels
+        person.key("ArrowUp", "ArrowLeft", "Space")
+        assert person.clicks == (Click(region.row + 1.5, region.col + 1.5),)
+        person.key(*["Shift+ArrowRight"] * 9, "Space")
+        assert person.clicks[1] == Click(region.row + 1.5, region.col + 7)
+
+    using(story)
+
+
+def test_every_overlay_has_a_key(using):
+    async def story(person):
+        for key, toggle in zip("epkagrm", ("entropy", "prediction", "marks", "answered", "grid",
+                                           "on_region", "mask"), strict=True):  # fmt: skip
+            before = getattr(person.page, toggle).value
+            person.key(key)
+            assert getattr(person.page, toggle).value is not before
+
+    using(story)
+
+
+def test_the_keys_are_shown_and_hidden(using):
+    async def story(person):
+        person.key("?")
+        assert "role='dialog'" in person.page._help.value
+        person.key("Escape")
+        assert person.page._help.value == ""
+
+    using(story)
+
+
+# --- other marks ---
+
+
+def test_a_press_with_shift_marks_background(using, folder):
+    async def story(person):
+        person.press(1, 1)
+        person.press(5, 5, shift=True)
+        person.push(person.page.background)
+        person.press(3, 3)
+        person.push(person.page.next)
+
+        assert [click[2] for click in journal_of(folder)[0]["clicks"]] == [1, 0, 0]
+        assert person.reads("<b>9 s</b> nominal")
+
+    using(story)
+
+
+def test_a_double_press_sets_one_mark_and_takes_none_back(using):
+    async def story(person):
+        person.press(2, 2)
+        person.press(2, 2, after_s=0.2)
+        assert len(person.clicks) == 1
+
+    using(story)
+
+
+def test_hidden_marks_are_part_of_the_answer(using):
+    async def story(person):
+        person.press(2, 2)
+        person.page.marks.value = False
+        person.push(person.page.next)
+        assert len(person.state.answers[0].clicks) == 1
+
+    using(story)
+
+
+def test_an_outline_labels_its_region_in_full_and_is_priced_by_its_points(using):
+    config = CONFIG.replace(labels="full", loss="full")
+
+    async def story(person):
+        assert person.app.view.tap.drawing
+        region = person.app.view.region
+        square = [(1, 1), (1, 3), (1, 5), (3, 5), (5, 5), (5, 1)]
+        person.draw([(region.row + row, region.col + col) for row, col in square])
+        assert person.reads("1 outline")
+        person.push(person.page.next)
+
+        (answer,) = person.state.answers
+        assert len(answer.outlines[0]) == 4
+        assert person.reads("<b>12 s</b> nominal")
+
+    using(story, config=config)
+
+
+def test_a_line_that_encloses_nothing_is_said(using):
+    async def story(person):
+        region = person.app.view.region
+        person.draw([(region.row, region.col), (region.row + 4, region.col + 4)])
+        assert person.reads("encloses nothing")
+
+    using(story, config=CONFIG.replace(labels="full", loss="full"))
+
+
+# --- a whole slice at once ---
+
+
+def test_a_sweep_answers_the_whole_slice_and_its_time_is_shared(using, folder):
+    async def story(person):
+        where = person.app.view.region.where
+        person.push(person.page.sweep)
+        assert person.page.clean.description == "The rest is clean"
+        person.at(2, 3)
+        person.at(20, 20)
+        person.push(person.page.clean)
+
+        answers = journal_of(folder)
+        assert {Region.parse(a["region"]).where for a in answers} == {where}
+        assert len(answers) == 16
+        assert [a["verdict"] for a in answers].count("infected") == 2
+        assert sum(a["seconds"] for a in answers) == pytest.approx(3, abs=0.01)
+        assert person.reads("<b>48 s</b> nominal · <b>3 s</b> measured")
+        assert person.app.view.region == person.state.pending[0]
+        assert where not in {region.where for region in person.state.pending}
+
+    using(story)
+
+
+def test_a_sweep_is_undone_in_one_go_with_its_clicks(using):
+    async def story(person):
+        pending = person.state.pending
+        person.push(person.page.sweep)
+        person.at(2, 3)
+        person.push(person.page.clean)
+        person.push(person.page.undo)
+
+        assert person.state.given == ()
+        assert person.state.pending == pending
+        assert person.app.draft.sweep
+        assert person.clicks == (Click(2, 3),)
+
+    using(story)
+
+
+def test_cells_that_have_an_answer_keep_it_in_a_sweep(using):
+    async def story(person):
+        first = person.app.view.region
+        person.press(1, 1)
+        person.push(person.page.next)
+        person.key(",")
+        person.push(person.page.sweep)
+        person.at(first.row + 2, first.col + 2)
+        assert person.reads("answered already")
+        person.push(person.page.clean)
+
+        assert len(person.state.given) == 16
+        assert person.state.answers[0].verdict is Verdict.INFECTED
+
+    using(story)
+
+
+def test_a_sweep_without_marks_can_be_left(using, folder):
+    async def story(person):
+        person.push(person.page.sweep, person.page.sweep)
+        assert person.app.view.region == person.state.pending[0]
+        person.push(person.page.sweep)
+        person.at(2, 3)
+        person.push(person.page.sweep)
+        assert person.reads("keep them with Next")
+        assert journal_of(folder) == []
+
+    using(story)
+
+
+# --- looking ---
+
+
+def test_another_slice_is_looked_at_and_a_press_comes_back(using):
+    async def story(person):
+        region = person.app.view.region
+        step = "PageUp" if region.where.z < 3 else "PageDown"
+        person.key(step)
+        note = person.app.view.figure.layout.annotations[3]
+        assert note.visible
+        assert "which is asked about" in note.text
+        person.press(1, 1)
+        assert person.clicks == ()
+        assert not note.visible
+        person.press(1, 1)
+        assert len(person.clicks) == 1
+
+    using(story)
+
+
+def test_the_wheel_over_the_slice_turns_to_its_neighbours_and_no_farther(using):
+    async def story(person):
+        z = person.app.view.region.where.z
+        for _ in range(9):
+            person.wheel(1.0, panel="xy")
+        assert person.app.viewing.offset == 3 - z
+        for _ in range(9):
+            person.wheel(-1.0, panel="xy")
+        assert person.app.viewing.offset == -z
+        person.push(person.page.clean)
+        assert person.app.viewing.offset == 0
+
+    using(story)
+
+
+def test_zoom_stays_while_overlays_change_and_not_for_another_region(using):
+    async def story(person):
+        person.wheel(3.0)
+        near = person.app.view.frame
+        person.page.entropy.value = False
+        person.press(1, 1)
+        assert person.app.view.frame == near
+        person.key("0")
+        first = person.app.view.scale
+        person.push(person.page.next)
+        assert person.app.view.scale == first
+
+    using(story)
+
+
+def test_grey_slices_have_no_window_and_say_why(using):
+    async def story(person):
+        assert person.page.looks._controls.layout.display == "none"
+        assert "already windowed" in person.page.looks._reason.value
+
+    using(story)
+
+
+def test_the_mask_is_shown_in_teaching_alone_and_answers_tell(using, folder):
+    async def story(person):
+        assert "mask" not in person.app.viewing.overlays(person.app.view.region.where)
+        person.page.mask.value = True
+        assert "mask" in person.app.viewing.overlays(person.app.view.region.where)
+        assert "Teaching" in person.page._teaching.value
+        person.push(person.page.clean)
+        person.page.mask.value = False
+        person.push(person.page.clean)
+
+        assert [a["annotator"] for a in journal_of(folder)] == ["me (mask shown)", "me"]
+
+    using(story)
+
+
+def test_the_next_region_is_drawn_ahead(using):
+    async def story(person):
+        person.app.viewing.prepare()
+        ahead = person.app.viewing._ready[person.app.viewing._token(person.state.pending[1])]
+        shown, show = [], person.app.view.show
+        person.app.view.show = lambda *a, **options: (shown.append(options), show(*a, **options))
+        person.push(person.page.clean)
+
+        assert shown[0]["encoded"] is ahead
+
+    using(story)
+
+
+def test_why_a_region_is_asked_is_told_after_a_reload_too(using, folder):
+    async def label(person):
+        assert person.reads_why("no network yet")
+        person.push(person.page.clean)
+        await person.train()
+        assert person.reads_why("Number 1 of 2 by entropy")
+        assert person.reads_why("Mean probability <b>0.60</b>")
+        assert person.reads_why("<td>1 of 127</td><td>✓ as number 1</td>")
+
+        return person.app.learning._tables
+
+    async def look(person):
+        return person.page._why.value
+
+    weights, tables = using(label)
+    assert "asked by entropy" in using(look)
+    (folder / "cache").mkdir()
+    np.savez(folder / "cache" / f"scores-{weights}.npz", **tables)
+    assert "<td>1 of 127</td><td>✓ as number 1</td>" in using(look)
 
 
 # --- reopening ---

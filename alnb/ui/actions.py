@@ -86,7 +86,11 @@ SHOWN = {"Space": "Space", "ArrowUp": "arrows", "Escape": "Esc", "PageUp": "Page
 
 def shown(key: str) -> str:
     """Name a key as it stands on a keyboard."""
-    return SHOWN.get(key, key.upper() if len(key) == 1 else key.replace("+z", "+Z"))
+    return SHOWN.get(key, key[:-1] + key[-1].upper() if "+" in key[:-1] else _plain(key))
+
+
+def _plain(key: str) -> str:
+    return key.upper() if len(key) == 1 else key
 
 
 def key_of(name: str) -> str:

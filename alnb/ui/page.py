@@ -84,6 +84,8 @@ class Page:
         self._why = widgets.HTML()
         self._teaching = widgets.HTML()
         self._help = widgets.HTML()
+        for widget, name in ((self._teaching, "teaching"), (self._help, "help")):
+            widget.add_class(f"alnb-{name}-box")  # else Lumino cuts off what is laid over others
         self._make_buttons()
         self._make_overlays(has_masks)
         self.axis = widgets.ToggleButtons(
@@ -96,16 +98,16 @@ class Page:
         self.widget = self._arranged(view, charts)
 
     def _make_buttons(self) -> None:
-        self.clean = button("No infection", "142px", "clean", "The region in the frame is clean")
-        self.next = button("Next", "84px", "next", "Keep the marks and go on", "alnb-main")
-        self.skip = button("Skip", "84px", "skip", "Leave this region unanswered")
-        self.undo = button("Undo", "84px", "undo", "Take the last mark or answer back")
-        self.redo = button("Redo", "84px", "redo", "Give it again")
+        self.clean = button("No infection", "164px", "clean", "The region in the frame is clean")
+        self.next = button("Next", "78px", "next", "Keep the marks and go on", "alnb-main")
+        self.skip = button("Skip", "78px", "skip", "Leave this region unanswered")
+        self.undo = button("Undo", "78px", "undo", "Take the last mark or answer back")
+        self.redo = button("Redo", "78px", "redo", "Give it again")
         self.background = button(
-            "Mark background", "148px", "background", "What the next clicks mark", "alnb-quiet"
+            "Mark background", "146px", "background", "What the next clicks mark", "alnb-quiet"
         )
         self.sweep = button(
-            "Sweep slice", "116px", "sweep", "Answer the whole slice at once", "alnb-quiet"
+            "Sweep slice", "128px", "sweep", "Answer the whole slice at once", "alnb-quiet"
         )
         self.help = button("?", "36px", "help", "All keys", "alnb-quiet")
         self.train = button("Train", "150px", "train", "Learn from the answers", "alnb-main")

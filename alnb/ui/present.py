@@ -151,7 +151,7 @@ def present(
         **_answering(draft, owned),
         can_undo=owned and bool(draft.can_undo or state.given),
         can_redo=owned and bool(draft.future or mode.can_redo),
-        can_sweep=owned and (draft.sweep or (mode.can_sweep and not draft.marked)),
+        can_sweep=owned and (draft.sweep or (mode.can_sweep and not draft.changed)),
         can_train=owned and _trainable(state, left) and not activity.running,
         can_cancel=owned and activity.cycling,
         train_hint=sentences.train_hint(state, activity, left),
@@ -170,7 +170,7 @@ def present(
 def _answering(draft: Draft, owned: bool) -> dict[str, bool]:
     """Say which answers can be given; marks are never thrown away but by who reopened them."""
     asking = owned and draft.region is not None
-    free = asking and (draft.held or not draft.marked)
+    free = asking and (not draft.marked or (draft.held and not draft.past))
     return {
         "can_clean": asking and (draft.sweep or free),
         "can_next": asking and not draft.sweep and draft.infected,

@@ -155,7 +155,7 @@ def _looking_note() -> dict[str, Any]:
     """Write across the top of the region's panel."""
     return {
         "text": "", "visible": False, "showarrow": False,
-        "xref": "paper", "x": 1 - REGION_PX / WIDTH_PX / 2,
+        "xref": "paper", "x": 1 - REGION_PX / WIDTH_PX / 2, "xanchor": "center",
         "yref": "paper", "y": 1, "yanchor": "top", "bgcolor": "rgba(255,214,0,0.92)",
         "borderpad": 5, "font": {"size": 14, "color": "#1f2937"},
     }  # fmt: skip

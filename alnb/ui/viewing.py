@@ -146,7 +146,7 @@ class Viewing:
             return ""
         return (
             f"Slice {region.where.z + self.offset} ({self.offset:+d}): "
-            f"{key_of('home')} goes back to {region.where.z}, which is asked about"
+            f"{key_of('home')} or a click goes back to {region.where.z}, which is asked about"
         )
 
     def _show_answers(self, state: State, where: SliceId, current: Region) -> None:
