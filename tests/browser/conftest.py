@@ -10,8 +10,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from app_page import CONFIG, PARTS
 
+from alnb.dataset import import_phantom
 from alnb.serve import serve
+from alnb.session import Session
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FLAGS = [
@@ -122,3 +125,18 @@ def watched(watching):
     """A fresh page that records console errors, uncaught errors and requests to other hosts."""
     with watching() as watch:
         yield watch
+
+
+@pytest.fixture(scope="session")
+def phantom(tmp_path_factory):
+    """Three scans of synthetic CT in HU; one to test."""
+    return import_phantom(
+        tmp_path_factory.mktemp("data") / "phantom", scans=3, size=128, split=PARTS, name="phantom"
+    )
+
+
+@pytest.fixture
+def folder(tmp_path, phantom):
+    """A session's folder, opened with quick settings; the app goes on with them."""
+    Session.open(tmp_path / "session", phantom, CONFIG).close()
+    return tmp_path / "session"

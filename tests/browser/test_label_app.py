@@ -1,23 +1,14 @@
-import json
 import os
 import re
 import signal
 import time
-from pathlib import Path
 
 import pytest
+from app_page import CONFIG, PARTS, App, asked, children, events, middle, processes, wait_until
 
-from alnb.config import Config
-from alnb.dataset import Dataset, build, import_phantom
+from alnb.dataset import Dataset, build
 from alnb.serve import app_notebook
 from alnb.session import Session
-
-CONFIG = Config(
-    backbone="efficientnet_lite0", steps=12, batch=2, crop=64, draws=3, start_regions=12,
-    start_in_lungs=1.0,
-)  # fmt: skip
-PARTS = {"phantom_01": "train", "phantom_02": "train", "phantom_03": "test"}
-
 
 # Holds the page up for 3 s whenever a widget's module of some size is about to be loaded.
 SLOW = """
@@ -39,152 +30,6 @@ CUT_OFF_BY = """element => {
   }
   return cutting;
 }"""
-
-
-@pytest.fixture(scope="module")
-def phantom(tmp_path_factory):
-    return import_phantom(
-        tmp_path_factory.mktemp("data") / "phantom", scans=3, size=128, split=PARTS, name="phantom"
-    )
-
-
-@pytest.fixture
-def folder(tmp_path, phantom):
-    """A session's folder, opened with quick settings; the app goes on with them."""
-    Session.open(tmp_path / "session", phantom, CONFIG).close()
-    return tmp_path / "session"
-
-
-class App:
-    """The page as a person uses it."""
-
-    def __init__(self, page, address):
-        self.page = page
-        page.goto(address)
-        self.wait_until_usable()
-
-    def wait_until_usable(self):
-        self.page.wait_for_selector(".alnb-figure .nsewdrag", timeout=60_000)
-        self.page.wait_for_selector(".alnb-tap[data-ready]", state="attached", timeout=60_000)
-        self.page.wait_for_selector(".alnb-strip", timeout=60_000)
-
-    def button(self, name):
-        return self.page.get_by_role("button", name=name, exact=True)
-
-    def press(self, name):
-        self.page.wait_for_timeout(350)
-        self.button(name).click()
-
-    def screen(self):
-        return self.page.evaluate(
-            "() => document.querySelector('.alnb-figure .js-plotly-plot').layout.meta.screen"
-        )
-
-    def answer(self, name):
-        """Press a button that answers, and wait for the next region."""
-        before = self.screen()
-        self.press(name)
-        self.page.wait_for_function(
-            "n => document.querySelector('.alnb-figure .js-plotly-plot').layout.meta.screen !== n",
-            arg=before,
-        )
-
-    def click(self, row, col):
-        """Click a position of the slice in the region's panel, and wait for its mark."""
-        before = self.marks()
-        x, y = self.page.evaluate(
-            """([row, col]) => {
-              const plot = document.querySelector(".alnb-figure .js-plotly-plot");
-              const panel = plot.querySelector(".nsewdrag[data-subplot=x2y2]");
-              const box = panel.getBoundingClientRect();
-              const { xaxis2, yaxis2 } = plot._fullLayout;
-              return [box.left + xaxis2.d2p(col), box.top + yaxis2.d2p(row)];
-            }""",
-            [row, col],
-        )
-        self.page.mouse.click(x, y)
-        self.page.wait_for_function(
-            "n => document.querySelectorAll('.scatterlayer .point').length !== n", arg=before
-        )
-
-    def marks(self):
-        return self.page.locator(".alnb-figure .scatterlayer .point").count()
-
-    def head(self):
-        return self.page.locator(".alnb-head").inner_text()
-
-    def reads(self, text):
-        """Wait until the line at the top holds a text."""
-        self.page.wait_for_function(
-            "text => document.querySelector('.alnb-head').innerText.includes(text)", arg=text
-        )
-
-    def wait_for_points(self, count):
-        self.page.wait_for_function(
-            "n => (document.querySelector('.alnb-charts .js-plotly-plot').data[0].x || [])"
-            ".length === n",
-            arg=count,
-            timeout=45_000,
-        )
-
-    def says(self, text, timeout=30_000):
-        self.page.locator(".alnb-message", has_text=text).wait_for(timeout=timeout)
-
-
-def events(folder, kind):
-    lines = (folder / "journal.jsonl").read_text().splitlines()
-    return [event for event in map(json.loads, lines) if event["kind"] == kind]
-
-
-def middle(region):
-    row, col, height, width = map(int, region.rsplit("/", 1)[1].split(","))
-    return row + height // 2, col + width // 2
-
-
-def asked(folder):
-    return [pick["region"] for pick in events(folder, "asked")[-1]["picks"]]
-
-
-def processes(text):
-    """Process ids whose command line holds a text."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = entry.read_bytes().replace(b"\0", b" ").decode()
-        except OSError:
-            continue
-        if text in line:
-            found.append(int(entry.parent.name))
-    return set(found)
-
-
-def children(of, text):
-    """Processes below one, by their command line."""
-    below, frontier = set(), {of}
-    while frontier:
-        frontier = {
-            int(stat.parent.name)
-            for stat in Path("/proc").glob("[0-9]*/stat")
-            if _parent(stat) in frontier
-        }
-        below |= frontier
-    return below & processes(text)
-
-
-def _parent(stat):
-    try:
-        return int(stat.read_text().rsplit(") ", 1)[1].split()[1])
-    except (OSError, IndexError):
-        return -1
-
-
-def wait_until(true, within_s=20):
-    end = time.monotonic() + within_s
-    while time.monotonic() < end:
-        if true():
-            return True
-        time.sleep(0.1)
-    return False
 
 
 def test_a_person_labels_trains_and_comes_back(serving, watched, phantom, folder):
@@ -210,7 +55,7 @@ def test_a_person_labels_trains_and_comes_back(serving, watched, phantom, folder
         app.reads("15 s nominal")
         app.reads("5 regions · 2 clicks")
 
-        app.press("Train")
+        app.train()
         app.page.locator("[role=progressbar]").wait_for(timeout=30_000)
         app.answer("No infection")
         app.wait_for_points(1)
@@ -226,8 +71,7 @@ def test_a_person_labels_trains_and_comes_back(serving, watched, phantom, folder
         app.page.reload()
         app.wait_until_usable()
         app.wait_for_points(1)
-        app.page.locator(".alnb-figure .scatterlayer .point").wait_for()
-        assert app.marks() == 1
+        assert wait_until(lambda: app.marks() == 1)
         assert app.head().split("·")[1:4] == before
         app.press("Undo")
         app.press("Undo")
@@ -248,21 +92,21 @@ def test_a_dead_trainer_and_a_cancelled_training_leave_the_page_usable(
         app.answer("No infection")
         app.click(*middle(asked(folder)[1]))
         app.answer("Next")
-        app.press("Train")
+        app.train()
         assert wait_until(lambda: children(server.pid, "alnb.training"))
         app.page.locator("[role=progressbar]").wait_for()
         for pid in children(server.pid, "alnb.training"):
             os.kill(pid, signal.SIGKILL)
         app.says("Every answer is saved; press Train to start it again")
 
-        app.press("Train")
+        app.train()
         app.page.get_by_text(re.compile(r"training \d+ of \d+")).wait_for(timeout=60_000)
         begin = time.monotonic()
         app.button("Cancel").click()
         app.says("Training cancelled", timeout=5_000)
         assert time.monotonic() - begin < 3
 
-        app.press("Train")
+        app.train()
         app.wait_for_points(1)
 
 

@@ -1,0 +1,332 @@
+"""What a person notices of the label app, in a real browser; one page for all, to be quick."""
+
+import os
+import signal
+
+import pytest
+from app_page import CONFIG, FIGURE, App, asked, children, events, middle, wait_until
+
+from alnb.serve import app_notebook
+from alnb.session import Session
+
+# Counts the frames in which a panel shows no picture of CT.
+WATCH_PICTURES = """() => {
+  window.alnbBare = 0;
+  window.alnbFrames = 0;
+  const look = () => {
+    const shown = [...document.querySelectorAll(".alnb-figure .imagelayer image")]
+      .filter((image) => (image.getAttribute("href") || image.getAttribute("xlink:href") || "")
+        .length > 2000);
+    window.alnbFrames += 1;
+    if (shown.length < 2) window.alnbBare += 1;
+    window.alnbWatch = requestAnimationFrame(look);
+  };
+  look();
+}"""
+PLACES = """() => [".alnb-figure", ".alnb-question", ".alnb-strip", ".alnb-charts",
+  ".alnb-act-clean", ".alnb-act-train"].map((name) => {
+    const { x, y } = document.querySelector(name).getBoundingClientRect();
+    return [name, Math.round(x), Math.round(y)];
+  })"""
+CONTRAST = """name => {
+  const light = (colour) => {
+    const [r, g, b] = colour.match(/[\\d.]+/g).map((c) => (Number(c) / 255) ** 2.2);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const text = light(getComputedStyle(document.querySelector(name)).color);
+  const back = light(getComputedStyle(document.querySelector(".alnb-app")).backgroundColor);
+  return [back, (Math.max(text, back) + 0.05) / (Math.min(text, back) + 0.05)];
+}"""
+
+
+@pytest.fixture(scope="module")
+def opened(serving, watching, phantom, tmp_path_factory):
+    """The app on one session for all tests here, its folder, server and watched page."""
+    folder = tmp_path_factory.mktemp("session") / "session"
+    Session.open(folder, phantom, CONFIG.replace(start_regions=40)).close()
+    env = {"ALNB_DATA": phantom.folder, "ALNB_SESSION": folder}
+    with serving(app_notebook("label"), **env) as server, watching() as watched:
+        yield App(watched.page, server.address), folder, server, watched
+
+
+@pytest.fixture
+def app(opened):
+    app = opened[0]
+    app.page.locator(".alnb-app").focus()
+    yield app
+    app.page.keyboard.press("Escape")
+    app.settle()
+
+
+@pytest.fixture
+def folder(opened):
+    return opened[1]
+
+
+def verdicts(folder):
+    return [event["verdict"] for event in events(folder, "answered")]
+
+
+def current(folder, app):
+    """Name the region on screen."""
+    return app.page.locator(".alnb-strip .current").get_attribute("data-act").removeprefix("open:")
+
+
+def test_keys_alone_mark_answer_undo_and_redo(app, folder):
+    app.key_answer("c")
+    app.settle()
+    for key in ("ArrowUp", "ArrowLeft"):
+        app.page.keyboard.press(key)
+    app.page.keyboard.press("Space")
+    app.asks("1 click")
+    app.key_answer("n")
+    app.key_answer("s")
+    assert verdicts(folder) == ["clean", "infected", "skipped"]
+
+    app.key_answer("z")
+    app.reads("2 regions")
+    app.key_answer("Control+Shift+z")
+    app.reads("3 regions")
+    assert [len(events(folder, kind)) for kind in ("undone", "redone")] == [1, 1]
+
+
+def test_every_key_is_shown_and_escape_closes_the_list(app):
+    app.page.keyboard.press("?")
+    panel = app.page.get_by_role("dialog", name="Keys")
+    panel.wait_for()
+    for words in ("No infection", "Take the last mark", "Window: lung", "Train"):
+        assert words in panel.inner_text()
+    app.page.keyboard.press("Escape")
+    panel.wait_for(state="detached")
+
+
+def test_a_double_click_on_a_button_answers_one_region(app, folder):
+    before = len(verdicts(folder))
+    app.settle()
+    app.button("No infection").dblclick()
+    wait_until(lambda: len(verdicts(folder)) > before)
+    app.settle()
+
+    assert len(verdicts(folder)) == before + 1
+
+
+def test_what_is_pressed_during_a_round_trip_answers_no_region_unseen(app, folder, opened):
+    before = len(verdicts(folder))
+    kernels = children(opened[2].pid, "ipykernel_launcher")
+    app.settle()
+    for pid in kernels:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        for _ in range(3):
+            app.button("No infection").click()
+            app.page.keyboard.press("s")
+            app.page.wait_for_timeout(500)
+    finally:
+        for pid in kernels:
+            os.kill(pid, signal.SIGCONT)
+    assert wait_until(lambda: len(verdicts(folder)) > before)
+    app.button("Undo").wait_for()
+    app.settle()
+
+    assert verdicts(folder)[before:] == ["clean"]
+
+
+def test_an_answer_is_corrected_from_the_strip(app, folder):
+    app.key_answer("c")
+    region = events(folder, "answered")[-1]["region"]
+    app.settle()
+    app.page.locator(f".alnb-strip [data-act='open:{region}']").click()
+    app.asks("You said: no infection")
+    app.click(*middle(region))
+    app.answer("Next")
+
+    assert events(folder, "answered")[-1]["region"] == region
+    assert events(folder, "answered")[-1]["verdict"] == "infected"
+    tile = app.page.locator(f".alnb-strip [data-act='open:{region}']")
+    assert "infected" in tile.get_attribute("title")
+    assert current(folder, app) != region
+
+
+def test_a_click_with_shift_marks_background(app, folder):
+    row, col = middle(current(folder, app))
+    app.click(row, col)
+    app.click(row + 3, col + 3, shift=True)
+    app.asks("2 clicks")
+    app.answer("Next")
+
+    assert [click[2] for click in events(folder, "answered")[-1]["clicks"]] == [1, 0]
+
+
+def test_zoom_and_pan_stay_while_overlays_change_and_the_mark_lands(app, folder):
+    row, col = middle(current(folder, app))
+    whole = app.range()
+    app.page.mouse.move(*app.place(row, col))
+    app.page.mouse.wheel(0, -300)
+    app.page.wait_for_function(
+        f"w => {FIGURE}._fullLayout.xaxis2.range[1] - {FIGURE}._fullLayout.xaxis2.range[0] < w",
+        arg=(whole[1] - whole[0]) * 0.7,
+    )
+    x, y = app.place(row, col)
+    app.page.mouse.down()
+    app.page.mouse.move(x + 40, y + 10, steps=4)
+    app.page.mouse.up()
+    app.settle()
+    near = app.range()
+    assert near != whole
+    assert app.marks() == 0
+    for key in ("e", "p", "r", "g"):
+        app.page.keyboard.press(key)
+    app.click(row, col)
+    assert app.range() == near
+    app.answer("Next")
+
+    click = events(folder, "answered")[-1]["clicks"][0]
+    assert click[:2] == [pytest.approx(row, abs=0.1), pytest.approx(col, abs=0.1)]
+    assert app.range()[1] - app.range()[0] == pytest.approx(whole[1] - whole[0])
+    for key in ("e", "p", "r", "g"):
+        app.page.keyboard.press(key)
+
+
+def test_the_wheel_over_the_slice_shows_its_neighbour_where_nothing_is_marked(app, folder):
+    row, col = middle(current(folder, app))
+    notes = (
+        f"() => {FIGURE}.layout.annotations.some((a) => /asked about/.test(a.text) && a.visible)"
+    )
+    app.page.mouse.move(*app.place(row, col, "xy"))
+    app.page.mouse.wheel(0, -100 if int(current(folder, app).split("/")[1]) < 5 else 100)
+    app.page.wait_for_function(notes)
+    app.page.mouse.click(*app.place(row, col))
+    app.says("asked about again")
+    assert app.marks() == 0
+    app.click(row, col)
+    app.answer("Next")
+
+
+def test_a_window_is_chosen_by_key_and_the_picture_follows(app):
+    source = f"() => {FIGURE}.data.find((t) => t.name === 'slice ct').source"
+    before = app.page.evaluate(source)
+    app.page.keyboard.press("2")
+    app.page.wait_for_function(f"before => ({source})() !== before", arg=before)
+    assert "40" in app.page.locator(".alnb-looks .widget-readout").first.inner_text()
+    app.page.keyboard.press("4")
+    app.page.wait_for_function(f"before => ({source})() === before", arg=before)
+
+
+def test_nothing_jumps_or_goes_dark_between_regions(app):
+    app.settle()
+    before = app.page.evaluate(PLACES)
+    app.page.evaluate(WATCH_PICTURES)
+    for _ in range(4):
+        app.key_answer("c")
+    app.page.mouse.click(*app.page.locator(".alnb-figure").evaluate(
+        "e => [e.getBoundingClientRect().left + 372, e.getBoundingClientRect().top + 3]"
+    ))  # fmt: skip
+    app.says("outside the frame")
+    app.page.evaluate("() => cancelAnimationFrame(window.alnbWatch)")
+
+    assert app.page.evaluate(PLACES) == before
+    assert app.page.evaluate("() => window.alnbFrames") > 5
+    assert app.page.evaluate("() => window.alnbBare") == 0
+
+
+def test_the_mask_is_shown_in_teaching_alone_and_says_so(app):
+    shown = f"() => {FIGURE}.data.find((t) => t.name === 'region mask').visible === true"
+    assert not app.page.evaluate(shown)
+    app.page.keyboard.press("m")
+    app.page.get_by_text("Teaching: the true mask").wait_for()
+    app.page.wait_for_function(shown)
+    app.page.keyboard.press("m")
+    app.page.get_by_text("Teaching: the true mask").wait_for(state="detached")
+
+
+def test_a_sweep_answers_a_slice_and_is_undone_at_once(app, folder):
+    before = len(verdicts(folder))
+    app.key_answer("w")
+    app.asks("Sweep.")
+    row, col = middle(asked(folder)[0])
+    app.click(row, col)
+    app.answer("The rest is clean")
+    swept = events(folder, "answered")[before:]
+    assert len(swept) > 20
+    assert len({event["sweep"] for event in swept}) == 1
+    assert 1 in [len(event["clicks"]) for event in swept]
+    app.key_answer("z")
+    app.reads(f"{before} regions" if before > 1 else "1 region")
+    assert len(events(folder, "undone")) >= len(swept)
+    app.page.keyboard.press("z")
+    app.page.wait_for_function("() => window.alnbMarks() === 0")
+    app.key_answer("w")
+
+
+def test_a_projector_shows_pictures_buttons_and_the_next_step_without_scrolling(app):
+    bottoms = app.page.evaluate(
+        """() => [".alnb-figure", ".alnb-act-clean", ".alnb-act-train", ".alnb-strip", ".alnb-why"]
+        .map((name) => document.querySelector(name).getBoundingClientRect().bottom)"""
+    )
+    size = "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
+
+    assert max(bottoms) <= 720
+    assert app.page.evaluate(size) == [1280, 720]
+
+
+def test_light_and_dark_follow_the_system_and_can_be_read(app):
+    for scheme, light in (("light", True), ("dark", False), ("light", True)):
+        app.page.emulate_media(color_scheme=scheme)
+        for name in (".alnb-question", ".alnb-small", ".alnb-head .quiet"):
+            back, ratio = app.page.evaluate(CONTRAST, name)
+            assert (back > 0.5) is light
+            assert ratio >= 4.5, (scheme, name)
+
+
+def test_after_a_training_the_card_says_why_and_the_chart_has_three_axes(app, folder):
+    app.train()
+    app.reads("Network: training")
+    app.wait_for_points(1)
+    app.page.locator(".alnb-why", has_text="would ask it").wait_for(timeout=120_000)
+    card = app.page.locator(".alnb-why").inner_text()
+    assert "Number 1 of 5 by entropy" in card
+    assert "bald" in card
+    titles = set()
+    for _ in range(3):
+        titles.add(app.page.locator(".alnb-charts .xtitle").text_content())
+        app.page.keyboard.press("x")
+        app.settle()
+    assert titles == {
+        "Labelling cost, nominal (s)", "Labelling time, measured (s)", "Regions answered"
+    }  # fmt: skip
+    bottom = "() => document.querySelector('.alnb-why').getBoundingClientRect().bottom"
+    assert app.page.evaluate(bottom) <= 720
+    app.key_answer("z")
+    app.reads("Network: out of date")
+    app.key_answer("y")
+    app.reads("Network: up to date")
+
+
+def test_all_that_went_without_an_error_and_without_another_host(opened):
+    assert opened[3].errors == []
+    assert opened[3].foreign == []
+
+
+def test_infection_is_outlined_by_hand_where_regions_are_labelled_in_full(
+    serving, watched, phantom, tmp_path
+):
+    folder = tmp_path / "outlined"
+    Session.open(folder, phantom, CONFIG.replace(labels="full", loss="full")).close()
+    env = {"ALNB_DATA": phantom.folder, "ALNB_SESSION": folder}
+    with serving(app_notebook("label"), **env) as server:
+        app = App(watched.page, server.address)
+        row, col = middle(asked(folder)[0])
+        corners = [(row - 4, col - 4), (row - 4, col + 4), (row + 4, col + 4), (row + 4, col - 4)]
+        app.page.mouse.move(*app.place(*corners[0]))
+        app.page.mouse.down()
+        for corner in corners[1:]:
+            app.page.mouse.move(*app.place(*corner), steps=6)
+        app.page.mouse.up()
+        app.asks("1 outline")
+        app.answer("Next")
+
+        (outline,) = events(folder, "answered")[0]["outlines"]
+        assert len(outline) == 4
+        for corner, drawn in zip(sorted(corners), sorted(map(tuple, outline)), strict=True):
+            assert drawn == pytest.approx(corner, abs=1)
+        app.reads("12 s nominal")
