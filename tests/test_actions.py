@@ -1,5 +1,5 @@
 from alnb.ui.actions import ACTIONS, BY_KEY, GROUPS, key_of
-from alnb.ui.app import LabelApp
+from alnb.ui.commands import Commands
 
 
 def test_no_key_does_two_things():
@@ -10,7 +10,7 @@ def test_no_key_does_two_things():
 
 def test_every_action_is_one_of_the_app():
     for action in ACTIONS:
-        assert callable(getattr(LabelApp, f"do_{action.name.split(':')[0]}")), action.name
+        assert callable(getattr(Commands, f"do_{Commands.verb(action.name)}")), action.name
 
 
 def test_every_group_has_actions_and_words():

@@ -446,7 +446,7 @@ def test_the_strip_can_be_paged_and_comes_back(using):
         person.act("strip:1")
         assert last not in person.page._tiles
         person.push(person.page.clean)
-        assert person.app._strip_from is None
+        assert person.app.commands.strip_from is None
 
     using(story, config=config)
 

@@ -20,7 +20,7 @@ from typing import Any
 import ipywidgets as widgets
 import numpy as np
 
-from alnb.annotation import Answer, Verdict
+from alnb.annotation import Answer
 from alnb.config import Config
 from alnb.cycle import Pool, start_picks
 from alnb.dataset import Dataset, SliceId, embedded
@@ -30,28 +30,25 @@ from alnb.session import Session, default_folder
 from alnb.ui import draft_file
 from alnb.ui.actions import BY_KEY, REPEATING
 from alnb.ui.answering import TAKEN_OVER, Answering
-from alnb.ui.charts import AXES, Charts
+from alnb.ui.charts import Charts
+from alnb.ui.commands import Commands
 from alnb.ui.draft import Draft
-from alnb.ui.history import STRIP
 from alnb.ui.learning import Learning
 from alnb.ui.page import Page
 from alnb.ui.pictures import thumbnail_png
-from alnb.ui.present import Mode, Screen, focus, present
+from alnb.ui.present import Mode, Screen, focus, present, score_of
 from alnb.ui.region_view import RegionView
-from alnb.ui.tap import Act, Drag, Event, Key, Press, Stroke, Wheel
-from alnb.ui.viewing import STEP, Seen, Viewing
+from alnb.ui.tap import Act, Event, Key
+from alnb.ui.viewing import Seen, Viewing
 from alnb.ui.why import Why
 from alnb.worker import Maps, TrainingCancelled, Worker
 
-MARK_PX = 8.0  # on the screen: a press this near to a mark takes it back
 WATCH_S = 2.0  # how often to look whether another window has taken the session over
 MEANT_S = 0.4  # an answer given sooner after a region appears was meant for the one before it
 LOOKED_AT = 16  # slices at once, to see whether a region is left: most often the first have one
 LOG = "app.log"
 EMBEDDED = Config(start_in_lungs=0.75)  # ours: 2 % of the phantom is infected, all of it in lungs
 MEANT = {"clean", "next", "skip", "mark"}  # what is said of the region on screen
-BACK_HOME = "This is the slice that is asked about again; now click to mark."
-SHOWS = {"entropy", "prediction", "marks", "answered", "grid", "on_region", "mask"}
 
 
 def label_app(
@@ -148,9 +145,7 @@ class LabelApp:
         self._shown: Region | None = None
         self._rest = ""
         self._left: tuple[tuple[Answer, ...], bool] = ((), True)
-        self._stale_pictures = True
         self._maps: Mapping[SliceId, Maps] = {}
-        self._strip_from: int | None = None
         self._thumbnails: dict[str, bytes] = {}
         self._charted: tuple[object, ...] = ()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -161,15 +156,22 @@ class LabelApp:
             session, self.pool, worker, self._on_learning, lambda x: self.charts.show_losses(x),
             clock,
         )  # fmt: skip
-        self.charts = Charts(self._screen().score, width=368, height=264)
+        self.charts = Charts(score_of(self.dataset), width=368, height=264)
         self.page = Page(self.view, self.charts, has_masks=self.dataset.has_masks)
         self.viewing = Viewing(self.dataset, self.pool, self.view, self.page)
+        self.commands = Commands(
+            self.answering, self.viewing, self.learning, self._screen, self._train
+        )
         self._connect()
 
     @property
     def draft(self) -> Draft:
         """What is on screen, and marked in it."""
         return self.answering.draft
+
+    @property
+    def _strip_from(self) -> int | None:
+        return self.commands.strip_from
 
     @property
     def worker(self) -> Worker:
@@ -267,7 +269,7 @@ class LabelApp:
     def _on_overlays(self) -> None:
         """Draw the pictures anew with the overlays, the window and the chart that are wanted."""
         with self._guarded():
-            self._stale_pictures = True
+            self.commands.stale = True
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, Key | Act):
@@ -277,172 +279,26 @@ class LabelApp:
             self.act(named)
             return
         with self._guarded():
-            self._on_hand(event)
-
-    def _on_hand(self, event: Press | Stroke | Wheel | Drag) -> None:
-        region = self.draft.region
-        if region is None:
-            return
-        if isinstance(event, Wheel) and (event.elsewhere or event.shift):
-            self._stale_pictures |= self.viewing.turn(event.turn, region)
-        elif isinstance(event, Wheel):
-            self.view.zoom(STEP**event.turn, event.row, event.col)
-        elif isinstance(event, Drag):
-            self.view.pan(event.rows, event.cols)
-        elif self.viewing.offset:
-            self.do_home("")
-            self.message = BACK_HOME
-        elif isinstance(event, Stroke):
-            self.answering.stroke(event.points)
-        else:
-            self._press(event.row, event.col, elsewhere=event.elsewhere, other=event.shift)
-
-    def _press(self, row: float, col: float, *, elsewhere: bool, other: bool) -> None:
-        reach = MARK_PX / self.view.scale
-        self.answering.press(row, col, reach, elsewhere=elsewhere, other=other)
+            self.commands.hand(event)
 
     def act(self, name: str) -> None:
-        """Do what a button, a key or a tile of the strip is for; see `actions.ACTIONS`.
+        """Do what a button, a key or a tile of the strip is for.
 
-        An answer within `MEANT_S` after a region appeared was meant for the one before it.
+        What is said of a region within `MEANT_S` after it appeared was meant for the one before.
         """
-        verb, _, what = name.partition(":")
-        soon = self._clock() - self._shown_at < MEANT_S
-        if verb in MEANT and soon:
+        if Commands.verb(name) in MEANT and self._clock() - self._shown_at < MEANT_S:
             return
         with self._guarded():
-            if verb not in ("strip", "show", "window", "opacity", "axis", "help"):
-                self._strip_from = None
-            getattr(self, f"do_{verb}")(what)
+            self.commands.do(name)
 
-    def do_clean(self, _what: str) -> None:
-        """Answer that the region is clean; in a sweep, that the rest is."""
-        if self._screen().can_clean:
-            self.answering.submit(Verdict.CLEAN)
-
-    def do_next(self, _what: str) -> None:
-        """Answer with the marks set."""
-        if self._screen().can_next:
-            self.answering.submit(Verdict.INFECTED)
-
-    def do_skip(self, _what: str) -> None:
-        """Leave the region unanswered; it waits in the strip."""
-        if self._screen().can_skip:
-            self.answering.submit(Verdict.SKIPPED)
-
-    def do_undo(self, _what: str) -> None:
-        """Take the last mark or answer back."""
-        self.answering.undo()
-
-    def do_redo(self, _what: str) -> None:
-        """Give it again."""
-        self.answering.redo()
-
-    def do_background(self, _what: str) -> None:
-        """Let clicks mark background, or infection again."""
-        other = self.answering.marking == "infection"
-        self.answering.marking = "background" if other else "infection"
-
-    def do_sweep(self, _what: str) -> None:
-        """Answer the whole slice at once, or leave that."""
-        self.answering.sweep()
-
-    def do_open(self, key: str) -> None:
-        """Open a region of the strip."""
-        self.answering.reopen_key(key)
-
-    def do_earlier(self, _what: str) -> None:
-        """Open the region before this one in the strip."""
-        self.answering.step(-1)
-
-    def do_later(self, _what: str) -> None:
-        """Open the one after."""
-        self.answering.step(1)
-
-    def do_strip(self, pages: str) -> None:
-        """Page the strip."""
-        shown = self._screen()
-        self._strip_from = max(0, shown.earlier + int(pages) * STRIP)
-
-    def do_back(self, _what: str) -> None:
-        """Close the help, go back to the own slice, or to the next region."""
-        if self.page.help_is_shown:
-            self.page.toggle_help(False)
-        elif self.viewing.offset:
-            self.do_home("")
-        else:
-            self.answering.back()
-
-    def do_cursor(self, what: str) -> None:
-        """Move the cursor of who works without a mouse."""
-        way, _, far = what.partition(",")
-        self.answering.move_cursor(way, far=bool(far))
-
-    def do_mark(self, _what: str) -> None:
-        """Set or take back a mark at the cursor."""
-        if self.answering.cursor is None:
-            self.answering.move_cursor("up", far=False)
-        elif not self.viewing.offset:
-            self._press(*self.answering.cursor, elsewhere=False, other=False)
-
-    def do_window(self, name: str) -> None:
-        """Look through another window."""
-        self.page.looks.choose(name)
-
-    def do_slices(self, step: str) -> None:
-        """Look at a neighbouring slice."""
-        if self.draft.region is not None:
-            self.viewing.step(int(step), self.draft.region)
-            self._stale_pictures = True
-
-    def do_home(self, _what: str) -> None:
-        """Look at the slice that is asked about."""
-        self.viewing.home()
-        self._stale_pictures = True
-
-    def do_zoom(self, way: str) -> None:
-        """Zoom around the cursor, or the middle of what is seen."""
-        if way == "off":
-            self.view.unzoom()
-            return
-        place = self.answering.cursor or (self.view.frame.row, self.view.frame.col)
-        self.view.zoom(STEP if way == "in" else 1 / STEP, *place)
-
-    def do_show(self, name: str) -> None:
-        """Switch an overlay on or off."""
-        if name in SHOWS and (name != "mask" or self.dataset.has_masks):
-            toggle = getattr(self.page, name)
-            toggle.value = not toggle.value
-
-    def do_opacity(self, _what: str) -> None:
-        """Make the overlays more opaque, then faint again."""
-        at = round(self.page.opacity.value + 0.2, 1)
-        self.page.opacity.value = 0.2 if at > 1 else at
-
-    def do_axis(self, _what: str) -> None:
-        """Draw the score against the next axis."""
-        axes = list(AXES)
-        self.page.axis.value = axes[(axes.index(self.page.axis.value) + 1) % len(axes)]
-
-    def do_help(self, _what: str) -> None:
-        """Show the keys, or hide them."""
-        self.page.toggle_help()
-
-    def do_train(self, _what: str) -> None:
-        """Train on the answers so far, then ask the next regions; labelling goes on."""
-        if self._screen().can_train:
-            self.learning.begin()
-            self._spawn(self.learning.used(self.learning.cycle()))
-
-    def do_cancel(self, _what: str) -> None:
-        """Stop what the training process does; the last network is kept."""
-        if self.learning.activity.cycling:
-            self.learning.cancel()
+    def _train(self) -> None:
+        self.learning.begin()
+        self._spawn(self.learning.used(self.learning.cycle()))
 
     # --- the page ---
 
     def _on_learning(self) -> None:
-        self._stale_pictures |= self.learning.maps is not self._maps
+        self.commands.stale |= self.learning.maps is not self._maps
         self.draw()
 
     def draw(self) -> None:
@@ -462,8 +318,8 @@ class LabelApp:
         if region != self._shown:
             self.viewing.home()
         rest = self._screen().rest
-        if self._stale_pictures or region != self._shown or rest != self._rest:
-            self._stale_pictures, self._rest, self._maps = False, rest, self.learning.maps
+        if self.commands.stale or region != self._shown or rest != self._rest:
+            self.commands.stale, self._rest, self._maps = False, rest, self.learning.maps
             self._draw_region(region)
         if region is not None:
             self._draw_marks()

@@ -85,6 +85,11 @@ class Screen:
     rows: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
 
 
+def score_of(dataset: Dataset) -> str:
+    """Name the column that the chart draws: Dice, where there are masks to measure it on."""
+    return "dice" if dataset.has_masks and dataset.part("test") else "heldout_accuracy"
+
+
 def focus(state: State, draft: Draft) -> Region | None:
     """Choose the region to show: the one being marked, or chosen, else the next to answer."""
     if draft.region is not None and (draft.marked or draft.held or draft.past or draft.future):
@@ -129,7 +134,8 @@ def present(
     """
     region = draft.region
     left = left and not state.spent
-    masks = dataset.has_masks and bool(dataset.part("test"))
+    score = score_of(dataset)
+    masks = score == "dice"
     tiles = strip(state, None if draft.sweep else region, mode.strip_from)
     budget, budget_text = sentences.budget(state, dataset)
     return Screen(
@@ -155,7 +161,7 @@ def present(
         can_train=owned and _trainable(state, left) and not activity.running,
         can_cancel=owned and activity.cycling,
         train_hint=sentences.train_hint(state, activity, left),
-        score="dice" if masks else "heldout_accuracy",
+        score=score,
         chart_note="" if masks else sentences.unmasked(dataset),
         chart_hint="A point appears here after each training."
         if masks
