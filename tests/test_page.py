@@ -14,6 +14,7 @@ from alnb.ui.page import Page
 from alnb.ui.pictures import thumbnail_png
 from alnb.ui.present import present
 from alnb.ui.region_view import RegionView
+from alnb.ui.why import Reason, Why
 
 NAMES = {
     "clean": "No infection", "next": "Next", "skip": "Skip", "undo": "Undo", "train": "Train",
@@ -83,6 +84,60 @@ def test_the_strip_speaks_each_verdict(page, screen):
         assert f"slice 3: {words}'" in page._strip.value
     assert "2 before" in page._strip.value
     assert "3 more" in page._strip.value
+
+
+def test_a_tile_opens_its_region_and_an_arrow_pages(page, screen):
+    tiles = (Tile(REGIONS[0], "clean", True),)
+    page.show(dataclasses.replace(screen, tiles=tiles, later=3), "", THUMBNAILS)
+
+    assert "data-act='open:one &lt;scan&gt;/3/0,0,4,4'" in page._strip.value
+    assert "aria-current='true'" in page._strip.value
+    assert "data-act='strip:1'" in page._strip.value
+    assert "data-act='strip:-1'" not in page._strip.value
+
+
+def test_buttons_are_named_by_what_they_do_now(page, screen):
+    page.show(dataclasses.replace(screen, sweeping=True, marking="background"), "", {})
+    names = [page.clean.description, page.sweep.description, page.background.description]
+    assert names == ["The rest is clean", "Leave sweep", "Mark infection"]
+
+    page.show(screen, "", {})
+    names = [page.clean.description, page.sweep.description, page.background.description]
+    assert names == ["No infection", "Sweep slice", "Mark background"]
+
+
+def test_the_card_tells_scores_ranks_and_who_else_would_ask(page, screen):
+    reasons = (Reason("entropy", 0.5911, 1, 3825, 1), Reason("b<ald", 0.062, 23, 3825, 0))
+    why = Why("Number 1 of 5 by entropy.", reasons, 5 / 3825, 0.66)
+    page.show(dataclasses.replace(screen, why=why), "", {})
+    card = page._why.value
+
+    assert "Mean probability <b>0.66</b>" in card
+    assert "<td>0.591 nats</td><td>1 of 3,825</td><td>✓ as number 1</td>" in card
+    assert "<th>b&lt;ald</th><td>0.062</td><td>23 of 3,825</td><td>no</td>" in card
+    assert "0.13 % by chance" in card
+    page.show(screen, "", {})
+    assert page._why.value == ""
+
+
+def test_the_cost_is_a_meter_with_words(page, screen):
+    page.show(dataclasses.replace(screen, budget=0.25, budget_text="150 of 600 s"), "", {})
+
+    assert "aria-valuenow='25'" in page._head.value
+    assert "aria-valuetext='150 of 600 s'" in page._head.value
+
+
+def test_layers_that_are_switched_off_are_hidden(page):
+    assert page.hidden == set()
+    page.marks.value = page.grid.value = False
+
+    assert page.hidden == {"clicks", "grid"}
+    page.marks.value = page.grid.value = True
+
+
+def test_teaching_needs_masks():
+    assert Page(RegionView((32, 32)), Charts()).mask.layout.display == "none"
+    assert Page(RegionView((32, 32)), Charts(), has_masks=True).mask.layout.display is None
 
 
 def test_the_bar_is_seen_while_something_runs(page, screen):

@@ -279,6 +279,7 @@ def test_light_and_dark_follow_the_system_and_can_be_read(app):
 
 
 def test_after_a_training_the_card_says_why_and_the_chart_has_three_axes(app, folder):
+    app.key_answer("c")
     app.train()
     app.reads("Network: training")
     app.wait_for_points(1)
