@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ def digest(answers: Iterable[Answer]) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, so that what is derived is kept
 class State:
     """Where a session stands.
 
@@ -86,13 +86,17 @@ class State:
     reports: tuple[CycleReport, ...] = ()
     ever_asked: frozenset[str] = frozenset()
 
-    @property
+    @cached_property
+    def by_key(self) -> Mapping[str, Answer]:
+        """The last answer of each region, by the region's key; oldest first."""
+        return {answer.region.key: answer for answer in self.given}
+
+    @cached_property
     def answers(self) -> tuple[Answer, ...]:
         """The last answer of each region, oldest first."""
-        latest = {answer.region.key: answer for answer in self.given}
-        return tuple(latest.values())
+        return tuple(self.by_key.values())
 
-    @property
+    @cached_property
     def pending(self) -> tuple[Region, ...]:
         """Regions to answer, next first: those taken back, then those asked in this cycle.
 
@@ -100,12 +104,11 @@ class State:
         """
         if self.spent:
             return ()
-        answered = {answer.region.key for answer in self.given}
         wanted = (*self.reopened, *(pick.region for pick in self.asked))
-        unique = {region.key: region for region in wanted if region.key not in answered}
-        return tuple(unique.values())
+        named = {region.key: region for region in wanted}
+        return tuple(region for key, region in named.items() if key not in self.by_key)
 
-    @property
+    @cached_property
     def cost(self) -> Cost:
         """Of every answer that stands, corrected ones included: they took their time."""
         return cost_of(self.given, self.config)
@@ -121,7 +124,7 @@ class State:
         """Whether the budget has not even a click left."""
         return self.left_s < self.config.click_s
 
-    @property
+    @cached_property
     def stale(self) -> bool:
         """Whether the network has not learned from just these answers."""
         return digest(self.answers) != self.trained_on
@@ -330,7 +333,7 @@ class Session:
             If it could not be written; or if the region was never asked.
         """
         state, key = self.state, answer.region.key
-        if key not in state.ever_asked and all(a.region.key != key for a in state.given):
+        if key not in state.ever_asked and key not in state.by_key:
             raise SessionError(f"region {key} was not asked about.")
         self.journal.append("answered", answer.to_dict())
 

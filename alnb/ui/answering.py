@@ -9,6 +9,7 @@ from pathlib import Path
 from alnb.annotation import Answer, Click, Verdict
 from alnb.arrays import BACKGROUND, INFECTED
 from alnb.cycle import Pool
+from alnb.dataset import SliceId
 from alnb.errors import AlnbError, SessionError
 from alnb.outlines import Vertex
 from alnb.regions import Region
@@ -82,6 +83,7 @@ class Answering:
         self.saved_at = ""
         self.watch = Stopwatch()
         self._clock = clock
+        self._covers: dict[SliceId, bool] = {}
         self._marked: tuple[float, Click | None] = (0.0, None)
 
     @property
@@ -243,13 +245,12 @@ class Answering:
             If marks would be lost.
         """
         self._check_free()
-        answers = {answer.region.key: answer for answer in self.session.state.answers}
-        answer = answers.get(region.key)
+        answer = self.session.state.by_key.get(region.key)
         self._put(Draft(region, held=True) if answer is None else Draft.of(answer))
 
     def reopen_key(self, key: str) -> None:
         """Show the region of the strip that is named so."""
-        regions = {region.key: region for region in regions_of(self.session.state)}
+        regions = regions_of(self.session.state)
         if key in regions:
             self.reopen(regions[key])
 
@@ -294,16 +295,19 @@ class Answering:
     def can_sweep(self) -> bool:
         """Whether the slice on screen is of the pool, and its regions cover it once."""
         region = self.draft.region
-        if region is None or region.where not in self.pool.slices:
-            return False
-        cells = self.pool.regions(region.where)
-        return sum(_area(cell) for cell in cells) == self.pool.dataset.size**2
+        return region is not None and self._covered(region.where)
+
+    def _covered(self, where: SliceId) -> bool:
+        if where not in self._covers:
+            cells = self.pool.regions(where) if where in self.pool.slices else ()
+            self._covers[where] = sum(map(_area, cells)) == self.pool.dataset.size**2
+        return self._covers[where]
 
     def open(self) -> tuple[Region, ...]:
         """List the slice's regions that have no answer."""
         if self.draft.region is None:
             return ()
-        answered = {answer.region.key for answer in self.session.state.answers}
+        answered = self.session.state.by_key
         cells = self.pool.regions(self.draft.region.where)
         return tuple(cell for cell in cells if cell.key not in answered)
 

@@ -317,7 +317,7 @@ class LabelApp:
         self.answering.taught = self.page.mask.value
         if region != self._shown:
             self.viewing.home()
-        rest = self._screen().rest
+        rest = self._screen().rest if region is None else ""
         if self.commands.stale or region != self._shown or rest != self._rest:
             self.commands.stale, self._rest, self._maps = False, rest, self.learning.maps
             self._draw_region(region)

@@ -36,14 +36,12 @@ class Strip:
     later: int
 
 
-def regions_of(state: State, current: Region | None = None) -> tuple[Region, ...]:
-    """List the strip's regions: answered ones, oldest first, then the open ones."""
-    regions = {answer.region.key: answer.region for answer in state.answers}
-    for region in state.pending:
+def regions_of(state: State, current: Region | None = None) -> dict[str, Region]:
+    """Name the strip's regions by their keys: answered ones, oldest first, then the open ones."""
+    regions = {key: answer.region for key, answer in state.by_key.items()}
+    for region in (*state.pending, *([] if current is None else [current])):
         regions.setdefault(region.key, region)
-    if current is not None:
-        regions.setdefault(current.key, current)
-    return tuple(regions.values())
+    return regions
 
 
 def strip(state: State, current: Region | None, begin: int | None = None) -> Strip:
@@ -58,22 +56,23 @@ def strip(state: State, current: Region | None, begin: int | None = None) -> Str
     begin : int, optional
         Which tile is the first; None follows the current one.
     """
-    verdicts = {answer.region.key: str(answer.verdict) for answer in state.answers}
     regions = regions_of(state, current)
-    keys = [region.key for region in regions]
+    keys = list(regions)
     at = keys.index(current.key) if current is not None else len(keys)
     start = at - STRIP // 2 if begin is None else begin
     start = max(0, min(start, len(keys) - STRIP))
-    tiles = tuple(
-        Tile(region, verdicts.get(region.key, "open"), number == at)
-        for number, region in enumerate(regions[start : start + STRIP], start)
-    )
+    shown = keys[start : start + STRIP]
+    tiles = tuple(Tile(regions[key], _mark(state, key), keys[at:][:1] == [key]) for key in shown)
     return Strip(tiles, start, len(keys) - start - len(tiles))
+
+
+def _mark(state: State, key: str) -> str:
+    return str(state.by_key[key].verdict) if key in state.by_key else "open"
 
 
 def neighbour(state: State, current: Region | None, step: int) -> Region | None:
     """Find the region so many tiles after (or, below 0, before) the current one."""
     regions = regions_of(state, current)
-    keys = [region.key for region in regions]
+    keys = list(regions)
     at = (keys.index(current.key) if current is not None else len(keys)) + step
-    return regions[at] if 0 <= at < len(regions) else None
+    return regions[keys[at]] if 0 <= at < len(keys) else None

@@ -147,8 +147,8 @@ def _shapes() -> list[dict[str, Any]]:
 
 
 def _area(rgba: str, dash: str) -> dict[str, Any]:
-    line = {"color": rgba.format(0.9), "width": 1, "dash": dash}
-    return {"line": line, "fillcolor": rgba.format(0.22)}
+    line = {"color": rgba.format(1), "width": 1.5, "dash": dash}
+    return {"line": line, "fillcolor": rgba.format(0.45)}
 
 
 def _looking_note() -> dict[str, Any]:

@@ -289,7 +289,7 @@ class RegionView:
                 for part in parts:
                     layer = self._part(part)
                     layer.visible = name not in hidden
-                    if part in SHAPES and name == "grid":
+                    if part in SHAPES and name != "clicks":
                         layer.opacity = opacity
             self._put_key(given=self._given)
 

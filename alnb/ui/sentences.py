@@ -55,10 +55,9 @@ def question(state: State, draft: Draft, activity: Activity, left: bool, *, mark
     aside = " Clicks mark <b>background</b> now." if marking == "background" else ""
     if draft.marked:
         return _marked(state, draft) + aside
-    said = {answer.region.key: str(answer.verdict) for answer in state.answers}
-    before = said.get(draft.region.key)
+    before = state.by_key.get(draft.region.key)
     if before is not None:
-        return f"<b>You said: {SAID[before]}.</b> Answer anew, or go {BACK}{aside}"
+        return f"<b>You said: {SAID[before.verdict]}.</b> Answer anew, or go {BACK}{aside}"
     draw = "Draw around it" if state.config.labels == "full" else "Click on it"
     return f"<b>Is there infection in the frame?</b> {draw}, or press <b>No infection</b>.{aside}"
 
