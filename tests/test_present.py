@@ -259,23 +259,6 @@ def test_a_spent_budget_promises_no_more_once_all_is_learned(screen):
     assert shown.train_hint == "The network has learned all your answers."
 
 
-def test_a_spent_budget_is_the_end_though_regions_are_left(screen):
-    config = CONFIG.replace(budget_s=7)
-    shown = screen(dataclasses.replace(asked(3, clean(FIRST), infected(SECOND)), config=config))
-
-    assert works(shown) == {"undo", "train"}
-    assert shown.question.startswith("<b>The budget of 7 s is spent: 2 answered.</b> Press")
-    assert shown.rest == "The budget is spent."
-
-
-def test_a_spent_budget_promises_no_more_once_all_is_learned(screen):
-    state = dataclasses.replace(asked(1, clean(FIRST)), config=CONFIG.replace(budget_s=3))
-    shown = screen(dataclasses.replace(trained(state), asked=()))
-
-    assert works(shown) == {"undo"}
-    assert shown.train_hint == "The network has learned all your answers."
-
-
 def test_the_last_answers_of_a_pool_are_learned_and_no_more_is_promised(screen):
     shown = screen(asked(2, clean(FIRST), infected(SECOND)), left=False)
 
