@@ -20,8 +20,12 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
         self._config = {"displayModeBar": False, "doubleClick": False, "showTips": False}
 
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:  # noqa: ANN401
-        """Return the state that a page is given, brought up to date first."""
-        if getattr(self, "_layout_obj", None) is not None:
+        """Return the state that a page is given, brought up to date first.
+
+        A message about single traits takes them as they are: else those that the constructor
+        sets at last would look sent already, and a notebook would draw an empty figure.
+        """
+        if key is None and getattr(self, "_layout_obj", None) is not None:
             # set past the trait, since setting it would send the whole figure again
             self._trait_values["_widget_data"] = deepcopy(self._data)
             self._trait_values["_widget_layout"] = deepcopy(self._layout_obj._props)
