@@ -137,24 +137,29 @@ def _dataset(data: Path | None) -> Dataset:
     return embedded() if data is None else Dataset.open(data)
 
 
+Runs = Annotated[list[Path], typer.Argument(help="Folders of runs or sessions.")]
+Port = Annotated[int | None, typer.Option(help="None takes a free one.")]
+Browser = Annotated[bool, typer.Option(help="Open the page in a browser.")]
+OfRuns = Annotated[Path | None, typer.Option(help="Their dataset; none looks where it was.")]
+
+
 @app.command()
-def explore(
-    run: Annotated[Path, typer.Argument(help="A run's or session's folder.")],
-    data: Annotated[
-        Path | None, typer.Option(help="Its dataset; none looks where it was labelled.")
-    ] = None,
-    port: Annotated[int | None, typer.Option(help="None takes a free one.")] = None,
-    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
-) -> None:
-    """Step through the cycles of a run or session in a browser."""
+def explore(runs: Runs, data: OfRuns = None, port: Port = None, browser: Browser = True) -> None:
+    """Step through the cycles of a run or session in a browser, or of two side by side."""
+    _show("explore", runs, data, port, browser)
+
+
+def _show(name: str, runs: list[Path], data: Path | None, port: int | None, browser: bool) -> None:
+    """Serve an app that reads runs, until it is ended."""
     from alnb.serve import app_notebook, serve
 
-    if not (run / "journal.jsonl").exists():
-        raise SessionError(f"{run} holds no session: there is no journal.jsonl in it.")
-    env = {"ALNB_SESSION": str(run.resolve())}
+    for run in runs:
+        if not (run / "journal.jsonl").exists():
+            raise SessionError(f"{run} holds no session: there is no journal.jsonl in it.")
+    env = {"ALNB_RUNS": os.pathsep.join(str(run.resolve()) for run in runs)}
     if data is not None:
         env["ALNB_DATA"] = str(data.resolve())
-    with serve(app_notebook("explore"), port=port, open_browser=browser, env=env) as server:
+    with serve(app_notebook(name), port=port, open_browser=browser, env=env) as server:
         say(f"Open {server.address}")
         raise typer.Exit(server.wait())
 
