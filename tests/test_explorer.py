@@ -286,7 +286,3 @@ def test_a_run_labelled_in_full_can_be_stepped_through(tmp_path, squares):
             app.page.cycle.value, app.page.number.value = step.cycle, number + 1
 
     assert any(answer.outlines for step in steps for answer in step.answers.values())
-
-
-def test_runs_of_one_name_are_told_apart(tmp_path):
-    assert words.names_of([tmp_path / "a" / "run", tmp_path / "b" / "run"]) == ["a/run", "b/run"]

@@ -24,9 +24,10 @@ from alnb.cli.options import (
     changes_of,
     config_of,
 )
+from alnb.cli.reading import compare, explore
 from alnb.cli.terminal import line_of, progress_bar, say
 from alnb.config import THREADS
-from alnb.errors import AlnbError, SessionError
+from alnb.errors import AlnbError
 
 if TYPE_CHECKING:
     from alnb.dataset import Dataset
@@ -42,6 +43,8 @@ app.add_typer(imports, name="import")
 app.add_typer(fetches, name="fetch")
 app.add_typer(bench, name="bench")
 app.command()(phantom)
+app.command()(explore)
+app.command()(compare)
 
 INTERRUPTED = 130  # as shells say Ctrl-C; typer makes it of a KeyboardInterrupt
 
@@ -135,33 +138,6 @@ def _dataset(data: Path | None) -> Dataset:
     from alnb.dataset import Dataset, embedded
 
     return embedded() if data is None else Dataset.open(data)
-
-
-Runs = Annotated[list[Path], typer.Argument(help="Folders of runs or sessions.")]
-Port = Annotated[int | None, typer.Option(help="None takes a free one.")]
-Browser = Annotated[bool, typer.Option(help="Open the page in a browser.")]
-OfRuns = Annotated[Path | None, typer.Option(help="Their dataset; none looks where it was.")]
-
-
-@app.command()
-def explore(runs: Runs, data: OfRuns = None, port: Port = None, browser: Browser = True) -> None:
-    """Step through the cycles of a run or session in a browser, or of two side by side."""
-    _show("explore", runs, data, port, browser)
-
-
-def _show(name: str, runs: list[Path], data: Path | None, port: int | None, browser: bool) -> None:
-    """Serve an app that reads runs, until it is ended."""
-    from alnb.serve import app_notebook, serve
-
-    for run in runs:
-        if not (run / "journal.jsonl").exists():
-            raise SessionError(f"{run} holds no session: there is no journal.jsonl in it.")
-    env = {"ALNB_RUNS": os.pathsep.join(str(run.resolve()) for run in runs)}
-    if data is not None:
-        env["ALNB_DATA"] = str(data.resolve())
-    with serve(app_notebook(name), port=port, open_browser=browser, env=env) as server:
-        say(f"Open {server.address}")
-        raise typer.Exit(server.wait())
 
 
 @app.command()

@@ -9,6 +9,7 @@ from pathlib import Path
 import ipywidgets as widgets
 
 from alnb.acquisition import Pick
+from alnb.bench.compare import names_of
 from alnb.regions import Region
 from alnb.ui import explorer_words as words
 from alnb.ui.charts import CurveChart
@@ -47,7 +48,7 @@ class ExplorerPage:
 
     def __init__(self, recordings: Sequence[Recording]) -> None:
         self.recordings = recordings
-        self.names = words.names_of([recording.folder for recording in recordings])
+        self.names = names_of([recording.folder for recording in recordings])
         first = recordings[0]
         last = max(len(recording.steps) for recording in recordings) - 1
         self.view = PairView((first.dataset.size,) * 2, shortcuts=tuple(KEYS))

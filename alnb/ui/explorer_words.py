@@ -74,13 +74,6 @@ def forked(run: Recording, folder: Path, config: Config, cycles: int) -> str:
     return f"Forked into {folder}. Go on with: {shlex.join(command)}"
 
 
-def names_of(folders: Sequence[Path]) -> list[str]:
-    """Call each folder by the end of its path that tells it from the others."""
-    parts = [folder.resolve().parts for folder in folders]
-    depth = next((n for n in range(1, 4) if len({path[-n:] for path in parts}) == len(parts)), 4)
-    return ["/".join(path[-depth:]) for path in parts]
-
-
 def answer(steps: Sequence[Step], regions: Sequence[Region | None]) -> str:
     """Say what was answered on the region that each recording shows."""
     own = regions[-1:] if len(steps) == 1 else regions  # left, another heuristic's may be
