@@ -162,7 +162,7 @@ def doctor() -> None:
 
     findings = check()
     for finding in findings:
-        say(f"{'ok ' if finding.ok else 'NOT'}  {finding.text}")
+        say(finding.line)
     raise typer.Exit(0 if all(finding.ok or not finding.needed for finding in findings) else 1)
 
 
