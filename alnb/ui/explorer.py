@@ -348,6 +348,7 @@ class Explorer:
     async def settle(self) -> None:
         """Make what the page wants, the most wanted first, until it wants nothing more."""
         while not self._broken and (job := next(self._jobs(), None)) is not None:
+            self.page.progress("start", 0, 1)
             try:
                 await job()
             except TrainingCancelled:

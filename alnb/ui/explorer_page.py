@@ -176,10 +176,11 @@ class ExplorerPage:
             _set(self._bar, "")
             return
         percent = round(100 * done / total)
+        count = f": {done} of {total}" if done else ""
         _set(self._bar, (
             f"<div class='alnb-bar' role='progressbar' aria-valuenow='{percent}'>"
             f"<div style='width:{percent}%'></div></div><div class='alnb-small'>"
-            f"{words.STAGES.get(stage, stage)}: {done} of {total}</div>"
+            f"{words.STAGES.get(stage, stage)}{count}</div>"
         ))  # fmt: skip
 
 

@@ -27,6 +27,7 @@ NOT_TRAINED = "this cycle was not trained"
 COMING = "maps are being made…"
 NONE_LEFT = "no region was left to ask"
 STAGES = {
+    "start": "starting the training process",
     "features": "keeping features", "fit": "training the network again", "score": "scoring regions",
     "predict": "making maps",
 }  # fmt: skip

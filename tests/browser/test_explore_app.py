@@ -6,16 +6,17 @@ from alnb.bench.simulate import simulate
 from alnb.config import Config
 from alnb.dataset import import_phantom
 from alnb.serve import app_notebook
+from alnb.ui.region_figure import NOTHING
 
 CONFIG = Config(
     backbone="efficientnet_lite0", steps=6, batch=2, crop=64, draws=2, start_regions=12,
     regions_per_cycle=3, start_in_lungs=1.0,
 )  # fmt: skip
 PARTS = {"phantom_01": "train", "phantom_02": "train", "phantom_03": "test"}
-LAYER = """([name, drawn]) => {
+DRAWN = """([name, nothing]) => {
   const plot = document.querySelector(".alnb-figure .js-plotly-plot");
-  const source = plot && plot.data.find(trace => trace.name === name).source;
-  return Boolean(source) && (source.length > 400) === drawn;
+  const trace = plot && plot.data.find(trace => trace.name === name);
+  return Boolean(trace) && trace.source !== nothing;
 }"""
 
 
@@ -43,7 +44,7 @@ def reads(page, text):
 
 
 def draws(page, name):
-    page.wait_for_function(LAYER, arg=[name, True], timeout=90_000)
+    page.wait_for_function(DRAWN, arg=[name, NOTHING], timeout=300_000)  # two processes load torch
 
 
 def test_a_run_is_stepped_through_with_maps_before_and_after(serving, watched, runs):
