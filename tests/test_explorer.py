@@ -1,7 +1,6 @@
 import asyncio
 import shlex
 import shutil
-from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -145,10 +144,8 @@ def test_a_heuristic_that_needs_the_network_waits_for_leave_to_train_it(run):
     assert "isn't kept" in notes(app)[0]
 
     app.page.again.value = True
-    with suppress(KeyError):
-        settled(app)
-    assert app._broken  # the fake scores no bald: said on the page, and not tried for ever
-    assert "went wrong" in app.page._message.value
+    settled(app)
+    assert "bald would have asked 2 regions" in app.page._would.value
 
 
 def test_a_fork_holds_what_was_known_then_and_asks_otherwise(run, squares):
@@ -217,6 +214,10 @@ def test_a_failed_training_is_said_and_not_tried_for_ever(run):
     settled(app)
 
     assert "out of memory" in app.page._message.value
+    app.remakers[0]._worker.failure = RuntimeError("a bug")
+    app.page.cycle.value = 2
+    settled(app)
+    assert "Something went wrong in alnb: RuntimeError" in app.page._message.value
 
 
 def test_unticking_stops_what_is_trained(run):

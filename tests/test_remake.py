@@ -90,15 +90,17 @@ def test_a_table_that_the_run_left_is_read(remaker, recording):
     folder.mkdir(exist_ok=True)
     np.savez(folder / f"scores-{step.fit.weights}.npz", entropy=np.eye(2))
 
-    table = asyncio.run(remaker.table(step))
+    table = asyncio.run(remaker.table(step, "entropy"))
 
     np.testing.assert_array_equal(table["entropy"], np.eye(2))
     assert remaker._worker.did == []
+    asyncio.run(remaker.table(step, "margin"))  # which that table lacks
+    assert remaker._worker.did == ["fit", "score"]
 
 
 def test_else_the_pool_is_scored_by_that_network(remaker, recording, squares):
     step = recording.steps[0]
-    table = asyncio.run(remaker.table(step))
+    table = asyncio.run(remaker.table(step, "entropy"))
     learner = FakeLearner(squares, CONFIG)
 
     expected = learner.score(recording.pool.slices, step.fit.weights)["entropy"]

@@ -17,7 +17,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from alnb.acquisition import RANDOM, Pick
+from alnb.acquisition import Pick, needs_network
 from alnb.cycle import Scored
 from alnb.dataset import SliceId
 from alnb.errors import AlnbError, SessionError
@@ -395,11 +395,12 @@ class Explorer:
         before, remaker = self.recordings[0].steps[step.cycle - 1], self.remakers[0]
 
         async def choose() -> None:
-            table: Scored = {} if heuristic == RANDOM else await remaker.table(before)
+            wanted = needs_network(heuristic)
+            table: Scored = await remaker.table(before, heuristic) if wanted else {}
             picks = self.recordings[0].would_ask(step.cycle, heuristic, table)
             self._would[step.cycle, heuristic] = picks
 
-        if heuristic == RANDOM or remaker.has_network(before) or self.page.again.value:
+        if not needs_network(heuristic) or remaker.has_network(before) or self.page.again.value:
             yield choose
 
     def _on_progress(self, progress: Progress) -> None:

@@ -80,8 +80,10 @@ class Remaker:
             self._maps[step.fit.weights, where] = maps
             _write(self._path(step.fit.weights, where), maps)
 
-    async def table(self, step: Step) -> Scored:
+    async def table(self, step: Step, heuristic: str) -> Scored:
         """Return the scores of the whole pool by a cycle's network, as `Learner.score` does.
+
+        A table that is kept is taken if it has a heuristic.
 
         Raises
         ------
@@ -93,7 +95,8 @@ class Remaker:
             path = folder / f"scores-{weights}.npz"
             if path.is_file():
                 with np.load(path) as tables:
-                    return {name: tables[name] for name in tables.files}
+                    if heuristic in tables.files:
+                        return {name: tables[name] for name in tables.files}
         return await self._worker.score(self.recording.pool.slices, await self._network(step))
 
     def cancel(self) -> None:

@@ -14,17 +14,17 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from alnb.acquisition import HEURISTICS, RANDOM, Pick
+from alnb.acquisition import FOREGROUND_RANDOM, HEURISTICS, RANDOM, Pick
 from alnb.annotation import Answer
 from alnb.config import Config
-from alnb.cycle import Pool, Scored, affordable, next_picks
+from alnb.cycle import Pool, Scored, next_picks
 from alnb.dataset import Dataset
 from alnb.errors import SessionError
 from alnb.journal import Event, Journal
 from alnb.reports import CycleReport, FitReport
 from alnb.session import State, advance, digest, labelled_dataset, state_of
 
-CHOICES = (*HEURISTICS, RANDOM)
+CHOICES = (*HEURISTICS, RANDOM, FOREGROUND_RANDOM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,7 @@ class Recording:
         heuristic : str
             Its name.
         table : mapping of heuristic to (N, K) float array
-            The scores of the pool by the network of the cycle before; random needs none.
+            The scores of the pool by the network of the cycle before; the random ones need none.
 
         Returns
         -------
@@ -214,7 +214,7 @@ class Recording:
         before = self.steps[cycle].before
         config = before.config.replace(heuristic=heuristic)
         state = dataclasses.replace(before, config=config)
-        return affordable(next_picks(Pool(self.dataset, config), state, table), state)
+        return next_picks(Pool(self.dataset, config), state, table)
 
 
 def agreement(first: Recording, second: Recording) -> tuple[int, int]:
