@@ -138,15 +138,15 @@ class CurveChart:
 
     def show(self, curves: Sequence[Sequence[Row]], cycles: Sequence[int]) -> None:
         """Draw each run's whole curve and mark a cycle of it; one without a score has no mark."""
+        traces = [curve_trace(rows, "", self.score) for rows in curves]
+        top = max((y for trace in traces for y in trace["y"]), default=1.0)
         with self.figure.batch_update():
-            for number, (rows, cycle) in enumerate(zip(curves, cycles, strict=True)):
-                trace = curve_trace(rows, "", self.score)
+            for number, (trace, cycle) in enumerate(zip(traces, cycles, strict=True)):
                 at = [n for n, c in enumerate(trace["customdata"]) if c == cycle]
-                curve, ring = self.figure.data[number], self.figure.data[len(curves) + number]
+                curve, ring = self.figure.data[number], self.figure.data[len(traces) + number]
                 for name in ("x", "y", "customdata"):
                     curve[name] = trace[name]
                 ring.x, ring.y = [trace["x"][n] for n in at], [trace["y"][n] for n in at]
-            top = max((y for curve in self.figure.data for y in curve.y or ()), default=1.0)
             self.figure.layout.yaxis.range = [0, min(1.02, math.ceil(10 * top + 0.5) / 10)]
 
 

@@ -168,8 +168,15 @@ def _ranges(region: Region | None, shape: tuple[int, int]) -> tuple[list[float],
         side, row, col = float(max(shape)), (shape[0] - 1) / 2, (shape[1] - 1) / 2
     else:
         side = min(ZOOM * max(region.height, region.width), float(max(shape)))
-        row, col = region.row + (region.height - 1) / 2, region.col + (region.width - 1) / 2
+        row = _within(region.row + (region.height - 1) / 2, side, shape[0])
+        col = _within(region.col + (region.width - 1) / 2, side, shape[1])
     return [col - side / 2, col + side / 2], [row - side / 2, row + side / 2]
+
+
+def _within(middle: float, side: float, length: int) -> float:
+    """Move a window of `side` pixels along an axis so that it shows no more than there is."""
+    low, high = side / 2 - 0.5, length - side / 2 - 0.5
+    return min(max(middle, low), high) if low <= high else (length - 1) / 2
 
 
 def _encoded(name: str, layer: Map | Mask, factor: float) -> bytes:
