@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,7 @@ class Comparer:
 
     def __init__(self, runs: Sequence[Run], out: Path) -> None:
         self.runs, self.out = tuple(runs), out
+        self._task: asyncio.Task[None] | None = None
         self.x = _choice("against", [(name, key) for key, (name, _) in AXES.items()])
         self.y = _choice("score", [(name, key) for key, name in SCORES.items()])
         self.y.value = self._first_score()
@@ -159,8 +161,25 @@ class Comparer:
         return wrapped
 
     def _save(self) -> None:
-        lines = map(escape, write(self.comparison, self.out))
-        self._message.value = f"<div class='alnb-done' role='status'>{'<br>'.join(lines)}</div>"
+        """Write the files beside the loop, since drawing the picture takes seconds."""
+        comparison = self.comparison
+        self.save.disabled = True
+        self._message.value = "<div class='alnb-done' role='status'>Saving…</div>"
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # plain Python
+            self._saved(_outcome(comparison, self.out))
+            return
+
+        async def save() -> None:
+            self._saved(await asyncio.to_thread(_outcome, comparison, self.out))
+
+        self._task = loop.create_task(save())
+
+    def _saved(self, lines: Iterable[str]) -> None:
+        text = "<br>".join(map(escape, lines))
+        self._message.value = f"<div class='alnb-done' role='status'>{text}</div>"
+        self.save.disabled = False
 
     def draw(self) -> None:
         """Draw the curves, the table and the verdicts anew."""
@@ -176,6 +195,16 @@ class Comparer:
         self._table.value = summary_html(comparison)
         lines = "".join(f"<li>{escape(line)}</li>" for line in comparison.verdicts())
         self._verdicts.value = f"<ul class='alnb-verdicts' role='status'>{lines}</ul>"
+
+
+def _outcome(comparison: Comparison, out: Path) -> list[str]:
+    """Write the files; return the sentences of what is written, or of what went wrong."""
+    try:
+        return list(write(comparison, out))
+    except AlnbError as error:
+        return [str(error)]
+    except Exception as error:
+        return [f"Something went wrong in alnb: {error!r}"]
 
 
 NOTE = (
