@@ -67,9 +67,9 @@ class ExplorerPage:
         )
         self.number = _slider("region", 1, 1, "340px")
         self.moment = widgets.ToggleButtons(
-            options=[words.BEFORE, words.AFTER], description="maps", value=words.AFTER,
+            options=[words.BEFORE, words.AFTER], value=words.AFTER,
             tooltips=list(words.MOMENTS),
-            style={"button_width": "80px", "description_width": "46px"},
+            style={"button_width": "80px"},
         )  # fmt: skip
         self.layers = {
             "entropy": _toggle("entropy", True), "prediction": _toggle("prediction", True),
@@ -104,7 +104,8 @@ class ExplorerPage:
         steps = [self.play, self.back, self.cycle, self.forward, self.jump]
         regions = [self.number, self._text]
         left = [_row(steps), self.view.widget, widgets.HTML(words.KEY), _row(regions), self._strips]
-        asking = [self.moment] if two else [_row([self.heuristic, self.fork]), self._would]
+        moment = _row([widgets.Label("maps"), self.moment])
+        asking = [moment] if two else [_row([self.heuristic, self.fork]), self._would]
         right = widgets.VBox([
             self.chart.widget, self._facts, *asking,
             _row([*self.layers.values()]), _row([self.opacity, self.zoom]),
