@@ -287,3 +287,18 @@ def test_a_run_labelled_in_full_can_be_stepped_through(tmp_path, squares):
             app.page.cycle.value, app.page.number.value = step.cycle, number + 1
 
     assert any(answer.outlines for step in steps for answer in step.answers.values())
+
+
+@pytest.mark.parametrize("kind", ["superpixels", "quadtree"])
+def test_regions_of_any_kind_can_be_stepped_through(tmp_path, squares, kind):
+    config = CONFIG.replace(regions=kind)
+    simulate(squares, tmp_path, config, cycles=1, learner=FakeLearner(squares, config))
+    app = explorer(tmp_path)
+    for step in app.recordings[0].steps:
+        app.page.cycle.value = step.cycle
+        for number in range(len(step.asked)):
+            app.page.number.value = number + 1
+    app.page.heuristic.value = "random"
+    settled(app)
+
+    assert "random would have asked" in app.page._would.value

@@ -98,7 +98,7 @@ class ByHand:
             self._shown_at = self._clock()
             self.view.show(
                 self.session.dataset.image(region.where), region, clicks=self._clicks,
-                regions=self._pool.regions(region.where),
+                regions=self._pool.borders(region.where, self.session.state),
             )  # fmt: skip
         else:
             self.view.mark(self._clicks)

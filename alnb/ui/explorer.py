@@ -299,7 +299,7 @@ class Explorer:
             region=region,
             clicks=answer.clicks if answer else (),
             layers=layers,
-            regions=look.remaker.recording.pool.regions(where),
+            regions=look.remaker.recording.pool.borders(where, look.step.after),
             note=self._missing(look, layers),
         )
 

@@ -20,13 +20,12 @@ from alnb.ui.pictures import (
     enlarge_map,
     grey_png,
     heat_png,
-    outline_path,
     outline_png,
     prediction_png,
     uri,
 )
 from alnb.ui.region_figure import BEHIND, CLICK_COLOUR, NO_PATH, NOTHING
-from alnb.ui.region_view import grid_path, region_mask
+from alnb.ui.region_view import grid_path
 from alnb.ui.tap import Tap
 
 PANEL_PX, GAP_PX, TITLE_PX = 416, 16, 26
@@ -136,13 +135,9 @@ class PairView:
             trace.opacity = opacity if name == "entropy" else 1
 
     def _put_paths(self, number: int, panel: Panel, grid: bool) -> None:
-        region, shapes = panel.region, self.figure.layout.shapes
+        shapes = self.figure.layout.shapes
         shapes[2 * number].path = grid_path(panel.regions) if grid else NO_PATH
-        frame = NO_PATH
-        if region is not None:
-            masked = region.mask is not None
-            frame = outline_path(region_mask(region, self.shape)) if masked else grid_path([region])
-        shapes[2 * number + 1].path = frame
+        shapes[2 * number + 1].path = grid_path([panel.region]) if panel.region else NO_PATH
 
     def _put_clicks(self, side: str, clicks: Sequence[Click]) -> None:
         for name, wanted in (("infected", True), ("background", False)):
