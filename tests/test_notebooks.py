@@ -15,7 +15,7 @@ def test_a_notebook_runs_from_top_to_bottom(path):
 
     where = {"metadata": {"path": str(path.parent)}}
     nbclient.NotebookClient(
-        notebook, timeout=120, kernel_name="python3", resources=where
+        notebook, timeout=300, kernel_name="python3", resources=where
     ).execute()  # a minute on two cores of its own; the limit is a cell's, on a busy machine
 
 
