@@ -1,8 +1,10 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import alnb
 
+ROOT = Path(__file__).parents[1]
 PUBLIC = [
     "AlnbError", "Answer", "Click", "Config", "Cost", "Dataset", "FCN8", "Oracle", "PAPER",
     "Posterior", "Region", "Scores", "Session", "SliceId", "Verdict", "cost_of", "grid",
@@ -43,3 +45,7 @@ def test_the_command_line_shows_its_help_without_torch():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_what_is_cited_is_this_version():
+    assert f"\nversion: {alnb.__version__}\n" in (ROOT / "CITATION.cff").read_text()

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from alnb.ui.charts import Charts
+from alnb.ui.charts import Charts, CurveChart
 
 ROWS = [
     {"cycle": 0, "cost_s": 120.0, "dice": 0.3, "heldout_accuracy": 0.7},
@@ -83,3 +83,21 @@ def test_the_score_is_drawn_against_either_cost_or_regions(charts, axis, x, word
 
     assert charts.figure.data[0].x == (x,)
     assert words in charts.figure.layout.xaxis.title.text
+
+
+def test_the_cycles_that_are_looked_at_are_ringed():
+    chart = CurveChart(["one", "two"])
+    chart.show([ROWS, ROWS[:1]], [1, 1])
+    one, two, ring, none = chart.figure.data
+
+    assert (one.name, two.name) == ("one", "two")
+    assert one.y == (0.3, 0.5)
+    assert (ring.x, ring.y) == ((135.0,), (0.5,))
+    assert len(none.x) == 0
+
+
+def test_the_axis_reaches_just_above_the_highest_score():
+    chart = CurveChart(["one"])
+    chart.show([ROWS], [0])
+
+    assert chart.figure.layout.yaxis.range == (0, 0.6)

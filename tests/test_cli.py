@@ -288,7 +288,7 @@ def test_doctor_finds_what_is_installed(run):
     status, out, _ = run("doctor")
 
     assert status == 0
-    assert "ok   torch " in out
+    assert "ok    torch " in out
 
 
 def test_ctrl_c_says_that_nothing_is_lost(run, monkeypatch):

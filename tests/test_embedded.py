@@ -27,6 +27,12 @@ def test_it_is_drawn_once_and_found_again():
     assert (embedded_folder() / "manifest.json").stat().st_mtime_ns == before
 
 
+def test_each_size_is_drawn_by_itself():
+    assert embedded(size=48).size == 48
+    assert embedded().size == 32
+    assert embedded_folder(32) == embedded_folder() != embedded_folder(48)
+
+
 def test_one_that_was_broken_off_is_drawn_anew():
     embedded()
     (embedded_folder() / "manifest.json").write_text("{")

@@ -6,7 +6,8 @@ import pytest
 from fakes import FakeLearner, scan_of
 
 from alnb.bench import publish
-from alnb.bench.bands import caption_of, figure_of, mean_and_range
+from alnb.bench.bands import caption_of, figure_of
+from alnb.bench.curves import mean_and_range
 from alnb.bench.experiments import EXPERIMENTS, Options
 from alnb.bench.paper import beside, share_rows
 from alnb.bench.picture import NoPictureError

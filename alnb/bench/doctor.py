@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -12,10 +14,12 @@ from pathlib import Path
 
 from alnb.dataset import embedded_folder
 from alnb.errors import AlnbError
-from alnb.serve import app_notebook, free_port
+from alnb.serve import EXTENSIONS, app_notebook, free_port
 
-PACKAGES = ("voila", "ipywidgets", "plotly", "anywidget", "torch", "torchvision", "timm")
+APPS = ("label", "explore", "compare")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "firefox", "open", "xdg-open")
+VGG16 = "vgg16-397923af.pth"  # as torchvision names IMAGENET1K_V1
+ROOM = 2**30  # ours: bytes; five networks of the default and the phantom fit ten times
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +40,22 @@ class Finding:
     text: str
     needed: bool = True
 
+    @property
+    def line(self) -> str:
+        """The finding as a terminal shows it: ok, NOT, or a note on what is not needed."""
+        return f"{'ok  ' if self.ok else 'NOT ' if self.needed else 'note'}  {self.text}"
+
 
 def check() -> tuple[Finding, ...]:
-    """Look at versions, the app, the embedded weights, the GPU and the browser."""
+    """Look at versions, the apps, their widgets, folders, weights, the GPU and the browser."""
     return (
         Finding(sys.version_info >= (3, 11), f"Python {sys.version.split()[0]} (3.11 or later)"),
-        *map(_package, PACKAGES),
-        _app(),
+        *_packages(),
+        *map(_app, APPS),
+        *map(_extension, EXTENSIONS),
+        _kernel(),
         _port(),
+        *_folders(),
         _weights(),
         *_device(),
         _browser(),
@@ -51,18 +63,76 @@ def check() -> tuple[Finding, ...]:
     )
 
 
-def _package(name: str) -> Finding:
+def _packages() -> Iterator[Finding]:
+    """Compare what is installed with what alnb's own metadata asks for."""
     try:
-        return Finding(True, f"{name} {importlib.metadata.version(name)}")
+        wanted = importlib.metadata.requires("alnb") or []
     except importlib.metadata.PackageNotFoundError:
-        return Finding(False, f"{name} is missing: pip install {name}")
+        yield Finding(False, "alnb itself is not installed: pip install . in its folder")
+        return
+    for text in wanted:
+        if "extra ==" not in text:
+            yield _package(text)
 
 
-def _app() -> Finding:
+def _package(wanted: str) -> Finding:
+    match = re.match(r"[\w.-]+", wanted)
+    name, limits = match.group() if match else wanted, re.findall(r"(>=|<)\s*([\d.]+)", wanted)
+    advice = f"pip install '{wanted}'"
     try:
-        return Finding(True, f"app: {app_notebook('label')}")
+        version = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return Finding(False, f"{name} is missing: {advice}")
+    if all(_within(version, sign, limit) for sign, limit in limits):
+        return Finding(True, f"{name} {version}")
+    return Finding(False, f"{name} {version} is not what alnb was written for: {advice}")
+
+
+def _within(version: str, sign: str, limit: str) -> bool:
+    """Compare the numbers that versions begin with.
+
+    Examples
+    --------
+    >>> _within("6.10.1", ">=", "6.9"), _within("8.0", "<", "8")
+    (True, False)
+    """
+    have, bound = ([int(n) for n in re.findall(r"\d+", text)[:3]] for text in (version, limit))
+    padded = [[*numbers, 0, 0, 0][:3] for numbers in (have, bound)]
+    return padded[0] >= padded[1] if sign == ">=" else padded[0] < padded[1]
+
+
+def _app(name: str) -> Finding:
+    try:
+        return Finding(True, f"alnb {name}: {app_notebook(name)}")
     except AlnbError as error:
         return Finding(False, str(error))
+
+
+def _jupyter(*parts: str) -> Path | None:
+    """Find a file of Jupyter's in this environment, or where else Jupyter looks."""
+    named = os.environ.get("JUPYTER_PATH", "").split(os.pathsep)
+    roots = [Path(sys.prefix) / "share" / "jupyter", *(Path(one) for one in named if one)]
+    found = (root.joinpath(*parts) for root in roots)
+    return next((path for path in found if path.exists()), None)
+
+
+def _extension(name: str) -> Finding:
+    places = (("labextensions",), ("voila", "labextensions"))  # Voila's own, where it has one
+    if any(_jupyter(*place, *name.split("/"), "package.json") for place in places):
+        return Finding(True, f"widgets in the page: {name}")
+    package = {"anywidget": "anywidget"}.get(name, "jupyterlab_widgets voila")
+    return Finding(
+        False,
+        f"the page's part of {name} is not in {sys.prefix}, so widgets would stay empty: "
+        f"pip install --force-reinstall --no-deps {package}",
+    )
+
+
+def _kernel() -> Finding:
+    if _jupyter("kernels", "python3", "kernel.json"):
+        return Finding(True, "a Python kernel for notebooks and apps")
+    advice = "python -m ipykernel install --sys-prefix"
+    return Finding(False, f"there is no Python kernel in {sys.prefix}: {advice}")
 
 
 def _port() -> Finding:
@@ -71,6 +141,23 @@ def _port() -> Finding:
     except AlnbError as error:
         return Finding(False, str(error))
     return Finding(True, "a port is free on 127.0.0.1")
+
+
+def _folders() -> Iterator[Finding]:
+    """Look whether sessions and caches can be written, and whether there is room for them."""
+    from platformdirs import user_cache_path, user_data_path
+
+    for what, folder in (("sessions", user_data_path("alnb")), ("caches", user_cache_path("alnb"))):
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        if not os.access(there, os.W_OK):
+            yield Finding(
+                False, f"{what} can't be written to {folder}: mend the permissions of {there}"
+            )
+            continue
+        free = shutil.disk_usage(there).free
+        room = f"{free / 2**30:.1f} GiB free"
+        advice = "" if free >= ROOM else ": make room, or name other folders"
+        yield Finding(free >= ROOM, f"{what} in {folder}, {room}{advice}")
 
 
 def _weights() -> Finding:
@@ -89,10 +176,31 @@ def _device() -> Iterator[Finding]:
     import torch
 
     if torch.cuda.is_available():
-        yield Finding(True, f"GPU: {torch.cuda.get_device_name()}", needed=False)
-    else:
-        cores = torch.get_num_threads()
-        yield Finding(True, f"no GPU: training uses {cores} CPU threads", needed=False)
+        room = torch.cuda.get_device_properties(0).total_memory / 2**30
+        yield Finding(True, f"GPU: {torch.cuda.get_device_name()}, {room:.0f} GiB", needed=False)
+        yield _vgg16(Path(torch.hub.get_dir()) / "checkpoints" / VGG16)
+        return
+    if shutil.which("nvidia-smi"):
+        yield Finding(
+            False,
+            f"a GPU driver is here, but torch {torch.__version__} can't use it: install a torch "
+            "that is built for CUDA, and a driver that is new enough for it",
+            needed=False,
+        )
+    threads = torch.get_num_threads()
+    yield Finding(True, f"no GPU: training uses {threads} CPU threads", needed=False)
+
+
+def _vgg16(file: Path) -> Finding:
+    """Look for the weights that a GPU's default backbone starts from."""
+    if file.is_file():
+        return Finding(True, f"ImageNet weights of vgg16: {file}", needed=False)
+    return Finding(
+        False,
+        "ImageNet weights of vgg16, the default on a GPU, are fetched at the first training "
+        "(528 MB); without a network name a file with --weights, or --backbone efficientnet_lite0",
+        needed=False,
+    )
 
 
 def _browser() -> Finding:

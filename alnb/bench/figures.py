@@ -12,6 +12,10 @@ Row = Mapping[str, Any]
 
 SCORES = {  # column of a curve -> what its axis is called
     "dice": "Dice (test)",
+    "precision": "Precision (test)",
+    "recall": "Recall (test)",
+    "specificity": "Specificity (test)",
+    "iou": "IoU (test)",
     "heldout_accuracy": "Accuracy on held-out regions",
 }
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")  # Okabe and Ito

@@ -99,8 +99,9 @@ def dices(table: pd.DataFrame, arm: str, cost_s: float) -> dict[int, float]:
 
 
 def verdict(
-    table: pd.DataFrame, first: tuple[str, str], second: tuple[str, str], cost_s: float | None
-) -> str:
+    table: pd.DataFrame, first: tuple[str, str], second: tuple[str, str], cost_s: float | None,
+    unit: str = "s",
+) -> str:  # fmt: skip
     """Say which of two arms has the higher Dice at a cost, or that it is not shown.
 
     Parameters
@@ -111,6 +112,8 @@ def verdict(
         Its name in the table, and what the sentence calls it.
     cost_s : float or None
         None compares them where their curves end.
+    unit : str
+        Of the column ``cost_s``, where it holds something else than seconds.
 
     Returns
     -------
@@ -122,18 +125,33 @@ def verdict(
     seeds = sorted(a.keys() & b.keys())
     if not seeds:
         return (
-            f"not shown: {first[1]} against {second[1]} at {within:.0f} s, which is less than a "
-            "start costs"
+            f"not shown: {first[1]} against {second[1]} at {within:.0f} {unit}, which is less than "
+            "a start costs"
         )
     found = difference([a[seed] for seed in seeds], [b[seed] for seed in seeds])
+    return sentence(found, first[1], second[1], "" if cost_s is None else f"at {cost_s:.0f} {unit}")
+
+
+def sentence(found: Difference, first: str, second: str, where: str) -> str:
+    """Say which of two is better, or that it is not shown.
+
+    Parameters
+    ----------
+    found : Difference
+        Of the first from the second.
+    first, second : str
+        What they are called.
+    where : str
+        Such as "at 600 s"; may be empty.
+    """
     count = f"{found.pairs} seeds" if found.pairs > 1 else "1 seed, so no interval"
-    where = f"({count})" if cost_s is None else f"at {cost_s:.0f} s ({count})"
+    at = f"{where} ({count})" if where else f"({count})"
     if not found.shown:
         spread = "" if found.half is None else f" ± {_of(found.half)}"
-        return f"not shown: {first[1]} against {second[1]} {_signed(found.mean)}{spread} {where}"
+        return f"not shown: {first} against {second} {_signed(found.mean)}{spread} {at}"
     better, worse = (first, second) if found.mean > 0 else (second, first)
     gain = f"{_of(abs(found.mean), found)} ± {_of(found.half or 0.0, found)}"
-    return f"{better[1]} beats {worse[1]} by {gain} {where}"
+    return f"{better} beats {worse} by {gain} {at}"
 
 
 def _digits(found: Difference | None) -> int:

@@ -24,9 +24,10 @@ from alnb.cli.options import (
     changes_of,
     config_of,
 )
+from alnb.cli.reading import compare, explore
 from alnb.cli.terminal import line_of, progress_bar, say
 from alnb.config import THREADS
-from alnb.errors import AlnbError, SessionError
+from alnb.errors import AlnbError
 
 if TYPE_CHECKING:
     from alnb.dataset import Dataset
@@ -42,6 +43,8 @@ app.add_typer(imports, name="import")
 app.add_typer(fetches, name="fetch")
 app.add_typer(bench, name="bench")
 app.command()(phantom)
+app.command()(explore)
+app.command()(compare)
 
 INTERRUPTED = 130  # as shells say Ctrl-C; typer makes it of a KeyboardInterrupt
 
@@ -138,28 +141,6 @@ def _dataset(data: Path | None) -> Dataset:
 
 
 @app.command()
-def explore(
-    run: Annotated[Path, typer.Argument(help="A run's or session's folder.")],
-    data: Annotated[
-        Path | None, typer.Option(help="Its dataset; none looks where it was labelled.")
-    ] = None,
-    port: Annotated[int | None, typer.Option(help="None takes a free one.")] = None,
-    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
-) -> None:
-    """Step through the cycles of a run or session in a browser."""
-    from alnb.serve import app_notebook, serve
-
-    if not (run / "journal.jsonl").exists():
-        raise SessionError(f"{run} holds no session: there is no journal.jsonl in it.")
-    env = {"ALNB_SESSION": str(run.resolve())}
-    if data is not None:
-        env["ALNB_DATA"] = str(data.resolve())
-    with serve(app_notebook("explore"), port=port, open_browser=browser, env=env) as server:
-        say(f"Open {server.address}")
-        raise typer.Exit(server.wait())
-
-
-@app.command()
 def export(
     session: Annotated[Path, typer.Argument(help="A session's or run's folder.")],
     out: Out,
@@ -181,7 +162,7 @@ def doctor() -> None:
 
     findings = check()
     for finding in findings:
-        say(f"{'ok ' if finding.ok else 'NOT'}  {finding.text}")
+        say(finding.line)
     raise typer.Exit(0 if all(finding.ok or not finding.needed for finding in findings) else 1)
 
 

@@ -47,7 +47,6 @@ WATCH_S = 2.0  # how often to look whether another window has taken the session 
 MEANT_S = 0.4  # an answer given sooner after a region appears was meant for the one before it
 LOOKED_AT = 16  # slices at once, to see whether a region is left: most often the first have one
 LOG = "app.log"
-EMBEDDED = Config(start_in_lungs=0.75)  # ours: 2 % of the phantom is infected, all of it in lungs
 MEANT = {"clean", "next", "skip", "mark"}  # what is said of the region on screen
 
 
@@ -81,7 +80,7 @@ def label_app(
         dataset = Dataset.open(Path(data)) if data else embedded()
         folder = Path(session or os.environ.get("ALNB_SESSION") or default_folder(dataset))
         settings = settings or json.loads(os.environ.get("ALNB_SETTINGS") or "{}")
-        app = LabelApp(_open(folder, dataset, Config() if data else EMBEDDED, settings), annotator)
+        app = LabelApp(_open(folder, dataset, settings), annotator)
         app.start()
     except AlnbError as error:
         return Page.failure(str(error))
@@ -100,11 +99,11 @@ def label_app(
     return app.page.widget
 
 
-def _open(folder: Path, dataset: Dataset, config: Config, settings: dict[str, Any]) -> Session:
+def _open(folder: Path, dataset: Dataset, settings: dict[str, Any]) -> Session:
     """Open a session, or start one; what was asked for must hold for one that goes on, too."""
     begun = (folder / "journal.jsonl").exists()
-    fresh = config.replace(**settings)
-    session = Session.open(folder, dataset, None if begun else fresh, take_over=True)
+    fresh = None if begun else Config().replace(**settings)
+    session = Session.open(folder, dataset, fresh, take_over=True)
     try:
         session.require(session.state.config.replace(**settings))
     except AlnbError:

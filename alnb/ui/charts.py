@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Sequence
 from typing import Any
 
 import ipywidgets
 
-from alnb.bench.figures import SCORES, Row, curve_layout, curve_trace
+from alnb.bench.figures import COLOURS, SCORES, Row, curve_layout, curve_trace
 from alnb.ui.live_figure import LiveFigure
 
 LOSS_COLOUR = "#6b7280"
@@ -44,12 +45,7 @@ class Charts:
         self.score = score
         self.axis = "cost_s"
         self.figure = LiveFigure([_curve([], score), _loss()], _layout(score, width, height))
-        size = ipywidgets.Layout(
-            width=f"{width}px", min_width=f"{width}px", height=f"{height}px", flex="0 0 auto",
-            overflow="hidden",
-        )  # fmt: skip
-        self.widget = ipywidgets.Box([self.figure], layout=size)
-        self.widget.add_class("alnb-charts")
+        self.widget = _sized(self.figure, width, height)
 
     def show(self, rows: Sequence[Row], hint: str = HINT) -> None:
         """Draw the curve of the cycles so far.
@@ -120,3 +116,81 @@ def _layout(score: str, width: int, height: int) -> dict[str, Any]:
         | {"domain": [0, 0.13], "title": title, "rangemode": "tozero", "visible": False},
         "annotations": [start],
     }  # fmt: skip
+
+
+class CurveChart:
+    """The curves of one or two runs, a ring round the cycle that is looked at.
+
+    Parameters
+    ----------
+    names : sequence of str
+        What the legend calls each run.
+    score : str
+        The column of the rows that is drawn.
+    width, height : int
+        In screen pixels.
+
+    Attributes
+    ----------
+    widget : ipywidgets.Box
+        What to show.
+    """
+
+    def __init__(
+        self, names: Sequence[str], score: str = "dice", width: int = 368, height: int = 280
+    ) -> None:
+        self.score = score
+        colours = COLOURS[: len(names)]
+        curves = [
+            curve_trace([], name, score, colour) | {"cliponaxis": False}
+            for name, colour in zip(names, colours, strict=True)
+        ]
+        marks = [_ring(colour) for colour in colours]
+        self.figure = LiveFigure([*curves, *marks], _curves_layout(score, width, height, names))
+        self.widget = _sized(self.figure, width, height)
+
+    def show(self, curves: Sequence[Sequence[Row]], cycles: Sequence[int]) -> None:
+        """Draw each run's whole curve and mark a cycle of it; one without a score has no mark."""
+        traces = [curve_trace(rows, "", self.score) for rows in curves]
+        top = max((y for trace in traces for y in trace["y"]), default=1.0)
+        with self.figure.batch_update():
+            for number, (trace, cycle) in enumerate(zip(traces, cycles, strict=True)):
+                at = [n for n, c in enumerate(trace["customdata"]) if c == cycle]
+                curve, ring = self.figure.data[number], self.figure.data[len(traces) + number]
+                for name in ("x", "y", "customdata"):
+                    curve[name] = trace[name]
+                ring.x, ring.y = [trace["x"][n] for n in at], [trace["y"][n] for n in at]
+            self.figure.layout.yaxis.range = [0, min(1.02, math.ceil(10 * top + 0.5) / 10)]
+
+
+def _sized(figure: LiveFigure, width: int, height: int) -> ipywidgets.Box:
+    size = ipywidgets.Layout(
+        width=f"{width}px", min_width=f"{width}px", height=f"{height}px", flex="0 0 auto",
+        overflow="hidden",
+    )  # fmt: skip
+    box = ipywidgets.Box([figure], layout=size)
+    box.add_class("alnb-charts")
+    return box
+
+
+def _ring(colour: str) -> dict[str, Any]:
+    line = {"color": colour, "width": 3}
+    return {
+        "type": "scatter", "x": [], "y": [], "mode": "markers", "hoverinfo": "skip",
+        "marker": {"symbol": "circle-open", "size": 17, "color": colour, "line": line},
+        "showlegend": False, "cliponaxis": False,
+    }  # fmt: skip
+
+
+def _curves_layout(score: str, width: int, height: int, names: Sequence[str]) -> dict[str, Any]:
+    layout = curve_layout(score)
+    return layout | {
+        "width": width,
+        "height": height,
+        "margin": {"l": 52, "r": 12, "t": 24 if len(names) > 1 else 10, "b": 44},
+        "dragmode": False,
+        "xaxis": layout["xaxis"] | {"fixedrange": True, "rangemode": "normal"},
+        "yaxis": layout["yaxis"] | {"fixedrange": True},
+        "showlegend": len(names) > 1,
+        "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
+    }

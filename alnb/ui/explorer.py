@@ -1,175 +1,412 @@
-"""Step through the cycles of a journal: what was asked, what was answered, where the curve was."""
+"""Step through the cycles of one run or two: what was asked, before and after, and what else might.
+
+Widgets hold no truth: what is shown follows from the journals and the controls. Maps come from
+the runs' caches or are made again by a training process, in a task on the kernel's loop.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import os
+import traceback
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from html import escape
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
 
-from alnb.annotation import Answer
-from alnb.cycle import Pool
+from alnb.acquisition import Pick, needs_network
+from alnb.cycle import Scored
+from alnb.dataset import SliceId
 from alnb.errors import AlnbError, SessionError
-from alnb.journal import Event, Journal, live
+from alnb.journal import Journal
 from alnb.regions import Region
-from alnb.session import labelled_dataset, state_of
-from alnb.ui.charts import Charts
-from alnb.ui.page import CSS, Page, columns
-from alnb.ui.region_view import RegionView
+from alnb.session import Session
+from alnb.ui import explorer_words as words
+from alnb.ui.explorer_page import KEYS, ExplorerPage
+from alnb.ui.page import Page
+from alnb.ui.pair_view import Panel
+from alnb.ui.pictures import thumbnail_png
+from alnb.ui.remake import Remaker
+from alnb.ui.tap import Event, Key
+from alnb.ui.timeline import Recording, Step
+from alnb.worker import Progress, TrainingCancelled, Worker
+
+FEW = 6  # ours: slices predicted at once; one second or two, so that scrubbing is followed
+SEPARATOR = os.pathsep  # between the folders in ``ALNB_RUNS``
+Job = Callable[[], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One cycle of a journal.
+def explore_app(
+    *runs: Path | str, data: Path | str | None = None, worker: Callable[..., Worker] = Worker
+) -> widgets.Widget:
+    """Show the cycles of one run or session, or of two side by side.
 
-    Parameters
-    ----------
-    cycle : int
-        0 is the start.
-    asked : tuple of Region
-        In the order they were asked, best first.
-    answers : dict of str to Answer
-        By the region's key; of those that stand.
-    """
-
-    cycle: int
-    asked: tuple[Region, ...]
-    answers: dict[str, Answer]
-
-
-def steps_of(events: tuple[Event, ...]) -> tuple[Step, ...]:
-    """Cut a journal into its cycles.
-
-    Raises
-    ------
-    SessionError
-        If nothing was ever asked.
-    """
-    lasting = live(events)
-    given = (Answer.from_dict(e.data) for e in lasting if e.kind == "answered")
-    answers = {answer.region.key: answer for answer in given}
-    steps = tuple(
-        Step(e.data["cycle"], tuple(Region.parse(p["region"]) for p in e.data["picks"]), answers)
-        for e in lasting
-        if e.kind == "asked"
-    )
-    if not steps:
-        raise SessionError("the journal asks nothing; there is nothing to step through.")
-    return steps
-
-
-def explore_app(run: Path | str | None = None, data: Path | str | None = None) -> widgets.Widget:
-    """Show a run's or a session's cycles; it is read, and may be open elsewhere.
+    They are read alone, and may be open elsewhere.
 
     Parameters
     ----------
-    run : path, optional
-        Its folder; None takes ``ALNB_SESSION``.
+    *runs : path
+        Their folders; none takes those in ``ALNB_RUNS``, or ``ALNB_SESSION``.
     data : path, optional
-        Its dataset's folder; None takes ``ALNB_DATA``, or the one that the journal names.
+        Their dataset's folder; None takes ``ALNB_DATA``, or the one that each journal names.
+    worker : callable
+        Makes the training process's `Worker`.
 
     Returns
     -------
     ipywidgets.Widget
         The explorer; or a sentence that says why it can't be shown.
     """
+    named = os.environ.get("ALNB_RUNS") or os.environ.get("ALNB_SESSION") or "."
+    data = data or os.environ.get("ALNB_DATA")
     try:
-        data = data or os.environ.get("ALNB_DATA")
-        folder = Path(run or os.environ.get("ALNB_SESSION", "."))
-        return Explorer(folder, Path(data) if data else None).widget
+        folders = [Path(run) for run in runs or named.split(SEPARATOR)]
+        if len(folders) > 2:
+            raise SessionError(
+                f"{len(folders)} runs can't be stepped through at once; name one or two. "
+                "alnb compare takes any number."
+            )
+        opened = [Recording.open(folder, Path(data) if data else None) for folder in folders]
+        return Explorer(opened, worker).start().page.widget
     except AlnbError as error:
         return Page.failure(str(error))
+    except Exception as error:  # else the page would stay empty
+        traceback.print_exc()
+        return Page.failure(f"something went wrong in alnb ({type(error).__name__}: {error}).")
 
 
-class Explorer:
-    """Two sliders, a view and a curve over one journal.
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """One side of the view: a region, and the network whose maps lie on it.
 
     Parameters
     ----------
-    run : Path
-        A folder with ``journal.jsonl``.
-    data : Path or None
-        Its dataset's folder; None takes the one that the journal names.
+    remaker : Remaker
+        Of the recording.
+    title : str
+        Of the panel.
+    region : Region or None
+        None where nothing was asked.
+    network : Step or None
+        The cycle whose network made the maps; None where there was none yet.
+    step : Step
+        The cycle that is shown.
+    answered : bool
+        Whether the answer's clicks are drawn.
+    """
+
+    remaker: Remaker
+    title: str
+    region: Region | None
+    network: Step | None
+    step: Step
+    answered: bool = True
+
+
+class Explorer:
+    """The explorer on one recording or two; `page.widget` is what to show.
+
+    Parameters
+    ----------
+    recordings : sequence of one or two Recording
+    worker : callable
+        Makes each `Worker`, from the same arguments.
 
     Raises
     ------
     SessionError
-        If there is no journal in it, or it can't be read.
-    DataError
-        If its dataset is not where it was, or has changed.
+        If two recordings are of different datasets.
     """
 
-    def __init__(self, run: Path, data: Path | None = None) -> None:
-        events = Journal.open(run / "journal.jsonl").events
-        if not events:
-            raise SessionError(
-                f"the folder {run} holds no session: there is no journal.jsonl in it."
+    def __init__(
+        self, recordings: Sequence[Recording], worker: Callable[..., Worker] = Worker
+    ) -> None:
+        if len({recording.dataset.fingerprint for recording in recordings}) > 1:
+            raise SessionError("the two runs label different datasets; they can't be compared.")
+        self.remakers = [Remaker(one, self._on_progress, worker) for one in recordings]
+        self.recordings = tuple(recordings)
+        self.dataset = recordings[0].dataset
+        self.page = ExplorerPage(self.recordings)
+        self.message = ""
+        self._would: dict[tuple[int, str], tuple[Pick, ...]] = {}
+        self._thumbnails: dict[str, bytes] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._broken = False  # what failed is not tried again until the person acts
+        self._connect()
+        self.draw()
+
+    def start(self) -> Explorer:
+        """Begin to make maps, if there is a loop to do it on."""
+        self._serve_soon()
+        return self
+
+    # --- what the person does ---
+
+    def _connect(self) -> None:
+        page = self.page
+        page.cycle.observe(self._acted(self._on_cycle), names="value")
+        page.back.on_click(self._acted(lambda: self._go(page.cycle.value - 1)))
+        page.forward.on_click(self._acted(lambda: self._go(page.cycle.value + 1)))
+        page.jump.on_click(self._acted(lambda: self._go(self._largest_change())))
+        page.fork.on_click(self._acted(self.fork))
+        page.again.observe(self._acted(self._on_again), names="value")
+        page.heuristic.observe(self._acted(self._on_heuristic), names="value")
+        for widget in (page.number, page.moment, page.opacity, *page.layers.values(), page.zoom):
+            widget.observe(self._acted(lambda: None), names="value")
+        page.view.tap.on_event(self._on_event)
+
+    def _acted(self, handler: Callable[[], None]) -> Callable[[object], None]:
+        """Carry out what the person did, show what goes wrong, and draw."""
+
+        def wrapped(_event: object) -> None:
+            self.message, self._broken = "", False
+            try:
+                handler()
+            except Exception as error:
+                self._report(error)
+            self.draw()
+            self._serve_soon()
+
+        return wrapped
+
+    def _report(self, error: Exception) -> None:
+        known = isinstance(error, AlnbError)
+        self.message = str(error) if known else f"Something went wrong in alnb: {error!r}"
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, Key) and event.name in KEYS:
+            slider, by = KEYS[event.name]
+            self._go(self.page.cycle.value + by) if slider == "cycle" else self._choose(by)
+
+    def _go(self, cycle: int) -> None:
+        self.page.cycle.value = min(max(cycle, 0), self.page.cycle.max)
+
+    def _choose(self, by: int) -> None:
+        number = self.page.number
+        number.value = min(max(number.value + by, number.min), number.max)
+
+    def _on_cycle(self) -> None:
+        self.page.number.value = 1
+
+    def _on_heuristic(self) -> None:
+        self.page.number.value = 1
+
+    def _on_again(self) -> None:
+        if not self.page.again.value:
+            for remaker in self.remakers:
+                remaker.cancel()
+
+    def _largest_change(self) -> int:
+        return self.recordings[0].largest_change()
+
+    def fork(self) -> None:
+        """Start a session of its own from what was known before the cycle, asking otherwise."""
+        step, heuristic = self._step(self.recordings[0]), self._chosen
+        picks = self._would.get((step.cycle, heuristic), step.asked)
+        run = self.recordings[0]
+        folder = run.folder.resolve()
+        target = folder.with_name(f"{folder.name}-{heuristic}-from-{step.cycle}")
+        source = Session(self.dataset, Journal.open(folder / "journal.jsonl"))
+        forked = source.fork(target, step.cycle - 1, heuristic=heuristic)
+        forked.ask(picks)
+        forked.close()
+        self.message = words.forked(run, target, forked.state.config, len(run.steps) - 1)
+
+    # --- what is shown ---
+
+    def _step(self, recording: Recording) -> Step:
+        chosen: int = self.page.cycle.value
+        return recording.steps[min(chosen, len(recording.steps) - 1)]
+
+    @property
+    def _chosen(self) -> str:
+        """The heuristic that is asked what it would have asked; the step's own for none."""
+        step = self._step(self.recordings[0])
+        chosen = str(self.page.heuristic.value)
+        return step.heuristic if chosen == words.AS_ASKED or not step.cycle else chosen
+
+    @property
+    def _what_if(self) -> bool:
+        step = self._step(self.recordings[0])
+        return len(self.recordings) == 1 and self._chosen != step.heuristic
+
+    def _picks(self) -> list[tuple[Pick, ...]]:
+        """List what each strip shows."""
+        steps = [self._step(recording) for recording in self.recordings]
+        if self._what_if:
+            return [self._would.get((steps[0].cycle, self._chosen), ()), steps[0].asked]
+        return [step.asked for step in steps]
+
+    def _looks(self) -> list[Look]:
+        """Choose the two sides."""
+        picks, page = self._picks(), self.page
+        regions = [
+            one[min(page.number.value, len(one)) - 1].region if one else None for one in picks
+        ]
+        steps = [self._step(recording) for recording in self.recordings]
+        earlier = [_before(*pair) for pair in zip(self.recordings, steps, strict=True)]
+        first = self.remakers[0]
+        if self._what_if:
+            would = f"<b>{self._chosen}</b> would have asked"
+            return [
+                Look(first, would, regions[0], earlier[0], steps[0], answered=False),
+                Look(first, f"<b>{steps[0].heuristic}</b> asked", regions[1], earlier[0], steps[0]),
+            ]
+        if len(steps) == 1:
+            return [
+                Look(first, "<b>Before</b>", regions[0], earlier[0], steps[0], answered=False),
+                Look(first, "<b>After</b>", regions[0], steps[0], steps[0]),
+            ]
+        after = page.moment.value == words.AFTER
+        return [
+            Look(remaker, f"<b>{name}</b>", region, step if after else before, step)
+            for remaker, name, region, step, before in zip(
+                self.remakers, page.names, regions, steps, earlier, strict=True
             )
-        self.dataset = labelled_dataset(events, data)
-        self.state = state_of(events)
-        self.steps = steps_of(events)
-        self.pool = Pool(self.dataset, self.state.config)
-        self.view = RegionView((self.dataset.size, self.dataset.size))
-        self.charts = Charts("dice" if self.dataset.has_masks else "heldout_accuracy", width=368)
-        self.view.tap.command = "alnb explore"
-        self.cycle = _slider("cycle", 0, len(self.steps) - 1)
-        self.number = _slider("region", 1, len(self.steps[0].asked))
-        self._text = widgets.HTML()
-        self.cycle.observe(self._on_cycle, names="value")
-        self.number.observe(lambda _: self.draw(), names="value")
-        self.widget = self._arranged(run)
-        self.draw()
-
-    def _arranged(self, run: Path) -> widgets.Widget:
-        head = widgets.HTML(
-            f"<style>{CSS}</style><div class='alnb-head'><span><h1>alnb</h1>"
-            f"{escape(self.dataset.name)} · {escape(run.name)}</span></div>"
-        )
-        left = [self.view.widget, self.cycle, self.number, self._text]
-        whole = widgets.VBox([head, columns(left, [self.charts.widget])])
-        whole.add_class("alnb-app")
-        return whole
-
-    def _on_cycle(self, _change: object) -> None:
-        self.number.max = max(1, len(self.steps[self.cycle.value].asked))
-        self.number.value = 1
-        self.draw()
+        ]
 
     def draw(self) -> None:
-        """Show the chosen region of the chosen cycle, and the curve up to there."""
-        step = self.steps[self.cycle.value]
-        rows = self._rows(step.cycle)
-        self.charts.show(rows)
-        text = self._draw_region(step) if step.asked else self._draw_none()
-        dice = next((f"; Dice {r['dice']:.3f}" for r in rows if r["cycle"] == step.cycle), "")
-        self._text.value = f"<div class='alnb-question'>Cycle {step.cycle}, {text}{dice}</div>"
-
-    def _rows(self, last: int) -> list[dict[str, Any]]:
-        seed = self.state.config.seed
-        return [report.row(seed) for report in self.state.reports if report.cycle <= last]
-
-    def _draw_none(self) -> str:
-        self.view.clear("No region was left to ask.")
-        return "no region left to ask"
-
-    def _draw_region(self, step: Step) -> str:
-        region = step.asked[self.number.value - 1]
-        answer = step.answers.get(region.key)
-        self.view.show(
-            self.dataset.image(region.where),
-            region,
-            clicks=answer.clicks if answer else (),
-            regions=self.pool.regions(region.where),
+        """Bring the page up to date with the controls."""
+        page, picks = self.page, self._picks()
+        page.limit(self._step(self.recordings[0]).cycle, max(map(len, picks)))
+        looks = self._looks()
+        left, right = (self._panel(look) for look in looks)
+        page.view.show(left, right, page.visible, page.opacity.value, zoom=page.zoom.value)
+        page.show(
+            steps=[self._step(recording) for recording in self.recordings],
+            regions=[look.region for look in looks],
+            picks=picks,
+            would=self._chosen if self._what_if else "",
+            thumbnails=self._thumbnail,
+            message=self.message or next((r.notice for r in self.remakers if r.notice), ""),
         )
-        verdict = answer.verdict if answer else "not answered"
-        return f"region {self.number.value} of {len(step.asked)}: <b>{verdict}</b>"
+
+    def _panel(self, look: Look) -> Panel:
+        region = look.region
+        if region is None:
+            return Panel(look.title, note=self._nothing())
+        where = region.where
+        layers = self._layers(look, where)
+        answer = look.step.answers.get(region.key) if look.answered else None
+        return Panel(
+            title=words.title(
+                look.title, None if self._what_if else look.network, region, layers.get("entropy")
+            ),
+            image=self.dataset.image(where),
+            region=region,
+            clicks=answer.clicks if answer else (),
+            layers=layers,
+            regions=look.remaker.recording.pool.borders(where, look.step.after),
+            note=self._missing(look, layers),
+        )
+
+    def _layers(self, look: Look, where: SliceId) -> dict[str, Any]:
+        truth = {"mask": self.dataset.mask(where)} if self.dataset.has_masks else {}
+        maps = look.remaker.maps(look.network, where) if look.network else None
+        if maps is None or look.network is None or look.network.fit is None:
+            return truth
+        infected = maps.mean >= look.network.fit.threshold
+        return truth | {"entropy": maps.entropy, "prediction": infected}
+
+    def _missing(self, look: Look, layers: dict[str, Any]) -> str:
+        """Say why there are no maps; empty if there are."""
+        if "entropy" in layers:
+            return ""
+        if look.network is None or look.network.fit is None:
+            return words.NO_NETWORK if look.network is None else words.NOT_TRAINED
+        if look.remaker.has_network(look.network) or self.page.again.value:
+            return words.COMING
+        return words.not_kept(look.network)
+
+    def _nothing(self) -> str:
+        step = self._step(self.recordings[0])
+        if not self._what_if:
+            return words.NONE_LEFT
+        before = self.recordings[0].steps[step.cycle - 1]
+        kept = self.remakers[0].has_network(before) or self.page.again.value
+        return words.COMING if kept else words.not_kept(before)
+
+    def _thumbnail(self, region: Region) -> bytes:
+        if region.key not in self._thumbnails:
+            image = self.dataset.image(region.where)
+            self._thumbnails[region.key] = thumbnail_png(image, region.window)
+        return self._thumbnails[region.key]
+
+    # --- what is made again ---
+
+    def _serve_soon(self) -> None:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # a test, or plain Python: nothing is made
+            return
+        if self._task is None or self._task.done():
+            self._task = loop.create_task(self.settle())
+
+    async def settle(self) -> None:
+        """Make what the page wants, the most wanted first, until it wants nothing more."""
+        while not self._broken and (job := next(self._jobs(), None)) is not None:
+            self.page.progress("start", 0, 1)
+            try:
+                await job()
+            except TrainingCancelled:
+                self.page.again.value = False
+            except Exception as error:
+                self._broken = True
+                self._report(error)
+            self.page.progress("", 0, 0)
+            self.draw()
+
+    def _jobs(self) -> Iterator[Job]:
+        """List what is wanted: the choice of another heuristic, this picture, its neighbours."""
+        if (
+            self._what_if
+            and (self._step(self.recordings[0]).cycle, self._chosen) not in self._would
+        ):
+            yield from self._ask_again()
+        looks, strips = self._looks(), self._picks()
+        again = bool(self.page.again.value)
+        for look in looks:
+            yield from self._predict(look.remaker, look.network, [look.region], again=again)
+        for look, picks in zip(looks, strips * (3 - len(strips)), strict=True):
+            regions = [pick.region for pick in picks]
+            yield from self._predict(look.remaker, look.network, regions, again=again)
+        for remaker, recording in zip(self.remakers, self.recordings, strict=True):
+            step = self._step(recording)
+            for later in recording.steps[step.cycle + 1 : step.cycle + 2]:
+                coming = [pick.region for pick in later.asked]
+                for network in (step, later):
+                    yield from self._predict(remaker, network, coming, again=False)
+
+    def _predict(
+        self, remaker: Remaker, step: Step | None, regions: Sequence[Region | None], *, again: bool
+    ) -> Iterator[Job]:
+        if step is None or step.fit is None or not (again or remaker.has_network(step)):
+            return
+        slices = dict.fromkeys(region.where for region in regions if region is not None)
+        missing = [where for where in slices if remaker.maps(step, where) is None]
+        if missing:
+            yield partial(remaker.make, step, missing[:FEW])
+
+    def _ask_again(self) -> Iterator[Job]:
+        step, heuristic = self._step(self.recordings[0]), self._chosen
+        before, remaker = self.recordings[0].steps[step.cycle - 1], self.remakers[0]
+
+        async def choose() -> None:
+            wanted = needs_network(heuristic)
+            table: Scored = await remaker.table(before, heuristic) if wanted else {}
+            picks = self.recordings[0].would_ask(step.cycle, heuristic, table)
+            self._would[step.cycle, heuristic] = picks
+
+        if not needs_network(heuristic) or remaker.has_network(before) or self.page.again.value:
+            yield choose
+
+    def _on_progress(self, progress: Progress) -> None:
+        self.page.progress(progress.stage, progress.done, progress.total)
 
 
-def _slider(name: str, first: int, last: int) -> widgets.IntSlider:
-    return widgets.IntSlider(
-        value=first, min=first, max=max(first, last), description=name,
-        layout=widgets.Layout(width="480px"),
-    )  # fmt: skip
+def _before(recording: Recording, step: Step) -> Step | None:
+    """Return the cycle whose network asked; None at the start."""
+    return recording.steps[step.cycle - 1] if step.cycle else None

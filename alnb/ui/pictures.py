@@ -19,6 +19,7 @@ from PIL import Image
 from alnb.arrays import Grey, Map, Mask
 
 PREDICTION_RGB = (0, 229, 255)  # cyan: no colour of inferno, and told apart by colour-blind eyes
+MASK_RGB = (124, 252, 120)  # light green: lighter than cyan, not in inferno, and a line alone
 HEAT_ALPHA = 0.9  # of the hottest pixel; the coldest is clear, so that CT shows where all is sure
 FILL_ALPHA = 0.35  # of a prediction's inside; its edge is opaque
 
@@ -137,6 +138,12 @@ def prediction_png(prediction: Map | Mask, at: float = 0.5) -> bytes:
     rgb = np.array([(0, 0, 0), PREDICTION_RGB, PREDICTION_RGB], dtype=np.uint8)
     alpha = np.array([0, round(FILL_ALPHA * 255), 255], dtype=np.uint8)
     return _palette_png(indices, rgb, alpha)
+
+
+def outline_png(mask: Mask, rgb: tuple[int, int, int] = MASK_RGB) -> bytes:
+    """Encode the border of an (H, W) bool mask as a palette PNG, clear elsewhere."""
+    colours = np.array([(0, 0, 0), rgb], dtype=np.uint8)
+    return _palette_png(edge(mask).astype(np.uint8), colours, np.array([0, 255], dtype=np.uint8))
 
 
 def thumbnail_png(image: Grey, window: tuple[slice, slice], size: int = 56) -> bytes:

@@ -11,12 +11,11 @@ from alnb.arrays import Grey, Map, Mask
 from alnb.regions import Region
 from alnb.ui.frame import REGION_PX, Box, Frame
 from alnb.ui.pictures import (
-    _palette_png,
-    edge,
     enlarge_grey,
     enlarge_map,
     grey_png,
     heat_png,
+    outline_png,
     prediction_png,
 )
 from alnb.ui.region_figure import SLICE_PX
@@ -24,7 +23,6 @@ from alnb.ui.region_figure import SLICE_PX
 Picture = tuple[bytes, tuple[float, float]]  # a PNG, and the (rows, cols) a pixel of it is
 Pictures = Mapping[str, Picture]
 DIMMED = 0.55  # what is left of the brightness outside the region
-MASK_RGB = (255, 214, 0)  # yellow, and a line alone: no prediction, and no heat
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,14 +111,8 @@ def _pictures(
     if "prediction" in overlays:  # a decision for each pixel of the slice, and shown as that
         drawn["prediction"] = (prediction_png(overlays["prediction"]), (1.0, 1.0))
     if "mask" in overlays:
-        drawn["mask"] = (_mask_png(overlays["mask"].astype(bool)), (1.0, 1.0))
+        drawn["mask"] = (outline_png(overlays["mask"].astype(bool)), (1.0, 1.0))
     return drawn
-
-
-def _mask_png(mask: Mask) -> bytes:
-    """Encode the edge of an (H, W) mask."""
-    rgb = np.array([(0, 0, 0), MASK_RGB], dtype=np.uint8)
-    return _palette_png(edge(mask).astype(np.uint8), rgb, np.array([0, 255], dtype=np.uint8))
 
 
 def _step(coarse: Grey, fine: Grey | Map) -> tuple[float, float]:

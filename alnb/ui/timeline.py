@@ -1,0 +1,226 @@
+"""A journal cut into its cycles: what was asked, by which network, and what was learned from it.
+
+Nothing here knows widgets or torch: networks are named, not loaded.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from alnb.acquisition import FOREGROUND_RANDOM, HEURISTICS, RANDOM, Pick
+from alnb.annotation import Answer
+from alnb.config import Config
+from alnb.cycle import Pool, Scored, next_picks
+from alnb.dataset import Dataset
+from alnb.errors import SessionError
+from alnb.journal import Event, Journal
+from alnb.reports import CycleReport, FitReport
+from alnb.session import State, advance, digest, labelled_dataset, state_of
+
+CHOICES = (*HEURISTICS, RANDOM, FOREGROUND_RANDOM)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One cycle of a journal.
+
+    Parameters
+    ----------
+    cycle : int
+        0 is the start.
+    asked : tuple of Pick
+        Best first.
+    heuristic : str
+        What asked; before there is a network it is the start that asks.
+    before : State
+        As it was just before these regions were asked.
+    after : State
+        As it was just before the next ones were, or as it is.
+    fit : FitReport or None
+        The cycle's last training; None if there was none.
+    learned : tuple of Answer
+        What that training was given; empty without one.
+    """
+
+    cycle: int
+    asked: tuple[Pick, ...]
+    heuristic: str
+    before: State
+    after: State
+    fit: FitReport | None
+    learned: tuple[Answer, ...]
+
+    @property
+    def answers(self) -> dict[str, Answer]:
+        """The answers on its regions, by their keys, as they stood when the cycle ended."""
+        keys = {pick.region.key for pick in self.asked}
+        return {a.region.key: a for a in self.after.answers if a.region.key in keys}
+
+    @property
+    def report(self) -> CycleReport | None:
+        """Its point of the curve; None if it was not scored."""
+        return next((r for r in reversed(self.after.reports) if r.cycle == self.cycle), None)
+
+
+def states_of(events: Sequence[Event]) -> Iterator[State]:
+    """Yield the state after each event of a journal."""
+    state = State(Config())
+    for n, event in enumerate(events):
+        taken_back = event.kind in ("undone", "redone")  # these change what lives of the past
+        state = state_of(events[: n + 1]) if taken_back else advance(state, event)
+        yield state
+
+
+def steps_of(events: Sequence[Event]) -> tuple[Step, ...]:
+    """Cut a journal into its cycles.
+
+    Raises
+    ------
+    SessionError
+        If nothing was ever asked.
+    """
+    states = list(states_of(events))
+    begins = [n for n, event in enumerate(events) if event.kind == "asked"]
+    if not begins:
+        raise SessionError("the journal asks nothing; there is nothing to step through.")
+    ends = [*begins[1:], len(events)]
+    return tuple(_step(events, states, begin, end) for begin, end in zip(begins, ends, strict=True))
+
+
+def _step(events: Sequence[Event], states: Sequence[State], begin: int, end: int) -> Step:
+    asked = states[begin]
+    trained = [n for n in range(begin, end) if events[n].kind == "trained"]
+    last = trained[-1] if trained else None
+    return Step(
+        cycle=asked.cycle,
+        asked=asked.asked,
+        heuristic=events[begin].data["heuristic"],
+        before=states[begin - 1] if begin else State(asked.config),
+        after=states[end - 1],
+        fit=None if last is None else states[last].fit,
+        learned=() if last is None else _learned(states, last),
+    )
+
+
+def _learned(states: Sequence[State], trained: int) -> tuple[Answer, ...]:
+    """Find the answers that a training was given: labelling may have gone on while it ran."""
+    name = states[trained].trained_on
+    for state in reversed(states[: trained + 1]):
+        if digest(state.answers) == name:
+            return state.answers
+    raise SessionError("the journal trained on answers that it does not hold.")
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A journal with its dataset, to be stepped through; it is read, and may be open elsewhere.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run or session.
+    dataset : Dataset
+        What was labelled.
+    events : tuple of Event
+        Its journal's.
+    """
+
+    folder: Path
+    dataset: Dataset
+    events: tuple[Event, ...] = field(repr=False)
+
+    @classmethod
+    def open(cls, folder: Path, data: Path | None = None) -> Recording:
+        """Read a run's or a session's journal.
+
+        Parameters
+        ----------
+        folder : Path
+            With ``journal.jsonl``; nothing else in it is needed.
+        data : Path, optional
+            Its dataset's folder; None takes the one that the journal names.
+
+        Raises
+        ------
+        SessionError
+            If there is no journal in it, it can't be read, or asks nothing.
+        DataError
+            If its dataset is not where it was, or has changed.
+        """
+        events = Journal.open(folder / "journal.jsonl").events
+        if not events:
+            raise SessionError(f"{folder} holds no session: there is no journal.jsonl in it.")
+        recording = cls(folder, labelled_dataset(events, data), events)
+        _ = recording.steps
+        return recording
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """Its cycles; at least one."""
+        return steps_of(self.events)
+
+    @property
+    def state(self) -> State:
+        """Where it ends."""
+        return self.steps[-1].after
+
+    @cached_property
+    def pool(self) -> Pool:
+        """The regions that could be asked."""
+        return Pool(self.dataset, self.state.config)
+
+    @property
+    def score(self) -> str:
+        """The column of `rows` that is drawn: Dice, or without masks the held-out accuracy."""
+        masked = self.dataset.has_masks and self.dataset.part("test")
+        return "dice" if masked else "heldout_accuracy"
+
+    @cached_property
+    def rows(self) -> tuple[Mapping[str, Any], ...]:
+        """Its curve, a row for each cycle that was scored."""
+        return tuple(report.row(self.state.config.seed) for report in self.state.reports)
+
+    def largest_change(self) -> int:
+        """Return the cycle whose score differs most from the one before it; 0 without two."""
+        scored = [(row["cycle"], row[self.score]) for row in self.rows]
+        known = [(cycle, value) for cycle, value in scored if not math.isnan(value)]
+        changes = [(abs(b - a), -cycle) for (_, a), (cycle, b) in pairwise(known)]
+        return -max(changes)[1] if changes else 0
+
+    def would_ask(self, cycle: int, heuristic: str, table: Scored) -> tuple[Pick, ...]:
+        """Choose what another heuristic would have asked in a cycle.
+
+        Parameters
+        ----------
+        cycle : int
+            Above 0: the start needs no heuristic.
+        heuristic : str
+            Its name.
+        table : mapping of heuristic to (N, K) float array
+            The scores of the pool by the network of the cycle before; the random ones need none.
+
+        Returns
+        -------
+        tuple of Pick
+            Best first. The heuristic that did ask gives what was asked.
+        """
+        before = self.steps[cycle].before
+        config = before.config.replace(heuristic=heuristic)
+        state = dataclasses.replace(before, config=config)
+        return next_picks(Pool(self.dataset, config), state, table)
+
+
+def agreement(first: Recording, second: Recording) -> tuple[int, int]:
+    """Count the regions that two annotators both judged, and those they judged alike."""
+    one, other = (
+        {a.region.key: a.verdict for a in recording.state.answers} for recording in (first, second)
+    )
+    both = one.keys() & other.keys()
+    return len(both), sum(one[key] == other[key] for key in both)

@@ -1,0 +1,44 @@
+import pytest
+from fakes import FakeLearner
+
+from alnb.bench.simulate import simulate
+from alnb.config import Config
+from alnb.serve import app_notebook
+
+CONFIG = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=2)
+NAMES = """() => {
+  const plot = document.querySelector(".alnb-compare-chart .js-plotly-plot");
+  return [...plot.querySelectorAll(".legendtext")].map(text => text.textContent);
+}"""
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, squares):
+    folder = tmp_path_factory.mktemp("compared")
+    for heuristic in ("entropy", "random"):
+        for seed in (0, 1):
+            config = CONFIG.replace(heuristic=heuristic, seed=seed)
+            out = folder / f"{heuristic}-{seed}"
+            simulate(squares, out, config, cycles=2, learner=FakeLearner(squares, config))
+    return folder
+
+
+def test_runs_are_compared_regrouped_and_saved(serving, watched, runs, tmp_path):
+    page = watched.page
+    env = {"ALNB_RUNS": runs, "ALNB_OUT": tmp_path / "out"}
+    with serving(app_notebook("compare"), **env) as server:
+        page.goto(server.address)
+        page.wait_for_selector(".alnb-compare-chart .legendtext", timeout=60_000)
+        assert page.evaluate(NAMES) == ["entropy", "random"]
+        assert "(2 seeds)" in page.locator(".alnb-verdicts").inner_text()
+
+        page.locator("select").nth(2).select_option("run")
+        page.wait_for_function(f"() => ({NAMES})().length === 4")
+        page.locator("select").nth(1).select_option("Regions answered")
+        page.locator(".alnb-verdicts", has_text="at 10 regions").wait_for()
+        page.get_by_role("button", name="Save figure and data").click()
+        page.locator(".alnb-done", has_text="compare.png").wait_for(timeout=90_000)
+        assert (tmp_path / "out" / "compare.csv").exists()
+        assert page.locator(".alnb-app").bounding_box()["height"] <= 720
+    assert watched.foreign == []
+    assert watched.errors == []

@@ -1,0 +1,90 @@
+import os
+
+import pytest
+
+from alnb.bench.simulate import simulate
+from alnb.config import Config
+from alnb.dataset import import_phantom
+from alnb.serve import app_notebook
+from alnb.ui.region_figure import NOTHING
+
+CONFIG = Config(
+    backbone="efficientnet_lite0", steps=6, batch=2, crop=64, draws=2, start_regions=12,
+    regions_per_cycle=3, start_in_lungs=1.0,
+)  # fmt: skip
+PARTS = {"phantom_01": "train", "phantom_02": "train", "phantom_03": "test"}
+DRAWN = """([name, nothing]) => {
+  const plot = document.querySelector(".alnb-figure .js-plotly-plot");
+  const trace = plot && plot.data.find(trace => trace.name === name);
+  return Boolean(trace) && trace.source !== nothing;
+}"""
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """The same phantom labelled by entropy and at random, a cycle after the start each."""
+    folder = tmp_path_factory.mktemp("explored")
+    phantom = import_phantom(folder / "data", scans=3, size=128, split=PARTS, name="phantom")
+    for heuristic in ("entropy", "random"):
+        config = CONFIG.replace(heuristic=heuristic)
+        simulate(phantom, folder / heuristic, config, cycles=1)
+    return [folder / "entropy", folder / "random"]
+
+
+def opened(page, address):
+    page.goto(address)
+    page.wait_for_selector(".alnb-figure .nsewdrag", timeout=60_000)
+    page.wait_for_selector(".alnb-charts .nsewdrag", timeout=60_000)
+    page.wait_for_selector(".alnb-tap[data-ready]", state="attached", timeout=60_000)
+
+
+def reads(page, text):
+    """Wait until the page holds a text."""
+    page.locator(".alnb-explorer", has_text=text).wait_for()
+
+
+def draws(page, name):
+    page.wait_for_function(DRAWN, arg=[name, NOTHING], timeout=300_000)  # two processes load torch
+
+
+def test_a_run_is_stepped_through_with_maps_before_and_after(serving, watched, runs):
+    page = watched.page
+    with serving(app_notebook("explore"), ALNB_RUNS=runs[0]) as server:
+        opened(page, server.address)
+        reads(page, "cycle 0: the start")
+        page.keyboard.press("ArrowRight")
+        reads(page, "cycle 1: entropy")
+        draws(page, "left entropy")
+        draws(page, "right entropy")
+
+        page.locator("select").select_option("random")
+        reads(page, "random would have asked 3 regions")
+        page.get_by_role("button", name="Fork here").click()
+        reads(page, "Go on with: alnb run")
+        assert (runs[0].parent / "entropy-random-from-1" / "journal.jsonl").exists()
+    assert watched.foreign == []
+    assert watched.errors == []
+
+
+def test_it_plays_to_the_last_cycle(serving, watched, runs):
+    page = watched.page
+    with serving(app_notebook("explore"), ALNB_RUNS=runs[0]) as server:
+        opened(page, server.address)
+        page.locator(".widget-play button").first.click()
+        reads(page, "cycle 1: entropy")
+
+
+def test_two_runs_stand_side_by_side_and_fit_a_projector(serving, watched, runs):
+    page = watched.page
+    with serving(app_notebook("explore"), ALNB_RUNS=os.pathsep.join(map(str, runs))) as server:
+        opened(page, server.address)
+        page.get_by_role("button", name="Largest change").click()
+        reads(page, "random, cycle 1: random")
+        draws(page, "left entropy")
+        draws(page, "right entropy")
+
+        size = "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
+        assert page.evaluate(size) == [1280, 720]
+        app = page.locator(".alnb-app").bounding_box()
+        assert app["height"] <= 720
+    assert watched.errors == []

@@ -1,0 +1,290 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from fakes import FakeLearner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alnb.bench import compare
+from alnb.bench.compare import (
+    Comparison,
+    area,
+    find_runs,
+    group,
+    names_of,
+    natural,
+    read_runs,
+    summary_html,
+    table_of,
+    write,
+)
+from alnb.bench.picture import NoPictureError
+from alnb.bench.simulate import simulate
+from alnb.config import Config
+from alnb.cycle import Pool, start_picks
+from alnb.errors import DataError, SessionError
+from alnb.session import Session
+from alnb.ui.comparer import Comparer, compare_app
+
+CONFIG = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=2)
+COST = st.floats(0, 1000)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, squares):
+    """Two heuristics by two seeds."""
+    folder = tmp_path_factory.mktemp("runs")
+    for heuristic in ("entropy", "random"):
+        for seed in (0, 1):
+            config = CONFIG.replace(heuristic=heuristic, seed=seed)
+            out = folder / f"{heuristic}-{seed}"
+            simulate(squares, out, config, cycles=2, learner=FakeLearner(squares, config))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(folder):
+    return read_runs(find_runs([folder]))
+
+
+def curve(*points):
+    return pd.DataFrame(points, columns=["cost_s", "dice"])
+
+
+# --- finding and reading ---
+
+
+def test_runs_are_found_below_the_folder_that_is_named(folder, runs):
+    assert [run.name for run in runs] == ["entropy-0", "entropy-1", "random-0", "random-1"]
+    assert find_runs([folder, folder / "random-0"]) == [run.folder for run in runs]
+
+
+def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path):
+    assert names_of([tmp_path / "a" / "run", tmp_path / "b" / "run"]) == ["a/run", "b/run"]
+    assert names_of([tmp_path / "a", tmp_path / "b"]) == ["a", "b"]
+
+
+def test_a_folder_without_runs_is_said(tmp_path):
+    with pytest.raises(SessionError, match="holds no session"):
+        find_runs([tmp_path])
+
+
+def test_runs_of_different_datasets_are_not_compared(folder, unmasked, tmp_path):
+    session = Session.open(tmp_path / "other", unmasked, CONFIG)
+    session.close()
+
+    with pytest.raises(DataError, match="different datasets"):
+        read_runs([folder / "entropy-0", tmp_path / "other"])
+
+
+def test_sessions_that_were_never_trained_have_no_curve(squares, tmp_path, folder):
+    session = Session.open(tmp_path / "begun", squares, CONFIG)
+    session.ask(start_picks(Pool(squares, CONFIG)))
+    session.close()
+
+    with pytest.raises(DataError, match="no curve to compare"):
+        read_runs([tmp_path / "begun"])
+    assert len(read_runs([tmp_path / "begun", folder / "entropy-0"])) == 1
+
+
+# --- grouping ---
+
+
+def test_runs_whose_settings_differ_by_the_seed_alone_are_an_arm(runs):
+    assert [run.arm for run in group(runs)] == ["entropy", "entropy", "random", "random"]
+    assert natural(runs) == "settings"
+
+
+def test_arms_are_called_by_what_they_differ_in(runs):
+    changed = runs[1].state.config.replace(start_regions=8)
+    object.__setattr__(other := read_runs([runs[1].folder])[0].state, "config", changed)
+    pair = (runs[0], compare.replace(runs[1], state=other))
+
+    assert [run.arm for run in group(pair)] == ["start_regions 6", "start_regions 8"]
+
+
+def test_a_class_of_one_seed_is_grouped_by_run(runs):
+    twice = (runs[0], compare.replace(runs[0], name="anna"))
+
+    assert natural(twice) == "run"
+    assert [run.arm for run in group(twice, "run")] == ["entropy-0", "anna"]
+
+
+# --- areas and verdicts ---
+
+
+def test_the_area_of_a_straight_line_is_its_middle():
+    assert area(curve((100, 0.2), (200, 0.6)), 100, 200) == pytest.approx(0.4)
+
+
+def test_the_area_is_taken_between_the_given_costs_alone():
+    assert area(curve((100, 0.0), (200, 0.5), (300, 1.0)), 200, 300) == pytest.approx(0.75)
+
+
+def test_of_points_at_one_cost_the_last_counts():
+    assert area(curve((0, 0.9), (0, 0.5), (10, 0.5)), 0, 10) == pytest.approx(0.5)
+
+
+@given(st.lists(COST, min_size=2, max_size=8, unique=True), st.floats(0, 1))
+def test_a_level_curve_has_its_height_as_area(costs, dice):
+    costs = sorted(costs)
+    points = [(cost, dice) for cost in costs]
+    if costs[-1] - costs[0] > 1e-6:
+        assert area(curve(*points), costs[0], costs[-1]) == pytest.approx(dice)
+
+
+def test_the_arms_are_compared_where_all_curves_run(runs):
+    comparison = Comparison(group(runs))
+    lines = comparison.verdicts()
+
+    assert comparison.common == (18.0, 30.0)
+    assert len(lines) == 2
+    assert "at 30 s (2 seeds)" in lines[0]
+    assert "in area up to 30 s (2 seeds)" in lines[1]
+
+
+def test_other_axes_have_their_units(runs):
+    lines = Comparison(group(runs), "regions").verdicts()
+
+    assert "at 10 regions" in lines[0]
+
+
+def test_seconds_nobody_measured_compare_nothing(runs):
+    assert Comparison(group(runs), "measured_s").verdicts() == [
+        "no verdict: the curves have no part of the axis in common"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "by", "said"),
+    [
+        ((0, 1), "settings", "one arm alone"),
+        ((0, 1), "run", "no seed in common"),
+        ((0, 0, 2), "settings", "several runs of one seed"),
+    ],
+)
+def test_where_nothing_can_be_shown_it_is_said_why(runs, chosen, by, said):
+    some = [compare.replace(runs[i], name=f"run {n}") for n, i in enumerate(chosen)]
+
+    assert said in Comparison(group(some, by)).verdicts()[0]
+
+
+def test_the_summary_is_of_the_table(runs):
+    comparison = Comparison(group(runs))
+    table = table_of(group(runs))
+    last = table[(table["arm"] == "entropy") & (table["cycle"] == 2)]["dice"]
+    (entropy, _) = comparison.summary()
+
+    assert entropy["runs"] == 2
+    assert entropy["mean"] == pytest.approx(last.mean(), abs=1e-4)
+    assert (entropy["low"], entropy["high"]) == (last.min(), last.max())
+    assert entropy["last"] == pytest.approx(last.mean())
+    assert 0 <= entropy["area"] <= 1
+
+
+def test_without_a_common_part_the_summary_has_gaps(runs):
+    comparison = Comparison(group(runs), "measured_s")
+
+    assert math.isnan(comparison.summary()[0]["area"])
+    assert "–" in summary_html(comparison)
+
+
+# --- drawing and saving ---
+
+
+def test_an_arm_is_a_band_its_runs_and_their_mean(runs):
+    traces = Comparison(group(runs)).traces()
+    band, first, second, mean = traces[:4]
+
+    assert len(traces) == 8
+    assert band["fill"] == "toself"
+    np.testing.assert_allclose(mean["y"], (np.array(first["y"]) + second["y"]) / 2)
+
+
+def test_a_run_alone_is_a_curve_alone(runs):
+    traces = Comparison(group(runs, "run")).traces()
+
+    assert [trace["name"] for trace in traces] == [run.name for run in runs]
+
+
+def test_figure_and_data_are_written(runs, tmp_path, monkeypatch):
+    monkeypatch.setattr(compare, "take", _no_browser)
+    lines = list(write(Comparison(group(runs)), tmp_path / "out"))
+
+    table = pd.read_csv(tmp_path / "out" / "compare.csv")
+    assert len(table) == 12
+    assert {"run", "arm", "seed", "measured_s", "clicks"} <= set(table.columns)
+    page = (tmp_path / "out" / "compare.html").read_text(encoding="utf-8")
+    assert "entropy against random" in page or "beats" in page
+    assert "no Chrome" in lines[-1]
+
+
+def _no_browser(*_words):
+    raise NoPictureError("no Chrome, Chromium or Edge is installed")
+
+
+def test_a_folder_that_can_not_be_written_is_said(runs, tmp_path):
+    (tmp_path / "file").write_text("mine")
+
+    with pytest.raises(SessionError, match="can't be written"):
+        list(write(Comparison(group(runs)), tmp_path / "file" / "out"))
+
+
+def test_the_command_writes_and_says_the_verdicts(folder, tmp_path, command_line, monkeypatch):
+    monkeypatch.setattr(compare, "take", _no_browser)
+    status, out, _ = command_line("compare", folder, "--out", tmp_path / "out")
+
+    assert status == 0
+    assert "at 30 s (2 seeds)" in out
+    assert (tmp_path / "out" / "compare.csv").exists()
+
+
+# --- the page ---
+
+
+def test_the_page_draws_what_the_controls_choose(runs, tmp_path):
+    page = Comparer(runs, tmp_path)
+    assert sum(trace.visible for trace in page.figure.data) == 8
+    page.by.value = "run"
+    assert sum(trace.visible for trace in page.figure.data) == 4
+    assert {trace.fill for trace in page.figure.data if trace.visible} == {"none"}
+    page.x.value = "clicks"
+
+    assert page.figure.layout.xaxis.title.text == "Clicks"
+    assert page.figure.data[0].x[0] == table_of(runs)["clicks"][0]
+    page.by.value = "settings"
+    assert sum(trace.visible for trace in page.figure.data) == 8
+
+
+def test_the_page_saves(runs, tmp_path, monkeypatch):
+    monkeypatch.setattr(compare, "take", _no_browser)
+    page = Comparer(runs, tmp_path / "out")
+    page.save.click()
+
+    assert (tmp_path / "out" / "compare.csv").exists()
+    assert "Written" in page._message.value
+
+
+def test_what_can_not_be_saved_is_said_on_the_page(runs, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    page = Comparer(runs, tmp_path / "file" / "out")
+    page.save.click()
+
+    assert "can&#x27;t be written" in page._message.value
+
+
+def test_a_page_without_runs_is_a_sentence(tmp_path):
+    assert "holds no session" in compare_app(tmp_path).value
+
+
+def test_sessions_without_masks_show_the_held_out_accuracy(unmasked, tmp_path):
+    session = Session.open(tmp_path, unmasked, CONFIG)
+    session.ask(start_picks(Pool(unmasked, CONFIG)))
+    learner = FakeLearner(unmasked, CONFIG)
+    session.trained(learner.fit(()), (), session.state.cost)
+    session.scored(None, 1.0)
+    session.close()
+
+    assert Comparer(read_runs([tmp_path]), tmp_path / "out").y.value == "heldout_accuracy"
