@@ -2,8 +2,9 @@ import pytest
 
 from alnb.annotation import Verdict
 from alnb.config import Config
-from alnb.cycle import Pool, answer_pending, start_picks
+from alnb.cycle import answer_pending
 from alnb.oracle import Oracle
+from alnb.pool import Pool, start_picks
 from alnb.session import Session
 from alnb.ui.by_hand import ByHand
 from alnb.ui.tap import Press

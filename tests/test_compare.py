@@ -23,8 +23,8 @@ from alnb.bench.compare import (
 from alnb.bench.picture import NoPictureError
 from alnb.bench.simulate import simulate
 from alnb.config import Config
-from alnb.cycle import Pool, start_picks
 from alnb.errors import DataError, SessionError
+from alnb.pool import Pool, start_picks
 from alnb.session import Session
 from alnb.ui.comparer import Comparer, compare_app
 

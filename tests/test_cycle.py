@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 from fakes import FakeLearner, install_heuristics
 
-from alnb import cycle as cycle_module
+from alnb import pool as pool_module
 from alnb.acquisition import INFECTED, touching
 from alnb.annotation import Answer, Verdict
 from alnb.config import Config
 from alnb.cost import price_of
-from alnb.cycle import Pool, Replay, next_picks, ran_out, run, start_picks
+from alnb.cycle import Replay, ran_out, run
 from alnb.dataset import SliceId, build, import_phantom
 from alnb.errors import ConfigError, SessionError
 from alnb.oracle import Oracle
+from alnb.pool import Pool, next_picks, start_picks
 from alnb.regions import Region, in_lungs
 from alnb.session import Session, State
 from alnb.volumes import Volume
@@ -259,7 +260,7 @@ def test_foreground_random_follows_from_the_seed_and_the_cycle(chest):
 def test_foreground_random_looks_at_few_slices(chest, monkeypatch):
     looked = []
     monkeypatch.setattr(
-        cycle_module,
+        pool_module,
         "in_lungs",
         lambda image, regions: looked.append(1) or in_lungs(image, regions),
     )

@@ -9,10 +9,11 @@ from fakes import FakeLearner
 from alnb.annotation import Answer, Verdict, point_labels
 from alnb.arrays import UNLABELLED
 from alnb.config import Config
-from alnb.cycle import Pool, Replay, next_picks, run, start_picks
+from alnb.cycle import Replay, run
 from alnb.dataset import build
 from alnb.journal import Journal
 from alnb.oracle import Oracle
+from alnb.pool import Pool, next_picks, start_picks
 from alnb.regions import Region, grid
 from alnb.session import Session, State, state_of
 from alnb.volumes import Volume

@@ -5,10 +5,11 @@ from fakes import FakeLearner
 from alnb.annotation import Answer, Verdict
 from alnb.bench.simulate import simulate
 from alnb.config import Config
-from alnb.cycle import Pool, answer_pending, next_picks, start_picks, train_and_score
+from alnb.cycle import answer_pending, train_and_score
 from alnb.errors import SessionError
 from alnb.journal import Journal
 from alnb.oracle import Oracle
+from alnb.pool import Pool, next_picks, start_picks
 from alnb.session import Session, digest
 from alnb.ui.timeline import Recording, agreement, states_of, steps_of
 

@@ -7,8 +7,8 @@ import pytest
 
 from alnb.acquisition import HEURISTICS, region_scores
 from alnb.config import Config
-from alnb.cycle import Pool, start_picks
 from alnb.oracle import Oracle
+from alnb.pool import Pool, start_picks
 from alnb.regions import Region
 from alnb.training.trainer import Trainer
 

@@ -6,7 +6,7 @@ import pytest
 from alnb.annotation import Answer, Verdict
 from alnb.config import Config
 from alnb.cost import Cost
-from alnb.cycle import Pool, next_picks
+from alnb.pool import Pool, next_picks
 from alnb.reports import CycleReport, FitReport
 from alnb.session import State
 from alnb.ui.why import Judge, scored_by

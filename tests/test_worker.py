@@ -10,9 +10,9 @@ import pytest
 from fakes import install_heuristics
 
 from alnb.config import Config
-from alnb.cycle import Pool, start_picks
 from alnb.errors import TrainerError
 from alnb.oracle import Oracle
+from alnb.pool import Pool, start_picks
 from alnb.worker import TrainingCancelled, Worker
 
 CONFIG = Config(

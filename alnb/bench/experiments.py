@@ -15,10 +15,10 @@ from alnb.acquisition import RANDOM, check_heuristic
 from alnb.bench.simulate import check_masks
 from alnb.config import Config
 from alnb.cost import fully_labelled_cost, price_of
-from alnb.cycle import Pool, start_picks
 from alnb.dataset import Dataset
 from alnb.errors import ConfigError
 from alnb.oracle import Oracle
+from alnb.pool import Pool, start_picks
 
 CYCLES, QUICK_CYCLES = 25, 5  # paper, figure 5
 REGION_COUNTS, QUICK_REGION_COUNTS = (1, 4, 9, 16, 36, 64, 81), (4, 16, 64)  # paper, figure 6

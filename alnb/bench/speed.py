@@ -17,9 +17,9 @@ import numpy as np
 from alnb.bench.memory import peak_memory
 from alnb.bench.page import time_page
 from alnb.config import Config
-from alnb.cycle import Pool, start_picks
 from alnb.dataset import Dataset, build, embedded
 from alnb.oracle import Oracle
+from alnb.pool import Pool, start_picks
 from alnb.reports import FitReport
 from alnb.volumes import Volume
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from alnb.annotation import Answer, Click, Verdict
 from alnb.arrays import BACKGROUND, INFECTED
-from alnb.cycle import Pool
 from alnb.dataset import SliceId
 from alnb.errors import AlnbError, SessionError
 from alnb.outlines import Vertex
+from alnb.pool import Pool
 from alnb.regions import Region
 from alnb.session import Session, undone
 from alnb.ui import draft_file

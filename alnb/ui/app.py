@@ -22,9 +22,9 @@ import numpy as np
 
 from alnb.annotation import Answer
 from alnb.config import Config
-from alnb.cycle import Pool, start_picks
 from alnb.dataset import Dataset, SliceId, embedded
 from alnb.errors import AlnbError
+from alnb.pool import Pool, start_picks
 from alnb.regions import Region
 from alnb.session import Session, default_folder
 from alnb.ui import draft_file

@@ -9,8 +9,8 @@ import ipywidgets as widgets
 
 from alnb.annotation import Answer, Click, Verdict
 from alnb.cost import cost_of
-from alnb.cycle import Pool
 from alnb.errors import AlnbError
+from alnb.pool import Pool
 from alnb.regions import Region
 from alnb.session import Session
 from alnb.ui.region_view import RegionView

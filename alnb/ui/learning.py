@@ -10,8 +10,9 @@ import numpy as np
 
 from alnb.acquisition import needs_network
 from alnb.cost import cost_of
-from alnb.cycle import Pool, next_picks, previous_weights
+from alnb.cycle import previous_weights
 from alnb.dataset import SliceId
+from alnb.pool import Pool, next_picks
 from alnb.session import Session
 from alnb.ui.activity import Activity
 from alnb.ui.why import Judge, Tables, scored_by

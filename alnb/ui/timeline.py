@@ -17,10 +17,11 @@ from typing import Any
 from alnb.acquisition import FOREGROUND_RANDOM, HEURISTICS, RANDOM, Pick
 from alnb.annotation import Answer
 from alnb.config import Config
-from alnb.cycle import Pool, Scored, next_picks
+from alnb.cycle import Scored
 from alnb.dataset import Dataset
 from alnb.errors import SessionError
 from alnb.journal import Event, Journal
+from alnb.pool import Pool, next_picks
 from alnb.reports import CycleReport, FitReport
 from alnb.session import State, advance, digest, labelled_dataset, state_of
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from alnb.annotation import Click, Verdict
 from alnb.arrays import Grey, Map, Mask
-from alnb.cycle import Pool
 from alnb.dataset import Dataset, SliceId
+from alnb.pool import Pool
 from alnb.regions import Region
 from alnb.session import State
 from alnb.ui.actions import key_of

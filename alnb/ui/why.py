@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alnb.acquisition import HEURISTICS, needs_network
-from alnb.cycle import Pool
+from alnb.pool import Pool
 from alnb.regions import Region
 from alnb.session import State
 

@@ -1,0 +1,307 @@
+"""The pool: which regions can be asked about, and which of them are asked next."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alnb.acquisition import (
+    FOREGROUND_RANDOM,
+    INFECTED,
+    Pick,
+    check_heuristic,
+    check_not_negative,
+    expected_price,
+    needs_network,
+    power_noise,
+    random_scores,
+    rank,
+    touching,
+)
+from alnb.annotation import Verdict
+from alnb.arrays import Mask
+from alnb.config import Config
+from alnb.cost import price_of
+from alnb.dataset import Dataset, SliceId
+from alnb.regions import Division, QuadTree, Region, bare, in_lungs
+from alnb.session import State
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The regions of a dataset's train part, as a table of N slices by K regions."""
+
+    dataset: Dataset
+    config: Config
+
+    @cached_property
+    def slices(self) -> tuple[SliceId, ...]:
+        """The N slices to ask about."""
+        return self.dataset.part("train")
+
+    @cached_property
+    def _row_of(self) -> dict[SliceId, int]:
+        return {where: n for n, where in enumerate(self.slices)}
+
+    @cached_property
+    def _division(self) -> Division:
+        return Division(self.dataset, self.config)
+
+    def regions(self, where: SliceId) -> tuple[Region, ...]:
+        """List the regions of a slice, in the order of the table's columns; at most K."""
+        return self._division.regions(where)
+
+    def borders(self, where: SliceId, state: State) -> tuple[Region, ...]:
+        """List the regions of a slice that are decided: all, or a quad-tree's that were asked."""
+        if self._division.tree is None:
+            return self.regions(where)
+        asked = (Region.parse(key) for key in sorted(state.ever_asked))
+        return tuple(region for region in asked if region.where == where)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(N, K)."""
+        return len(self.slices), self._division.columns
+
+    def open(self, scores: NDArray[np.float64], state: State) -> NDArray[np.float64]:
+        """Return the scores with NaN where a region can't be asked.
+
+        It can't if it was answered, or shares a pixel with one that was. Of a quad-tree only
+        those blocks can be asked that it now divides a slice into, by these scores, or evenly
+        if they are random: see `QuadTree.leaves`.
+        """
+        scores = scores.astype(np.float64)
+        tree, count = self._division.tree, self.config.regions_per_slice
+        if tree is not None:
+            by = scores if needs_network(self.config.heuristic) else np.zeros_like(scores)
+            scores[~tree.leaves(by, self._asked(state, tree), count)] = np.nan
+        for answer in state.answers:
+            n = self._row_of.get(answer.region.where)
+            if n is not None:
+                scores[n, self._columns_of(answer.region)[1]] = np.nan
+        return scores
+
+    def _asked(self, state: State, tree: QuadTree) -> Mask:
+        """Mark what a quad-tree may not cut: (N, K) True for blocks that were ever asked about.
+
+        Asked, not answered: an answer may come after the next regions were asked. A region of
+        another kind, in a session that was forked, stands for the smallest blocks it reaches into.
+        """
+        asked = np.zeros(self.shape, dtype=bool)
+        for region in map(Region.parse, state.ever_asked):
+            n, block = self._row_of.get(region.where), tree.number(region)
+            if n is not None and block is not None:
+                asked[n, block] = True
+            elif n is not None:
+                _, shared = self._columns_of(region)
+                asked[n, shared[shared >= tree.first_smallest]] = True
+        return asked
+
+    def place(self, region: Region) -> tuple[int, int] | None:
+        """Find a region in the table: (n, k); None if it is not there."""
+        n = self._row_of.get(region.where)
+        k = None if n is None else self._columns_of(region)[0]
+        return None if n is None or k is None else (n, k)
+
+    @cached_property
+    def _found(self) -> dict[str, tuple[int | None, NDArray[np.intp]]]:
+        return {}
+
+    def _columns_of(self, region: Region) -> tuple[int | None, NDArray[np.intp]]:
+        """Find a region's column, None if it has none, and all that share a pixel with it."""
+        if region.key not in self._found:
+            drawn = region.drawn((self.dataset.size, self.dataset.size))
+            regions = self.regions(region.where)
+            sharing = np.flatnonzero([other.pixels(drawn).any() for other in regions])
+            own = next((k for k in sharing.tolist() if regions[k] == region), None)
+            self._found[region.key] = own, sharing
+        return self._found[region.key]
+
+    def picks(
+        self,
+        scores: NDArray[np.float64],
+        count: int,
+        *,
+        one_a_slice: bool,
+        lungs_first: bool = False,
+    ) -> tuple[Pick, ...]:
+        """Pick the best of the open regions, without those that show nothing.
+
+        Only slices that are about to be picked are looked at, whatever the size of the pool.
+        If `lungs_first`, whose scores must be in [0, 1), other regions follow those that hold lung.
+        """
+        scores = scores.copy()
+        looked_at: set[int] = set()
+        while True:
+            best = self._best(scores, count, one_a_slice=one_a_slice)
+            new = {n for n, _ in best} - looked_at
+            if not new:
+                break
+            for n in new:
+                left_out = self.left_out(self.slices[n])
+                scores[n, np.flatnonzero(left_out)] = np.nan
+                scores[n, len(left_out) :] = np.nan  # the table may have columns beyond
+                if lungs_first:
+                    scores[n, self._without_lung(self.slices[n])] -= 1
+            looked_at |= new
+        return tuple(Pick(self.regions(self.slices[n])[k], float(scores[n, k])) for n, k in best)
+
+    def _without_lung(self, where: SliceId) -> NDArray[np.intp]:
+        return np.flatnonzero(~in_lungs(self.dataset.image(where), self.regions(where)))
+
+    def _best(
+        self, scores: NDArray[np.float64], count: int, *, one_a_slice: bool
+    ) -> tuple[tuple[int, int], ...]:
+        """Rank; unless neighbours may be asked together, pass over those of better regions.
+
+        Those passed over follow if there is nothing else.
+        """
+        if self.config.neighbours:
+            return rank(scores, count, one_a_slice=one_a_slice)
+        wanted = count
+        while True:
+            ranked = rank(scores, wanted, one_a_slice=one_a_slice)
+            taken = self._apart(ranked, count)
+            if len(taken) == count or len(ranked) < wanted:
+                rest = (place for place in ranked if place not in taken)
+                return (*taken, *rest)[:count]
+            wanted *= 4
+
+    def _apart(
+        self, ranked: Sequence[tuple[int, int]], count: int
+    ) -> dict[tuple[int, int], Region]:
+        taken: dict[tuple[int, int], Region] = {}
+        for n, k in ranked:
+            regions = self.regions(self.slices[n])
+            if k >= len(regions):  # the table may have columns beyond them
+                continue
+            if not any(touching(regions[k], other) for other in taken.values()):
+                taken[n, k] = regions[k]
+            if len(taken) == count:
+                break
+        return taken
+
+    def left_out(self, where: SliceId) -> Mask:
+        """Tell of each of its regions whether it is never asked since it shows nothing."""
+        regions = self.regions(where)
+        if self.config.ask_bare:
+            return np.zeros(len(regions), dtype=bool)
+        return bare(self.dataset.raw(where), regions, hu=self.dataset.unit(where) == "hu")
+
+
+def _rng(config: Config, cycle: int) -> np.random.Generator:
+    return np.random.default_rng([config.seed, cycle])
+
+
+def start_picks(pool: Pool) -> tuple[Pick, ...]:
+    """Choose what to ask before there is a network.
+
+    Either random regions, one a slice as long as there are slices, a share of them where there
+    is lung (ours); or all regions of random slices (paper 4.1).
+    """
+    config = pool.config
+    rng = _rng(config, 0)
+    scores = pool.open(np.zeros(pool.shape), State(config)) + random_scores(pool.shape, rng)
+    if config.start == "regions":
+        _prefer_lungs(pool, scores, rng)
+        return pool.picks(scores, config.start_regions, one_a_slice=True)
+    count = min(config.start_slices, len(pool.slices))
+    chosen = rng.choice(len(pool.slices), size=count, replace=False)
+    return tuple(
+        Pick(region, float(score))
+        for n in chosen.tolist()
+        for region, left_out, score in zip(
+            pool.regions(pool.slices[n]), pool.left_out(pool.slices[n]), scores[n], strict=False
+        )  # the table may have columns beyond
+        if not (left_out or np.isnan(score))
+    )
+
+
+def _prefer_lungs(pool: Pool, scores: NDArray[np.float64], rng: np.random.Generator) -> None:
+    """Raise the random scores of lung regions in as many slices as the start should find lung in.
+
+    Only so many slices are looked at, so that a start costs the same in a pool of any size.
+    """
+    wanted = round(pool.config.start_in_lungs * pool.config.start_regions)
+    for n in rng.permutation(len(pool.slices)).tolist():
+        if wanted < 1:
+            return
+        where = pool.slices[n]
+        lungs = np.flatnonzero(in_lungs(pool.dataset.image(where), pool.regions(where)))
+        if len(lungs):
+            scores[n, lungs] += 1
+            wanted -= 1
+
+
+def affordable(picks: Sequence[Pick], state: State) -> tuple[Pick, ...]:
+    """Leave out the picks that the budget has no seconds for, at one click a region."""
+    if math.isinf(state.left_s):
+        return tuple(picks)
+    return tuple(picks[: int(state.left_s // state.config.click_s)])
+
+
+def next_picks(
+    pool: Pool, state: State, scores: Mapping[str, NDArray[np.float64]]
+) -> tuple[Pick, ...]:
+    """Choose what to ask next.
+
+    Parameters
+    ----------
+    pool : Pool
+        All regions.
+    state : State
+        Which of them are answered.
+    scores : mapping of heuristic to (N, K) float array
+        As `Learner.score` gives them; the random ones need none.
+
+    Returns
+    -------
+    tuple of Pick
+        At most `Config.regions_per_cycle`, and no more than the budget can pay for; empty when
+        every region is answered.
+
+    Raises
+    ------
+    ConfigError
+        If there is no heuristic of the name in `Config`, or its scores are negative where they
+        can't be.
+    """
+    config = pool.config
+    rng = _rng(config, state.cycle + 1)
+    if needs_network(check_heuristic(config.heuristic)):
+        table = _wanted(pool, state, scores, rng)
+        one_a_slice = config.one_region_a_slice
+    else:
+        table = pool.open(random_scores(pool.shape, rng), state)
+        one_a_slice = False  # it draws regions, not slices: the paper's baseline (3)
+    picks = pool.picks(
+        table,
+        config.regions_per_cycle,
+        one_a_slice=one_a_slice,
+        lungs_first=config.heuristic == FOREGROUND_RANDOM,
+    )
+    return affordable(picks, state)
+
+
+def _wanted(
+    pool: Pool, state: State, scores: Mapping[str, NDArray[np.float64]], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Return how much each open region is wanted: its score, by the second and blurred if set."""
+    config = pool.config
+    table = pool.open(scores[config.heuristic], state)
+    if config.per_second or config.power is not None:
+        check_not_negative(table, config)
+    if config.per_second:
+        seen = scores[INFECTED]
+        paid = [
+            (float(seen[place]), price_of(answer, config))
+            for answer in state.answers
+            if answer.verdict is not Verdict.SKIPPED and (place := pool.place(answer.region))
+        ]
+        table = table / expected_price(seen, paid, config.click_s)
+    return table if config.power is None else power_noise(table, config.power, rng)
