@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 CLICKS = 40
+LABEL_READY = (".alnb-strip img", ".alnb-figure .nsewdrag")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
@@ -53,17 +54,13 @@ def time_page(data: Path | None) -> Iterator[tuple[str, float, str]]:
     FileNotFoundError
         If there is no Chromium or Chrome.
     """
-    from playwright.sync_api import sync_playwright
-
-    program = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if program is None:
-        raise FileNotFoundError("no Chromium or Chrome on this machine")
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+    with tempfile.TemporaryDirectory() as folder, launched() as browser:
+        words = ["label", "--session", f"{folder}/session", *([str(data)] if data else [])]
+        cache = Path(folder, "cache")
         if data is None:
-            with _opened(browser, data, Path(folder)) as (_, seconds):
+            with opened(browser, words, LABEL_READY, cache) as (_, seconds):
                 yield "alnb label to the first region, first time", seconds, "s"
-        with _opened(browser, data, Path(folder)) as (page, seconds):
+        with opened(browser, words, LABEL_READY, cache) as (page, seconds):
             yield "alnb label to the first region", seconds, "s"
             page.wait_for_timeout(8000)  # until the training process has started
             page.evaluate(WATCH)
@@ -73,28 +70,62 @@ def time_page(data: Path | None) -> Iterator[tuple[str, float, str]]:
             page.get_by_role("button", name="Train").click()
             page.wait_for_timeout(1000)
             yield "click to mark while training, p95", _click(page), "ms"
+
+
+@contextmanager
+def launched() -> Iterator[Browser]:
+    """Start the browser of this machine, without a window.
+
+    Raises
+    ------
+    ImportError
+        If Playwright is not installed.
+    FileNotFoundError
+        If there is no Chromium or Chrome.
+    """
+    from playwright.sync_api import sync_playwright
+
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if program is None:
+        raise FileNotFoundError("no Chromium or Chrome on this machine")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        yield browser
         browser.close()
 
 
 @contextmanager
-def _opened(browser: Browser, data: Path | None, folder: Path) -> Iterator[tuple[Page, float]]:
-    """Run `alnb label` with a cache of its own; give its page and how long that took."""
-    words = ["label", "--no-browser", "--session", str(folder / "session")]
-    command = [sys.executable, "-c", "from alnb.cli import main; main()", *words]
+def opened(
+    browser: Browser, words: Sequence[str], ready: Sequence[str], cache: Path | None = None
+) -> Iterator[tuple[Page, float]]:
+    """Run a command of alnb that serves a page; give the page and how long it took.
+
+    Parameters
+    ----------
+    browser : Browser
+    words : sequence of str
+        The command's name and arguments.
+    ready : sequence of str
+        CSS selectors of what must be there before it counts as opened.
+    cache : Path or None
+        For the embedded data; None: the user's.
+    """
+    command = [sys.executable, "-c", "from alnb.cli import main; main()", *words, "--no-browser"]
+    own = {"XDG_CACHE_HOME": str(cache)} if cache else {}
     begin = time.perf_counter()
     process = subprocess.Popen(
-        command + ([str(data)] if data else []),
+        command,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, **own, "PYTHONUNBUFFERED": "1"},
     )
     with process:
         assert process.stdout is not None  # noqa: S101
         address = process.stdout.readline().split()[-1]
         page = browser.new_page(viewport={"width": 1280, "height": 720})
         page.goto(address)
-        page.wait_for_selector(".alnb-strip img", timeout=60_000)
-        page.wait_for_selector(".alnb-figure .nsewdrag", timeout=60_000)
+        for selector in ready:
+            page.wait_for_selector(selector, timeout=60_000)
         yield page, time.perf_counter() - begin
         page.close()
         process.send_signal(signal.SIGINT)

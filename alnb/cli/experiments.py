@@ -40,6 +40,20 @@ def speed(
         say(json.dumps([one.to_dict() for one in measures], indent=1))
 
 
+@bench.command("shots")
+def shots(
+    out: Annotated[Path, typer.Argument(help="Gets label.png, explore.png and compare.png.")],
+    data: Annotated[
+        Path | None, typer.Option(help="A dataset with masks; none takes the phantom.")
+    ] = None,
+) -> None:
+    """Photograph the apps after real runs, as the README shows them; takes some minutes."""
+    from alnb.bench.shots import photograph
+
+    for path in photograph(out, data):
+        say(f"Written: {path}")
+
+
 Seeds = Annotated[str, typer.Option(help="A run for each: 0,1,2.")]
 Results = Annotated[Path, typer.Option(help="The results' folder; runs stopped there go on.")]
 Quick = Annotated[bool, typer.Option(help="Less of all, to see that it works; own --out.")]

@@ -1,0 +1,122 @@
+"""Pictures of the apps as they are, for the README: real runs, a real server, a real browser."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alnb.bench.page import LABEL_READY, launched, opened
+from alnb.bench.simulate import simulate
+from alnb.config import Config
+from alnb.dataset import Dataset, embedded
+from alnb.journal import Journal
+from alnb.session import state_of
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+HEURISTICS = ("entropy", "random")
+CYCLES = 4  # enough for a curve to be seen
+SEEDS = (0, 1)
+PLOT = "document.querySelector('.alnb-figure .js-plotly-plot')"
+NAMED = f"name => ({PLOT}.data || []).some(trace => trace.name === name)"
+EXPLORER_READY = (".alnb-figure .nsewdrag", ".alnb-charts .nsewdrag")
+COMPARE_READY = (".alnb-compare-chart .legendtext",)
+
+
+def photograph(out: Path, data: Path | None = None) -> Iterator[Path]:
+    """Photograph the label app, the explorer and the comparison at 1280×720.
+
+    Parameters
+    ----------
+    out : Path
+        Gets ``label.png``, ``explore.png`` and ``compare.png``.
+    data : Path or None
+        A dataset with masks; None takes the embedded phantom.
+
+    Yields
+    ------
+    Path
+        Of each picture, once it is there.
+
+    Raises
+    ------
+    ImportError
+        If Playwright is not installed.
+    FileNotFoundError
+        If there is no Chromium or Chrome.
+    DataError
+        If the dataset has no masks.
+    """
+    dataset = embedded() if data is None else Dataset.open(data)
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, launched() as browser:
+        runs = _runs(dataset, Path(folder))
+        for take in (_compare, _explore, _label):  # the last goes on with a run
+            yield take(browser, dataset, runs, out)
+
+
+def _runs(dataset: Dataset, folder: Path) -> list[Path]:
+    runs = []
+    for heuristic in HEURISTICS:
+        for seed in SEEDS:
+            runs.append(folder / f"{heuristic}-{seed}")
+            simulate(dataset, runs[-1], Config(heuristic=heuristic, seed=seed), cycles=CYCLES)
+    return runs
+
+
+def _label(browser: Browser, dataset: Dataset, runs: list[Path], out: Path) -> Path:
+    """Ask the next regions of a run, answer until one is infected, and click on it."""
+    words = ["label", str(dataset.folder), "--session", str(runs[0])]
+    with opened(browser, words, LABEL_READY) as (page, _):
+        page.wait_for_function(NAMED, arg="entropy", timeout=120_000)
+        for _ in range(Config().regions_per_cycle):
+            state = state_of(Journal.open(runs[0] / "journal.jsonl").events)
+            region = state.pending[0]
+            infected = dataset.mask(region.where)[region.window]
+            page.wait_for_timeout(1500)  # an answer that is given at once is taken for a slip
+            if infected.any():
+                row, col = (values.mean() for values in infected.nonzero())
+                _click(page, region.row + row, region.col + col)
+                break
+            page.get_by_role("button", name="No infection").click()
+        page.wait_for_timeout(1500)
+        return _shot(page, out / "label.png")
+
+
+def _click(page: Page, row: float, col: float) -> None:
+    place = page.evaluate(
+        f"""([row, col]) => {{
+          const axes = {PLOT}._fullLayout;
+          const box = {PLOT}.querySelector(".nsewdrag[data-subplot=x2y2]").getBoundingClientRect();
+          return [box.left + axes.xaxis2.d2p(col), box.top + axes.yaxis2.d2p(row)];
+        }}""",
+        [row, col],
+    )
+    page.mouse.click(*place)
+
+
+def _explore(browser: Browser, dataset: Dataset, runs: list[Path], out: Path) -> Path:
+    with opened(browser, ["explore", str(runs[0]), str(runs[len(SEEDS)])], EXPLORER_READY) as (
+        page,
+        _,
+    ):
+        page.get_by_role("button", name="Largest change").click()
+        for name in ("left entropy", "right entropy"):
+            page.wait_for_function(NAMED, arg=name, timeout=120_000)
+        page.wait_for_timeout(3000)
+        return _shot(page, out / "explore.png")
+
+
+def _compare(browser: Browser, dataset: Dataset, runs: list[Path], out: Path) -> Path:
+    with opened(browser, ["compare", *map(str, runs)], COMPARE_READY) as (page, _):
+        page.wait_for_timeout(2000)
+        return _shot(page, out / "compare.png")
+
+
+def _shot(page: Page, path: Path) -> Path:
+    page.mouse.move(5, 715)  # nothing hovered
+    page.screenshot(path=path)
+    return path
