@@ -156,20 +156,42 @@ def test_a_run_prints_a_line_a_cycle_and_goes_on(run, data, tmp_path):
 
 def test_export_writes_clicks_curve_and_masks_on_the_sources_grid(run, data, folders, tmp_path):
     import nibabel as nib
+    from PIL import Image
 
     words = ("--backbone", "efficientnet_lite0", "--cycles", 0, *FAST)
     run("run", data, "--out", tmp_path / "run", *words)
     status, out, err = run("export", tmp_path / "run", "--out", tmp_path / "export")
 
     assert (status, err) == (0, "")
-    assert out.count("Written") == 5
+    assert out.count("Written") == 12
     mask = nib.load(tmp_path / "export" / "masks" / "a.nii.gz")
     source = nib.load(folders / "images" / "a.nii.gz")
     assert mask.shape == source.shape
     assert (mask.affine == source.affine).all()
+    shown = [np.asarray(Image.open(tmp_path / "export/png/a" / f"{z:03d}.png")) for z in range(4)]
+    stored = np.asarray(mask.dataobj)  # RAS; pictures show the patient's right and front first
+    assert np.array_equal(np.stack(shown), 255 * stored.transpose(2, 1, 0)[:, ::-1, ::-1])
     head, *lines = (tmp_path / "export" / "answers.csv").read_text().splitlines()
     assert head.startswith("scan,slice,region,verdict,row,col")
     assert len(lines) == 8
+
+
+def test_export_writes_the_journal_and_a_network_that_its_card_can_load(
+    run, data, tmp_path, monkeypatch
+):
+    words = ("--backbone", "efficientnet_lite0", "--cycles", 0, *FAST)
+    run("run", data, "--out", tmp_path / "run", *words)
+    run("export", tmp_path / "run", "--out", tmp_path / "export")
+
+    journal = (tmp_path / "export" / "journal.jsonl").read_bytes()
+    assert journal == (tmp_path / "run" / "journal.jsonl").read_bytes()
+    text = (tmp_path / "export" / "MODEL_CARD.md").read_text()
+    assert Dataset.open(data).fingerprint in text
+    code = text.split("```python\n")[1].split("```")[0].replace("256, 256", "32, 32")
+    monkeypatch.chdir(tmp_path / "export")
+    names = {}
+    exec(code, names)  # noqa: S102 - what the card tells the reader to run
+    assert names["infected"].shape == (1, 32, 32)
 
 
 def test_a_run_labelled_in_full_trains_and_exports_its_outlines(run, data, tmp_path):

@@ -1,17 +1,21 @@
-"""What a session leaves for other tools: clicks and curve as tables, predicted masks as NIfTI."""
+"""What a session leaves for other tools: answers, curve, journal, network and its masks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from alnb.annotation import Answer
 from alnb.arrays import INFECTED
+from alnb.bench.card import card
+from alnb.bench.coco import write_coco
 from alnb.dataset import Dataset
 from alnb.errors import AlnbError, SessionError
-from alnb.journal import Journal, live
+from alnb.journal import Event, Journal, live
 from alnb.reports import curve_table
 from alnb.session import State, labelled_dataset, state_of
 
@@ -25,15 +29,17 @@ def export(session: Path, out: Path, data: Path | None = None) -> Iterator[Path]
         The session's folder; it is read, and may be open elsewhere.
     out : Path
         Gets ``answers.csv`` (a row for each click or vertex, and one for each region without),
-        ``curve.csv`` and, where there is a network in the session's cache, ``masks/SCAN.nii.gz``
-        on the grid of each source file.
+        ``curve.csv``, ``journal.jsonl``, and ``coco`` (see `coco.write_coco`). Where there is a
+        network in the session's cache it also gets ``weights.safetensors`` with
+        ``MODEL_CARD.md``, and the masks of every slice: ``masks/SCAN.nii.gz`` on the grid of each
+        source file and ``png/SCAN/SLICE.png``, 255 for infected, on that grid's slices as shown.
     data : Path, optional
         The dataset's folder; None takes the one that the journal names.
 
     Yields
     ------
     Path
-        Each file, once it is written.
+        Each file, once it is written; of pictures their folder.
 
     Raises
     ------
@@ -55,13 +61,18 @@ def export(session: Path, out: Path, data: Path | None = None) -> Iterator[Path]
     yield out / "answers.csv"
     curve_table(state.reports, state.config.seed).to_csv(out / "curve.csv", index=False)
     yield out / "curve.csv"
-    if state.fit is None:
-        return
+    (out / "journal.jsonl").write_text("".join(event.line() for event in events), "utf-8")
+    yield out / "journal.jsonl"
+    yield from _network(state, events, session / "cache", out)
+    lacking = "the keypoints and the masks"
     try:
         dataset = labelled_dataset(events, data)
-        yield from _masks(dataset, state, session / "cache", out / "masks")
+        yield write_coco(dataset, state.answers, out / "coco")
+        lacking = "the masks"
+        if state.fit is not None:
+            yield from _masks(dataset, state, session / "cache", out)
     except AlnbError as error:
-        raise type(error)(f"the tables are whole, but the masks are missing: {error}") from error
+        raise type(error)(f"the tables are whole, but {lacking} are missing: {error}") from error
 
 
 _COLUMNS = ("scan", "slice", "region", "verdict", "row", "col", "label", "seconds", "annotator",
@@ -84,17 +95,42 @@ def _rows(answer: Answer) -> list[tuple[object, ...]]:
     ]
 
 
+def _network(state: State, events: Sequence[Event], cache: Path, out: Path) -> Iterator[Path]:
+    """Write the last weights and their card; where they are gone, `_masks` says so."""
+    from alnb.training.weights import WeightsCache
+
+    kept = WeightsCache(cache)
+    if state.fit is None or kept.report(state.fit.weights) is None:
+        return
+    partial = out / "partial-weights.safetensors"
+    shutil.copyfile(kept.path(state.fit.weights), partial)
+    yield partial.replace(out / "weights.safetensors")
+    (out / "MODEL_CARD.md").write_text(card(state, events[0].data), "utf-8")
+    yield out / "MODEL_CARD.md"
+
+
 def _masks(dataset: Dataset, state: State, cache: Path, out: Path) -> Iterator[Path]:
     from alnb.training.trainer import Trainer
 
     assert state.fit is not None  # noqa: S101 - the caller looked
-    out.mkdir(exist_ok=True)
+    (out / "masks").mkdir(exist_ok=True)
     trainer = Trainer(dataset, state.config, cache)
     for scan in dataset.scans:
         slices = [where for where in dataset.slices if where.scan == scan]
         masks = np.zeros((len(slices), dataset.size, dataset.size), np.uint8)
         for index, (_, posterior) in enumerate(trainer.predict(slices, state.fit.weights)):
             masks[index] = posterior.mean >= state.fit.threshold
-        path = out / f"{scan}.nii.gz"
+        path = out / "masks" / f"{scan}.nii.gz"
         dataset.write_mask(path, scan, masks)
         yield path
+        yield _pictures(dataset.to_source(scan, masks), out / "png" / scan)
+
+
+def _pictures(masks: NDArray[np.uint8], folder: Path) -> Path:
+    """Write the masks of a scan, (Z, Y, X), as a PNG each."""
+    from PIL import Image
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for z, mask in enumerate(masks):
+        Image.fromarray(mask * np.uint8(255)).save(folder / f"{z:03d}.png")
+    return folder

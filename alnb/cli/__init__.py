@@ -148,7 +148,7 @@ def export(
         Path | None, typer.Option(help="Its dataset; none looks where it was labelled.")
     ] = None,
 ) -> None:
-    """Write a session's clicks and curve as CSV, and its predicted masks as NIfTI."""
+    """Write a session's clicks (CSV, COCO), curve, journal, network and masks (NIfTI, PNG)."""
     from alnb.bench.export import export as write
 
     for path in write(session, out, data):
