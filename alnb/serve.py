@@ -8,12 +8,14 @@ ends the server, and the server ends its kernels.
 Settings reach the notebook's kernel as environment variables, with absolute paths, since the
 kernel runs in the notebook's folder:
 
-==============  ==========================================================
-``ALNB_DATA``     dataset folder
-``ALNB_SESSION``  session folder
-``ALNB_RUNS``     folders of runs to explore or compare, joined as in PATH
-``ALNB_OUT``      folder that a comparison is saved in
-==============  ==========================================================
+==================  ==========================================================
+``ALNB_DATA``         dataset folder
+``ALNB_SESSION``      session folder
+``ALNB_SETTINGS``     settings of a new session, as JSON
+``ALNB_ANNOTATOR``    who answers
+``ALNB_RUNS``         folders of runs to explore or compare, joined as in PATH
+``ALNB_OUT``          folder that a comparison is saved in
+==================  ==========================================================
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import json
 import subprocess
 import sys
@@ -8,8 +9,9 @@ import pytest
 from fakes import FakeWorker
 
 import alnb.ui.app as app_module
-from alnb.annotation import Click, Verdict
+from alnb.annotation import Answer, Click, Verdict
 from alnb.config import Config
+from alnb.cycle import Pool, start_picks
 from alnb.errors import TrainerError
 from alnb.journal import Journal
 from alnb.regions import Region
@@ -134,6 +136,12 @@ def using(squares, folder, monkeypatch):
         return asyncio.run(whole())
 
     return run
+
+
+def widgets_in(widget):
+    yield widget
+    for child in getattr(widget, "children", ()):
+        yield from widgets_in(child)
 
 
 def journal_of(folder, kind="answered"):
@@ -723,6 +731,43 @@ def test_the_mask_is_shown_in_teaching_alone_and_answers_tell(using, folder):
         assert [a["annotator"] for a in journal_of(folder)] == ["me (mask shown)", "me"]
 
     using(story)
+
+
+def test_another_name_holds_for_the_answers_to_come(using, folder):
+    async def story(person):
+        assert person.page.annotator.value == "me"
+        person.push(person.page.clean)
+        person.page.annotator.value = " Dr. Ann "
+        person.push(person.page.clean)
+        person.page.annotator.value = ""
+        person.push(person.page.clean)
+
+        assert [a["annotator"] for a in journal_of(folder)] == ["me", "Dr. Ann", ""]
+
+    using(story)
+
+
+def test_who_answered_last_is_the_annotator_where_none_is_named(squares, folder):
+    def opened(annotator=""):
+        with contextlib.closing(Session.open(folder, squares, CONFIG, take_over=True)) as session:
+            return LabelApp(session, annotator, worker=FakeWorker).answering.annotator
+
+    assert opened() == ""
+    with contextlib.closing(Session.open(folder, squares, CONFIG)) as session:
+        session.ask(start_picks(Pool(squares, CONFIG)))
+        for name in ("Ann (mask shown)", "oracle"):
+            region = session.state.pending[0]
+            session.submit(Answer(region, Verdict.CLEAN, annotator=name))
+    assert opened() == "Ann"
+    assert opened("Bob") == "Bob"
+
+
+def test_the_annotator_comes_from_the_environment(squares, folder, monkeypatch):
+    monkeypatch.setenv("ALNB_ANNOTATOR", "Ann")
+    page = label_app(squares.folder, folder)
+
+    names = [w.value for w in widgets_in(page) if "alnb-annotator" in w._dom_classes]
+    assert names == ["Ann"]
 
 
 def test_the_next_region_is_drawn_ahead(using):

@@ -10,6 +10,7 @@ import pytest
 
 import alnb
 from alnb.dataset import Dataset
+from alnb.errors import AlnbError
 from alnb.serve import free_port
 
 FAST = ["--set", "steps=2", "--set", "draws=2", "--set", "start_regions=8", "--set", "crop=32"]
@@ -297,6 +298,20 @@ def test_a_port_in_use_is_a_sentence(run, data, tmp_path):
 
     assert status == 1
     assert f"port {port} is in use" in err
+
+
+def test_label_hands_the_annotators_name_to_the_page(run, data, tmp_path, monkeypatch):
+    handed = {}
+
+    def refuse(_notebook, *, env, **_options):
+        handed.update(env)
+        raise AlnbError("no page here")
+
+    monkeypatch.setattr("alnb.serve.serve", refuse)
+    status, _, _ = run("label", data, "--session", tmp_path / "s", "--annotator", "Ann")
+
+    assert status == 1
+    assert handed["ALNB_ANNOTATOR"] == "Ann"
 
 
 def test_a_phantom_can_be_made(run, tmp_path):

@@ -103,6 +103,9 @@ def label(
     ] = None,
     port: Annotated[int | None, typer.Option(help="None takes a free one.")] = None,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
+    annotator: Annotated[
+        str | None, typer.Option(help="Your name, kept with every answer; the page can change it.")
+    ] = None,
     heuristic: Heuristic = None,
     backbone: Backbone = None,
     weights: Weights = None,
@@ -116,7 +119,7 @@ def label(
 
     changes = changes_of(backbone, weights, settings, heuristic)
     config_of("default", **changes)
-    env = {"ALNB_SETTINGS": json.dumps(changes)}
+    env = {"ALNB_SETTINGS": json.dumps(changes), "ALNB_ANNOTATOR": annotator or ""}
     if data is not None:
         env["ALNB_DATA"] = str(data.resolve())
     with ThreadPoolExecutor(1) as drawing:

@@ -10,10 +10,11 @@ from alnb.annotation import Answer, Click, Verdict
 from alnb.arrays import BACKGROUND, INFECTED
 from alnb.dataset import SliceId
 from alnb.errors import AlnbError, SessionError
+from alnb.oracle import Oracle
 from alnb.outlines import Vertex
 from alnb.pool import Pool
 from alnb.regions import Region
-from alnb.session import Session, undone
+from alnb.session import Session, State, undone
 from alnb.ui import draft_file
 from alnb.ui.draft import Draft
 from alnb.ui.freehand import outline_of
@@ -38,6 +39,12 @@ TAKEN_OVER = (
 )
 
 
+def last_annotator(state: State) -> str:
+    """Name the person who answered last; empty where nobody did, or only a simulated one."""
+    names = (answer.annotator.removesuffix(TAUGHT) for answer in reversed(state.given))
+    return next((name for name in names if name != Oracle.name), "")
+
+
 class Aside(AlnbError):
     """What the person should know; nothing went wrong."""
 
@@ -52,7 +59,7 @@ class Answering:
     pool : Pool
         Its regions.
     annotator : str
-        Written into every answer.
+        Written into every answer; may change.
     clock : callable
         Seconds, only ever rising; times the answers.
 

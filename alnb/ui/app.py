@@ -29,7 +29,7 @@ from alnb.regions import Region
 from alnb.session import Session, default_folder
 from alnb.ui import draft_file
 from alnb.ui.actions import BY_KEY, REPEATING
-from alnb.ui.answering import TAKEN_OVER, Answering
+from alnb.ui.answering import TAKEN_OVER, Answering, last_annotator
 from alnb.ui.charts import Charts
 from alnb.ui.commands import Commands
 from alnb.ui.draft import Draft
@@ -66,7 +66,8 @@ def label_app(
         The session's folder; None takes ``ALNB_SESSION``, or one of the dataset's own in the
         user's data folder. Where there is a session it goes on where it was.
     annotator : str
-        Written into every answer.
+        Written into every answer, until another name is given on the page; none takes
+        ``ALNB_ANNOTATOR``, or who answered last in that session.
     **settings
         Of `Config`, for a new session; none takes ``ALNB_SETTINGS``, as JSON, or the defaults.
 
@@ -80,6 +81,7 @@ def label_app(
         dataset = Dataset.open(Path(data)) if data else embedded()
         folder = Path(session or os.environ.get("ALNB_SESSION") or default_folder(dataset))
         settings = settings or json.loads(os.environ.get("ALNB_SETTINGS") or "{}")
+        annotator = annotator or os.environ.get("ALNB_ANNOTATOR", "")
         app = LabelApp(_open(folder, dataset, settings), annotator)
         app.start()
     except AlnbError as error:
@@ -120,7 +122,7 @@ class LabelApp:
     session : Session
         Open for writing.
     annotator : str
-        Written into every answer.
+        Written into every answer; none takes who answered last.
     clock : callable
         Seconds, only ever rising; times the answers.
     worker : callable
@@ -138,7 +140,8 @@ class LabelApp:
         self.dataset = session.dataset
         self.pool = Pool(session.dataset, session.state.config)
         self.message = ""
-        self.answering = Answering(session, self.pool, annotator, clock)
+        annotator = annotator or last_annotator(session.state)
+        self.answering = Answering(session, self.pool, annotator.strip(), clock)
         self._clock = clock
         self._shown_at = 0.0
         self._shown: Region | None = None
@@ -157,6 +160,7 @@ class LabelApp:
         )  # fmt: skip
         self.charts = Charts(score_of(self.dataset), width=368, height=264)
         self.page = Page(self.view, self.charts, has_masks=self.dataset.has_masks)
+        self.page.annotator.value = self.answering.annotator
         self.viewing = Viewing(self.dataset, self.pool, self.view, self.page)
         self.commands = Commands(
             self.answering, self.viewing, self.learning, self._screen, self._train
@@ -261,9 +265,14 @@ class LabelApp:
         page.looks.on_change(self._on_overlays)
         page.on_overlays(self._on_overlays)
         page.axis.observe(lambda _: self._on_overlays(), names="value")
+        page.annotator.observe(lambda _: self._on_annotator(), names="value")
 
     def _on_button(self, name: str, _button: object) -> None:
         self.act(name)
+
+    def _on_annotator(self) -> None:
+        """Take the name for the answers to come; those given keep theirs."""
+        self.answering.annotator = self.page.annotator.value.strip()
 
     def _on_overlays(self) -> None:
         """Draw the pictures anew with the overlays, the window and the chart that are wanted."""

@@ -69,6 +69,8 @@ class Page:
         As they are named on the page.
     entropy, prediction, marks, answered, grid, on_region, mask : ipywidgets.Checkbox
         What is laid over the pictures.
+    annotator : ipywidgets.Text
+        Who answers; changes when the field is left, or by Enter.
     looks : Looks
         The window.
     """
@@ -93,6 +95,11 @@ class Page:
             tooltips=[f"{words} [{key_of('axis')}]" for words in AXES.values()],
             style={"button_width": "112px"}, layout=widgets.Layout(margin="0 0 6px 8px"),
         )  # fmt: skip
+        self.annotator = widgets.Text(
+            placeholder="your name", tooltip="Your name: it is kept with every answer",
+            continuous_update=False, layout=widgets.Layout(width="106px", margin="0"),
+        )  # fmt: skip
+        self.annotator.add_class("alnb-annotator")
         self.looks = Looks()
         self._tiles: tuple[Tile, ...] = ()
         self.widget = self._arranged(view, charts)
@@ -143,7 +150,7 @@ class Page:
         maps = widgets.HBox([self.entropy, self.prediction, self.on_region], layout=row)
         rest = widgets.HBox([self.marks, self.answered, self.grid], layout=row)
         how = widgets.HBox([self.opacity, self.mask], layout=row)
-        train = widgets.HBox([self.train, self.cancel], layout=row)
+        train = widgets.HBox([self.train, self.cancel, self.annotator], layout=row)
         overlays = widgets.VBox([maps, rest, how])
         overlays.add_class("alnb-overlays")
         controls = widgets.VBox(

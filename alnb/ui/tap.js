@@ -256,6 +256,7 @@ function render({ model, el }) {
     const box = scope();
     const ours = box && (event.target === document.body || box.contains(event.target));
     const name = nameOf(event);
+    if (name === "Enter" && event.target.closest(".alnb-annotator")) event.target.blur(); // done
     if (!ours || belongsToFocus(event) || !model.get("shortcuts").includes(name)) return;
     event.preventDefault();
     event.stopPropagation();
