@@ -12,6 +12,7 @@ kernel runs in the notebook's folder:
 ``ALNB_DATA``         dataset folder
 ``ALNB_SESSION``      session folder
 ``ALNB_SETTINGS``     settings of a new session, as JSON
+``ALNB_START``        folder whose datasets and sessions the start page offers
 ``ALNB_ANNOTATOR``    who answers
 ``ALNB_RUNS``         folders of runs to explore or compare, joined as in PATH
 ``ALNB_OUT``          folder that a comparison is saved in

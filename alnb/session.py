@@ -33,12 +33,17 @@ OURS = {  # what a session's folder may hold when its journal is gone
 }  # fmt: skip
 
 
-def default_folder(dataset: Dataset) -> Path:
-    """Name the folder of a dataset's own session, among the user's data."""
+def sessions_folder() -> Path:
+    """Name the folder of the user's sessions."""
     from platformdirs import user_data_path
 
+    return user_data_path("alnb") / "sessions"
+
+
+def default_folder(dataset: Dataset) -> Path:
+    """Name the folder of a dataset's own session, among the user's data."""
     name = re.sub(r"[^\w-]+", "_", dataset.name)[:40]
-    return user_data_path("alnb") / "sessions" / f"{name}-{dataset.fingerprint[:8]}"
+    return sessions_folder() / f"{name}-{dataset.fingerprint[:8]}"
 
 
 def digest(answers: Iterable[Answer]) -> str:

@@ -11,7 +11,7 @@ from fakes import FakeWorker
 import alnb.ui.app as app_module
 from alnb.annotation import Answer, Click, Verdict
 from alnb.config import Config
-from alnb.cycle import Pool, start_picks
+from alnb.pool import Pool, start_picks
 from alnb.errors import TrainerError
 from alnb.journal import Journal
 from alnb.regions import Region

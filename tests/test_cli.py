@@ -300,18 +300,39 @@ def test_a_port_in_use_is_a_sentence(run, data, tmp_path):
     assert f"port {port} is in use" in err
 
 
-def test_label_hands_the_annotators_name_to_the_page(run, data, tmp_path, monkeypatch):
-    handed = {}
+@pytest.fixture
+def handed(monkeypatch, tmp_path):
+    """What `alnb label` hands to the page, which does not open."""
+    given = {}
 
     def refuse(_notebook, *, env, **_options):
-        handed.update(env)
+        given.update(env)
         raise AlnbError("no page here")
 
     monkeypatch.setattr("alnb.serve.serve", refuse)
+    monkeypatch.setattr("alnb.cli._dataset", lambda data: None)  # else it draws the phantom
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    return given
+
+
+def test_label_hands_the_annotators_name_to_the_page(run, data, tmp_path, handed):
     status, _, _ = run("label", data, "--session", tmp_path / "s", "--annotator", "Ann")
 
     assert status == 1
     assert handed["ALNB_ANNOTATOR"] == "Ann"
+    assert "ALNB_START" not in handed
+
+
+def test_label_lets_choose_where_there_is_something_to_choose(run, data, handed, monkeypatch):
+    monkeypatch.chdir(data)  # holds no dataset, but is one
+    run("label")
+    assert "ALNB_START" not in handed
+
+    monkeypatch.chdir(data.parent)
+    run("label", "--heuristic", "margin")
+    assert "ALNB_START" not in handed
+    run("label")
+    assert handed["ALNB_START"] == str(data.parent)
 
 
 def test_a_phantom_can_be_made(run, tmp_path):

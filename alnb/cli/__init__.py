@@ -96,7 +96,8 @@ def run(
 @app.command()
 def label(
     data: Annotated[
-        Path | None, typer.Argument(help="A dataset's folder; none takes the embedded phantom.")
+        Path | None,
+        typer.Argument(help="A dataset's folder; none lets you choose, or takes the embedded one."),
     ] = None,
     session: Annotated[
         Path | None, typer.Option(help="The session's folder; one there goes on where it was.")
@@ -114,25 +115,28 @@ def label(
     """Open the label app in a browser; settings are for a new session."""
     import json
 
+    from alnb.known import something_to_choose
     from alnb.serve import app_notebook, serve
     from alnb.session import default_folder
 
     changes = changes_of(backbone, weights, settings, heuristic)
     config_of("default", **changes)
     env = {"ALNB_SETTINGS": json.dumps(changes), "ALNB_ANNOTATOR": annotator or ""}
-    if data is not None:
-        env["ALNB_DATA"] = str(data.resolve())
+    named = {"ALNB_DATA": data, "ALNB_SESSION": session}
+    env |= {name: str(path.resolve()) for name, path in named.items() if path is not None}
+    choose = not (data or session or changes) and something_to_choose(Path.cwd())
+    if choose:
+        env["ALNB_START"] = str(Path.cwd())
     with ThreadPoolExecutor(1) as drawing:
         opening = drawing.submit(_dataset, data)  # the embedded one is drawn while the page starts
         if data is not None:
             opening.result()
-        if session is not None:
-            env["ALNB_SESSION"] = str(session.resolve())
         with serve(app_notebook("label"), port=port, open_browser=browser, env=env) as server:
             say(f"Open {server.address}")
             dataset = opening.result()
             folder = (session or default_folder(dataset)).resolve()
-            say(f"Labelling {dataset.name}; answers are kept in {folder}")
+            place = f"Labelling {dataset.name}; answers are kept in {folder}"
+            say("Choose a session or a dataset on the page." if choose else place)
             say("Ctrl-C ends it; nothing is lost.")
             raise typer.Exit(server.wait())
 

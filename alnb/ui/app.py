@@ -24,6 +24,7 @@ from alnb.annotation import Answer
 from alnb.config import Config
 from alnb.dataset import Dataset, SliceId, embedded
 from alnb.errors import AlnbError
+from alnb.known import free_folder
 from alnb.pool import Pool, start_picks
 from alnb.regions import Region
 from alnb.session import Session, default_folder
@@ -38,6 +39,7 @@ from alnb.ui.page import Page
 from alnb.ui.pictures import thumbnail_png
 from alnb.ui.present import Mode, Screen, focus, present, score_of
 from alnb.ui.region_view import RegionView
+from alnb.ui.start import StartPage
 from alnb.ui.tap import Act, Event, Key
 from alnb.ui.viewing import Seen, Viewing
 from alnb.ui.why import Why
@@ -61,7 +63,8 @@ def label_app(
     Parameters
     ----------
     data : path, optional
-        A dataset's folder; None takes ``ALNB_DATA``, or the embedded phantom.
+        A dataset's folder; None takes ``ALNB_DATA``, or the embedded phantom. Where neither data
+        nor session nor settings are named, ``ALNB_START`` shows the start page of that folder.
     session : path, optional
         The session's folder; None takes ``ALNB_SESSION``, or one of the dataset's own in the
         user's data folder. Where there is a session it goes on where it was.
@@ -77,27 +80,49 @@ def label_app(
         The app; or a sentence that says why it can't start.
     """
     try:
-        data = data or os.environ.get("ALNB_DATA")
-        dataset = Dataset.open(Path(data)) if data else embedded()
-        folder = Path(session or os.environ.get("ALNB_SESSION") or default_folder(dataset))
-        settings = settings or json.loads(os.environ.get("ALNB_SETTINGS") or "{}")
         annotator = annotator or os.environ.get("ALNB_ANNOTATOR", "")
-        app = LabelApp(_open(folder, dataset, settings), annotator)
-        app.start()
-    except AlnbError as error:
-        return Page.failure(str(error))
-    except OSError as error:
+        data = data or os.environ.get("ALNB_DATA")
+        session = session or os.environ.get("ALNB_SESSION")
+        settings = settings or json.loads(os.environ.get("ALNB_SETTINGS") or "{}")
+        place = os.environ.get("ALNB_START")
+        if place and not (data or session or settings):
+            return StartPage(Path(place), annotator, _chosen, in_words).widget
+        dataset = Dataset.open(Path(data)) if data else embedded()
+        return _started(dataset, Path(session or default_folder(dataset)), annotator, settings)
+    except Exception as error:  # else the page would stay empty
+        return Page.failure(in_words(error))
+
+
+def in_words(error: Exception) -> str:
+    """Say what goes wrong in opening; an unexpected error's trace goes to the terminal."""
+    if isinstance(error, AlnbError):
+        return str(error)
+    if isinstance(error, OSError):
         place = error.filename or "a file"
-        return Page.failure(
+        return (
             f"{place} can't be used: {error.strerror}. Mend its permissions, make room, or choose "
             "another folder with --session."
         )
-    except Exception as error:  # else the page would stay empty
-        traceback.print_exc()
-        return Page.failure(
-            f"Something went wrong in alnb ({type(error).__name__}: {error}). Every answer is "
-            "saved. Please tell whoever keeps alnb."
-        )
+    traceback.print_exception(error)
+    return (
+        f"Something went wrong in alnb ({type(error).__name__}: {error}). Every answer is "
+        "saved. Please tell whoever keeps alnb."
+    )
+
+
+def _chosen(
+    data: Path | None, session: Path | None, annotator: str, settings: dict[str, Any]
+) -> widgets.Widget:
+    """Start the app on what was chosen on the start page."""
+    dataset = embedded() if data is None else Dataset.open(data)
+    return _started(dataset, session or free_folder(dataset), annotator, settings)
+
+
+def _started(
+    dataset: Dataset, folder: Path, annotator: str, settings: dict[str, Any]
+) -> widgets.Widget:
+    app = LabelApp(_open(folder, dataset, settings), annotator)
+    app.start()
     return app.page.widget
 
 

@@ -1,0 +1,156 @@
+"""The start page: go on with a session, or begin a new one on a dataset with some settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as widgets
+
+from alnb import plugins
+from alnb.acquisition import FOREGROUND_RANDOM, HEURISTICS, RANDOM
+from alnb.config import Config
+from alnb.known import Known, known_datasets, known_sessions
+from alnb.ui import page_html
+from alnb.ui.page import CSS
+
+DEFAULT = Config()
+LABELS = {"clicks (3 s each)": "points", "outlines (3 s a point)": "full"}
+REGIONS = {
+    "equal rectangles": "grid",
+    "shapes that follow edges": "superpixels",
+    "blocks of mixed sizes": "quadtree",
+}
+Opener = Callable[[Path | None, Path | None, str, dict[str, Any]], widgets.Widget]
+FIELD = {"layout": {"width": "460px"}, "style": {"description_width": "190px"}}
+
+
+class StartPage:
+    """What to choose from; once something is chosen, the label app takes its place.
+
+    Parameters
+    ----------
+    place : Path
+        Datasets and sessions directly in it are offered, beside the user's own.
+    annotator : str
+        Who answers.
+    opener : callable
+        ``opener(data, session, annotator, settings)`` makes the label app; None as data is the
+        embedded dataset, None as session a new one.
+    in_words : callable
+        Makes a sentence of what goes wrong.
+
+    Attributes
+    ----------
+    widget : ipywidgets.Widget
+        The page.
+    """
+
+    def __init__(
+        self, place: Path, annotator: str, opener: Opener, in_words: Callable[[Exception], str]
+    ) -> None:
+        self._opener, self._in_words = opener, in_words
+        self._begun = False
+        known = known_sessions(place)
+        self._datasets = known_datasets(place, known)
+        self.message = widgets.HTML()
+        self.annotator = widgets.Text(description="your name", value=annotator, **FIELD)
+        self._make_fields()
+        self.begin = _button("Begin", "alnb-main")
+        self.begin.on_click(lambda _: self._open(self._chosen, None, self.settings))
+        self.go_on: list[widgets.Button] = []
+        rows = [self._row(one) for one in known]
+        if self.go_on:
+            self.go_on[0].add_class("alnb-main")
+        title = widgets.HTML(
+            "<div class='alnb-head'><span><h1>alnb</h1>Label chest CT</span></div>"
+        )
+        old = [_heading("Go on with a session"), *rows] if rows else []
+        new = [_heading("Begin a new session"), *self._fields, self.begin]
+        self.widget = widgets.VBox([_style(), title, self.annotator, self.message, *old, *new])
+        self.widget.add_class("alnb-app")
+
+    def _make_fields(self) -> None:
+        heuristics = [*HEURISTICS, RANDOM, FOREGROUND_RANDOM, *plugins.names()]
+        self.dataset = widgets.Dropdown(
+            options=list(self._datasets), description="dataset", **FIELD
+        )
+        self.heuristic = widgets.Dropdown(
+            options=heuristics, value=DEFAULT.heuristic, description="ask by", **FIELD
+        )
+        self.labels = widgets.Dropdown(options=LABELS, description="label by", **FIELD)
+        self.regions = widgets.Dropdown(options=REGIONS, description="regions", **FIELD)
+        self.start_regions = widgets.BoundedIntText(
+            DEFAULT.start_regions, min=1, max=999, description="regions at the start", **FIELD
+        )
+        self.per_cycle = widgets.BoundedIntText(
+            DEFAULT.regions_per_cycle, min=1, max=99, description="regions a cycle", **FIELD
+        )
+        self.budget = widgets.BoundedFloatText(
+            0, min=0, max=1e6, description="budget in s; 0 for none", **FIELD
+        )
+        self._fields = [
+            self.dataset, self.heuristic, self.labels, self.regions, self.start_regions,
+            self.per_cycle, self.budget,
+        ]  # fmt: skip
+
+    def _row(self, known: Known) -> widgets.Widget:
+        words = f"{escape(known.words)}<br><span class='alnb-small'>"
+        words += f"{page_html.capital(known.problem)} "
+        words += f"{escape(str(known.folder))}</span>"
+        button = _button("Go on")
+        button.tooltip = f"Go on with {known.words}"
+        button.disabled = bool(known.problem)
+        if not known.problem:
+            button.on_click(lambda _: self._open(known.data, known.folder, {}))
+            self.go_on.append(button)
+        return widgets.HBox([button, widgets.HTML(words)])
+
+    @property
+    def _chosen(self) -> Path | None:
+        return self._datasets[self.dataset.value]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What was set for a new session, as fields of `Config`."""
+        loss = {"loss": "full"} if self.labels.value == "full" else {}
+        return {
+            "heuristic": self.heuristic.value,
+            "labels": self.labels.value,
+            "regions": self.regions.value,
+            "start_regions": self.start_regions.value,
+            "regions_per_cycle": self.per_cycle.value,
+            "budget_s": self.budget.value or None,
+            **loss,
+        }
+
+    def _open(self, data: Path | None, session: Path | None, settings: dict[str, Any]) -> None:
+        """Put the app in the page's place; what goes wrong is said on the page."""
+        if self._begun:
+            return  # a second press, meant for the page that has gone
+        self.message.value = page_html.message("Opening…")
+        try:
+            app = self._opener(data, session, self.annotator.value.strip(), settings)
+        except Exception as error:
+            self.message.value = page_html.message(self._in_words(error))
+            return
+        self._begun = True
+        self.widget.remove_class("alnb-app")  # the app brings its own
+        self.widget.children = [app]
+
+
+def _button(words: str, *classes: str) -> widgets.Button:
+    made = widgets.Button(description=words, layout=widgets.Layout(width="110px", margin="4px 0"))
+    for name in classes:
+        made.add_class(name)
+    return made
+
+
+def _heading(words: str) -> widgets.HTML:
+    return widgets.HTML(f"<h2 class='alnb-start'>{words}</h2>")
+
+
+def _style() -> widgets.HTML:
+    return widgets.HTML(f"<style>{CSS}</style>", layout=widgets.Layout(display="none"))

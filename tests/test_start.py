@@ -1,0 +1,105 @@
+import pytest
+
+from alnb.annotation import Answer, Verdict
+from alnb.config import Config
+from alnb.pool import Pool, start_picks
+from alnb.journal import Journal
+from alnb.session import Session, default_folder, state_of
+from alnb.ui.app import label_app
+from alnb.ui.start import StartPage
+
+CONFIG = Config(regions_per_slice=16, start_regions=6)
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch, squares):
+    """A folder with a dataset in it, for a user without sessions."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("ALNB_START", str(tmp_path / "place"))
+    (tmp_path / "place").mkdir()
+    (tmp_path / "place" / "data").symlink_to(squares.folder)
+    return tmp_path / "place"
+
+
+@pytest.fixture
+def begun(squares, place):
+    session = Session.open(place / "mine", squares, CONFIG)
+    session.ask(start_picks(Pool(squares, CONFIG)))
+    session.submit(Answer(session.state.pending[0], Verdict.CLEAN, annotator="Ann"))
+    session.close()
+    return place / "mine"
+
+
+def all_of(widget):
+    yield widget
+    for child in getattr(widget, "children", ()):
+        yield from all_of(child)
+
+
+def button(page, words):
+    return next(w for w in all_of(page) if getattr(w, "description", "") == words)
+
+
+def text(page):
+    return " ".join(w.value for w in all_of(page) if type(w).__name__ == "HTML")
+
+
+def test_a_session_goes_on_where_it_was(begun):
+    page = label_app()
+    assert "squares · entropy · 1 answer" in text(page)
+    button(page, "Go on").click()
+
+    assert "1 of 6 regions answered" in text(page)
+    names = [w.value for w in all_of(page) if "alnb-annotator" in getattr(w, "_dom_classes", ())]
+    assert names == ["Ann"]
+
+
+def test_a_new_session_begins_with_the_settings_chosen(place, squares):
+    page = label_app()
+    button(page, "ask by").value = "margin"
+    button(page, "label by").value = "full"
+    button(page, "regions at the start").value = 7
+    button(page, "your name").value = "Bob"
+    button(page, "Begin").click()
+
+    assert "0 of 7 regions answered" in text(page)
+    config = state_of(Journal.open(default_folder(squares) / "journal.jsonl").events).config
+    assert config == Config(heuristic="margin", labels="full", loss="full", start_regions=7)
+
+
+def test_the_settings_are_the_defaults_unless_chosen(place):
+    page = StartPage(place, "", lambda *_: None, str)
+
+    assert Config().replace(**page.settings) == Config()
+
+
+def test_a_second_press_begins_no_second_session(place, squares):
+    page = label_app()
+    begin = button(page, "Begin")
+    begin.click()
+    begin.click()
+
+    assert len(list(default_folder(squares).parent.iterdir())) == 1
+
+
+def test_what_goes_wrong_is_said_and_the_page_stays(begun):
+    page = label_app()
+    (begun / "journal.jsonl").write_text("nonsense\n")
+    button(page, "Go on").click()
+
+    assert "line 1: not a line of a journal" in text(page)
+    assert button(page, "Begin")
+
+
+def test_a_session_without_its_dataset_can_not_be_chosen(begun, squares, place):
+    journal = begun / "journal.jsonl"
+    journal.write_text(journal.read_text().replace(str(squares.folder), str(place / "gone")))
+    page = label_app()
+
+    assert button(page, "Go on").disabled
+    assert "Its dataset is not in" in text(page)
+
+
+def test_who_names_data_a_session_or_settings_sees_no_start_page(begun, squares, tmp_path):
+    assert "1 of 6 regions answered" in text(label_app(squares.folder, begun))
+    assert "regions answered" in text(label_app(squares.folder, tmp_path / "new", draws=7))
