@@ -160,12 +160,10 @@ class Journal:
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._locked():
-            owner = self._owner()
-            busy = owner.get("token") != self._token and _alive(owner.get("pid"))
-            if busy and not take_over:
+            if self.held and not take_over:
                 raise SessionError(
                     f"{self.path.parent} is open in another window or run (process "
-                    f"{owner['pid']}). Close that one, or choose another folder."
+                    f"{self._owner()['pid']}). Close that one, or choose another folder."
                 )
             mark = json.dumps({"token": self._token, "pid": os.getpid()})
             temporary = self._owner_path.with_suffix(".new")
@@ -173,6 +171,12 @@ class Journal:
             temporary.replace(self._owner_path)
             self._events, self._length = _read(self.path)
         self._claimed = True
+
+    @property
+    def held(self) -> bool:
+        """Whether another process that lives writes it."""
+        owner = self._owner()
+        return owner.get("token") != self._token and _alive(owner.get("pid"))
 
     @property
     def owned(self) -> bool:

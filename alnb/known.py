@@ -30,12 +30,15 @@ class Known:
         Dataset, heuristic, answers, cycle, score and date.
     problem : str
         Why it can't be opened; empty if it can.
+    held : bool
+        Whether another process writes it now; to go on takes it over.
     """
 
     folder: Path
     data: Path | None
     words: str
     problem: str = ""
+    held: bool = False
 
 
 def known_sessions(place: Path) -> tuple[Known, ...]:
@@ -91,7 +94,8 @@ def _folders(outer: Path) -> Sequence[Path]:
 def _known(path: Path) -> Known:
     folder = path.parent
     try:
-        events = Journal.open(path).events
+        journal = Journal.open(path)
+        events = journal.events
         state = state_of(events)
         named = events[0].data["dataset"]
         data: Path | None = Path(named["folder"])
@@ -103,7 +107,7 @@ def _known(path: Path) -> Known:
         data = None
     elif data is None or not data.is_dir():
         problem = f"its dataset is not in {data} any more."
-    return Known(folder, data, _words(named["name"], state, events[-1].at), problem)
+    return Known(folder, data, _words(named["name"], state, events[-1].at), problem, journal.held)
 
 
 def _words(name: str, state: State, at: float) -> str:

@@ -1,3 +1,6 @@
+import json
+import os
+
 import pytest
 
 from alnb.annotation import Answer, Verdict
@@ -70,6 +73,15 @@ def test_what_can_not_be_opened_says_why(squares, place):
     assert "line 1: not a line of a journal" in problems["torn"]
     assert problems["empty"] == "its journal can't be read."
     assert problems["moved"] == f"its dataset is not in {place / 'gone'} any more."
+
+
+def test_a_session_that_another_process_writes_is_said_to_be_held(squares, place):
+    begun(place / "mine", squares)
+    assert not known_sessions(place)[0].held
+
+    mark = {"token": "theirs", "pid": os.getppid()}
+    (place / "mine" / "journal.owner").write_text(json.dumps(mark))
+    assert known_sessions(place)[0].held
 
 
 def test_a_new_session_never_lands_in_an_old_one(squares):

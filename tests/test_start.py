@@ -1,3 +1,6 @@
+import json
+import os
+
 import pytest
 
 from alnb.annotation import Answer, Verdict
@@ -52,6 +55,19 @@ def test_a_session_goes_on_where_it_was(begun):
     assert "1 of 6 regions answered" in text(page)
     names = [w.value for w in all_of(page) if "alnb-annotator" in getattr(w, "_dom_classes", ())]
     assert names == ["Ann"]
+
+
+def test_a_session_that_is_open_elsewhere_can_be_looked_at_and_stays_theirs(begun):
+    mark = json.dumps({"token": "theirs", "pid": os.getppid()})
+    (begun / "journal.owner").write_text(mark)
+    before = (begun / "journal.jsonl").read_bytes()
+    page = label_app()
+    assert "open in another window" in text(page)
+    button(page, "Look").click()
+
+    assert button(page, "Fork here")
+    assert (begun / "journal.owner").read_text() == mark
+    assert (begun / "journal.jsonl").read_bytes() == before
 
 
 def test_a_new_session_begins_with_the_settings_chosen(place, squares):

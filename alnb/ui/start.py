@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ REGIONS = {
     "shapes that follow edges": "superpixels",
     "blocks of mixed sizes": "quadtree",
 }
+HELD = "It is open in another window: Go on takes it over there, Look leaves it alone."
 Opener = Callable[[Path | None, Path | None, str, dict[str, Any]], widgets.Widget]
 FIELD = {"layout": {"width": "460px"}, "style": {"description_width": "190px"}}
 
@@ -97,16 +99,19 @@ class StartPage:
         ]  # fmt: skip
 
     def _row(self, known: Known) -> widgets.Widget:
-        words = f"{escape(known.words)}<br><span class='alnb-small'>"
-        words += f"{page_html.capital(known.problem)} "
+        note = page_html.capital(known.problem or (HELD if known.held else ""))
+        words = f"{escape(known.words)}<br><span class='alnb-small'>{note} "
         words += f"{escape(str(known.folder))}</span>"
-        button = _button("Go on")
-        button.tooltip = f"Go on with {known.words}"
-        button.disabled = bool(known.problem)
+        go_on, look = _button("Go on"), _button("Look")
+        go_on.tooltip = f"Go on with {known.words}"
+        look.tooltip = f"Step through {known.words}, or fork it; it is read alone"
+        go_on.on_click(lambda _: self._open(known.data, known.folder, {}))
+        look.on_click(lambda _: self._put(partial(_looked_at, known)))
+        for button in (go_on, look):
+            button.disabled = bool(known.problem)
         if not known.problem:
-            button.on_click(lambda _: self._open(known.data, known.folder, {}))
-            self.go_on.append(button)
-        return widgets.HBox([button, widgets.HTML(words)])
+            self.go_on.append(go_on)
+        return widgets.HBox([go_on, look, widgets.HTML(words)])
 
     @property
     def _chosen(self) -> Path | None:
@@ -127,18 +132,30 @@ class StartPage:
         }
 
     def _open(self, data: Path | None, session: Path | None, settings: dict[str, Any]) -> None:
-        """Put the app in the page's place; what goes wrong is said on the page."""
+        annotator = self.annotator.value.strip()
+        self._put(lambda: self._opener(data, session, annotator, settings))
+
+    def _put(self, make: Callable[[], widgets.Widget]) -> None:
+        """Put an app in the page's place; what goes wrong is said on the page."""
         if self._begun:
             return  # a second press, meant for the page that has gone
         self.message.value = page_html.message("Opening…")
         try:
-            app = self._opener(data, session, self.annotator.value.strip(), settings)
+            app = make()
         except Exception as error:
             self.message.value = page_html.message(self._in_words(error))
             return
         self._begun = True
         self.widget.remove_class("alnb-app")  # the app brings its own
         self.widget.children = [app]
+
+
+def _looked_at(known: Known) -> widgets.Widget:
+    """Open the explorer on a session; it may be open elsewhere."""
+    from alnb.ui.explorer import Explorer
+    from alnb.ui.timeline import Recording
+
+    return Explorer([Recording.open(known.folder, known.data)]).start().page.widget
 
 
 def _button(words: str, *classes: str) -> widgets.Button:
