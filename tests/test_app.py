@@ -11,9 +11,9 @@ from fakes import FakeWorker
 import alnb.ui.app as app_module
 from alnb.annotation import Answer, Click, Verdict
 from alnb.config import Config
-from alnb.pool import Pool, start_picks
 from alnb.errors import TrainerError
 from alnb.journal import Journal
+from alnb.pool import Pool, start_picks
 from alnb.regions import Region
 from alnb.session import Session
 from alnb.ui.app import TAKEN_OVER, LabelApp, label_app

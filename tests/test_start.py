@@ -5,8 +5,8 @@ import pytest
 
 from alnb.annotation import Answer, Verdict
 from alnb.config import Config
-from alnb.pool import Pool, start_picks
 from alnb.journal import Journal
+from alnb.pool import Pool, start_picks
 from alnb.session import Session, default_folder, state_of
 from alnb.ui.app import label_app
 from alnb.ui.start import StartPage
