@@ -66,6 +66,7 @@ def test_a_session_that_is_open_elsewhere_can_be_looked_at_and_stays_theirs(begu
     button(page, "Look").click()
 
     assert button(page, "Fork here")
+    assert not button(page, "mask").value
     assert (begun / "journal.owner").read_text() == mark
     assert (begun / "journal.jsonl").read_bytes() == before
 

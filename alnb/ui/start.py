@@ -151,15 +151,22 @@ class StartPage:
 
 
 def _looked_at(known: Known) -> widgets.Widget:
-    """Open the explorer on a session; it may be open elsewhere."""
+    """Open the explorer on a session, which may be open elsewhere, without the true mask.
+
+    Who labels it must not see the answers unasked.
+    """
     from alnb.ui.explorer import Explorer
     from alnb.ui.timeline import Recording
 
-    return Explorer([Recording.open(known.folder, known.data)]).start().page.widget
+    explorer = Explorer([Recording.open(known.folder, known.data)])
+    explorer.page.layers["mask"].value = False
+    return explorer.start().page.widget
 
 
 def _button(words: str, *classes: str) -> widgets.Button:
-    made = widgets.Button(description=words, layout=widgets.Layout(width="110px", margin="4px 0"))
+    made = widgets.Button(
+        description=words, layout=widgets.Layout(width="110px", margin="4px 8px 4px 0")
+    )
     for name in classes:
         made.add_class(name)
     return made

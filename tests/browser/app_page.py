@@ -17,9 +17,10 @@ FIGURE = "document.querySelector('.alnb-figure .js-plotly-plot')"
 class App:
     """A page with the app on it, from when it can be used."""
 
-    def __init__(self, page, address):
+    def __init__(self, page, address=None):
         self.page = page
-        page.goto(address)
+        if address is not None:
+            page.goto(address)
         self.wait_until_usable()
 
     def wait_until_usable(self):
