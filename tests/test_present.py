@@ -177,6 +177,13 @@ def test_labelling_goes_on_while_training_which_can_be_cancelled(screen):
     assert shown.network == "Network: training 17 %"
 
 
+def test_train_can_be_pressed_while_the_process_starts_and_is_not_offered_twice(screen):
+    asks = asked(3, clean(FIRST))
+
+    assert "train" in works(screen(asks, activity=Activity("warm")))
+    assert works(screen(asks, activity=Activity("wait"))) == {"clean", "skip", "undo", "cancel"}
+
+
 def test_with_all_answered_while_training_the_person_waits(screen):
     shown = screen(asked(1, clean(FIRST)), activity=Activity("fit", 2, 10))
 
@@ -371,7 +378,7 @@ def test_when_it_was_saved_is_told_once_something_is(screen):
 
 def test_the_progress_is_told_in_words_and_only_rises(screen):
     steps = [
-        Activity("start"), Activity("features", 3, 4), Activity("fit", 0, 10),
+        Activity("wait"), Activity("start"), Activity("features", 3, 4), Activity("fit", 0, 10),
         Activity("fit", 10, 10),
         Activity("evaluate", 1, 4), Activity("score", 1, 4), Activity("predict", 5, 5),
     ]  # fmt: skip
@@ -379,8 +386,8 @@ def test_the_progress_is_told_in_words_and_only_rises(screen):
 
     assert [s.progress for s in shown] == sorted(s.progress for s in shown)
     assert shown[-1].progress == 1
-    assert shown[1].progress_text == "looking at every slice once 3 of 4"
-    assert shown[2].progress_text == "training 0 of 10"
+    assert shown[2].progress_text == "looking at every slice once 3 of 4"
+    assert shown[3].progress_text == "training 0 of 10"
     assert screen(asked()).progress_text == ""
 
 

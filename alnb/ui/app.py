@@ -188,7 +188,7 @@ class LabelApp:
         self.draw()
         with contextlib.suppress(RuntimeError):  # no loop: a test, or plain Python
             asyncio.get_running_loop()
-            self._spawn(self.learning.used(self.learning.warm_up()))
+            self._spawn(self.learning.warm_up())
             self._spawn(self._watch())
 
     def _note_data(self) -> None:

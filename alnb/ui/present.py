@@ -158,7 +158,7 @@ def present(
         can_undo=owned and bool(draft.can_undo or state.given),
         can_redo=owned and bool(draft.future or mode.can_redo),
         can_sweep=owned and (draft.sweep or (mode.can_sweep and not draft.changed)),
-        can_train=owned and _trainable(state, left) and not activity.running,
+        can_train=owned and _trainable(state, left) and not activity.cycling,
         can_cancel=owned and activity.cycling,
         train_hint=sentences.train_hint(state, activity, left),
         score=score,
