@@ -1045,6 +1045,64 @@ def test_a_cycle_that_was_scored_but_not_asked_is_scored_once(using, folder):
     using(again)
 
 
+def test_where_it_is_wanted_a_training_begins_once_the_batch_is_answered(using):
+    async def story(person):
+        person.key("u")
+        assert person.page.auto.value
+        person.push(*[person.page.clean] * 5)
+        await person.settle()
+        assert person.worker.fitted == []
+        person.push(person.page.skip)
+        await person.settle()
+        assert [len(answers) for answers in person.worker.fitted] == [6]
+        person.push(*[person.page.clean] * 2)
+        await person.settle()
+
+        assert [len(answers) for answers in person.worker.fitted] == [6, 8]
+        assert len(person.state.reports) == 2
+
+    using(story)
+
+
+def test_wanted_after_the_batch_it_begins_at_once_and_is_off_unless_wanted(using):
+    async def story(person):
+        person.push(*[person.page.clean] * 6)
+        await person.settle()
+        assert person.worker.fitted == []
+        person.page.auto.value = True
+        await person.settle()
+
+        assert len(person.worker.fitted) == 1
+
+    using(story)
+
+
+def test_one_that_fails_by_itself_is_said_and_not_tried_for_ever(using):
+    async def story(person):
+        person.page.auto.value = True
+        person.worker.failure = TrainerError("the training failed (boom).")
+        person.push(*[person.page.clean] * 6)
+        await person.settle()
+        assert person.reads("The training failed (boom).")
+        assert person.worker.did == ["fit"]
+
+        await person.train()
+        assert len(person.state.reports) == 1
+
+    using(story)
+
+
+def test_skips_alone_train_nothing_by_themselves(using):
+    async def story(person):
+        person.page.auto.value = True
+        person.push(*[person.page.skip] * 6)
+        await person.settle()
+
+        assert person.worker.did == []
+
+    using(story)
+
+
 def test_a_worker_that_fails_is_a_sentence_and_train_works_again(using):
     async def story(person):
         person.push(person.page.clean)

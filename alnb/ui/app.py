@@ -260,6 +260,7 @@ class LabelApp:
             preset.on_click(functools.partial(self._on_button, f"window:{name}"))
         page.looks.on_change(self._on_overlays)
         page.on_overlays(self._on_overlays)
+        page.auto.observe(lambda _: self._on_auto(), names="value")
         page.axis.observe(lambda _: self._on_overlays(), names="value")
 
     def _on_button(self, name: str, _button: object) -> None:
@@ -269,6 +270,10 @@ class LabelApp:
         """Draw the pictures anew with the overlays, the window and the chart that are wanted."""
         with self._guarded():
             self.commands.stale = True
+
+    def _on_auto(self) -> None:
+        with self._guarded():
+            self.commands.train_by_itself()
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, Key | Act):

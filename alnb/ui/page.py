@@ -67,6 +67,8 @@ class Page:
         The whole, 1248 pixels wide; in a narrower window the right column goes below the left.
     clean, next, skip, undo, redo, background, sweep, help, train, cancel : ipywidgets.Button
         As they are named on the page.
+    auto : ipywidgets.Checkbox
+        Whether trainings begin by themselves.
     entropy, prediction, marks, answered, grid, on_region, mask : ipywidgets.Checkbox
         What is laid over the pictures.
     looks : Looks
@@ -112,6 +114,11 @@ class Page:
         self.help = button("?", "36px", "help", "All keys", "alnb-quiet")
         self.train = button("Train", "150px", "train", "Learn from the answers", "alnb-main")
         self.cancel = button("Cancel", "90px", "cancel", "Stop training; the last network is kept")
+        self.auto = widgets.Checkbox(
+            value=False, description="automatic", indent=False,
+            tooltip=f"Train by itself once all that was asked has an answer [{key_of('auto')}]",
+            layout=widgets.Layout(width="auto"),
+        )  # fmt: skip
 
     def _make_overlays(self, has_masks: bool) -> None:
         self.entropy = _toggle("entropy", True, "entropy", "Where the network is unsure")
@@ -143,7 +150,7 @@ class Page:
         maps = widgets.HBox([self.entropy, self.prediction, self.on_region], layout=row)
         rest = widgets.HBox([self.marks, self.answered, self.grid], layout=row)
         how = widgets.HBox([self.opacity, self.mask], layout=row)
-        train = widgets.HBox([self.train, self.cancel], layout=row)
+        train = widgets.HBox([self.train, self.cancel, self.auto], layout=row)
         overlays = widgets.VBox([maps, rest, how])
         overlays.add_class("alnb-overlays")
         controls = widgets.VBox(
