@@ -39,7 +39,7 @@ def screen(squares):
 
 def html(page):
     parts = (page._head, page._message, page._question, page._strip, page._train_hint, page._bar,
-             page._note)  # fmt: skip
+             page._note, page._advice)  # fmt: skip
     return "".join(part.value for part in parts)
 
 
@@ -73,6 +73,15 @@ def test_a_message_is_an_alert_and_goes_away(page, screen):
 
     page.show(screen, "", {})
     assert "role='alert'" not in html(page)
+
+
+def test_advice_is_read_and_interrupts_nobody(page, screen):
+    page.show(dataclasses.replace(screen, advice="Another minute brings +0.01 Dice."), "", {})
+    assert "Another minute brings +0.01 Dice." in html(page)
+    assert "role='alert'" not in html(page)
+
+    page.show(screen, "", {})
+    assert "Another minute" not in html(page)
 
 
 def test_the_strip_speaks_each_verdict(page, screen):

@@ -445,6 +445,23 @@ def test_without_held_out_answers_no_point_is_promised(screen, unmasked):
     assert "no point can be measured" in screen(state, dataset=unmasked).chart_hint
 
 
+def test_after_a_training_it_is_said_what_another_minute_brings(screen):
+    state = trained(asked(2, clean(FIRST), infected(SECOND)))
+    reports = tuple(
+        dataclasses.replace(
+            state.reports[0], cost=Cost(nominal_s=120.0 + 15 * n),
+            scores=Scores(tp=500 + 10 * n, fp=500 - 10 * n, fn=500 - 10 * n, tn=1),
+        )
+        for n in range(6)
+    )  # fmt: skip
+    known = dataclasses.replace(state, reports=reports)
+
+    assert screen(asked()).advice == ""
+    assert screen(state).advice.startswith("It is too early to say")
+    assert screen(known).advice.startswith("Another minute of labelling is expected to bring +0.0")
+    assert screen(known, left=False).advice == ""  # there is no other minute
+
+
 def test_the_rows_are_those_of_the_cycles(screen):
     state = trained(asked(2, clean(FIRST), infected(SECOND)))
     report = dataclasses.replace(state.reports[0], scores=Scores(tp=1, fp=1, fn=1, tn=1))

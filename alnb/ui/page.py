@@ -83,6 +83,7 @@ class Page:
         self._train_hint = widgets.HTML()
         self._bar = widgets.HTML()
         self._note = widgets.HTML()
+        self._advice = widgets.HTML()
         self._why = widgets.HTML()
         self._teaching = widgets.HTML()
         self._help = widgets.HTML()
@@ -157,7 +158,7 @@ class Page:
             [self._note, train, self._bar, self._train_hint, overlays, self._why]
         )
         style = widgets.HTML(f"<style>{CSS}</style>", layout=widgets.Layout(display="none"))
-        body = columns([left], [widgets.VBox([charts.widget, self.axis]), controls])
+        body = columns([left], [widgets.VBox([charts.widget, self.axis, self._advice]), controls])
         whole = widgets.VBox([style, self._head, body, self._help])
         whole.add_class("alnb-app")
         return whole
@@ -211,6 +212,7 @@ class Page:
         _set(self._bar, page_html.bar(screen))
         _set(self._why, page_html.why(screen.why))
         _set(self._note, page_html.note(screen.chart_note))
+        _set(self._advice, page_html.note(screen.advice))
         taught = f"<div class='alnb-teaching' role='status'>{TEACHING}</div>"
         _set(self._teaching, taught if self.mask.value else "")
         if screen.tiles != self._tiles:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from alnb.advice import advise
 from alnb.dataset import Dataset
 from alnb.regions import Region
 from alnb.session import State
@@ -78,6 +79,7 @@ class Screen:
     train_hint: str
     score: str  # the column of the rows that the chart draws
     chart_note: str
+    advice: str  # on another minute of labelling; empty where there is none
     chart_hint: str  # stands in the chart as long as it has no point
     sweeping: bool  # whether a whole slice is on screen
     marking: Marking
@@ -163,6 +165,7 @@ def present(
         train_hint=sentences.train_hint(state, activity, left),
         score=score,
         chart_note="" if masks else sentences.unmasked(dataset),
+        advice=advise(state.reports).sentence if state.reports and left else "",
         chart_hint="A point appears here after each training."
         if masks
         else sentences.unmeasured(state, dataset),
