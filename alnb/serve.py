@@ -46,6 +46,7 @@ EXTENSIONS = [  # nothing else that the machine has; jupyterlab-plotly alone wou
 ]
 START_S = 60.0  # a cold disk and a busy machine start Voila within this
 CULL_S = 300  # a kernel whose page has gone, without a word, ends after this; Voila's own is never
+CULL_EVERY_S = 30
 STOP_S = 10.0
 POLICY = (  # Voila writes scripts into the page, and anywidget loads its modules from blobs
     "default-src 'self'; script-src 'self' 'unsafe-inline' blob:; "
@@ -117,7 +118,7 @@ def voila_config(notebook: Path, port: int) -> dict[str, Any]:
         },
         "MappingKernelManager": {
             "cull_idle_timeout": CULL_S,
-            "cull_interval": 30,
+            "cull_interval": CULL_EVERY_S,
             "cull_connected": False,
         },
         "KernelManager": {"autorestart": False},  # an empty kernel would answer nothing

@@ -1,5 +1,6 @@
 import json
 import socket
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -15,7 +16,10 @@ ENV = {"PYTHONPATH": str(Path(__file__).parents[1])}  # where alnb is not instal
 @pytest.fixture
 def notebook(tmp_path):
     path = tmp_path / "page.ipynb"
-    path.write_text(json.dumps({"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
+    cell = {"cell_type": "code", "source": "# a secret", "id": "one", "metadata": {}, "outputs": [],
+            "execution_count": None}  # fmt: skip
+    notebook = {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    path.write_text(json.dumps(notebook))
     (tmp_path / "secret.png").write_bytes(b"\x89PNG")
     return path
 
@@ -84,6 +88,49 @@ def test_the_page_needs_its_token_and_nothing_else_is_served(notebook):
 
     with pytest.raises(ConnectionRefusedError), socket.create_connection((HOST, server.port)):
         pass
+
+
+def test_the_page_may_load_nothing_from_elsewhere_and_tells_nobody_its_token(notebook):
+    with (
+        serve(notebook, open_browser=False, env=ENV) as server,
+        urllib.request.urlopen(server.address) as reply,  # noqa: S310 - our own http
+    ):
+        headers, page = reply.headers, reply.read().decode()
+
+    rules = dict(
+        rule.strip().split(" ", 1) for rule in headers["Content-Security-Policy"].split(";")
+    )
+    assert rules["default-src"] == "'self'"
+    assert rules["frame-ancestors"] == rules["object-src"] == "'none'"
+    assert not any("http" in rule or "*" in rule for rule in rules.values())
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert "a secret" not in page  # the cell's source
+
+
+def test_a_kernel_without_a_page_is_ended_after_a_while(notebook, monkeypatch):
+    monkeypatch.setattr("alnb.serve.CULL_S", 1)
+    monkeypatch.setattr("alnb.serve.CULL_EVERY_S", 1)
+    with serve(notebook, open_browser=False, env=ENV) as server:
+        assert status(server.address)[0] == 200  # and nobody connects to its kernel
+
+        assert wait_until(lambda: kernels(server.pid))
+        assert wait_until(lambda: not kernels(server.pid))
+
+
+def kernels(pid):
+    """Processes of kernels that a process has started and that have not ended."""
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [child for child in found if b"ipykernel" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
+def wait_until(true, within_s=30):
+    end = time.monotonic() + within_s
+    while time.monotonic() < end:
+        if true():
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def test_a_server_that_fails_says_so(notebook, monkeypatch):
