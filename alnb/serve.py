@@ -11,6 +11,7 @@ kernel runs in the notebook's folder:
 ==============  ==========================================================
 ``ALNB_DATA``     dataset folder
 ``ALNB_SESSION``  session folder
+``ALNB_SESSIONS`` folder of the sessions that ``?session=NAME`` may name
 ``ALNB_RUNS``     folders of runs to explore or compare, joined as in PATH
 ``ALNB_OUT``      folder that a comparison is saved in
 ==============  ==========================================================

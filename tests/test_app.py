@@ -1349,6 +1349,19 @@ def test_data_and_session_come_from_the_environment(squares, folder, monkeypatch
     assert len(journal_of(folder, "asked")) == 1
 
 
+def test_the_address_names_a_session_among_those_that_are_served(squares, tmp_path, monkeypatch):
+    served = tmp_path / "served"
+    monkeypatch.setenv("ALNB_SESSIONS", str(served))
+    for query, opened in (("token=t&session=anna", "anna"), ("token=t&session=ben", "ben")):
+        monkeypatch.setenv("QUERY_STRING", query)
+        assert "alnb-app" in label_app(squares.folder)._dom_classes
+        assert (served / opened / "journal.jsonl").is_file()
+
+    monkeypatch.setenv("QUERY_STRING", "session=../anna")
+    assert "a name has up to 64 letters" in label_app(squares.folder).value
+    assert sorted(path.name for path in served.iterdir()) == ["anna", "ben"]
+
+
 def test_settings_are_those_of_a_new_session(squares, folder, monkeypatch):
     monkeypatch.setenv("ALNB_SETTINGS", '{"draws": 7}')
     label_app(squares.folder, folder)

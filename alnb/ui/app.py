@@ -37,6 +37,7 @@ from alnb.ui.learning import Learning
 from alnb.ui.page import Page
 from alnb.ui.pictures import thumbnail_png
 from alnb.ui.present import Mode, Screen, focus, present, score_of
+from alnb.ui.query import session_named
 from alnb.ui.region_view import RegionView
 from alnb.ui.tap import Act, Event, Key
 from alnb.ui.viewing import Seen, Viewing
@@ -64,7 +65,8 @@ def label_app(
         A dataset's folder; None takes ``ALNB_DATA``, or the embedded phantom.
     session : path, optional
         The session's folder; None takes ``ALNB_SESSION``, or one of the dataset's own in the
-        user's data folder. Where there is a session it goes on where it was.
+        user's data folder; ``?session=NAME`` in the page's address names another beside that, or
+        in ``ALNB_SESSIONS``. Where there is a session it goes on where it was.
     annotator : str
         Written into every answer.
     **settings
@@ -78,7 +80,8 @@ def label_app(
     try:
         data = data or os.environ.get("ALNB_DATA")
         dataset = Dataset.open(Path(data)) if data else embedded()
-        folder = Path(session or os.environ.get("ALNB_SESSION") or default_folder(dataset))
+        named = session or os.environ.get("ALNB_SESSION")
+        folder = Path(named) if named else _of_the_address(dataset)
         settings = settings or json.loads(os.environ.get("ALNB_SETTINGS") or "{}")
         app = LabelApp(_open(folder, dataset, settings), annotator)
         app.start()
@@ -97,6 +100,13 @@ def label_app(
             "saved. Please tell whoever keeps alnb."
         )
     return app.page.widget
+
+
+def _of_the_address(dataset: Dataset) -> Path:
+    """Choose the session that the address names, else the dataset's own."""
+    own = default_folder(dataset)
+    served = Path(os.environ.get("ALNB_SESSIONS") or own.parent)
+    return session_named(os.environ.get("QUERY_STRING", ""), served) or served / own.name
 
 
 def _open(folder: Path, dataset: Dataset, settings: dict[str, Any]) -> Session:
