@@ -1,5 +1,9 @@
+import contextlib
 import json
+import os
 import socket
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -8,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from alnb.errors import AlnbError
-from alnb.serve import HOST, app_notebook, free_port, serve, voila_config
+from alnb.serve import HOST, TEMPLATES, app_notebook, free_port, serve, voila_config
 
+SHARED = Path(__file__).parents[1] / "apps" / "voila.json"
 ENV = {"PYTHONPATH": str(Path(__file__).parents[1])}  # where alnb is not installed
 
 
@@ -116,6 +121,42 @@ def test_a_kernel_without_a_page_is_ended_after_a_while(notebook, monkeypatch):
 
         assert wait_until(lambda: kernels(server.pid))
         assert wait_until(lambda: not kernels(server.pid))
+
+
+def test_a_server_of_ones_own_has_the_same_settings(notebook):
+    ours = voila_config(notebook, 1234)
+    for name in ("port", "port_retries", "notebook_path", "root_dir", "config_file_paths"):
+        del ours["Voila"][name]  # of this machine, or of a server that nobody sees
+    del ours["Voila"]["log_level"]
+    ours["Voila"]["tornado_settings"]["local_hostnames"] = ["localhost"]  # to add one's own to
+
+    assert json.loads(SHARED.read_text()) == ours
+
+
+def test_a_server_of_ones_own_is_as_closed(notebook):
+    config = json.loads(SHARED.read_text())
+    config["Voila"]["tornado_settings"]["local_hostnames"].append("label.example")
+    (notebook.parent / "voila.json").write_text(json.dumps(config))
+    port = free_port()
+    command = [sys.executable, "-m", "voila", notebook.name, f"--port={port}"]
+    env = {**os.environ, **ENV, "JUPYTER_TOKEN": "t0", "JUPYTER_PATH": str(TEMPLATES)}
+    home = f"http://{HOST}:{port}"
+    with subprocess.Popen(command, cwd=notebook.parent, env=env) as process:
+        try:
+            assert wait_until(lambda: listens(port))
+            assert "/login" in status(f"{home}/")[1]
+            assert status(f"{home}/?token=t0")[0] == 200
+            assert status(f"{home}/?token=t0", Host="label.example")[0] == 200
+            assert status(f"{home}/?token=t0", Host="elsewhere.example")[0] == 403
+            assert status(f"{home}/voila/files/secret.png?token=t0")[0] == 403
+        finally:
+            process.terminate()
+
+
+def listens(port):
+    with contextlib.suppress(OSError), socket.create_connection((HOST, port)):
+        return True
+    return False
 
 
 def kernels(pid):
