@@ -65,7 +65,8 @@ def measure_use(data: Path | None, answers: int) -> Iterator[Measure]:
                 Path(folder, "cache"), traffic.watch,
             ) as (page, seconds),
         ):  # fmt: skip
-            yield Measure("alnb label to the first region", seconds, "s", 10.0)
+            first = "" if data else ", whose data is drawn for the first time"
+            yield Measure(f"alnb label to the first region{first}", seconds, "s", 10.0)
             yield from _waits(page)
             yield from _memory(page, answers)
             yield traffic.failures()
