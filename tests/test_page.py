@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from alnb.advice import Advice, Outlook
 from alnb.dataset import SliceId
 from alnb.regions import grid
 from alnb.session import State
@@ -76,8 +77,10 @@ def test_a_message_is_an_alert_and_goes_away(page, screen):
 
 
 def test_advice_is_read_and_interrupts_nobody(page, screen):
-    page.show(dataclasses.replace(screen, advice="Another minute brings +0.01 Dice."), "", {})
-    assert "Another minute brings +0.01 Dice." in html(page)
+    found = Advice("Dice", 6, Outlook(0.01, -0.02, 0.04, 0.02))
+    page.show(dataclasses.replace(screen, advice=found), "", {})
+    assert ">Another minute: +0.01 (" in html(page)
+    assert "title='Another minute of labelling is expected to bring +0.01 Dice" in html(page)
     assert "role='alert'" not in html(page)
 
     page.show(screen, "", {})

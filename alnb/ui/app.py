@@ -165,7 +165,7 @@ class LabelApp:
             session, self.pool, worker, self._on_learning, lambda x: self.charts.show_losses(x),
             clock,
         )  # fmt: skip
-        self.charts = Charts(score_of(self.dataset), width=368, height=264)
+        self.charts = Charts(score_of(self.dataset), width=368, height=248)
         self.page = Page(self.view, self.charts, has_masks=self.dataset.has_masks)
         self.viewing = Viewing(self.dataset, self.pool, self.view, self.page)
         self.commands = Commands(

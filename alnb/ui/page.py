@@ -212,7 +212,7 @@ class Page:
         _set(self._bar, page_html.bar(screen))
         _set(self._why, page_html.why(screen.why))
         _set(self._note, page_html.note(screen.chart_note))
-        _set(self._advice, page_html.note(screen.advice))
+        _set(self._advice, page_html.advice(screen.advice))
         taught = f"<div class='alnb-teaching' role='status'>{TEACHING}</div>"
         _set(self._teaching, taught if self.mask.value else "")
         if screen.tiles != self._tiles:

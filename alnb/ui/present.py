@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from alnb.advice import advise
+from alnb.advice import Advice, advise
 from alnb.dataset import Dataset
 from alnb.regions import Region
 from alnb.session import State
@@ -79,7 +79,7 @@ class Screen:
     train_hint: str
     score: str  # the column of the rows that the chart draws
     chart_note: str
-    advice: str  # on another minute of labelling; empty where there is none
+    advice: Advice | None  # on another minute of labelling, once there are points enough
     chart_hint: str  # stands in the chart as long as it has no point
     sweeping: bool  # whether a whole slice is on screen
     marking: Marking
@@ -165,7 +165,7 @@ def present(
         train_hint=sentences.train_hint(state, activity, left),
         score=score,
         chart_note="" if masks else sentences.unmasked(dataset),
-        advice=advise(state.reports).sentence if state.reports and left else "",
+        advice=_advice(state) if left else None,
         chart_hint="A point appears here after each training."
         if masks
         else sentences.unmeasured(state, dataset),
@@ -174,6 +174,11 @@ def present(
         why=why,
         rows=tuple(report.row(state.config.seed) for report in state.reports),
     )
+
+
+def _advice(state: State) -> Advice | None:
+    found = advise(state.reports)
+    return found if found.outlook is not None else None
 
 
 def _answering(draft: Draft, owned: bool) -> dict[str, bool]:
