@@ -8,15 +8,7 @@ ends the server, and the server ends its kernels.
 Settings reach the notebook's kernel as environment variables, with absolute paths, since the
 kernel runs in the notebook's folder:
 
-==================  ==========================================================
-``ALNB_DATA``         dataset folder
-``ALNB_SESSION``      session folder
-``ALNB_SETTINGS``     settings of a new session, as JSON
-``ALNB_START``        folder whose datasets and sessions the start page offers
-``ALNB_ANNOTATOR``    who answers
-``ALNB_RUNS``         folders of runs to explore or compare, joined as in PATH
-``ALNB_OUT``          folder that a comparison is saved in
-==================  ==========================================================
+==================  ===================================================
 """
 
 from __future__ import annotations
@@ -49,6 +41,7 @@ EXTENSIONS = [  # nothing else that the machine has; jupyterlab-plotly alone wou
 ]
 START_S = 60.0  # a cold disk and a busy machine start Voila within this
 CULL_S = 300  # a kernel whose page has gone, without a word, ends after this; Voila's own is never
+CULL_EVERY_S = 30
 STOP_S = 10.0
 POLICY = (  # Voila writes scripts into the page, and anywidget loads its modules from blobs
     "default-src 'self'; script-src 'self' 'unsafe-inline' blob:; "
@@ -120,7 +113,7 @@ def voila_config(notebook: Path, port: int) -> dict[str, Any]:
         },
         "MappingKernelManager": {
             "cull_idle_timeout": CULL_S,
-            "cull_interval": 30,
+            "cull_interval": CULL_EVERY_S,
             "cull_connected": False,
         },
         "KernelManager": {"autorestart": False},  # an empty kernel would answer nothing

@@ -119,11 +119,11 @@ def using(squares, folder, monkeypatch):
     """Run a story of a person on the app, on a session in `folder`."""
     monkeypatch.setattr(app_module, "WATCH_S", 0.02)
 
-    def run(story, dataset=squares, config=CONFIG):
+    def run(story, dataset=squares, config=CONFIG, worker=FakeWorker):
         async def whole():
             session = Session.open(folder, dataset, config, take_over=True)
             clock = Clock()
-            app = LabelApp(session, "me", clock, FakeWorker)
+            app = LabelApp(session, "me", clock, worker)
             app.start()
             person = Person(app, clock)
             await person.settle()
@@ -935,6 +935,103 @@ def test_a_second_train_while_training_does_nothing(using):
     using(story)
 
 
+class SlowToStart(FakeWorker):
+    """Starts once `started` is set, or fails with `broken`."""
+
+    def __init__(self, *given):
+        super().__init__(*given)
+        self.started = asyncio.Event()
+        self.broken = None
+
+    async def start(self):
+        await self.started.wait()
+        if self.broken is not None:
+            raise self.broken
+        await super().start()
+
+
+def test_a_train_pressed_while_the_process_starts_is_kept_and_begins_when_it_can(using):
+    async def story(person):
+        person.push(person.page.clean)
+        assert person.reads("starting the training process")
+        await person.train()
+        assert person.reads("waiting for the training process")
+        assert person.worker.did == []
+        person.worker.gate.clear()
+        person.worker.started.set()
+        await person.settle()
+        assert person.worker.did == ["fit"]
+        assert person.app.learning.activity.stage == "fit"
+        assert not person.page.cancel.disabled
+        person.worker.gate.set()
+        await person.settle()
+
+        assert len(person.state.reports) == 1
+        assert not person.app.learning.activity.running
+
+    using(story, worker=SlowToStart)
+
+
+def test_the_maps_of_a_warm_up_neither_end_nor_advance_a_train_that_waits(using):
+    async def trained(person):
+        person.push(*[person.page.clean] * 6)
+        await person.train()
+
+    async def story(person):
+        person.worker.hold = "predict"
+        person.worker.started.set()
+        await person.settle()
+        person.push(person.page.clean)
+        await person.train()
+        assert person.worker.did == ["predict"]
+        assert person.app.learning.activity.stage == "wait"
+        person.worker.hold = "fit"
+        person.worker.gate.set()
+        await person.settle()
+
+        assert person.worker.did == ["predict", "fit"]
+        assert person.app.learning.activity.stage == "fit"
+        assert person.app.learning.maps
+
+    using(trained)
+    using(story, worker=SlowToStart)
+
+
+def test_a_train_that_waits_is_cancelled_at_once_and_the_process_goes_on_starting(using):
+    async def story(person):
+        person.push(person.page.clean)
+        await person.train()
+        person.push(person.page.cancel)
+        await person.settle()
+        assert person.reads("Training cancelled")
+        assert person.reads("starting the training process")
+        person.worker.started.set()
+        await person.settle()
+        assert person.worker.did == []
+        assert not person.app.learning.activity.running
+
+        await person.train()
+        assert len(person.state.reports) == 1
+
+    using(story, worker=SlowToStart)
+
+
+def test_a_train_that_waited_for_a_start_that_failed_tries_again_and_says_so(using):
+    async def story(person):
+        person.push(person.page.clean)
+        await person.train()
+        person.worker.failure = TrainerError("the training process ended again.")
+        person.worker.broken = TrainerError("the training process ended unexpectedly.")
+        person.worker.started.set()
+        await person.settle()
+
+        assert person.worker.did == ["fit"]
+        assert person.reads("The training process ended again.")
+        assert not person.page.train.disabled
+
+    using(story, worker=SlowToStart)
+
+
 def test_cancel_keeps_what_there_was_and_train_works_again(using):
     async def story(person):
         person.push(person.page.clean)
@@ -991,6 +1088,64 @@ def test_a_cycle_that_was_scored_but_not_asked_is_scored_once(using, folder):
         assert len(person.state.reports) == 1
 
     using(again)
+
+
+def test_where_it_is_wanted_a_training_begins_once_the_batch_is_answered(using):
+    async def story(person):
+        person.key("u")
+        assert person.page.auto.value
+        person.push(*[person.page.clean] * 5)
+        await person.settle()
+        assert person.worker.fitted == []
+        person.push(person.page.skip)
+        await person.settle()
+        assert [len(answers) for answers in person.worker.fitted] == [6]
+        person.push(*[person.page.clean] * 2)
+        await person.settle()
+
+        assert [len(answers) for answers in person.worker.fitted] == [6, 8]
+        assert len(person.state.reports) == 2
+
+    using(story)
+
+
+def test_wanted_after_the_batch_it_begins_at_once_and_is_off_unless_wanted(using):
+    async def story(person):
+        person.push(*[person.page.clean] * 6)
+        await person.settle()
+        assert person.worker.fitted == []
+        person.page.auto.value = True
+        await person.settle()
+
+        assert len(person.worker.fitted) == 1
+
+    using(story)
+
+
+def test_one_that_fails_by_itself_is_said_and_not_tried_for_ever(using):
+    async def story(person):
+        person.page.auto.value = True
+        person.worker.failure = TrainerError("the training failed (boom).")
+        person.push(*[person.page.clean] * 6)
+        await person.settle()
+        assert person.reads("The training failed (boom).")
+        assert person.worker.did == ["fit"]
+
+        await person.train()
+        assert len(person.state.reports) == 1
+
+    using(story)
+
+
+def test_skips_alone_train_nothing_by_themselves(using):
+    async def story(person):
+        person.page.auto.value = True
+        person.push(*[person.page.skip] * 6)
+        await person.settle()
+
+        assert person.worker.did == []
+
+    using(story)
 
 
 def test_a_worker_that_fails_is_a_sentence_and_train_works_again(using):
@@ -1237,6 +1392,19 @@ def test_data_and_session_come_from_the_environment(squares, folder, monkeypatch
     label_app()
 
     assert len(journal_of(folder, "asked")) == 1
+
+
+def test_the_address_names_a_session_among_those_that_are_served(squares, tmp_path, monkeypatch):
+    served = tmp_path / "served"
+    monkeypatch.setenv("ALNB_SESSIONS", str(served))
+    for query, opened in (("token=t&session=anna", "anna"), ("token=t&session=ben", "ben")):
+        monkeypatch.setenv("QUERY_STRING", query)
+        assert "alnb-app" in label_app(squares.folder)._dom_classes
+        assert (served / opened / "journal.jsonl").is_file()
+
+    monkeypatch.setenv("QUERY_STRING", "session=../anna")
+    assert "a name has up to 64 letters" in label_app(squares.folder).value
+    assert sorted(path.name for path in served.iterdir()) == ["anna", "ben"]
 
 
 def test_settings_are_those_of_a_new_session(squares, folder, monkeypatch):

@@ -393,6 +393,18 @@ def test_label_prints_its_address_with_the_token_and_ends_with_its_input(data, t
     assert "answers are kept in" in lines[1]
 
 
+def test_what_the_app_takes_in_use_is_printed_as_it_is_found(run, monkeypatch):
+    from alnb.bench import speed, use
+
+    def found(data, answers):
+        return [speed.Measure(f"over {answers} answers", 12.0, "ms", 300.0)]
+
+    monkeypatch.setattr(use, "measure_use", found)
+
+    assert "over 1000 answers" in run("bench", "ui")[1]
+    assert json.loads(run("bench", "ui", "--answers", "7", "--json")[1])[0]["limit"] == 300
+
+
 def test_speed_prints_json(run, monkeypatch):
     from alnb.bench import speed
 

@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from alnb.advice import Advice, Outlook
 from alnb.dataset import SliceId
 from alnb.regions import grid
 from alnb.session import State
@@ -39,7 +40,7 @@ def screen(squares):
 
 def html(page):
     parts = (page._head, page._message, page._question, page._strip, page._train_hint, page._bar,
-             page._note)  # fmt: skip
+             page._note, page._advice)  # fmt: skip
     return "".join(part.value for part in parts)
 
 
@@ -73,6 +74,17 @@ def test_a_message_is_an_alert_and_goes_away(page, screen):
 
     page.show(screen, "", {})
     assert "role='alert'" not in html(page)
+
+
+def test_advice_is_read_and_interrupts_nobody(page, screen):
+    found = Advice("Dice", 6, Outlook(0.01, -0.02, 0.04, 0.02))
+    page.show(dataclasses.replace(screen, advice=found), "", {})
+    assert ">Another minute: +0.01 (" in html(page)
+    assert "title='Another minute of labelling is expected to bring +0.01 Dice" in html(page)
+    assert "role='alert'" not in html(page)
+
+    page.show(screen, "", {})
+    assert "Another minute" not in html(page)
 
 
 def test_the_strip_speaks_each_verdict(page, screen):

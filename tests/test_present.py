@@ -177,6 +177,13 @@ def test_labelling_goes_on_while_training_which_can_be_cancelled(screen):
     assert shown.network == "Network: training 17 %"
 
 
+def test_train_can_be_pressed_while_the_process_starts_and_is_not_offered_twice(screen):
+    asks = asked(3, clean(FIRST))
+
+    assert "train" in works(screen(asks, activity=Activity("warm")))
+    assert works(screen(asks, activity=Activity("wait"))) == {"clean", "skip", "undo", "cancel"}
+
+
 def test_with_all_answered_while_training_the_person_waits(screen):
     shown = screen(asked(1, clean(FIRST)), activity=Activity("fit", 2, 10))
 
@@ -371,7 +378,7 @@ def test_when_it_was_saved_is_told_once_something_is(screen):
 
 def test_the_progress_is_told_in_words_and_only_rises(screen):
     steps = [
-        Activity("start"), Activity("features", 3, 4), Activity("fit", 0, 10),
+        Activity("wait"), Activity("start"), Activity("features", 3, 4), Activity("fit", 0, 10),
         Activity("fit", 10, 10),
         Activity("evaluate", 1, 4), Activity("score", 1, 4), Activity("predict", 5, 5),
     ]  # fmt: skip
@@ -379,8 +386,8 @@ def test_the_progress_is_told_in_words_and_only_rises(screen):
 
     assert [s.progress for s in shown] == sorted(s.progress for s in shown)
     assert shown[-1].progress == 1
-    assert shown[1].progress_text == "looking at every slice once 3 of 4"
-    assert shown[2].progress_text == "training 0 of 10"
+    assert shown[2].progress_text == "looking at every slice once 3 of 4"
+    assert shown[3].progress_text == "training 0 of 10"
     assert screen(asked()).progress_text == ""
 
 
@@ -436,6 +443,22 @@ def test_without_held_out_answers_no_point_is_promised(screen, unmasked):
     state = dataclasses.replace(asked(), config=CONFIG.replace(holdout=0.0))
 
     assert "no point can be measured" in screen(state, dataset=unmasked).chart_hint
+
+
+def test_after_a_training_it_is_said_what_another_minute_brings(screen):
+    state = trained(asked(2, clean(FIRST), infected(SECOND)))
+    reports = tuple(
+        dataclasses.replace(
+            state.reports[0], cost=Cost(nominal_s=120.0 + 15 * n),
+            scores=Scores(tp=500 + 10 * n, fp=500 - 10 * n, fn=500 - 10 * n, tn=1),
+        )
+        for n in range(6)
+    )  # fmt: skip
+    known = dataclasses.replace(state, reports=reports)
+
+    assert screen(asked()).advice is screen(state).advice is None  # it is too early
+    assert screen(known).advice.short.startswith("another minute: +0.0")
+    assert screen(known, left=False).advice is None  # there is no other minute
 
 
 def test_the_rows_are_those_of_the_cycles(screen):

@@ -1,5 +1,10 @@
+import contextlib
 import json
+import os
 import socket
+import subprocess
+import sys
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -7,15 +12,19 @@ from pathlib import Path
 import pytest
 
 from alnb.errors import AlnbError
-from alnb.serve import HOST, app_notebook, free_port, serve, voila_config
+from alnb.serve import HOST, TEMPLATES, app_notebook, free_port, serve, voila_config
 
+SHARED = Path(__file__).parents[1] / "apps" / "voila.json"
 ENV = {"PYTHONPATH": str(Path(__file__).parents[1])}  # where alnb is not installed
 
 
 @pytest.fixture
 def notebook(tmp_path):
     path = tmp_path / "page.ipynb"
-    path.write_text(json.dumps({"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
+    cell = {"cell_type": "code", "source": "# a secret", "id": "one", "metadata": {}, "outputs": [],
+            "execution_count": None}  # fmt: skip
+    notebook = {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    path.write_text(json.dumps(notebook))
     (tmp_path / "secret.png").write_bytes(b"\x89PNG")
     return path
 
@@ -84,6 +93,85 @@ def test_the_page_needs_its_token_and_nothing_else_is_served(notebook):
 
     with pytest.raises(ConnectionRefusedError), socket.create_connection((HOST, server.port)):
         pass
+
+
+def test_the_page_may_load_nothing_from_elsewhere_and_tells_nobody_its_token(notebook):
+    with (
+        serve(notebook, open_browser=False, env=ENV) as server,
+        urllib.request.urlopen(server.address) as reply,  # noqa: S310 - our own http
+    ):
+        headers, page = reply.headers, reply.read().decode()
+
+    rules = dict(
+        rule.strip().split(" ", 1) for rule in headers["Content-Security-Policy"].split(";")
+    )
+    assert rules["default-src"] == "'self'"
+    assert rules["frame-ancestors"] == rules["object-src"] == "'none'"
+    assert not any("http" in rule or "*" in rule for rule in rules.values())
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert "a secret" not in page  # the cell's source
+
+
+def test_a_kernel_without_a_page_is_ended_after_a_while(notebook, monkeypatch):
+    monkeypatch.setattr("alnb.serve.CULL_S", 1)
+    monkeypatch.setattr("alnb.serve.CULL_EVERY_S", 1)
+    with serve(notebook, open_browser=False, env=ENV) as server:
+        assert status(server.address)[0] == 200  # and nobody connects to its kernel
+
+        assert wait_until(lambda: kernels(server.pid))
+        assert wait_until(lambda: not kernels(server.pid))
+
+
+def test_a_server_of_ones_own_has_the_same_settings(notebook):
+    ours = voila_config(notebook, 1234)
+    for name in ("port", "port_retries", "notebook_path", "root_dir", "config_file_paths"):
+        del ours["Voila"][name]  # of this machine, or of a server that nobody sees
+    del ours["Voila"]["log_level"]
+    ours["Voila"]["tornado_settings"]["local_hostnames"] = ["localhost"]  # to add one's own to
+
+    assert json.loads(SHARED.read_text()) == ours
+
+
+def test_a_server_of_ones_own_is_as_closed(notebook):
+    config = json.loads(SHARED.read_text())
+    config["Voila"]["tornado_settings"]["local_hostnames"].append("label.example")
+    (notebook.parent / "voila.json").write_text(json.dumps(config))
+    port = free_port()
+    command = [sys.executable, "-m", "voila", notebook.name, f"--port={port}"]
+    env = {**os.environ, **ENV, "JUPYTER_TOKEN": "t0", "JUPYTER_PATH": str(TEMPLATES)}
+    home = f"http://{HOST}:{port}"
+    with subprocess.Popen(command, cwd=notebook.parent, env=env) as process:
+        try:
+            assert wait_until(lambda: listens(port))
+            assert "/login" in status(f"{home}/")[1]
+            assert status(f"{home}/?token=t0")[0] == 200
+            assert status(f"{home}/?token=t0", Host="label.example")[0] == 200
+            assert status(f"{home}/?token=t0", Host="elsewhere.example")[0] == 403
+            assert status(f"{home}/voila/files/secret.png?token=t0")[0] == 403
+        finally:
+            process.terminate()
+
+
+def listens(port):
+    with contextlib.suppress(OSError), socket.create_connection((HOST, port)):
+        return True
+    return False
+
+
+def kernels(pid):
+    """Processes of kernels that a process has started and that have not ended."""
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [child for child in found if b"ipykernel" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
+def wait_until(true, within_s=30):
+    end = time.monotonic() + within_s
+    while time.monotonic() < end:
+        if true():
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def test_a_server_that_fails_says_so(notebook, monkeypatch):

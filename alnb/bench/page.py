@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,12 +64,12 @@ def time_page(data: Path | None) -> Iterator[tuple[str, float, str]]:
             yield "alnb label to the first region", seconds, "s"
             page.wait_for_timeout(8000)  # until the training process has started
             page.evaluate(WATCH)
-            yield "click to mark, p95", _click(page), "ms"
+            yield "click to mark, p95", click_p95(page), "ms"
             page.get_by_role("button", name="Next").click()
             page.wait_for_timeout(1000)
             page.get_by_role("button", name="Train").click()
             page.wait_for_timeout(1000)
-            yield "click to mark while training, p95", _click(page), "ms"
+            yield "click to mark while training, p95", click_p95(page), "ms"
 
 
 @contextmanager
@@ -96,7 +96,11 @@ def launched() -> Iterator[Browser]:
 
 @contextmanager
 def opened(
-    browser: Browser, words: Sequence[str], ready: Sequence[str], cache: Path | None = None
+    browser: Browser,
+    words: Sequence[str],
+    ready: Sequence[str],
+    cache: Path | None = None,
+    watch: Callable[[Page], None] = lambda page: None,
 ) -> Iterator[tuple[Page, float]]:
     """Run a command of alnb that serves a page; give the page and how long it took.
 
@@ -109,6 +113,8 @@ def opened(
         CSS selectors of what must be there before it counts as opened.
     cache : Path or None
         For the embedded data; None: the user's.
+    watch : callable
+        Called with the page before it asks for anything.
     """
     command = [sys.executable, "-c", "from alnb.cli import main; main()", *words, "--no-browser"]
     own = {"XDG_CACHE_HOME": str(cache)} if cache else {}
@@ -123,15 +129,18 @@ def opened(
         assert process.stdout is not None  # noqa: S101
         address = process.stdout.readline().split()[-1]
         page = browser.new_page(viewport={"width": 1280, "height": 720})
-        page.goto(address)
-        for selector in ready:
-            page.wait_for_selector(selector, timeout=60_000)
-        yield page, time.perf_counter() - begin
-        page.close()
-        process.send_signal(signal.SIGINT)
+        try:
+            watch(page)
+            page.goto(address)
+            for selector in ready:
+                page.wait_for_selector(selector, timeout=60_000)
+            yield page, time.perf_counter() - begin
+        finally:  # else leaving would wait for the command for ever
+            page.close()
+            process.send_signal(signal.SIGINT)
 
 
-def _click(page: Page) -> float:
+def click_p95(page: Page) -> float:
     """Click all over the region, a third of a second apart; return the 95th percentile in ms."""
     page.evaluate("() => { window.alnbTimes.length = 0; }")
     box: Any = page.locator(".alnb-figure .nsewdrag").nth(1).bounding_box()

@@ -12,10 +12,14 @@ from alnb.cli.options import Backbone, Data, Settings, Weights, changes_of, conf
 from alnb.cli.terminal import line_of, progress_bar, say
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from alnb.bench.running import Clock, Run
+    from alnb.bench.speed import Measure
     from alnb.config import Config
     from alnb.reports import CycleReport
 
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 bench = typer.Typer(no_args_is_help=True, help="Measure.")
 
 
@@ -24,13 +28,34 @@ def speed(
     data: Annotated[
         Path | None, typer.Option(help="A dataset for the whole cycle; none takes the phantom.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure start-up, a whole cycle, opening a large dataset, and click to marker."""
     from alnb.bench.speed import measure
 
+    _print(measure(data), as_json=as_json)
+
+
+@bench.command("ui")
+def ui(
+    data: Annotated[
+        Path | None, typer.Option(help="A dataset to label; none takes the phantom.")
+    ] = None,
+    answers: Annotated[
+        int, typer.Option(min=2, help="Over which memory is weighed; 1,000 take ten minutes.")
+    ] = 1000,
+    as_json: AsJson = False,
+) -> None:
+    """Measure what a person of the label app waits for, and its memory, in a real browser."""
+    from alnb.bench.use import measure_use
+
+    _print(measure_use(data, answers), as_json=as_json)
+
+
+def _print(found: Iterable[Measure], *, as_json: bool) -> None:
+    """Print each figure as it is found, or all as JSON."""
     measures = []
-    for one in measure(data):
+    for one in found:
         measures.append(one)
         if not as_json:
             say(one.line())

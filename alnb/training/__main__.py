@@ -59,10 +59,8 @@ if TYPE_CHECKING:
 BEAT_S = 1.0
 NICE = 10  # ours: the page stays quick while both cores train
 PROGRESS_S = 0.1  # ours: no more than ten progress events a second
-OUT_OF_MEMORY = (
-    "the training ran out of memory. Every answer is saved. Close other programs, or start a "
-    "session with a smaller --size or the backbone efficientnet_lite0, then train again."
-)
+OUT_OF_MEMORY = ("out of memory", "can't allocate")  # as CUDA and the CPU's allocator say it
+SMALLEST_CROP = 64  # ours: crops halved below this show too little round an answer
 
 
 class Wire:
@@ -102,12 +100,23 @@ class Commands:
         except AlnbError as error:
             self._fail(str(error))
         except Exception as error:
-            self._fail(_sentence(error))
+            self._fail(self._sentence(error, command))
 
     def _fail(self, message: str) -> None:
         detail = traceback.format_exc()
         sys.stderr.write(detail)
         self.wire.send("failed", id=self._id, message=message, detail=detail)
+
+    def _sentence(self, error: Exception, command: dict[str, Any]) -> str:
+        text = str(error)
+        full = isinstance(error, MemoryError) or any(words in text for words in OUT_OF_MEMORY)
+        if full and self.trainer is not None:
+            return _out_of_memory(self.trainer, trains=command.get("do") == "fit")
+        reason = text.splitlines()[0] if text else type(error).__name__
+        return (
+            f"the training failed ({reason}). Every answer is saved; train again, and if it fails "
+            "again send training.log from the session's folder to whoever keeps alnb."
+        )
 
     def _do(self, command: dict[str, Any]) -> dict[str, Any]:
         actions: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
@@ -207,14 +216,21 @@ def _save(path: Path, **arrays: Any) -> None:  # noqa: ANN401 - arrays of any ki
         temporary.unlink(missing_ok=True)
 
 
-def _sentence(error: Exception) -> str:
-    text = str(error)
-    if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate" in text:
-        return OUT_OF_MEMORY
-    reason = text.splitlines()[0] if text else type(error).__name__
+def _out_of_memory(trainer: Trainer, *, trains: bool) -> str:
+    """Say what was too large, and offer half of it; only a training has batches and crops."""
+    config, size = trainer.config, trainer.dataset.size
+    cut = config.crop is not None and config.freeze != "trunk"
+    crop = min(config.crop or size, size) if cut else size
+    what, smaller = f"slices of {size}×{size} pixels", f"import the dataset with --size {size // 2}"
+    if trains:
+        what = f"{config.batch} pictures of {crop}×{crop} pixels at once"
+    if trains and config.batch > 1:
+        smaller = f"start a session with --set batch={config.batch // 2}"
+    elif trains and cut and crop // 2 >= SMALLEST_CROP:
+        smaller = f"start a session with --set crop={crop // 2}"
     return (
-        f"the training failed ({reason}). Every answer is saved; train again, and if it fails "
-        "again send training.log from the session's folder to whoever keeps alnb."
+        f"the memory was too small for {what}. Every answer is saved. Close other programs and "
+        f"train again; if that does not help, {smaller}."
     )
 
 

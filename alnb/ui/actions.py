@@ -73,6 +73,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("show:mask", ("m",), "The mask, where teaching is on", "Overlays"),
     Action("opacity", ("o",), "More opaque, then faint again", "Overlays"),
     Action("train", ("t",), "Train", "Session"),
+    Action("auto", ("u",), "Train by itself after each batch, or on Train alone", "Session"),
     Action("cancel", ("q",), "Stop training", "Session"),
     Action("axis", ("x",), "Chart against nominal s, measured s, regions", "Session"),
     Action("help", ("?",), "Show these keys", "Session"),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 STAGES = {
     "warm": "starting the training process",
+    "wait": "waiting for the training process",
     "start": "getting ready to train",
     "features": "looking at every slice once",
     "fit": "training",
@@ -13,7 +14,8 @@ STAGES = {
     "score": "scoring the regions",
     "predict": "drawing the maps",
 }
-WEIGHT = {"warm": (0.0, 0.05), "start": (0.0, 0.05), "features": (0.0, 0.05), "fit": (0.05, 0.65),
+WEIGHT = {"warm": (0.0, 0.05), "wait": (0.0, 0.0), "start": (0.0, 0.05),
+          "features": (0.0, 0.05), "fit": (0.05, 0.65),
           "evaluate": (0.65, 0.75), "score": (0.75, 0.97),
           "predict": (0.97, 1.0)}  # fmt: skip # shares of a cycle's time
 

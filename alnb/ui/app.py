@@ -38,6 +38,7 @@ from alnb.ui.learning import Learning
 from alnb.ui.page import Page
 from alnb.ui.pictures import thumbnail_png
 from alnb.ui.present import Mode, Screen, focus, present, score_of
+from alnb.ui.query import session_named
 from alnb.ui.region_view import RegionView
 from alnb.ui.start import StartPage
 from alnb.ui.tap import Act, Event, Key
@@ -67,7 +68,8 @@ def label_app(
         nor session nor settings are named, ``ALNB_START`` shows the start page of that folder.
     session : path, optional
         The session's folder; None takes ``ALNB_SESSION``, or one of the dataset's own in the
-        user's data folder. Where there is a session it goes on where it was.
+        user's data folder; ``?session=NAME`` in the page's address names another beside that, or
+        in ``ALNB_SESSIONS``. Where there is a session it goes on where it was.
     annotator : str
         Written into every answer, until another name is given on the page; none takes
         ``ALNB_ANNOTATOR``, or who answered last in that session.
@@ -82,13 +84,14 @@ def label_app(
     try:
         annotator = annotator or os.environ.get("ALNB_ANNOTATOR", "")
         data = data or os.environ.get("ALNB_DATA")
-        session = session or os.environ.get("ALNB_SESSION")
+        named = session or os.environ.get("ALNB_SESSION")
         settings = settings or json.loads(os.environ.get("ALNB_SETTINGS") or "{}")
         place = os.environ.get("ALNB_START")
-        if place and not (data or session or settings):
+        if place and not (data or named or settings):
             return StartPage(Path(place), annotator, _chosen, in_words).widget
         dataset = Dataset.open(Path(data)) if data else embedded()
-        return _started(dataset, Path(session or default_folder(dataset)), annotator, settings)
+        folder = Path(named) if named else _of_the_address(dataset)
+        return _started(dataset, folder, annotator, settings)
     except Exception as error:  # else the page would stay empty
         return Page.failure(in_words(error))
 
@@ -124,6 +127,13 @@ def _started(
     app = LabelApp(_open(folder, dataset, settings), annotator)
     app.start()
     return app.page.widget
+
+
+def _of_the_address(dataset: Dataset) -> Path:
+    """Choose the session that the address names, else the dataset's own."""
+    own = default_folder(dataset)
+    served = Path(os.environ.get("ALNB_SESSIONS") or own.parent)
+    return session_named(os.environ.get("QUERY_STRING", ""), served) or served / own.name
 
 
 def _open(folder: Path, dataset: Dataset, settings: dict[str, Any]) -> Session:
@@ -183,7 +193,7 @@ class LabelApp:
             session, self.pool, worker, self._on_learning, lambda x: self.charts.show_losses(x),
             clock,
         )  # fmt: skip
-        self.charts = Charts(score_of(self.dataset), width=368, height=264)
+        self.charts = Charts(score_of(self.dataset), width=368, height=248)
         self.page = Page(self.view, self.charts, has_masks=self.dataset.has_masks)
         self.page.annotator.value = self.answering.annotator
         self.viewing = Viewing(self.dataset, self.pool, self.view, self.page)
@@ -217,7 +227,7 @@ class LabelApp:
         self.draw()
         with contextlib.suppress(RuntimeError):  # no loop: a test, or plain Python
             asyncio.get_running_loop()
-            self._spawn(self.learning.used(self.learning.warm_up()))
+            self._spawn(self.learning.warm_up())
             self._spawn(self._watch())
 
     def _note_data(self) -> None:
@@ -289,6 +299,7 @@ class LabelApp:
             preset.on_click(functools.partial(self._on_button, f"window:{name}"))
         page.looks.on_change(self._on_overlays)
         page.on_overlays(self._on_overlays)
+        page.auto.observe(lambda _: self._on_auto(), names="value")
         page.axis.observe(lambda _: self._on_overlays(), names="value")
         page.annotator.observe(lambda _: self._on_annotator(), names="value")
 
@@ -303,6 +314,10 @@ class LabelApp:
         """Draw the pictures anew with the overlays, the window and the chart that are wanted."""
         with self._guarded():
             self.commands.stale = True
+
+    def _on_auto(self) -> None:
+        with self._guarded():
+            self.commands.train_by_itself()
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, Key | Act):

@@ -15,7 +15,16 @@ from alnb.ui.viewing import STEP, Viewing
 
 MARK_PX = 8.0  # on the screen: a press this near to a mark takes it back
 SHOWS = {"entropy", "prediction", "marks", "answered", "grid", "on_region", "mask"}
-LOOKING = {"strip", "show", "window", "opacity", "axis", "help"}  # leave the strip where it is
+LOOKING = {
+    "strip",
+    "show",
+    "window",
+    "opacity",
+    "axis",
+    "help",
+    "auto",
+}  # leave the strip where it is
+ANSWERS = {"clean", "next", "skip"}  # what may end a batch
 BACK_HOME = "This is the slice that is asked about again; now click to mark."
 
 
@@ -67,6 +76,8 @@ class Commands:
         if verb not in LOOKING:
             self.strip_from = None
         getattr(self, f"do_{verb}")(what)
+        if verb in ANSWERS:
+            self.train_by_itself()
 
     def hand(self, event: Press | Stroke | Wheel | Drag) -> None:
         """Do what a hand did on the pictures.
@@ -216,6 +227,15 @@ class Commands:
         """Train on the answers so far, then ask the next regions; labelling goes on."""
         if self._screen().can_train:
             self._train()
+
+    def do_auto(self, _what: str) -> None:
+        """Let trainings begin by themselves, or on Train alone."""
+        self._page.auto.value = not self._page.auto.value
+
+    def train_by_itself(self) -> None:
+        """Train where that is wanted, all that was asked has an answer, and it is of use."""
+        if self._page.auto.value and not self.answering.session.state.pending:
+            self.do_train("")
 
     def do_cancel(self, _what: str) -> None:
         """Stop what the training process does; the last network is kept."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -16,7 +17,7 @@ from alnb.pool import Pool, next_picks
 from alnb.session import Session
 from alnb.ui.activity import Activity
 from alnb.ui.why import Judge, Tables, scored_by
-from alnb.worker import Maps, Progress, Worker
+from alnb.worker import Maps, Progress, TrainingCancelled, Worker
 
 CHART_S = 0.5  # how often the loss is drawn: a figure redrawn is a page held up
 
@@ -67,22 +68,31 @@ class Learning:
         self._charted_at = 0.0
         self._tables: tuple[str, Tables] = ("", {})
         self._judge: tuple[tuple[int, int, str], Judge] | None = None
+        self._warming = False
+        self._turn: asyncio.Future[bool] | None = None  # of a cycle that waits for the warm-up
         self.worker = worker(
             session.dataset, session.state.config, session.cache, self._on_progress
         )
 
     async def warm_up(self) -> None:
-        """Start the process, and make the maps of what is open."""
+        """Start the process, and make the maps of what is open; a cycle may wait for the end."""
+        self._warming = True
         self._set(Activity("warm"))
-        await self.worker.start()
-        fit = self.session.state.fit
-        if fit is not None and self.session.state.pending:
-            await self._predict(fit.weights)
+        try:
+            await self.worker.start()
+            fit = self.session.state.fit
+            if fit is not None and self.session.state.pending:
+                await self._predict(fit.weights)
+        finally:
+            self._warming = False
+            if not self.activity.cycling:
+                self._set(Activity())
+            self._give_turn(self.session.journal.owned)
 
     def begin(self) -> None:
         """Note that a cycle was asked for; `cycle` does the rest."""
         self._losses = []
-        self._set(Activity("start"))
+        self._set(Activity("wait" if self._warming else "start"))
 
     async def cycle(self) -> None:
         """Train on the answers so far, then ask the next regions.
@@ -94,6 +104,7 @@ class Learning:
         TrainerError
             If the process failed.
         """
+        await self._wait_for_turn()
         state = self.session.state
         fit = await self.worker.fit(state.answers, previous_weights(state))
         scored = any(r.cycle == state.cycle and r.fit == fit for r in state.reports)
@@ -112,15 +123,33 @@ class Learning:
         await self._predict(fit.weights)
 
     async def used(self, story: Coroutine[Any, Any, None]) -> None:
-        """Use the process, and show that it rests when the story ends."""
+        """Use the process, and show that it rests, or still starts, when the story ends."""
         try:
             await story
         finally:
-            self._set(Activity())
+            self._set(Activity("warm" if self._warming else ""))
 
     def cancel(self) -> None:
-        """Stop what the process does; the last network is kept."""
-        self.worker.cancel()
+        """Stop what the process does, but for its start; the last network is kept."""
+        if not self._give_turn(False):
+            self.worker.cancel()
+
+    async def _wait_for_turn(self) -> None:
+        """Wait while the process starts; what it fails with is said there, and tried again here."""
+        if not self._warming:
+            return
+        self._turn = asyncio.get_running_loop().create_future()
+        if not await self._turn:
+            raise TrainingCancelled("cancelled; the last network is kept.")
+        self._set(Activity("start"))
+
+    def _give_turn(self, wanted: bool) -> bool:
+        """Let the cycle that waits begin, or drop it; tell whether one waited."""
+        turn, self._turn = self._turn, None
+        if turn is None or turn.done():
+            return False
+        turn.set_result(wanted)
+        return True
 
     async def _predict(self, weights: str) -> None:
         slices = tuple(dict.fromkeys(region.where for region in self.session.state.pending))
@@ -133,7 +162,7 @@ class Learning:
             if progress.done == progress.total or self._clock() - self._charted_at > CHART_S:
                 self._charted_at = self._clock()
                 self._show_losses(self._losses)
-        if self.activity.cycling:
+        if self.activity.cycling and self._turn is None:  # else it is the warm-up's
             self._set(Activity(progress.stage, progress.done, progress.total))
 
     def _set(self, activity: Activity) -> None:

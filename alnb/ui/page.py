@@ -67,6 +67,8 @@ class Page:
         The whole, 1248 pixels wide; in a narrower window the right column goes below the left.
     clean, next, skip, undo, redo, background, sweep, help, train, cancel : ipywidgets.Button
         As they are named on the page.
+    auto : ipywidgets.Checkbox
+        Whether trainings begin by themselves.
     entropy, prediction, marks, answered, grid, on_region, mask : ipywidgets.Checkbox
         What is laid over the pictures.
     annotator : ipywidgets.Text
@@ -83,6 +85,7 @@ class Page:
         self._train_hint = widgets.HTML()
         self._bar = widgets.HTML()
         self._note = widgets.HTML()
+        self._advice = widgets.HTML()
         self._why = widgets.HTML()
         self._teaching = widgets.HTML()
         self._help = widgets.HTML()
@@ -119,6 +122,11 @@ class Page:
         self.help = button("?", "36px", "help", "All keys", "alnb-quiet")
         self.train = button("Train", "150px", "train", "Learn from the answers", "alnb-main")
         self.cancel = button("Cancel", "90px", "cancel", "Stop training; the last network is kept")
+        self.auto = widgets.Checkbox(
+            value=False, description="automatic", indent=False,
+            tooltip=f"Train by itself once all that was asked has an answer [{key_of('auto')}]",
+            layout=widgets.Layout(width="auto"),
+        )  # fmt: skip
 
     def _make_overlays(self, has_masks: bool) -> None:
         self.entropy = _toggle("entropy", True, "entropy", "Where the network is unsure")
@@ -148,16 +156,16 @@ class Page:
         under.add_class("alnb-under")
         left = widgets.VBox([pictures, self._question, buttons, under])
         maps = widgets.HBox([self.entropy, self.prediction, self.on_region], layout=row)
-        rest = widgets.HBox([self.marks, self.answered, self.grid], layout=row)
+        rest = widgets.HBox([self.marks, self.answered, self.grid, self.annotator], layout=row)
         how = widgets.HBox([self.opacity, self.mask], layout=row)
-        train = widgets.HBox([self.train, self.cancel, self.annotator], layout=row)
+        train = widgets.HBox([self.train, self.cancel, self.auto], layout=row)
         overlays = widgets.VBox([maps, rest, how])
         overlays.add_class("alnb-overlays")
         controls = widgets.VBox(
             [self._note, train, self._bar, self._train_hint, overlays, self._why]
         )
         style = widgets.HTML(f"<style>{CSS}</style>", layout=widgets.Layout(display="none"))
-        body = columns([left], [widgets.VBox([charts.widget, self.axis]), controls])
+        body = columns([left], [widgets.VBox([charts.widget, self.axis, self._advice]), controls])
         whole = widgets.VBox([style, self._head, body, self._help])
         whole.add_class("alnb-app")
         return whole
@@ -211,6 +219,7 @@ class Page:
         _set(self._bar, page_html.bar(screen))
         _set(self._why, page_html.why(screen.why))
         _set(self._note, page_html.note(screen.chart_note))
+        _set(self._advice, page_html.advice(screen.advice))
         taught = f"<div class='alnb-teaching' role='status'>{TEACHING}</div>"
         _set(self._teaching, taught if self.mask.value else "")
         if screen.tiles != self._tiles:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from html import escape
 
+from alnb.advice import Advice
 from alnb.ui.actions import ACTIONS, GROUPS, key_of, shown
 from alnb.ui.history import Tile
 from alnb.ui.pictures import uri
@@ -49,6 +50,14 @@ def capital(sentence: str) -> str:
 def note(sentence: str) -> str:
     """Draw a remark; nothing for an empty one."""
     return f"<div class='alnb-small'>{escape(sentence)}</div>" if sentence else ""
+
+
+def advice(found: Advice | None) -> str:
+    """Draw what another minute is expected to bring: a line, and all of it to point at."""
+    if found is None:
+        return ""
+    title, line = escape(found.sentence), capital(found.short)
+    return f"<div class='alnb-advice' title='{title}' aria-label='{title}'>{line}</div>"
 
 
 def question(screen: Screen) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from alnb.advice import Advice, advise
 from alnb.dataset import Dataset
 from alnb.regions import Region
 from alnb.session import State
@@ -78,6 +79,7 @@ class Screen:
     train_hint: str
     score: str  # the column of the rows that the chart draws
     chart_note: str
+    advice: Advice | None  # on another minute of labelling, once there are points enough
     chart_hint: str  # stands in the chart as long as it has no point
     sweeping: bool  # whether a whole slice is on screen
     marking: Marking
@@ -158,11 +160,12 @@ def present(
         can_undo=owned and bool(draft.can_undo or state.given),
         can_redo=owned and bool(draft.future or mode.can_redo),
         can_sweep=owned and (draft.sweep or (mode.can_sweep and not draft.changed)),
-        can_train=owned and _trainable(state, left) and not activity.running,
+        can_train=owned and _trainable(state, left) and not activity.cycling,
         can_cancel=owned and activity.cycling,
         train_hint=sentences.train_hint(state, activity, left),
         score=score,
         chart_note="" if masks else sentences.unmasked(dataset),
+        advice=_advice(state) if left else None,
         chart_hint="A point appears here after each training."
         if masks
         else sentences.unmeasured(state, dataset),
@@ -171,6 +174,11 @@ def present(
         why=why,
         rows=tuple(report.row(state.config.seed) for report in state.reports),
     )
+
+
+def _advice(state: State) -> Advice | None:
+    found = advise(state.reports)
+    return found if found.outlook is not None else None
 
 
 def _answering(draft: Draft, owned: bool) -> dict[str, bool]:

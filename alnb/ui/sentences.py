@@ -165,7 +165,7 @@ def network_title(state: State, activity: Activity) -> str:
 
 def train_hint(state: State, activity: Activity, left: bool) -> str:
     """Say what a training would do now."""
-    if activity.running:
+    if activity.cycling:
         return "Labelling goes on meanwhile." if state.pending else ""
     if not labelled(state):
         return "Answer some regions first." if state.pending else "No answer to learn from."

@@ -175,9 +175,8 @@ def test_a_second_window_takes_over_and_the_first_says_so(serving, watching, pha
         old.answer("No infection")
         new = App(second.page, server.address)
         old.says("opened in another window")
-        old.page.wait_for_function(
-            "() => [...document.querySelectorAll('.jupyter-button')].every(b => b.disabled)"
-        )
+        for name in ("clean", "next", "skip", "undo", "redo", "sweep", "train"):
+            old.page.locator(f".alnb-act-{name}:disabled").wait_for()
 
         new.answer("No infection")
         assert len(events(folder, "answered")) == 2

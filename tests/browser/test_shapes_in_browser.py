@@ -1,13 +1,14 @@
 import numpy as np
 import pytest
+from app_page import App, asked, events
 from scipy.ndimage import distance_transform_edt
-from test_label_app import App, asked, events
 
 from alnb.config import Config
 from alnb.dataset import import_phantom
 from alnb.regions import Region
 from alnb.serve import app_notebook
 from alnb.session import Session
+from alnb.ui.region_figure import SHAPES
 
 CONFIG = Config(
     backbone="efficientnet_lite0", regions="superpixels", regions_per_slice=16, start_regions=12
@@ -56,9 +57,9 @@ def test_a_person_labels_a_superpixel_by_its_true_shape(serving, watched, phanto
         press(app, region.row + int(outside[0]), region.col + int(outside[1]))
         app.says("outside the frame")
         assert app.marks() == 0
-        grid, *borders = app.page.evaluate(BORDERS)
-        assert grid > 16
-        assert borders[0] == borders[1] > 4
+        borders = dict(zip(SHAPES, app.page.evaluate(BORDERS), strict=True))
+        assert borders["grid"] > 16
+        assert borders["border"] == borders["frame"] > 4
 
         app.click(region.row + int(inside[0]), region.col + int(inside[1]))
         app.answer("Next")
