@@ -12,6 +12,7 @@ from alnb.bench.simulate import simulate
 from alnb.config import Config
 from alnb.dataset import Dataset, embedded
 from alnb.journal import Journal
+from alnb.regions import Region
 from alnb.session import state_of
 
 if TYPE_CHECKING:
@@ -71,10 +72,11 @@ def _label(browser: Browser, dataset: Dataset, runs: list[Path], out: Path) -> P
     """Ask the next regions of a run, answer until one is infected, and click on it."""
     words = ["label", str(dataset.folder), "--session", str(runs[0])]
     with opened(browser, words, LABEL_READY) as (page, _):
-        page.wait_for_function(NAMED, arg="entropy", timeout=120_000)
+        page.get_by_role("button", name="Train").click()  # which asks the next, all being answered
+        while not _pending(runs[0]):
+            page.wait_for_timeout(500)
         for _ in range(Config().regions_per_cycle):
-            state = state_of(Journal.open(runs[0] / "journal.jsonl").events)
-            region = state.pending[0]
+            (region, *_) = _pending(runs[0])
             infected = dataset.mask(region.where)[region.window]
             page.wait_for_timeout(1500)  # an answer that is given at once is taken for a slip
             if infected.any():
@@ -84,6 +86,10 @@ def _label(browser: Browser, dataset: Dataset, runs: list[Path], out: Path) -> P
             page.get_by_role("button", name="No infection").click()
         page.wait_for_timeout(1500)
         return _shot(page, out / "label.png")
+
+
+def _pending(run: Path) -> tuple[Region, ...]:
+    return state_of(Journal.open(run / "journal.jsonl").events).pending
 
 
 def _click(page: Page, row: float, col: float) -> None:
