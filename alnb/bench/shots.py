@@ -1,4 +1,4 @@
-"""Pictures of the apps as they are, for the README: real runs, a real server, a real browser."""
+"""Pictures of the apps as they are: real runs, a real server, a real browser."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def shots(
         Path | None, typer.Option(help="A dataset with masks; none takes the phantom.")
     ] = None,
 ) -> None:
-    """Photograph the apps after real runs, as the README shows them; takes some minutes."""
+    """Photograph the apps after real runs; takes some minutes."""
     from alnb.bench.shots import photograph
 
     for path in photograph(out, data):
