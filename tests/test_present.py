@@ -194,6 +194,8 @@ def test_a_window_that_lost_the_session_writes_nothing(screen):
     shown = screen(asked(3, clean(FIRST)), Draft(SECOND, (CLICK,)), owned=False)
 
     assert works(shown) == set()
+    assert not shown.can_mark
+    assert screen(asked(3, clean(FIRST)), Draft(SECOND, (CLICK,))).can_mark
 
 
 def test_what_was_learned_is_not_learned_again(screen):

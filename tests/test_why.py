@@ -76,6 +76,21 @@ def test_the_start_is_random(pool, state):
     assert scored_by(state) == "w"
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({}, "inside the lungs first"),
+        ({"start_in_lungs": 0.0}, "drawn at random; there"),
+        ({"start": "slices"}, "all regions of slices"),
+    ],
+)
+def test_the_start_says_what_it_is_drawn_from(pool, state, settings, words):
+    start = dataclasses.replace(state, cycle=0, given=(), reports=())
+    other = dataclasses.replace(pool, config=pool.config.replace(**settings))
+
+    assert words in Judge(other, start, {}).why(state.asked[0].region).sentence
+
+
 def test_random_says_so(pool, state):
     config = CONFIG.replace(heuristic="random")
     random = dataclasses.replace(state, config=config)

@@ -232,6 +232,7 @@ class Page:
             (self.clean, screen.can_clean),
             (self.next, screen.can_next),
             (self.skip, screen.can_skip),
+            (self.background, screen.can_mark),
             (self.undo, screen.can_undo),
             (self.redo, screen.can_redo),
             (self.sweep, screen.can_sweep),

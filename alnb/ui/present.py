@@ -71,6 +71,7 @@ class Screen:
     can_clean: bool
     can_next: bool
     can_skip: bool
+    can_mark: bool  # and choose what marks mean
     can_undo: bool
     can_redo: bool
     can_sweep: bool
@@ -189,6 +190,7 @@ def _answering(draft: Draft, owned: bool) -> dict[str, bool]:
         "can_clean": asking and (draft.sweep or free),
         "can_next": asking and not draft.sweep and draft.infected,
         "can_skip": free and not draft.sweep,
+        "can_mark": asking,
     }
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alnb.acquisition import HEURISTICS, needs_network
+from alnb.config import Config
 from alnb.pool import Pool
 from alnb.regions import Region
 from alnb.session import State
@@ -111,7 +112,7 @@ class Judge:
             return Why("You opened it yourself; this cycle did not ask about it.", mean=mean)
         place, count = self._asked.index(region.key) + 1, len(self._asked)
         if self._cycle <= 0:
-            return Why("Start: drawn at random, since there is no network yet.", mean=mean)
+            return Why(f"Start: {_drawn(self._pool.config)}; there is no network yet.", mean=mean)
         at = self._pool.place(region)
         scored = needs_network(self._own)
         if not scored or self._own not in self._open or at is None:
@@ -128,3 +129,10 @@ class Judge:
         rank = int((scores > score).sum()) + 1
         place = picks.index(key) + 1 if key in picks else 0
         return Reason(name, score, rank, int((~np.isnan(scores)).sum()), place)
+
+
+def _drawn(config: Config) -> str:
+    """Say how the regions of a start are chosen, as `pool.start_picks` does."""
+    if config.start == "slices":
+        return "all regions of slices drawn at random"
+    return "drawn at random, inside the lungs first" if config.start_in_lungs else "drawn at random"
