@@ -34,12 +34,14 @@ def narrow(monkeypatch):
     """Vgg16 without padding, with 32 units in fc6 and fc7, random scores."""
     entry = dataclasses.replace(backbones.find("vgg16"), head=(7, 32))
     monkeypatch.setattr(backbones, "find", lambda name: entry)
-    return with_random_scores(FCN8("vgg16", input_padding=0))
+    return random_network("vgg16", input_padding=0)
 
 
-def with_random_scores(network):
+def random_network(backbone, **settings):
+    """An FCN8, the same every time, that says something: its scores start at zero else."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
+        network = FCN8(backbone, **settings)
         for layer in (network.score_fr, network.score_pool4, network.score_pool3):
             torch.nn.init.normal_(layer.weight, std=0.1)
     return network.eval()
@@ -144,7 +146,7 @@ def test_it_starts_undecided():
 
 
 def test_without_masks_there_is_no_dropout():
-    network = with_random_scores(FCN8("efficientnet_lite0", input_padding=0))
+    network = random_network("efficientnet_lite0", input_padding=0)
     x = torch.ones(1, 3, 64, 64)
 
     assert torch.equal(network(x), network(x))
