@@ -44,7 +44,8 @@ class Progress:
     Parameters
     ----------
     stage : str
-        features (of a frozen trunk), fit, score, evaluate or predict.
+        draw and prepare (once for a machine), features (of a frozen trunk), believe, fit, score,
+        evaluate or predict.
     done, total : int
         Steps or slices.
     loss : float or None
@@ -139,6 +140,18 @@ class Worker:
                 await self.stop()  # one that has opened nothing is of no use
                 raise
             self.device, self.backbone = ready["device"], ready["backbone"]
+
+    async def prepare(self) -> None:
+        """Let it learn from synthetic scans, where the settings want that and nobody has.
+
+        Raises
+        ------
+        TrainingCancelled
+            If `cancel` was called.
+        TrainerError
+            If that failed or the process died.
+        """
+        await self._request("prepare")
 
     async def fit(self, answers: Sequence[Answer], previous: str | None = None) -> FitReport:
         """Train; see `cycle.Learner.fit`.

@@ -65,6 +65,9 @@ class FakeWorker:
     async def start(self) -> None:
         self.device, self.backbone = "no device", "fake"
 
+    async def prepare(self) -> None:
+        """Has learned all there is to learn."""
+
     async def fit(self, answers: Sequence[Answer], previous: str | None = None) -> FitReport:
         await self._begin("fit", 10)
         self.fitted.append(tuple(answers))

@@ -997,6 +997,34 @@ def test_the_maps_of_a_warm_up_neither_end_nor_advance_a_train_that_waits(using)
     using(story, worker=SlowToStart)
 
 
+class LearnsFirst(SlowToStart):
+    """Learns from synthetic scans once it has started."""
+
+    async def prepare(self):
+        await self._begin("prepare", 300)
+
+
+def test_what_is_learned_before_any_answer_is_said_and_a_train_waits_for_it(using):
+    learning = "learning from synthetic scans, once on this machine 1 of 300"
+
+    async def story(person):
+        person.worker.hold = "prepare"
+        person.worker.started.set()
+        await person.settle()
+        assert person.reads(learning)
+        person.push(*[person.page.clean] * 6)
+        await person.train()
+        assert person.app.learning.activity.cycling and person.reads(learning)
+        person.worker.hold = ""
+        person.worker.gate.set()
+        await person.settle()
+
+        assert person.worker.did[:2] == ["prepare", "fit"]
+        assert len(person.state.reports) == 1
+
+    using(story, worker=LearnsFirst)
+
+
 def test_a_train_that_waits_is_cancelled_at_once_and_the_process_goes_on_starting(using):
     async def story(person):
         person.push(person.page.clean)

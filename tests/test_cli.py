@@ -13,7 +13,18 @@ from alnb.dataset import Dataset
 from alnb.errors import AlnbError
 from alnb.serve import free_port
 
-FAST = ["--set", "steps=2", "--set", "draws=2", "--set", "start_regions=8", "--set", "crop=32"]
+FAST = [
+    "--set",
+    "pretrain_steps=0",
+    "--set",
+    "steps=2",
+    "--set",
+    "draws=2",
+    "--set",
+    "start_regions=8",
+    "--set",
+    "crop=32",
+]
 
 
 @pytest.fixture

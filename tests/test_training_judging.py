@@ -78,6 +78,40 @@ def test_infection_is_the_probability():
     assert infection(Known(), grey)[0, 0].tolist() == pytest.approx([0.2, 0.8], abs=1e-6)
 
 
+class Pictured(Known):
+    """The same of pictures, (B, 3, H, W), as a network's; notes the sizes that it saw."""
+
+    def __init__(self):
+        self.sizes = []
+
+    def normalise(self, grey):
+        return (grey.float() / 255)[:, None].expand(-1, 3, -1, -1)
+
+    def __call__(self, x):
+        self.sizes.append(tuple(x.shape[-2:]))
+        return super().__call__(x[:, 0])
+
+
+def test_an_enlarged_slice_is_predicted_too_and_averaged_where_it_was():
+    network = Pictured()
+    grey = torch.zeros(1, 64, 128, dtype=torch.uint8)
+    grey[:, 16:32, 48:64] = 204
+    plain, both = infection(network, grey), infection(network, grey, 1.5)
+
+    assert network.sizes == [(64, 128), (64, 128), (96, 192)]  # whole strides of 32
+    assert both.shape == plain.shape
+    assert both[0, 24, 56] == pytest.approx(0.8, abs=1e-6)  # far from any edge nothing changes
+    assert both[0, 4, 4] == pytest.approx(0, abs=1e-5)
+    assert np.abs(both - plain)[0, 18:30, 50:62].max() < 1e-5
+
+
+def test_without_zoom_the_slice_is_predicted_once():
+    network = Pictured()
+    infection(network, torch.zeros(1, 64, 64, dtype=torch.uint8), 1.0)
+
+    assert network.sizes == [(64, 64)]
+
+
 def test_held_out_verdicts_choose_the_nearest_threshold_that_fits_most():
     held = answers(2, 2)
     peaks = (0.9, 0.68, 0.62, 0.2)  # infected, infected, clean, clean

@@ -7,7 +7,15 @@ from torch.nn import functional
 
 from alnb import config
 from alnb.config import Config
-from alnb.training.losses import LOSSES, balanced_point, consistency, full, gated_crf, point_ce
+from alnb.training.losses import (
+    LOSSES,
+    balanced_point,
+    consistency,
+    distillation,
+    full,
+    gated_crf,
+    point_ce,
+)
 
 # one image of 1×4 pixels: infection probabilities 0.8, 0.5, 0.2 and 0.9
 PROBABILITY = torch.tensor([0.8, 0.5, 0.2, 0.9])
@@ -34,6 +42,22 @@ def test_balanced_point_averages_each_class():
 @pytest.mark.parametrize("loss", [point_ce, balanced_point, full])
 def test_nothing_labelled_costs_nothing(loss):
     assert loss(LOGITS, labels(-1, -1, -1, -1)).item() == 0
+
+
+def test_distillation_is_of_the_unlabelled_pixels_alone():
+    believed = torch.tensor([[[0.0, 0.5, 1.0, 0.9]]])
+    loss = distillation(LOGITS, labels(1, -1, 0, -1), believed)
+
+    own = -(0.9 * math.log(0.9) + 0.1 * math.log(0.1))
+    assert loss.item() == pytest.approx((math.log(2) + own) / 2)
+
+
+def test_distillation_is_least_where_nothing_has_changed():
+    logits = LOGITS.clone().requires_grad_(True)
+    distillation(logits, labels(-1, -1, -1, -1), PROBABILITY[None, None]).backward()
+
+    assert logits.grad.abs().max() < 1e-6
+    assert distillation(LOGITS, labels(1, 0, 0, 1), PROBABILITY[None, None]).item() == 0
 
 
 def test_a_clean_region_outweighs_a_click_in_point_ce_but_not_in_balanced_point():

@@ -14,7 +14,7 @@ from alnb.training.trainer import Trainer
 
 CONFIG = Config(
     backbone="efficientnet_lite0", regions_per_slice=9, smallest_region_px=8, start_regions=12,
-    steps=2, batch=2, draws=2, crop=32,
+    pretrain_steps=0, steps=2, batch=2, draws=2, crop=32,
 )  # fmt: skip
 KINDS = ("grid", "superpixels", "quadtree")
 

@@ -21,7 +21,10 @@ from alnb.training.judging import hold_out, infection
 from alnb.training.trainer import Trainer
 from alnb.training.trunks import EfficientNetTrunk
 
-CONFIG = Config(backbone="efficientnet_lite0", regions_per_slice=4, steps=2, batch=2, draws=2)
+CONFIG = Config(
+    backbone="efficientnet_lite0", regions_per_slice=4, pretrain_steps=0, steps=2, batch=2,
+    draws=2, holdout=0.2,
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

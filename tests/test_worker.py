@@ -16,7 +16,13 @@ from alnb.pool import Pool, start_picks
 from alnb.worker import TrainingCancelled, Worker
 
 CONFIG = Config(
-    backbone="efficientnet_lite0", regions_per_slice=4, start_regions=16, steps=4, batch=2, draws=3
+    backbone="efficientnet_lite0",
+    regions_per_slice=4,
+    start_regions=16,
+    pretrain_steps=0,
+    steps=4,
+    batch=2,
+    draws=3,
 )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from alnb.annotation import Verdict
 from alnb.oracle import Oracle
+from alnb.phantom import PREFIX as PHANTOM
 from alnb.reports import FitReport
 from alnb.session import State
 
@@ -38,7 +39,7 @@ from alnb.training.judging import infection
 network = FCN8("{backbone}", 2, {padding}, {dropout})
 network.load_state_dict(load_file("weights.safetensors"))
 slices = torch.zeros(1, 256, 256, dtype=torch.uint8)  # yours
-infected = infection(network.eval(), slices) >= {threshold:g}
+infected = infection(network.eval(), slices, zoom={zoom:g}) >= {threshold:g}
 ```
 
 ## Limits
@@ -95,6 +96,7 @@ def card(state: State, opened: Mapping[str, Any]) -> str:
         heuristic=config.heuristic,
         padding=config.input_padding,
         dropout=config.dropout,
+        zoom=config.predict_zoom,
         labels=_labels(state),
         who=_who(state),
         measured=_measured(state, fit, dataset["split"]["test"]),
@@ -142,7 +144,11 @@ def _measured(state: State, fit: FitReport, slices: int) -> str:
 
 
 def _origin(state: State, fit: FitReport) -> str:
-    if state.config.weights is not None:
-        return "weights in a file of the user's, whose licence alnb does not know"
     other = f"timm's weights of `{fit.backbone}`, whose licence timm tells"
-    return ORIGINS.get(fit.backbone, other)
+    origin = ORIGINS.get(fit.backbone, other)
+    if state.config.weights is not None:
+        origin = "weights in a file of the user's, whose licence alnb does not know"
+    drawn = all(answer.region.where.scan.startswith(PHANTOM) for answer in state.answers)
+    if drawn or not state.config.pretrain_steps:
+        return origin
+    return f"{origin}, and went on with synthetic scans that alnb draws itself"

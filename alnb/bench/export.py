@@ -118,8 +118,8 @@ def _masks(dataset: Dataset, state: State, cache: Path, out: Path) -> Iterator[P
     for scan in dataset.scans:
         slices = [where for where in dataset.slices if where.scan == scan]
         masks = np.zeros((len(slices), dataset.size, dataset.size), np.uint8)
-        for index, (_, posterior) in enumerate(trainer.predict(slices, state.fit.weights)):
-            masks[index] = posterior.mean >= state.fit.threshold
+        for index, (_, infected) in enumerate(trainer.segment(slices, state.fit.weights)):
+            masks[index] = infected
         path = out / "masks" / f"{scan}.nii.gz"
         dataset.write_mask(path, scan, masks)
         yield path

@@ -19,7 +19,9 @@ from alnb.phantom.chest import Chest
 from alnb.phantom.picture import CONSOLIDATION, GROUND_GLASS, Picture, Scene
 from alnb.volumes import Volume
 
-__all__ = ["CONSOLIDATION", "GROUND_GLASS", "draw_scan", "phantom"]
+__all__ = ["CONSOLIDATION", "GROUND_GLASS", "PREFIX", "draw_scan", "phantom"]
+
+PREFIX = "phantom_"  # of its scans' names
 
 GOLDEN = (5**0.5 - 1) / 2
 
@@ -67,7 +69,7 @@ def _scans(
         severity = (first + GOLDEN * number) % 1  # spread evenly, however many scans
         rng = np.random.default_rng([seed, number])
         voxels, labels, (px, gap) = draw_scan(rng, slices, size, severity)
-        name = f"phantom_{number:02d}"
+        name = f"{PREFIX}{number:02d}"
         yield Volume.made(name, voxels, unit="hu", spacing_mm=(gap, px, px)), labels
 
 

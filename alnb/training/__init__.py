@@ -17,7 +17,7 @@ class Cancelled(AlnbError):
 
 
 class Progress(Protocol):
-    """Hears how far ``features``, ``fit``, ``score``, ``evaluate`` or ``predict`` has come."""
+    """Hears how far a stage has come; `worker.Progress` names the stages."""
 
     def __call__(self, stage: str, done: int, total: int, **numbers: float) -> None:
         """Take note of `done` of `total`, and of numbers such as ``loss``."""

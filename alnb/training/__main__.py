@@ -7,6 +7,7 @@ another, and each but `cancel` ends in exactly one of `done`, `cancelled` and `f
 command        fields besides id              `done` has
 =============  =============================  =========================================
 ``open``       dataset, cache, config         device, backbone
+``prepare``    –                              –: learns from synthetic scans, if it is to
 ``fit``        answers, previous              fit (a `FitReport`), notice
 ``score``      slices, weights                file: (N, K) scores for each heuristic (.npz)
 ``evaluate``   part, weights                  scores (tp, fp, fn, tn) or null
@@ -121,6 +122,7 @@ class Commands:
     def _do(self, command: dict[str, Any]) -> dict[str, Any]:
         actions: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "open": self._open,
+            "prepare": self._prepare,
             "fit": self._fit,
             "score": self._score,
             "evaluate": self._evaluate,
@@ -165,6 +167,10 @@ class Commands:
         )
         return {"device": self.trainer.device_name, "backbone": self.trainer.backbone}
 
+    def _prepare(self, command: dict[str, Any]) -> dict[str, Any]:
+        self._ready.prepare()
+        return {}
+
     def _fit(self, command: dict[str, Any]) -> dict[str, Any]:
         answers = [Answer.from_dict(answer) for answer in command["answers"]]
         report = self._ready.fit(answers, command.get("previous"))
@@ -187,10 +193,12 @@ class Commands:
                 old.unlink(missing_ok=True)
         names = {where: map_name(weights, where) for where in slices}
         missing = [where for where in slices if not (self.cache / names[where]).is_file()]
-        for where, posterior in self._ready.predict(missing, weights):
+        shown = self._ready.infection(missing, weights)
+        sampled = self._ready.predict(missing, weights)
+        for (where, p), (_, posterior) in zip(shown, sampled, strict=True):
             _save(
                 self.cache / names[where],
-                mean=posterior.mean.astype(np.float16),
+                mean=p.astype(np.float16),
                 entropy=posterior.predictive_entropy.astype(np.float16),
             )
         return {"files": [names[where] for where in slices]}

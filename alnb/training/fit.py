@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -17,9 +17,12 @@ from alnb.regions import Region
 from alnb.training.fcn8 import FCN8
 from alnb.training.features import Seen, features_of, mirrored, stacked
 from alnb.training.judging import Judge, Judgement
-from alnb.training.losses import LOSSES, consistency, gated_crf
+from alnb.training.losses import LOSSES, consistency, distillation, gated_crf
 
 WARM_UP = 10  # ours: steps until the learning rate is reached, with `cosine`
+
+
+Cut = tuple[Seen, Tensor, Tensor | None]  # what is seen, labels, what was believed
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +37,22 @@ class Labelled:
         As `arrays.PointLabels`.
     regions : tuple of Region
         That were answered; at least one.
+    believed : (H, W) float tensor or None
+        Infection probabilities of the network before any answer; all slices have them or none.
     """
 
     seen: Seen
     labels: Tensor
     regions: tuple[Region, ...]
+    believed: Tensor | None = None
 
-    def cut(self, rows: slice, cols: slice) -> tuple[Tensor, Tensor]:
-        """Return a part of grey levels and labels."""
-        return cast("Tensor", self.seen)[rows, cols], self.labels[rows, cols]
+    def cut(self, rows: slice, cols: slice) -> Cut:
+        """Return a part of it."""
+        believed = None if self.believed is None else self.believed[rows, cols]
+        return cast("Tensor", self.seen)[rows, cols], self.labels[rows, cols], believed
 
 
+Item = tuple[Labelled, Region | None]
 OnStep = Callable[[int, int, float], None]
 
 
@@ -98,33 +106,70 @@ def train(
         Called after each step with its number, their total and its loss; may raise to stop.
     """
     network.eval()  # BatchNorm; dropout is explicit
-    device = next(network.parameters()).device
     freeze(network, config.freeze)
-    optimizer = torch.optim.Adam(_groups(network, config), fused=True)
     items = _items(slices, None if config.freeze == "trunk" else config.crop)
     steps, checks = _plan(len(items), config)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: _rate(step, steps) if config.schedule == "cosine" else 1.0
-    )
-    generator = torch.Generator(device).manual_seed(config.seed)
-    batches = _batches(items, config, np.random.default_rng(config.seed))
-    losses: list[float] = []
     best, state = Judgement(-math.inf, 0.5), network.state_dict()
-    for step in range(1, steps + 1):
-        seen, labels = next(batches)
-        loss = _loss(network, seen, labels.to(device), config, generator)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        schedule.step()
-        losses.append(loss.item())
-        on_step(step, steps, losses[-1])
+
+    def after(step: int, loss: float) -> None:
+        nonlocal best, state
+        on_step(step, steps, loss)
         if step in checks:
             judgement = judge(network)
             if judgement.score >= best.score:
                 best, state = judgement, copy.deepcopy(network.state_dict())
+
+    losses = descend(network, _losses(network, items, config), steps, config, after)
     network.load_state_dict(state)
     return Trained(steps, float(np.mean(losses[-max(1, steps // 10) :])), best)
+
+
+def descend(
+    network: FCN8,
+    losses: Iterable[Tensor],
+    steps: int,
+    config: Config,
+    after: Callable[[int, float], None],
+) -> list[float]:
+    """Take Adam's steps down a stream of losses.
+
+    Parameters
+    ----------
+    network : FCN8
+        Whose parameters that want a gradient are changed, in place.
+    losses : iterable of () tensor
+        One is computed for each step, with the network as it is then; at least `steps` of them.
+    steps : int
+    config : Config
+        Rates and schedule.
+    after : callable
+        Called after each step with its number and loss; may raise to stop.
+
+    Returns
+    -------
+    list of float
+        The loss of each step.
+    """
+    optimizer = torch.optim.Adam(_groups(network, config), fused=True)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: _rate(step, steps) if config.schedule == "cosine" else 1.0
+    )
+    values: list[float] = []
+    for step, loss in zip(range(1, steps + 1), losses, strict=False):
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()
+        values.append(loss.item())
+        after(step, values[-1])
+    return values
+
+
+def _losses(network: FCN8, items: Sequence[Item], config: Config) -> Iterator[Tensor]:
+    device = next(network.parameters()).device
+    generator = torch.Generator(device).manual_seed(config.seed)
+    for seen, labels, believed in _batches(items, config, np.random.default_rng(config.seed)):
+        yield _loss(network, seen, labels.to(device), believed, config, generator)
 
 
 def _groups(network: FCN8, config: Config) -> list[dict[str, Any]]:
@@ -158,9 +203,6 @@ def _rate(step: int, steps: int) -> float:
     return warm * (1 + math.cos(math.pi * step / steps)) / 2
 
 
-Item = tuple[Labelled, Region | None]
-
-
 def _items(slices: Sequence[Labelled], crop: int | None) -> list[Item]:
     """List what an epoch goes through: whole slices, or answered regions with what is around."""
     if crop is None:
@@ -168,29 +210,32 @@ def _items(slices: Sequence[Labelled], crop: int | None) -> list[Item]:
     return [(one, region) for one in slices for region in one.regions]
 
 
-def _batches(
-    items: Sequence[Item], config: Config, rng: np.random.Generator
-) -> Iterator[tuple[Seen, Tensor]]:
-    """Deal B slices and (B, h, w) labels for ever, each once an epoch, half of them mirrored."""
+def _batches(items: Sequence[Item], config: Config, rng: np.random.Generator) -> Iterator[Cut]:
+    """Deal B slices with (B, h, w) labels for ever, each once an epoch, half of them mirrored."""
     waiting: list[int] = []
     while True:
         while len(waiting) < config.batch:
             waiting += rng.permutation(len(items)).tolist()
         dealt, waiting = waiting[: config.batch], waiting[config.batch :]
         cuts = [_cut(*items[i], config.crop, rng) for i in dealt]
-        pairs = [
-            (mirrored(seen), labels.flip(-1)) if flip else (seen, labels)
-            for (seen, labels), flip in zip(cuts, rng.random(len(cuts)) < 0.5, strict=True)
+        turned = [
+            _mirrored(cut) if flip else cut
+            for cut, flip in zip(cuts, rng.random(len(cuts)) < 0.5, strict=True)
         ]
-        yield stacked([seen for seen, _ in pairs]), torch.stack([labels for _, labels in pairs])
+        seen, labels, believed = zip(*turned, strict=True)
+        known = [one for one in believed if one is not None]
+        yield stacked(seen), torch.stack(labels), torch.stack(known) if known else None
 
 
-def _cut(
-    one: Labelled, region: Region | None, crop: int | None, rng: np.random.Generator
-) -> tuple[Seen, Tensor]:
+def _mirrored(cut: Cut) -> Cut:
+    seen, labels, believed = cut
+    return mirrored(seen), labels.flip(-1), None if believed is None else believed.flip(-1)
+
+
+def _cut(one: Labelled, region: Region | None, crop: int | None, rng: np.random.Generator) -> Cut:
     """Cut a square of `crop` pixels at a random place around a region, or take the slice."""
     if region is None or crop is None:
-        return one.seen, one.labels
+        return one.seen, one.labels, one.believed
     height, width = one.labels.shape
     return one.cut(
         _span(region.row, region.height, crop, height, rng),
@@ -208,18 +253,26 @@ def _span(start: int, length: int, crop: int, whole: int, rng: np.random.Generat
 
 
 def _loss(
-    network: FCN8, seen: Seen, labels: Tensor, config: Config, generator: torch.Generator
+    network: FCN8,
+    seen: Seen,
+    labels: Tensor,
+    believed: Tensor | None,
+    config: Config,
+    generator: torch.Generator,
 ) -> Tensor:
-    logits = _logits(network, seen, generator)
+    logits = drawn(network, seen, generator)
     loss = LOSSES[config.loss](config)(logits, labels)
     if config.consistency > 0:
-        flipped = _logits(network, mirrored(seen), generator)
+        flipped = drawn(network, mirrored(seen), generator)
         loss = loss + config.consistency * consistency(logits, flipped)
     if config.crf > 0 and isinstance(seen, Tensor):  # of a frozen trunk there are only its maps
         loss = loss + config.crf * gated_crf(logits, seen.to(logits.device))
+    if config.distil > 0 and believed is not None:
+        loss = loss + config.distil * distillation(logits, labels, believed.to(logits.device))
     return loss
 
 
-def _logits(network: FCN8, seen: Seen, generator: torch.Generator) -> Tensor:
+def drawn(network: FCN8, seen: Seen, generator: torch.Generator) -> Tensor:
+    """Compute the logits of a batch under dropout masks drawn for it, (B, 2, H, W)."""
     features = features_of(network, seen)
     return network.tail(features, network.draw_masks(features, generator))

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
 
 from alnb.annotation import Answer, Verdict
 from alnb.config import FEWEST_TO_HOLD_OUT
@@ -18,6 +20,7 @@ from alnb.training.dropout import probability
 from alnb.training.fcn8 import FCN8
 from alnb.training.features import Kept, Seen, stacked
 
+STRIDE = 32  # the network's deepest; an enlarged slice is a whole number of them
 STEP = 0.05  # ours: of the thresholds that are tried
 THRESHOLDS = np.arange(1, 20) * STEP
 
@@ -81,13 +84,16 @@ def hold_out(
 
 
 @torch.inference_mode()
-def infection(network: FCN8, seen: Seen) -> NDArray[np.float32]:
+def infection(network: FCN8, seen: Seen, zoom: float = 1.0) -> NDArray[np.float32]:
     """Predict without dropout.
 
     Parameters
     ----------
     seen : (B, H, W) uint8 tensor or Kept
         Grey levels, or a frozen trunk's maps.
+    zoom : float
+        The slice is predicted enlarged so many times too, and the two are averaged: what is as
+        fine as the network's stride of 8 pixels is then seen. 1, and maps, are as they are.
 
     Returns
     -------
@@ -97,14 +103,35 @@ def infection(network: FCN8, seen: Seen) -> NDArray[np.float32]:
     if isinstance(seen, Kept):
         logits = network.tail(seen.features(network))
     else:
-        device = next(network.parameters()).device
-        logits = network(network.normalise(seen.to(device)))
-    values: NDArray[np.float32] = probability(logits).cpu().numpy()
-    return values
+        grey = network.normalise(seen.to(next(network.parameters()).device))
+        logits = network(grey)
+        if zoom > 1:
+            return _numpy((probability(logits) + _enlarged(network, grey, zoom)) / 2)
+    return _numpy(probability(logits))
+
+
+def _enlarged(network: FCN8, grey: Tensor, zoom: float) -> Tensor:
+    """Predict (B, 3, H, W) pictures enlarged, on their own grid: (B, H, W)."""
+    size = [round(side * zoom / STRIDE) * STRIDE for side in grey.shape[-2:]]
+    larger = probability(network(_resized(grey, size)))
+    return _resized(larger[:, None], list(grey.shape[-2:]))[:, 0]
+
+
+def _resized(pictures: Tensor, size: list[int]) -> Tensor:
+    return functional.interpolate(pictures, size, mode="bilinear", align_corners=False)
+
+
+def _numpy(values: Tensor) -> NDArray[np.float32]:
+    found: NDArray[np.float32] = values.cpu().numpy()
+    return found
 
 
 def judge_by_answers(
-    network: FCN8, held: Sequence[Answer], seen: Mapping[SliceId, Seen], prior: float
+    network: FCN8,
+    held: Sequence[Answer],
+    seen: Mapping[SliceId, Seen],
+    prior: float,
+    zoom: float = 1.0,
 ) -> Judgement:
     """Judge by the verdicts on held-out regions: infected if any pixel of it is predicted so.
 
@@ -117,10 +144,12 @@ def judge_by_answers(
     prior : float
         The threshold wanted. A few answers can move it by 0.1 at most: a region's highest pixel
         says little of its boundary. Of those that agree with as many verdicts the nearest is taken.
+    zoom : float
+        As for `infection`.
     """
     if not held:
         return Judgement(0.0, prior)
-    peaks = _peaks(network, held, seen)
+    peaks = _peaks(network, held, seen, zoom)
     verdicts = np.array([answer.verdict is Verdict.INFECTED for answer in held])
     candidates = np.clip(prior + np.arange(-2, 3) * STEP, STEP, 1 - STEP)
     accuracies = ((peaks >= candidates[:, None]) == verdicts).mean(axis=1)
@@ -129,12 +158,12 @@ def judge_by_answers(
 
 
 def _peaks(
-    network: FCN8, held: Sequence[Answer], seen: Mapping[SliceId, Seen]
+    network: FCN8, held: Sequence[Answer], seen: Mapping[SliceId, Seen], zoom: float
 ) -> NDArray[np.float64]:
     """Find each region's highest probability; a slice is predicted once."""
     peaks = np.zeros(len(held))
     for where in {answer.region.where: None for answer in held}:
-        p = infection(network, stacked([seen[where]]))[0]
+        p = infection(network, stacked([seen[where]]), zoom)[0]
         for i, region in enumerate(answer.region for answer in held):
             if region.where == where:
                 inside = p[region.window]
@@ -147,6 +176,7 @@ def judge_by_masks(
     slices: Sequence[Seen],
     masks: Sequence[NDArray[np.bool_]],
     bare: Sequence[NDArray[np.bool_]],
+    zoom: float = 1.0,
 ) -> Judgement:
     """Judge by Dice over slices with masks, at the threshold where it is highest.
 
@@ -157,10 +187,12 @@ def judge_by_masks(
         Where they are infected.
     bare : sequence of (H, W) bool array
         Where they show nothing, and are clean whatever the network says.
+    zoom : float
+        As for `infection`.
     """
     totals = [Scores()] * len(THRESHOLDS)
     for seen, mask, nothing in zip(slices, masks, bare, strict=True):
-        p = infection(network, stacked([seen]))[0]
+        p = infection(network, stacked([seen]), zoom)[0]
         p[nothing] = 0
         totals = [
             total + Scores.of(p >= threshold, mask)

@@ -75,6 +75,36 @@ def balanced_point(logits: Tensor, labels: Tensor, infected_weight: float = 1.0)
     return infected_weight * _mean_over(losses, infected) + _mean_over(losses, background)
 
 
+def distillation(logits: Tensor, labels: Tensor, believed: Tensor) -> Tensor:
+    """Average over the unlabelled pixels how far a network is from what it believed before.
+
+    A few clicks and clean regions else teach it what is rare and what is common from too few
+    examples, and it forgets what it learned before them.
+
+    Parameters
+    ----------
+    logits : (B, 2, H, W) float tensor
+    labels : (B, H, W) integer tensor
+        1 infected, 0 background, -1 unlabelled.
+    believed : (B, H, W) float tensor
+        Infection probabilities, in [0, 1].
+
+    Returns
+    -------
+    () tensor
+        Cross-entropy in nats, ≥ 0; 0 if all is labelled.
+
+    References
+    ----------
+    Li, Hoiem 2016, Learning without Forgetting, arXiv 1606.09282.
+    """
+    background, infected = logits.float().unbind(1)
+    losses = functional.binary_cross_entropy_with_logits(
+        infected - background, believed.float(), reduction="none"
+    )
+    return _mean_over(losses, (labels == UNLABELLED).float())
+
+
 def _mean_over(losses: Tensor, members: Tensor) -> Tensor:
     return (losses * members).sum() / members.sum().clamp(min=1)
 

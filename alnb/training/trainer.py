@@ -17,8 +17,14 @@ from torch import Tensor
 
 from alnb.acquisition import region_scores, scored_by
 from alnb.annotation import Answer, Verdict, point_labels
-from alnb.arrays import Mask
-from alnb.config import Config
+from alnb.arrays import Map, Mask
+from alnb.config import (
+    CLICKS_THRESHOLD,
+    DISTILLED_THRESHOLD,
+    HOLDOUT,
+    MASKS_THRESHOLD,
+    Config,
+)
 from alnb.dataset import Dataset, Part, SliceId
 from alnb.dataset.folder import FEATURES
 from alnb.errors import TrainerError
@@ -32,12 +38,15 @@ from alnb.training.fcn8 import FCN8
 from alnb.training.features import FeatureStore, Seen, features_of, identity, stacked
 from alnb.training.fit import Labelled, train
 from alnb.training.judging import Judge, hold_out, infection, judge_by_answers, judge_by_masks
+from alnb.training.pretrain import VERSION as PRETRAINED
+from alnb.training.pretrain import pretrained
+from alnb.training.pretrain import wanted as pretrain_wanted
 from alnb.training.weights import WeightsCache
 
 TRAINING_SETTINGS = (
-    "input_padding", "dropout", "loss", "infected_weight", "consistency", "crf", "epochs", "steps",
-    "batch", "crop", "learning_rate", "head_rate", "schedule", "freeze", "threshold",
-    "warm_start", "holdout", "seed",
+    "input_padding", "dropout", "pretrain_steps", "loss", "infected_weight", "consistency", "crf",
+    "distil", "epochs", "steps", "batch", "crop", "learning_rate", "head_rate", "schedule",
+    "freeze", "threshold", "warm_start", "holdout", "predict_zoom", "seed",
 )  # fmt: skip
 
 
@@ -90,6 +99,20 @@ class Trainer:
         self._weights = WeightsCache(self.cache)
         self._loaded: tuple[str, FCN8] | None = None
         self._store: FeatureStore | None = None
+        self._believed: dict[SliceId, Tensor] = {}  # before any answer; (H, W) probabilities
+
+    def prepare(self) -> None:
+        """Learn what is learnt before any answer, so that no training waits for it.
+
+        Raises
+        ------
+        TrainerError
+            If ImageNet weights can't be had.
+        Cancelled
+            If it was stopped.
+        """
+        if self._pretrains:
+            self._network(None)
 
     # --- the learner ---
 
@@ -129,6 +152,7 @@ class Trainer:
         self._stop_if_cancelled()
         network = self._network(previous)
         see = self._view(network, self._in_a_cycle)
+        self._believe(training, see, previous)
         trained = train(
             network, self._labelled(training, see), self.config, self._judge(held, see),
             self._on_step,
@@ -191,14 +215,45 @@ class Trainer:
         slices = self.dataset.part(part)
         if not self.dataset.has_masks or not slices:
             return None
-        network, report = self._load(weights)
-        see = self._view(network, slices)
         total = Scores()
-        for where in self._each(slices, "evaluate"):
-            infected = infection(network, stacked([see(where)]))[0] >= report.threshold
-            infected[self._bare(where)] = False
+        for where, infected in self.segment(slices, weights, "evaluate"):
             total = total + Scores.of(infected, self.dataset.mask(where))
         return total
+
+    def segment(
+        self, slices: Sequence[SliceId], weights: str, stage: str = "predict"
+    ) -> Iterator[tuple[SliceId, Mask]]:
+        """Yield where each slice is infected, (H, W): what is evaluated, shown and exported.
+
+        Raises
+        ------
+        TrainerError
+            If there are no such weights.
+        Cancelled
+            If it was stopped.
+        """
+        _, report = self._load(weights)
+        for where, p in self.infection(slices, weights, stage):
+            yield where, p >= report.threshold
+
+    def infection(
+        self, slices: Sequence[SliceId], weights: str, stage: str = "predict"
+    ) -> Iterator[tuple[SliceId, Map]]:
+        """Yield the infection probability of each slice without dropout, (H, W) float32.
+
+        Raises
+        ------
+        TrainerError
+            If there are no such weights.
+        Cancelled
+            If it was stopped.
+        """
+        network, _ = self._load(weights)
+        see = self._view(network, slices)
+        for where in self._each(slices, stage):
+            p = infection(network, stacked([see(where)]), self.config.predict_zoom)[0]
+            p[self._bare(where)] = 0
+            yield where, p
 
     def predict(
         self, slices: Sequence[SliceId], weights: str
@@ -246,9 +301,24 @@ class Trainer:
                 see(where),
                 torch.from_numpy(point_labels(of[where], shape)),
                 tuple(answer.region for answer in of[where]),
+                self._believed.get(where),
             )
             for where in sorted(of)
         ]
+
+    def _believe(self, answers: Sequence[Answer], see: View, previous: str | None) -> None:
+        """Note what is believed of the answered slices before any answer; once a slice."""
+        if not self._pretrains or self.config.distil == 0:
+            return
+        slices = dict.fromkeys(answer.region.where for answer in answers)
+        missing = [where for where in slices if where not in self._believed]
+        if not missing:
+            return
+        network = self._network(None)
+        for where in self._each(missing, "believe"):
+            p = infection(network, stacked([see(where)]), self.config.predict_zoom)[0]
+            p[self._bare(where)] = 0
+            self._believed[where] = torch.from_numpy(p).half()
 
     def _posteriors(
         self, slices: Sequence[SliceId], weights: str, stage: str
@@ -299,23 +369,42 @@ class Trainer:
             raise Cancelled("the training was cancelled; the last weights stay.")
 
     @property
+    def _pretrains(self) -> bool:
+        return pretrain_wanted(self.dataset, self.config)
+
+    @property
     def _validates(self) -> bool:
         return self.dataset.has_masks and bool(self.dataset.part("val"))
 
     @property
     def _holdout(self) -> float:
-        return 0.0 if self._validates else self.config.holdout
+        if self._validates:
+            return 0.0
+        if self.config.holdout is not None:
+            return self.config.holdout
+        return 0.0 if self.dataset.has_masks and self.dataset.part("test") else HOLDOUT
+
+    @property
+    def _threshold(self) -> float:
+        if self.config.threshold is not None:
+            return self.config.threshold
+        if self.config.labels == "full":
+            return MASKS_THRESHOLD
+        distilled = self._pretrains and self.config.distil > 0
+        return DISTILLED_THRESHOLD if distilled else CLICKS_THRESHOLD
 
     def _judge(self, held: Sequence[Answer], see: View) -> Judge:
         """Judge by the validation part's masks if there is one, else by held-out answers."""
+        zoom = self.config.predict_zoom
         if self._validates:
             slices = self.dataset.part("val")
             views = [see(where) for where in slices]
             masks = [self.dataset.mask(where) for where in slices]
             empty = [self._bare(where) for where in slices]
-            return lambda network: judge_by_masks(network, views, masks, empty)
+            return lambda network: judge_by_masks(network, views, masks, empty, zoom)
         seen = {answer.region.where: see(answer.region.where) for answer in held}
-        return lambda network: judge_by_answers(network, held, seen, self.config.threshold)
+        prior = self._threshold
+        return lambda network: judge_by_answers(network, held, seen, prior, zoom)
 
     # --- networks and weights ---
 
@@ -348,7 +437,11 @@ class Trainer:
         path = self.config.weights
         tensors = None if path is None else backbones.read_weights(Path(path))
         self.notice = network.backbone.load(network, tensors)
-        return self._placed(network)
+        network = self._placed(network)
+        if self._pretrains:
+            origin = "ImageNet" if path is None else _checksum(Path(path))
+            pretrained(network, self.config, origin, self.progress, self._stop_if_cancelled)
+        return network
 
     def _placed(self, network: FCN8) -> FCN8:
         """Move a network to the device, and choose its layout and precision.
@@ -387,6 +480,7 @@ class Trainer:
             "device": self.device.type,
             "bfloat16": self._mixed,
             "weights": None if path is None else _checksum(Path(path)),
+            "pretrained": PRETRAINED if self._pretrains else None,
             "settings": settings,
             "answers": [a.content for a in answers if a.verdict is not Verdict.SKIPPED],
             "previous": previous,

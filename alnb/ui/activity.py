@@ -8,27 +8,35 @@ STAGES = {
     "warm": "starting the training process",
     "wait": "waiting for the training process",
     "start": "getting ready to train",
+    "draw": "drawing synthetic scans to learn from, once on this machine",
+    "prepare": "learning from synthetic scans, once on this machine",
     "features": "looking at every slice once",
+    "believe": "noting what it believes so far",
     "fit": "training",
     "evaluate": "measuring Dice on the test slices",
     "score": "scoring the regions",
     "predict": "drawing the maps",
 }
 WEIGHT = {"warm": (0.0, 0.05), "wait": (0.0, 0.0), "start": (0.0, 0.05),
-          "features": (0.0, 0.05), "fit": (0.05, 0.65),
+          "draw": (0.0, 0.0), "prepare": (0.0, 0.0), "features": (0.0, 0.05),
+          "believe": (0.0, 0.05), "fit": (0.05, 0.65),
           "evaluate": (0.65, 0.75), "score": (0.75, 0.97),
           "predict": (0.97, 1.0)}  # fmt: skip # shares of a cycle's time
 
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """What the training process is doing; `stage` is empty when it does nothing."""
+    """What the training process is doing; `stage` is empty when it does nothing.
+
+    `detail` is a stage inside another: what is done while a process starts, or is waited for.
+    """
 
     stage: str = ""
     done: int = 0
     total: int = 0
     backbone: str = ""
     device: str = ""
+    detail: str = ""
 
     @property
     def running(self) -> bool:
@@ -46,6 +54,8 @@ class Activity:
         if not self.stage:
             return 0.0
         low, high = WEIGHT[self.stage]
+        if self.detail:  # it is counted, but not in this cycle
+            return low
         return low + (high - low) * (self.done / self.total if self.total else 0)
 
     @property
@@ -54,4 +64,4 @@ class Activity:
         if not self.stage:
             return ""
         counted = f" {self.done} of {self.total}" if self.total else ""
-        return f"{STAGES[self.stage]}{counted}"
+        return f"{STAGES[self.detail or self.stage]}{counted}"

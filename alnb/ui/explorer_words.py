@@ -28,7 +28,9 @@ COMING = "maps are being made…"
 NONE_LEFT = "no region was left to ask"
 STAGES = {
     "start": "starting the training process",
-    "features": "keeping features", "fit": "training the network again", "score": "scoring regions",
+    "draw": "drawing synthetic scans", "prepare": "learning from synthetic scans",
+    "features": "keeping features", "believe": "noting what it believed before",
+    "fit": "training the network again", "score": "scoring regions",
     "predict": "making maps",
 }  # fmt: skip
 SCORED = {"dice": "Dice", "heldout_accuracy": "held-out accuracy"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from alnb.ui.activity import Activity
 from alnb.ui.why import Judge, Tables, scored_by
 from alnb.worker import Maps, Progress, TrainingCancelled, Worker
 
+PREPARING = ("draw", "prepare")
 CHART_S = 0.5  # how often the loss is drawn: a figure redrawn is a page held up
 
 
@@ -75,7 +77,11 @@ class Learning:
         )
 
     async def warm_up(self) -> None:
-        """Start the process, and make the maps of what is open; a cycle may wait for the end."""
+        """Start the process, and make the maps of what is open; a cycle may wait for the end.
+
+        On a machine where nothing was trained before, the network first learns from synthetic
+        scans, while the person answers.
+        """
         self._warming = True
         self._set(Activity("warm"))
         try:
@@ -83,6 +89,7 @@ class Learning:
             fit = self.session.state.fit
             if fit is not None and self.session.state.pending:
                 await self._predict(fit.weights)
+            await self.worker.prepare()
         finally:
             self._warming = False
             if not self.activity.cycling:
@@ -92,7 +99,7 @@ class Learning:
     def begin(self) -> None:
         """Note that a cycle was asked for; `cycle` does the rest."""
         self._losses = []
-        self._set(Activity("wait" if self._warming else "start"))
+        self._set(replace(self.activity, stage="wait") if self._warming else Activity("start"))
 
     async def cycle(self) -> None:
         """Train on the answers so far, then ask the next regions.
@@ -162,12 +169,16 @@ class Learning:
             if progress.done == progress.total or self._clock() - self._charted_at > CHART_S:
                 self._charted_at = self._clock()
                 self._show_losses(self._losses)
-        if self.activity.cycling and self._turn is None:  # else it is the warm-up's
-            self._set(Activity(progress.stage, progress.done, progress.total))
+        stage, done, total = progress.stage, progress.done, progress.total
+        if self._warming:
+            outer = "wait" if self._turn is not None else "warm"
+            if stage in PREPARING:
+                self._set(Activity(outer, done, total, detail=stage))
+        elif self.activity.cycling:
+            self._set(Activity(stage, done, total))
 
     def _set(self, activity: Activity) -> None:
-        known = {"backbone": self.worker.backbone, "device": self.worker.device}
-        self.activity = Activity(activity.stage, activity.done, activity.total, **known)
+        self.activity = replace(activity, backbone=self.worker.backbone, device=self.worker.device)
         self._changed()
 
     # --- why a region is asked ---

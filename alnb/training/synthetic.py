@@ -1,0 +1,125 @@
+"""Crops of synthetic scans with their masks, as different from each other as scanners are.
+
+The phantom knows where its lesions are, so these masks cost nobody a second. What differs between
+hospitals more than anatomy does is drawn anew for each crop: the window, the size of the chest in
+the picture, sharpness and noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from alnb.phantom import phantom
+
+SCANS, SLICES, SIZE = 12, 20, 320  # ours: a minute of drawing; pixels of about 1 mm
+SEED = 5  # ours: other patients than the embedded dataset's, which is 0
+INFECTED = 0.8  # ours: share of slices with infection, where they are 45 %
+AIMED = 0.7  # ours: share of crops that are cut round an infected pixel
+LEVEL_HU = (-1300.0, -900.0)  # ours: what is shown black; published windows lie in between
+WIDTH_HU = (900.0, 1800.0)  # ours: from there to white
+ZOOM = (0.8, 1.6)  # ours: 0.61 Dice on medseg's train part, 0.57 without zoom and blur
+BLUR_PX = 0.6  # ours: standard deviation of a crop's Gaussian blur is up to about that
+NOISE = 0.04  # ours: at most, as a share of the window's width
+EDGE = 10  # pixels that an aimed crop keeps between the infected pixel and its border
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Slices:
+    """What crops are cut from.
+
+    Parameters
+    ----------
+    hu : (N, H, W) int16 array
+    infected : (N, H, W) bool array
+    """
+
+    hu: NDArray[np.int16]
+    infected: NDArray[np.bool_]
+
+    @classmethod
+    def draw(
+        cls,
+        on_scan: Callable[[int, int], None] = lambda done, total: None,
+        *,
+        scans: int = SCANS,
+        size: int = SIZE,
+    ) -> Slices:
+        """Draw phantom patients.
+
+        Parameters
+        ----------
+        on_scan : callable
+            Called with how many are drawn, and their total; may raise to stop.
+        scans, size : int
+            How many, and pixels on a side of their slices.
+        """
+        hu, infected = [], []
+        for done, (volume, labels) in enumerate(phantom(scans, SLICES, size, SEED), 1):
+            hu.append(volume.voxels.astype(np.int16))
+            infected.append(labels > 0)
+            on_scan(done, scans)
+        return cls(np.concatenate(hu), np.concatenate(infected))
+
+
+def batches(
+    slices: Slices, batch: int, crop: int, rng: np.random.Generator
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int8]]]:
+    """Cut crops for ever.
+
+    Yields
+    ------
+    grey : (batch, crop, crop) uint8 array
+    labels : (batch, crop, crop) int8 array
+        1 infected, 0 background.
+    """
+    has = np.flatnonzero(slices.infected.any((1, 2)))
+    while True:
+        cuts = [_crop(slices, has, crop, rng) for _ in range(batch)]
+        yield np.stack([grey for grey, _ in cuts]), np.stack([labels for _, labels in cuts])
+
+
+def _crop(
+    slices: Slices, has: NDArray[np.intp], crop: int, rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.int8]]:
+    n = int(rng.choice(has)) if rng.random() < INFECTED else int(rng.integers(len(slices.hu)))
+    zoom = float(np.exp(rng.uniform(*np.log(ZOOM))))
+    side = min(round(crop / zoom), slices.hu.shape[1])
+    window = _place(slices.infected[n], side, rng)
+    black, width = rng.uniform(*LEVEL_HU), rng.uniform(*WIDTH_HU)
+    grey = _enlarged(slices.hu[n][window].astype(np.float32), crop)
+    grey = np.clip((grey - black) / width, 0, 1)
+    grey = ndimage.gaussian_filter(grey, abs(rng.normal(0, BLUR_PX)))
+    grey = np.clip(grey + rng.normal(0, rng.uniform(0, NOISE), grey.shape), 0, 1)
+    labels = _enlarged(slices.infected[n][window].astype(np.float32), crop) > 0.5
+    step = 1 if rng.random() < 0.5 else -1  # half of them mirrored
+    return (255 * grey[:, ::step]).astype(np.uint8), labels[:, ::step].astype(np.int8)
+
+
+def _place(infected: NDArray[np.bool_], side: int, rng: np.random.Generator) -> tuple[slice, slice]:
+    """Choose where a crop is cut: round an infected pixel, or anywhere."""
+    last = len(infected) - side
+    if infected.any() and rng.random() < AIMED:
+        pixels = np.argwhere(infected)
+        edge = min(EDGE, side // 3)
+        corner = pixels[rng.integers(len(pixels))] - rng.integers(edge, side - edge, 2)
+    else:
+        corner = rng.integers(0, last + 1, 2)
+    row, col = np.clip(corner, 0, last)
+    return slice(row, row + side), slice(col, col + side)
+
+
+def _enlarged(picture: Array, side: int) -> Array:
+    """Resample a square picture to `side` pixels, bilinearly, pixel centres on pixel centres."""
+    scale = len(picture) / side
+    at = np.clip((np.arange(side) + 0.5) * scale - 0.5, 0, len(picture) - 1)
+    low = np.floor(at).astype(int)
+    high, weight = np.minimum(low + 1, len(picture) - 1), (at - low).astype(np.float32)
+    rows = picture[low] * (1 - weight[:, None]) + picture[high] * weight[:, None]
+    return np.asarray(rows[:, low] * (1 - weight) + rows[:, high] * weight, np.float32)

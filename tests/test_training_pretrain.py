@@ -1,0 +1,158 @@
+import numpy as np
+import pytest
+import torch
+
+from alnb.config import PAPER, Config
+from alnb.dataset import import_phantom
+from alnb.oracle import Oracle
+from alnb.regions import grid
+from alnb.training import Cancelled, pretrain
+from alnb.training.fit import train
+from alnb.training.judging import infection
+from alnb.training.synthetic import Slices
+from alnb.training.trainer import Trainer
+
+CONFIG = Config(backbone="efficientnet_lite0", pretrain_steps=2, steps=2, batch=2, draws=2)
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch, tmp_path):
+    """Draw little, quickly, and keep it in a folder of the test's own."""
+    drawn = Slices.draw(scans=1, size=64)
+    monkeypatch.setattr(Slices, "draw", lambda on_scan=None: drawn)
+    monkeypatch.setattr(pretrain, "CROP", 64)
+    monkeypatch.setattr(pretrain, "_folder", lambda: tmp_path / "kept")
+    return tmp_path / "kept"
+
+
+def trainer(dataset, folder, config=CONFIG, **options):
+    return Trainer(dataset, config, folder / "cache", **options)
+
+
+def weights(one):
+    return {name: value.clone() for name, value in one._network(None).state_dict().items()}
+
+
+def same(first, second):
+    return all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+def test_a_network_starts_with_what_it_learned_and_learns_it_once(squares, tmp_path, small):
+    stages = []
+    first = trainer(squares, tmp_path, progress=lambda stage, *a, **k: stages.append(stage))
+    found = weights(first)
+
+    assert stages == ["prepare", "prepare"]
+    assert len(list(small.glob("pretrained-*.safetensors"))) == 1
+    assert same(found, weights(first)) and len(stages) == 2
+    assert not same(found, weights(trainer(squares, tmp_path, CONFIG.replace(pretrain_steps=0))))
+
+
+def test_prepare_does_it_before_any_answer(squares, tmp_path, small):
+    trainer(squares, tmp_path).prepare()
+
+    assert len(list(small.glob("pretrained-*.safetensors"))) == 1
+
+
+def test_the_stem_stays_as_it_came_and_all_can_learn_afterwards(squares, tmp_path):
+    one = trainer(squares, tmp_path)
+    network = one._network(None)
+    plain = trainer(squares, tmp_path, CONFIG.replace(pretrain_steps=0))._network(None)
+
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(network.trunk.stem_parameters(), plain.trunk.stem_parameters(), strict=True)
+    )
+    assert all(parameter.requires_grad for parameter in network.parameters())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"pretrain_steps": 3}, {"learning_rate": 1e-3}, {"infected_weight": 1.0}, {"dropout": 0.2}],
+)
+def test_other_settings_learn_it_anew(squares, tmp_path, small, change):
+    trainer(squares, tmp_path).prepare()
+    trainer(squares, tmp_path, CONFIG.replace(**change)).prepare()
+
+    assert len(list(small.glob("pretrained-*.safetensors"))) == 2
+
+
+def test_the_seed_of_a_session_does_not_change_it(squares, tmp_path, small):
+    trainer(squares, tmp_path).prepare()
+    trainer(squares, tmp_path, CONFIG.replace(seed=9)).prepare()
+
+    assert len(list(small.glob("pretrained-*.safetensors"))) == 1
+
+
+def test_a_broken_file_is_made_again(squares, tmp_path, small):
+    one = trainer(squares, tmp_path)
+    found = weights(one)
+    next(small.glob("pretrained-*.safetensors")).write_bytes(b"broken")
+
+    assert same(found, weights(one))
+
+
+def test_where_nothing_can_be_kept_it_is_learned_all_the_same(squares, tmp_path, monkeypatch):
+    def refuse(*_given, **_named):
+        raise PermissionError("read-only")
+
+    monkeypatch.setattr(pretrain, "FileLock", refuse)
+    found = weights(trainer(squares, tmp_path))
+
+    assert not same(found, weights(trainer(squares, tmp_path, CONFIG.replace(pretrain_steps=0))))
+
+
+def test_it_stops_when_asked_and_keeps_nothing(squares, tmp_path, small):
+    with pytest.raises(Cancelled):
+        trainer(squares, tmp_path, cancelled=lambda: True).prepare()
+    assert not list(small.glob("pretrained-*.safetensors"))
+
+
+def test_on_the_phantom_and_in_the_paper_nothing_is_learned_first(tmp_path, squares):
+    parts = {"phantom_01": "train", "phantom_02": "test"}
+    phantom = import_phantom(tmp_path / "phantom", scans=2, size=32, split=parts)
+
+    assert not pretrain.wanted(phantom, CONFIG)
+    assert not pretrain.wanted(squares, PAPER)
+    assert pretrain.wanted(squares, CONFIG)
+
+
+def test_the_weights_are_named_by_whether_it_was_learned(squares, tmp_path):
+    names = {
+        trainer(squares, tmp_path, CONFIG.replace(pretrain_steps=steps))._name([], None)
+        for steps in (0, 2)
+    }
+
+    assert len(names) == 2
+
+
+def test_training_keeps_what_was_believed_where_nobody_answered(squares, tmp_path, monkeypatch):
+    oracle = Oracle(squares)
+    answers = [oracle.answer(r) for r in grid(squares.part("train")[0], (32, 32), 4)[:1]]
+    seen = []
+
+    def spy(network, slices, config, judge, on_step):
+        seen.extend(slices)
+        return train(network, slices, config, judge, on_step)
+
+    monkeypatch.setattr("alnb.training.trainer.train", spy)
+    one = trainer(squares, tmp_path)
+    one.fit(answers)
+    trainer(squares, tmp_path / "none", CONFIG.replace(distil=0.0)).fit(answers)
+    network = one._network(None)
+    before = infection(network, one._grey(answers[0].region.where)[None], CONFIG.predict_zoom)[0]
+
+    assert np.allclose(seen[0].believed.float(), before, atol=1e-3)
+    assert seen[1].believed is None
+
+
+def test_a_frozen_trunk_learns_it_too(squares, tmp_path):
+    config = CONFIG.replace(freeze="trunk")
+    network = trainer(squares, tmp_path, config)._network(None)
+    plain = trainer(squares, tmp_path, config.replace(pretrain_steps=0))._network(None)
+
+    changed = [
+        not torch.equal(a, b)
+        for a, b in zip(network.trunk.parameters(), plain.trunk.parameters(), strict=True)
+    ]
+    assert any(changed)

@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+
+from alnb.training.synthetic import Slices, batches
+
+
+@pytest.fixture(scope="module")
+def slices():
+    return Slices.draw(scans=2, size=96)
+
+
+def test_crops_are_grey_with_masks_of_their_infection(slices):
+    grey, labels = next(batches(slices, 6, 64, np.random.default_rng(0)))
+
+    assert grey.shape == labels.shape == (6, 64, 64)
+    assert (grey.dtype, labels.dtype) == (np.uint8, np.int8)
+    assert set(np.unique(labels)) == {0, 1}
+    assert len({one.tobytes() for one in grey}) == 6
+
+
+def test_the_same_seed_cuts_the_same_crops(slices):
+    first, second = (next(batches(slices, 4, 64, np.random.default_rng(3))) for _ in range(2))
+
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_infection_is_denser_than_the_lung_round_it(slices):
+    cut = batches(slices, 32, 64, np.random.default_rng(1))
+    grey, labels = next(cut)
+    lung = (labels == 0) & (grey < 100)
+
+    assert grey[labels == 1].mean() > grey[lung].mean() + 30
+
+
+def test_a_picture_no_larger_than_a_crop_is_enlarged(slices):
+    small = Slices(slices.hu[:, :40, :40], slices.infected[:, :40, :40])
+    infected = Slices(small.hu, np.ones_like(small.infected))
+
+    grey, labels = next(batches(infected, 2, 64, np.random.default_rng(0)))
+
+    assert grey.shape == (2, 64, 64) and labels.all()
+
+
+def test_drawing_is_counted_and_can_be_stopped():
+    seen = []
+
+    def stop(done, total):
+        seen.append((done, total))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Slices.draw(stop, scans=3, size=64)
+    assert seen == [(1, 3)]
