@@ -4,8 +4,6 @@ from fakes import FakeLearner, scan_of
 from alnb.bench.experiments import (
     ERRORS,
     EXPERIMENTS,
-    Comparison,
-    Options,
     arms_of,
     fig5,
     fig6,
@@ -13,14 +11,18 @@ from alnb.bench.experiments import (
     imperfect,
     seeds_of,
     start_cost,
+    switches,
     upper_bound,
 )
+from alnb.bench.plan import Comparison, Options
 from alnb.bench.simulate import simulate
+from alnb.bench.switches import SWITCHES
 from alnb.config import PAPER, Config
 from alnb.dataset import build
 from alnb.errors import ConfigError
 
 QUICK = Options(quick=True)
+FORTY = Config(start_regions=40)  # 120 s
 
 
 def arms(experiment):
@@ -49,7 +51,7 @@ def test_figure_5_is_shorter_if_quick_and_as_long_as_is_asked(squares):
 
 
 def test_figure_5_compares_at_thirds_of_its_cycles(squares):
-    experiment = fig5(squares, Config(), Options(cycles=6))
+    experiment = fig5(squares, FORTY, Options(cycles=6))
 
     assert experiment.comparisons == tuple(
         Comparison("entropy", "random", cost) for cost in (150, 180, 210)
@@ -58,7 +60,7 @@ def test_figure_5_compares_at_thirds_of_its_cycles(squares):
 
 def test_figure_5_compares_the_start_only_if_there_is_nothing_else(squares):
     def costs(cycles):
-        return [c.cost_s for c in fig5(squares, Config(), Options(cycles=cycles)).comparisons]
+        return [c.cost_s for c in fig5(squares, FORTY, Options(cycles=cycles)).comparisons]
 
     assert (costs(0), costs(1), costs(2)) == ([120], [135], [135, 150])
 
@@ -69,7 +71,7 @@ def test_the_heuristic_that_was_set_is_compared(squares):
 
 def test_several_heuristics_are_each_compared_with_the_first(squares):
     names = ("bald", "margin", "foreground_random")
-    experiment = fig5(squares, Config(), Options(arms=names, cycles=1))
+    experiment = fig5(squares, FORTY, Options(arms=names, cycles=1))
 
     assert [arm.config.heuristic for arm in experiment.arms] == list(names)
     assert experiment.title == "Bald against margin, foreground_random"
@@ -200,11 +202,11 @@ def test_the_errors_that_are_set_are_compared_and_said(squares):
 
 
 def test_each_error_may_be_shown_by_itself(squares):
-    experiment = imperfect(squares, Config(), Options(apart=True, cycles=6))
+    experiment = imperfect(squares, FORTY, Options(apart=True, cycles=6))
     found = arms(experiment)
 
     assert list(found) == ["perfect", "imperfect", "misses", "jitter", "wrong"]
-    assert found["jitter"].config == Config(click_jitter_px=ERRORS["click_jitter_px"])
+    assert found["jitter"].config == FORTY.replace(click_jitter_px=ERRORS["click_jitter_px"])
     assert [c.cost_s for c in experiment.comparisons if c.second == "wrong"] == [150, 180, 210]
 
 
@@ -250,3 +252,43 @@ def test_seeds_are_read():
 def test_seeds_that_can_not_be_read_are_a_sentence(text):
     with pytest.raises(ConfigError, match=r"give different numbers, as 0,1,2\."):
         seeds_of(text)
+
+
+def test_switches_are_thrown_one_at_a_time_by_cross_validation(squares):
+    experiment = switches(squares, Config(), Options())
+    default, *thrown = experiment.arms
+
+    assert (experiment.folds, experiment.only_ends) == (5, True)
+    for arm, (label, change) in zip(thrown, SWITCHES.items(), strict=True):
+        assert arm.label == label and arm.config == default.config.replace(**change)
+    assert experiment.comparisons == tuple(Comparison("default", arm.name, None) for arm in thrown)
+
+
+def test_switches_are_compared_at_a_share_of_the_full_effort(tmp_path):
+    pairs = [scan_of("one", 10, 32, 0)]
+    dataset = build(pairs, tmp_path / "ten", size=32, split={"one": "train"})
+    arm = switches(dataset, Config(), Options()).arms[0]
+
+    answers = arm.config.start_regions + arm.cycles * arm.config.regions_per_cycle
+    assert answers * 3 == pytest.approx(0.035 * 10 * 96, abs=2)
+
+
+def test_switches_can_be_named_and_end_with_the_start(squares):
+    named = {"crf=0": {"crf": 0.0}}
+    experiment = switches(squares, Config(), Options(switches=named, cycles=0, folds=2))
+
+    assert [arm.label for arm in experiment.arms] == ["as it is", "crf=0"]
+    assert [arm.cycles for arm in experiment.arms] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (Options(switches={"crf=0.1": {"crf": 0.1}}), "changes nothing"),
+        (Options(switches={"x=1": {"x": 1}}), "unknown setting x"),
+        (Options(folds=1), "at least 2"),
+    ],
+)
+def test_switches_that_can_not_be_thrown_are_said(squares, options, said):
+    with pytest.raises(ConfigError, match=said):
+        switches(squares, Config(), options)

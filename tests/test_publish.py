@@ -8,10 +8,12 @@ from fakes import FakeLearner, scan_of
 from alnb.bench import publish
 from alnb.bench.bands import caption_of, figure_of
 from alnb.bench.curves import mean_and_range
-from alnb.bench.experiments import EXPERIMENTS, Options
+from alnb.bench.experiments import EXPERIMENTS
 from alnb.bench.paper import beside, share_rows
 from alnb.bench.picture import NoPictureError
+from alnb.bench.plan import Options
 from alnb.bench.results import COLUMNS, read, read_all
+from alnb.bench.switches import SWITCHES
 from alnb.config import Config
 from alnb.dataset import build
 from alnb.errors import DataError, SessionError
@@ -130,7 +132,7 @@ def test_the_report_holds_figures_verdicts_and_the_papers_numbers(done):
     assert "Dice 84 % on A-Mixed" in page
     assert "pseudo" not in page.split("</script>")[-1].lower()
     assert COMMAND.replace("<", "&lt;").replace(">", "&gt;") in page
-    assert len(verdicts) == 3 + 3 + 3 + 3
+    assert len(verdicts) == 3 + 3 + 3 + 3 + len(SWITCHES)
     assert all(line.split(": ", 1)[1] in page for line in verdicts)
 
 

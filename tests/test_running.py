@@ -8,7 +8,8 @@ import time
 import pytest
 from fakes import FakeLearner
 
-from alnb.bench.experiments import Options, fig5
+from alnb.bench.experiments import fig5
+from alnb.bench.plan import Options
 from alnb.bench.running import Clock, carry_out, check, runs_of
 from alnb.config import Config
 from alnb.cost import Cost

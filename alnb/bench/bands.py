@@ -34,7 +34,7 @@ def figure_of(result: Result, bound: float | None = None) -> go.Figure:
     """
     import plotly.graph_objects as go
 
-    draw = _bars if _is_start_alone(result) else _curves
+    draw = _bars if _has_one_point(result) else _curves
     figure = go.Figure(draw(result), curve_layout() | {"showlegend": True})
     figure.update_layout(
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 1, "xanchor": "right"},
@@ -47,7 +47,7 @@ def figure_of(result: Result, bound: float | None = None) -> go.Figure:
         xaxis={"rangemode": "normal"},
         yaxis={"range": [0, min(1.0, math.ceil(10 * top + 0.5) / 10)]},
     )
-    if _is_start_alone(result):
+    if _has_one_point(result):
         xaxis = {"title": {"text": ""}, "showgrid": False}
         figure.update_layout(showlegend=False, xaxis=xaxis, bargap=0.45)
     if bound is not None:
@@ -59,19 +59,23 @@ def figure_of(result: Result, bound: float | None = None) -> go.Figure:
     return figure
 
 
-def _is_start_alone(result: Result) -> bool:
-    return all(arm["cycles"] == 0 for arm in result.facts["arms"].values())
+def _has_one_point(result: Result) -> bool:
+    starts = all(arm["cycles"] == 0 for arm in result.facts["arms"].values())
+    return starts or bool(result.facts.get("only_ends"))
 
 
 def caption_of(result: Result) -> str:
     """Say what the figure's lines are, of what data, and what else a reader must know."""
     seeds = ", ".join(map(str, result.facts["seeds"]))
-    lines = (BAR_CAPTION if _is_start_alone(result) else CAPTION).format(seeds=seeds)
-    test = result.facts["dataset"]["parts"]["test"]["slices"]
+    lines = (BAR_CAPTION if _has_one_point(result) else CAPTION).format(seeds=seeds)
+    parts, folds = result.facts["dataset"]["parts"], result.facts.get("folds")
+    where = f"{parts['test']['slices']} test slices"
+    if folds:
+        where = f"one fold of {folds} of {parts['train']['slices']} train slices"
     masks = " against pseudo-labels" if result.facts["dataset"]["pseudo_labels"] else ""
     network = f"{result.facts['network']}, {result.facts['device']}"
     notes = " ".join(result.facts["notes"])
-    return f"{lines}. Dice of {test} test slices{masks}; {network}. {notes}".strip()
+    return f"{lines}. Dice of {where}{masks}; {network}. {notes}".strip()
 
 
 def _curves_of(result: Result, arm: str) -> list[pd.DataFrame]:
@@ -95,7 +99,7 @@ def _curves(result: Result) -> list[Trace]:
 def _bars(result: Result) -> list[Trace]:
     """Draw a bar an arm, whiskers over the seeds and a dot for each."""
     labels = result.labels
-    dices = {arm: [float(c["dice"].iloc[0]) for c in _curves_of(result, arm)] for arm in labels}
+    dices = {arm: [float(c["dice"].iloc[-1]) for c in _curves_of(result, arm)] for arm in labels}
     means = [float(np.mean(values)) for values in dices.values()]
     up = [max(values) - mean for values, mean in zip(dices.values(), means, strict=True)]
     down = [mean - min(values) for values, mean in zip(dices.values(), means, strict=True)]

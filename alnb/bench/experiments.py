@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 
 from alnb.acquisition import RANDOM, check_heuristic
+from alnb.bench.plan import Arm, Comparison, Experiment, Options
 from alnb.bench.simulate import check_masks
-from alnb.config import Config
+from alnb.bench.switches import switches
+from alnb.config import MASKS_THRESHOLD, Config
 from alnb.cost import fully_labelled_cost, price_of
 from alnb.dataset import Dataset
 from alnb.errors import ConfigError
@@ -23,6 +24,7 @@ from alnb.pool import Pool, start_picks
 CYCLES, QUICK_CYCLES = 25, 5  # paper, figure 5
 REGION_COUNTS, QUICK_REGION_COUNTS = (1, 4, 9, 16, 36, 64, 81), (4, 16, 64)  # paper, figure 6
 START_ANSWERS = 64  # paper 5.2: 192 s of 3 s each
+FIG7_START = 40  # ours: 120 s, so that an equal start is more than a region in full
 BUDGET_S = 1000.0  # paper, figure 7: where its axis ends
 QUICK_TIMES = 10  # ours: as many regions to click on in a cycle, so that fewer spend the budget
 BOUND_STEPS = 450  # ours: the least; a cycle's 100 are too few for so many labels
@@ -39,89 +41,6 @@ ERROR_NAMES = {
     "click_jitter_px": ("jitter", "clicks beside"),
     "wrong_rate": ("wrong", "wrong verdicts"),
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arm:
-    """One way of labelling, run once for each seed.
-
-    Parameters
-    ----------
-    name : str
-        Part of its folders' names, and its name in tables.
-    label : str
-        What figures and verdicts call it.
-    config : Config
-        Its settings; the seed is each run's own.
-    cycles : int
-        After the start, at most; ``config.budget_s`` may end a run earlier.
-    cost_s : float or None
-        What its labels cost, where that isn't what the answers add up to.
-    """
-
-    name: str
-    label: str
-    config: Config
-    cycles: int
-    cost_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Two arms, by name, that are compared at a cost in seconds, or where they end if None."""
-
-    first: str
-    second: str
-    cost_s: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Experiment:
-    """What is run, and what it is to show.
-
-    Parameters
-    ----------
-    name : str
-        One of `EXPERIMENTS`.
-    title : str
-        Above its figure.
-    arms : tuple of Arm
-    comparisons : tuple of Comparison
-        Whose verdicts are given.
-    notes : tuple of str
-        What a reader must know beside the paper's section: sentences.
-    """
-
-    name: str
-    title: str
-    arms: tuple[Arm, ...]
-    comparisons: tuple[Comparison, ...] = ()
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What a person may change of an experiment beside `Config`; None takes the default.
-
-    Parameters
-    ----------
-    quick : bool
-        Less of all.
-    cycles : int, optional
-        Of `fig5` and `imperfect`, after the start.
-    steps : int, optional
-        Of `upper_bound`'s training.
-    apart : bool
-        Whether `imperfect` shows each error by itself too.
-    arms : tuple of str
-        The heuristics that `fig5` compares, the first with each other.
-    """
-
-    quick: bool = False
-    cycles: int | None = None
-    steps: int | None = None
-    apart: bool = False
-    arms: tuple[str, ...] = ()
 
 
 def start_cost(dataset: Dataset, config: Config) -> float:
@@ -251,8 +170,9 @@ def _start_notes(dataset: Dataset, configs: Mapping[int, Config]) -> Iterator[st
 def fig7(dataset: Dataset, base: Config, options: Options) -> Experiment:
     """Compare clicks with per-pixel labels at equal cost (paper 5.3)."""
     check_masks(dataset)
-    points = base.replace(labels="points", budget_s=BUDGET_S, start_slices=1)
-    full = points.replace(labels="full", loss="full", crf=0.0, threshold=min(base.threshold, 0.5))
+    start = max(base.start_regions, FIG7_START)
+    points = base.replace(labels="points", budget_s=BUDGET_S, start_slices=1, start_regions=start)
+    full = points.replace(labels="full", loss="full", crf=0.0, threshold=_for_masks(base))
     full = full.replace(start_regions=_as_dear(dataset, points, full))
     if options.quick:
         points = points.replace(regions_per_cycle=QUICK_TIMES * base.regions_per_cycle)
@@ -279,6 +199,11 @@ def fig7(dataset: Dataset, base: Config, options: Options) -> Experiment:
     )
 
 
+def _for_masks(base: Config) -> float:
+    """Choose the threshold of what is labelled in full: a higher one is for clicks alone."""
+    return MASKS_THRESHOLD if base.threshold is None else min(base.threshold, MASKS_THRESHOLD)
+
+
 def _as_dear(dataset: Dataset, points: Config, full: Config) -> int:
     """Count the regions that cost as much to outline as those of a start cost to click on."""
     oracle = Oracle(dataset, full.seed, full)
@@ -297,11 +222,11 @@ def upper_bound(dataset: Dataset, base: Config, options: Options) -> Experiment:
     steps = _bound_steps(base, options)
     config = base.replace(
         regions_per_slice=1, ask_bare=True, start="regions", start_regions=slices,
-        start_in_lungs=0.0, crf=0.0,
+        start_in_lungs=0.0, crf=0.0, distil=0.0,
         labels="full", loss="full", outline_tolerance_px=0.0, budget_s=None,
         miss_rate=0.0, click_jitter_px=0.0, wrong_rate=0.0,
         steps=steps, epochs=max(base.epochs, steps or 1), holdout=0.0, warm_start=False,
-        threshold=min(base.threshold, 0.5),
+        threshold=_for_masks(base),
     )  # fmt: skip
     cost = fully_labelled_cost(slices, base)
     how = f"{steps} steps" if steps else f"{base.epochs} epochs"
@@ -330,6 +255,7 @@ EXPERIMENTS: Mapping[str, Callable[[Dataset, Config, Options], Experiment]] = {
     "fig6": fig6,
     "fig7": fig7,
     "imperfect": imperfect,
+    "switches": switches,
     "upper-bound": upper_bound,
 }
 

@@ -12,7 +12,7 @@ from alnb.bench.verdicts import dices, shares
 
 NAMES = {
     "fig5": "Figure 5", "fig6": "Figure 6", "fig7": "Figure 7",
-    "imperfect": "Imperfect annotator", "upper-bound": "Upper bound",
+    "imperfect": "Imperfect annotator", "switches": "Switches", "upper-bound": "Upper bound",
 }  # fmt: skip
 SHARES = 6  # ours: at how many costs the share of the bound is told
 # Read off its figure 6; in the order of the figure's text, which does not say which K is which.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from alnb.bench.experiments import Experiment
 from alnb.bench.picture import NoPictureError, take
+from alnb.bench.plan import Experiment
 from alnb.bench.results import Result, facts_of, read_all, table_of, write
 from alnb.bench.running import Clock, MakeLearner, Run, carry_out, check, runs_of
 from alnb.bench.sheet import experiment_page, report_page

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import alnb
-from alnb.bench.experiments import EXPERIMENTS, Experiment
+from alnb.bench.experiments import EXPERIMENTS
+from alnb.bench.plan import Experiment
 from alnb.bench.running import Run
 from alnb.bench.verdicts import verdict
 from alnb.dataset import Dataset
@@ -118,6 +119,8 @@ def facts_of(
             "notes": list(dataset.notes),
             "pseudo_labels": is_pseudo(dataset),
         },
+        "folds": experiment.folds,
+        "only_ends": experiment.only_ends,
         "full_cost_s": runs[0].config.slice_s * len(dataset.part("train")),
         "network": fit.backbone if fit else "",
         "device": fit.device if fit else "",

@@ -21,11 +21,11 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
-from alnb.bench.experiments import Arm, Experiment
+from alnb.bench.plan import Arm, Experiment
 from alnb.bench.simulate import check_masks, simulate
 from alnb.config import Config
 from alnb.cycle import Learner
-from alnb.dataset import Dataset
+from alnb.dataset import Dataset, fold
 from alnb.errors import AlnbError, ConfigError, TrainerError
 from alnb.reports import CycleReport
 from alnb.session import Session
@@ -44,16 +44,25 @@ class Run:
     seed : int
     folder : Path
         Its session's.
+    folds : int or None
+        Of the train part, of which it is on one; None: on the dataset.
     """
 
     arm: Arm
     seed: int
     folder: Path
+    folds: int | None = None
 
     @property
     def config(self) -> Config:
         """The arm's settings with this run's seed."""
         return self.arm.config.replace(seed=self.seed)
+
+    def data(self, dataset: Dataset) -> Dataset:
+        """Return what it trains and is measured on."""
+        if self.folds is None:
+            return dataset
+        return fold(dataset, self.seed % self.folds, self.folds)
 
     @property
     def finished(self) -> bool:
@@ -86,7 +95,9 @@ def runs_of(experiment: Experiment, out: Path, seeds: Sequence[int]) -> tuple[Ru
     """List the runs of an experiment, all arms of a seed before the next seed."""
     folder = out / experiment.name / "runs"
     return tuple(
-        Run(arm, seed, folder / f"{arm.name}-{seed}") for seed in seeds for arm in experiment.arms
+        Run(arm, seed, folder / f"{arm.name}-{seed}", experiment.folds)
+        for seed in seeds
+        for arm in experiment.arms
     )
 
 
@@ -112,7 +123,7 @@ def check(runs: Iterable[Run], dataset: Dataset) -> dict[Run, float]:
 def _done(run: Run, dataset: Dataset) -> float:
     if not (run.folder / "journal.jsonl").exists():
         return 0.0
-    session = Session.open(run.folder, dataset, run.config)
+    session = Session.open(run.folder, run.data(dataset), run.config)
     reports = session.state.reports
     session.close()
     if run.finished:
@@ -161,9 +172,10 @@ def carry_out(
 
 def _finish(run: Run, dataset: Dataset, notify: Notify, learner: MakeLearner | None) -> None:
     """Run to the end, then drop weights and page: both can be made again, and fill the disk."""
+    data = run.data(dataset)
     simulate(
-        dataset, run.folder, run.config, cycles=run.arm.cycles,
-        learner=learner(dataset, run.config) if learner else None,
+        data, run.folder, run.config, cycles=run.arm.cycles,
+        learner=learner(data, run.config) if learner else None,
         on_cycle=lambda report: notify(run, report),
     )  # fmt: skip
     if not run.config.warm_start:  # else more cycles would start from them

@@ -193,6 +193,33 @@ def upper_bound(
     _experiment("upper-bound", data, out, seeds, jobs, base, quick=quick, steps=steps)
 
 
+@bench.command("switches")
+def switches(
+    data: Data,
+    out: Results,
+    seeds: Seeds = "0,1,2,3,4",
+    jobs: Jobs = 1,
+    preset: Preset = "default",
+    backbone: Backbone = None,
+    weights: Weights = None,
+    settings: Settings = None,
+    cycles: Annotated[int | None, typer.Option(help="After the start; 1.", min=0)] = None,
+    switch: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=VALUE;… to throw instead of alnb's own; may be repeated."),
+    ] = None,
+    folds: Annotated[int, typer.Option(help="Of the train part; a seed's is its number.")] = 5,
+) -> None:
+    """Cross-validate settings inside the train part, each against the default.
+
+    No test slice is looked at: choose here, report elsewhere.
+    """
+    base = config_of(preset, **changes_of(backbone, weights, settings))
+    thrown = {text: changes_of(None, None, text.split(";")) for text in switch or ()}
+    options = {"cycles": cycles, "switches": thrown, "folds": folds}
+    _experiment("switches", data, out, seeds, jobs, base, **options)
+
+
 def _experiment(
     name: str,
     data: Path,
@@ -205,7 +232,8 @@ def _experiment(
     """Carry an experiment out, with the fields of its `Options`, and say what it showed."""
     import shlex
 
-    from alnb.bench.experiments import EXPERIMENTS, Options, seeds_of
+    from alnb.bench.experiments import EXPERIMENTS, seeds_of
+    from alnb.bench.plan import Options
     from alnb.bench.publish import draw, perform
     from alnb.dataset import Dataset
 

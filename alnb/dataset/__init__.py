@@ -15,6 +15,7 @@ from alnb.dataset.build import build
 from alnb.dataset.covid19a import import_covid19a
 from alnb.dataset.embedded import embedded, embedded_folder
 from alnb.dataset.folder import Dataset
+from alnb.dataset.folds import fold
 from alnb.dataset.importers import (
     import_dicom,
     import_nifti,
@@ -36,6 +37,7 @@ __all__ = [
     "build",
     "embedded",
     "embedded_folder",
+    "fold",
     "import_covid19a",
     "import_covid19b",
     "import_dicom",

@@ -1,0 +1,83 @@
+"""What each setting of the default brings, by cross-validation inside the train part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from alnb.bench.plan import Arm, Comparison, Experiment, Options
+from alnb.config import Config
+from alnb.dataset import Dataset
+from alnb.errors import ConfigError
+
+SHARE = 0.035  # ours: of the effort of labelling all with masks; half of the paper's 7 %
+START = 0.2  # ours: of those answers, before the first training
+CYCLES = 3  # ours: so that acquisition counts, with fewer trainings than in a session
+
+SWITCHES: Mapping[str, Mapping[str, Any]] = {
+    "from ImageNet alone": {"pretrain_steps": 0},
+    "predicts the slice alone": {"predict_zoom": 1.0},
+    "holds a fifth of the answers out": {"holdout": 0.2},
+    "no CRF": {"crf": 0.0},
+    "starts anywhere": {"start_in_lungs": 0.0},
+    "flip consistency": {"consistency": 0.3},
+    "keeps its weights": {"warm_start": True},
+    "random": {"heuristic": "random"},
+    "random in the lungs": {"heuristic": "foreground_random"},
+    "BALD": {"heuristic": "bald"},
+    "superpixels": {"regions": "superpixels"},
+    "quadtree, by sum": {"regions": "quadtree", "region_score": "sum"},
+}
+"""What is changed of the default, one at a time. All were weighed for it; so it is told what they
+bring, not found anew."""
+
+
+def switches(dataset: Dataset, base: Config, options: Options) -> Experiment:
+    """Compare the settings with each switch of them thrown, at 3.5 % of the full effort.
+
+    The test part is not touched: a seed's runs train on all folds of the train part but one, and
+    are measured on that.
+    """
+    changes = options.switches or SWITCHES
+    answers = _answers(dataset, base, options.folds)
+    start = max(1, round(START * answers))
+    cycles = CYCLES if options.cycles is None else options.cycles
+    base = base.replace(
+        start="regions", start_regions=start,
+        regions_per_cycle=max(1, round((answers - start) / max(cycles, 1))),
+    )  # fmt: skip
+    if not cycles:
+        base = base.replace(start_regions=answers)
+    default = Arm(name="default", label="as it is", config=base, cycles=cycles)
+    thrown = [
+        Arm(name=f"switch{n}", label=label, config=_changed(base, change), cycles=cycles)
+        for n, (label, change) in enumerate(changes.items(), 1)
+    ]
+    return Experiment(
+        name="switches",
+        title="What each setting brings",
+        arms=(default, *thrown),
+        comparisons=tuple(Comparison("default", arm.name, None) for arm in thrown),
+        notes=(
+            f"{answers} answers, {answers * base.click_s:.0f} s: {SHARE:.1%} of the effort of "
+            f"labelling the train part with masks. Cross-validation in {options.folds} folds of "
+            "the train part: each seed trains on all but its own and is measured on that; no val "
+            "or test slice is looked at.",
+        ),
+        folds=options.folds,
+        only_ends=True,
+    )
+
+
+def _answers(dataset: Dataset, base: Config, folds: int) -> int:
+    """Count the answers that cost `SHARE` of the full effort of the whole train part."""
+    if folds < 2:
+        raise ConfigError(f"--folds is {folds}; it must be at least 2.")
+    return max(2, round(SHARE * base.slice_s * len(dataset.part("train")) / base.click_s))
+
+
+def _changed(base: Config, change: Mapping[str, Any]) -> Config:
+    if all(getattr(base, name, None) == value for name, value in change.items()):
+        words = ", ".join(f"{name}={value}" for name, value in change.items())
+        raise ConfigError(f"--switch {words} changes nothing: so it is anyway. Leave it out.")
+    return base.replace(**change)
