@@ -115,10 +115,14 @@ _REDUCE: Mapping[RegionScore, Callable[[Map], np.floating[Any]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """A region worth asking about, and how much: a higher score is more wanted."""
+    """A region worth asking about, and how much: a higher score is more wanted.
+
+    One that is a repeat was answered before, and is asked again to see whether answers agree.
+    """
 
     region: Region
     score: float
+    repeat: bool = False
 
 
 def region_scores(score: Map, regions: Sequence[Region], how: RegionScore = "mean") -> Scores:

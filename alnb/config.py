@@ -69,6 +69,7 @@ class Config:
     one_region_a_slice: bool = True  # paper 3: the best region of each of the best slices
     neighbours: bool = True  # paper 3: regions of a cycle may touch; false (ours): no two do
     power: float | None = None  # paper 3: none; beta of PowerBALD's noise (Kirsch et al. 2021: 1)
+    repeats: float = 0.0  # ours: share of the questions that were asked before, unmarked
     per_second: bool = False  # paper 3: no; true (ours): score a second of the expected price
 
     # --- start and budget ---
@@ -85,7 +86,7 @@ class Config:
     infected_weight: float = 0.3  # ours: clicks over-segment at 1; weight of the infected mean
     consistency: float = 0.0  # ours: flips double a step's time; best Dice 0.617, 0.619 without
     crf: float = 0.1  # ours: weight of the gated CRF loss; 0.56 Dice, not 0.54, on those folds
-    distil: float = 1.0  # ours: weight of what it believed before any answer, where none is given
+    distil: float = 0.3  # ours: weight of what it believed before any answer, where none is given
     epochs: int = 40  # paper 4.1: the most in a cycle
     steps: int | None = 50  # ours: the most in a cycle; None: `epochs` alone (paper)
     batch: int = 8  # ours: of crops; steadier than the paper's 1 with few clicks
@@ -136,7 +137,7 @@ class Config:
                 )
 
     def _check_shares(self) -> None:
-        for name in ("dropout", "holdout", "threshold"):
+        for name in ("dropout", "holdout", "threshold", "repeats"):
             value = getattr(self, name)
             if value is not None and not 0 <= value < 1:
                 raise ConfigError(f"setting {name} is {value}; it must be in [0, 1).")

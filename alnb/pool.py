@@ -31,6 +31,8 @@ from alnb.dataset import Dataset, SliceId
 from alnb.regions import Division, QuadTree, Region, bare, in_lungs
 from alnb.session import State
 
+REPEAT_AFTER = 10  # ours: answers until a region may be asked again, so that it isn't remembered
+
 
 @dataclass(frozen=True)
 class Pool:
@@ -285,7 +287,27 @@ def next_picks(
         one_a_slice=one_a_slice,
         lungs_first=config.heuristic == FOREGROUND_RANDOM,
     )
-    return affordable(picks, state)
+    return affordable(_with_repeats(pool, state, picks), state)
+
+
+def _with_repeats(pool: Pool, state: State, picks: tuple[Pick, ...]) -> tuple[Pick, ...]:
+    """Hide regions that were answered some time ago among those to ask, each once."""
+    share = pool.config.repeats
+    if not (share and picks):
+        return picks
+    rng = np.random.default_rng([pool.config.seed, state.cycle + 1, 1])
+    wanted = int(share * len(picks) / (1 - share) + rng.random())
+    before = {first.region.key for first, _ in state.repeated}
+    old = [
+        answer.region
+        for answer in state.answers[: -max(REPEAT_AFTER, len(state.asked))]
+        if answer.verdict is not Verdict.SKIPPED and answer.region.key not in before
+    ]
+    mixed = list(picks)
+    for n in rng.permutation(len(old))[:wanted].tolist():
+        place = int(rng.integers(len(mixed) + 1))
+        mixed.insert(place, Pick(old[n], picks[-1].score, repeat=True))
+    return tuple(mixed)
 
 
 def _wanted(

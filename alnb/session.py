@@ -78,6 +78,11 @@ class State:
         The learning curve so far.
     ever_asked : frozenset of str
         Keys of all regions asked about in any cycle.
+    withheld : frozenset of str
+        Keys of this cycle's hidden repeats that wait for their second answer: the first is learned
+        from and paid for, but not shown.
+    repeated : tuple of (Answer, Answer)
+        First and second answer of each hidden repeat.
     """
 
     config: Config
@@ -90,16 +95,22 @@ class State:
     fit_cost: Cost = NO_COST
     reports: tuple[CycleReport, ...] = ()
     ever_asked: frozenset[str] = frozenset()
+    withheld: frozenset[str] = frozenset()
+    repeated: tuple[tuple[Answer, Answer], ...] = ()
 
     @cached_property
-    def by_key(self) -> Mapping[str, Answer]:
-        """The last answer of each region, by the region's key; oldest first."""
+    def _last(self) -> Mapping[str, Answer]:
         return {answer.region.key: answer for answer in self.given}
 
     @cached_property
+    def by_key(self) -> Mapping[str, Answer]:
+        """The last answer of each region that may be shown, by the region's key; oldest first."""
+        return {key: answer for key, answer in self._last.items() if key not in self.withheld}
+
+    @cached_property
     def answers(self) -> tuple[Answer, ...]:
-        """The last answer of each region, oldest first."""
-        return tuple(self.by_key.values())
+        """The last answer of each region, oldest first: what a network learns from."""
+        return tuple(self._last.values())
 
     @cached_property
     def pending(self) -> tuple[Region, ...]:
@@ -145,15 +156,33 @@ def _opened(state: State, data: dict[str, Any]) -> State:
 
 
 def _asked(state: State, data: dict[str, Any]) -> State:
-    picks = tuple(Pick(Region.parse(p["region"]), p["score"]) for p in data["picks"])
-    ever_asked = state.ever_asked | {pick.region.key for pick in picks}
-    return dataclasses.replace(state, cycle=data["cycle"], asked=picks, ever_asked=ever_asked)
+    picks = tuple(
+        Pick(Region.parse(p["region"]), p["score"], p.get("repeat", False)) for p in data["picks"]
+    )
+    return dataclasses.replace(
+        state,
+        cycle=data["cycle"],
+        asked=picks,
+        ever_asked=state.ever_asked | {pick.region.key for pick in picks},
+        withheld=frozenset(pick.region.key for pick in picks if pick.repeat),
+    )
 
 
 def _answered(state: State, data: dict[str, Any]) -> State:
     answer = Answer.from_dict(data)
-    reopened = tuple(region for region in state.reopened if region.key != answer.region.key)
-    return dataclasses.replace(state, given=(*state.given, answer), reopened=reopened)
+    key = answer.region.key
+    reopened = tuple(region for region in state.reopened if region.key != key)
+    repeated = state.repeated
+    if key in state.withheld:
+        first = next(one for one in state.answers if one.region.key == key)
+        repeated = (*repeated, (first, answer))
+    return dataclasses.replace(
+        state,
+        given=(*state.given, answer),
+        reopened=reopened,
+        withheld=state.withheld - {key},
+        repeated=repeated,
+    )
 
 
 def _undone(state: State, data: dict[str, Any]) -> State:
@@ -323,9 +352,7 @@ class Session:
             {
                 "cycle": self.state.cycle + 1,
                 "heuristic": self.state.config.heuristic,
-                "picks": [
-                    {"region": pick.region.key, "score": round(pick.score, 6)} for pick in picks
-                ],
+                "picks": [_picked(pick) for pick in picks],
             },
         )
 
@@ -453,6 +480,11 @@ class Session:
     def close(self) -> None:
         """Let others write; reading goes on."""
         self.journal.release()
+
+
+def _picked(pick: Pick) -> dict[str, Any]:
+    repeat = {"repeat": True} if pick.repeat else {}
+    return {"region": pick.region.key, "score": round(pick.score, 6), **repeat}
 
 
 def undone(events: Iterable[Event]) -> list[Event]:

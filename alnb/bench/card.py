@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from alnb.annotation import Verdict
+from alnb.consistency import consistency
 from alnb.oracle import Oracle
 from alnb.phantom import PREFIX as PHANTOM
 from alnb.reports import FitReport
@@ -99,7 +100,7 @@ def card(state: State, opened: Mapping[str, Any]) -> str:
         zoom=config.predict_zoom,
         labels=_labels(state),
         who=_who(state),
-        measured=_measured(state, fit, dataset["split"]["test"]),
+        measured=_measured(state, fit, dataset["split"]["test"]) + _repeats(state),
         origin=_origin(state, fit),
         settings=json.dumps(config.to_dict(), indent=1),
         **fit.to_dict(),
@@ -112,6 +113,16 @@ def _labels(state: State) -> str:
     return (
         f"{cost.clicks} clicks or vertices in {cost.regions} regions that were looked at "
         f"({cost.nominal_s:g} nominal seconds of labelling{since})"
+    )
+
+
+def _repeats(state: State) -> str:
+    found = consistency(state.repeated)
+    if not found.repeats:
+        return ""
+    return (
+        f" Of {found.repeats} regions that were asked twice, unmarked, {found.agreed} got the same "
+        "verdict again."
     )
 
 

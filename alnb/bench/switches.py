@@ -16,17 +16,15 @@ CYCLES = 3  # ours: so that acquisition counts, with fewer trainings than in a s
 
 SWITCHES: Mapping[str, Mapping[str, Any]] = {
     "from ImageNet alone": {"pretrain_steps": 0},
+    "forgets what it believed": {"distil": 0.0},
     "predicts the slice alone": {"predict_zoom": 1.0},
     "holds a fifth of the answers out": {"holdout": 0.2},
     "no CRF": {"crf": 0.0},
     "starts anywhere": {"start_in_lungs": 0.0},
-    "flip consistency": {"consistency": 0.3},
-    "keeps its weights": {"warm_start": True},
     "random": {"heuristic": "random"},
     "random in the lungs": {"heuristic": "foreground_random"},
     "BALD": {"heuristic": "bald"},
     "superpixels": {"regions": "superpixels"},
-    "quadtree, by sum": {"regions": "quadtree", "region_score": "sum"},
 }
 """What is changed of the default, one at a time. All were weighed for it; so it is told what they
 bring, not found anew."""

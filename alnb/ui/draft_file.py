@@ -39,8 +39,7 @@ def restore(path: Path, state: State) -> Draft:
             for outline in kept.get("outlines", ())
         )
         sweep = bool(kept.get("sweep", False))
-        answered = {answer.region.key for answer in state.given}
-        wanted = sweep or region.key in state.ever_asked - answered
+        wanted = sweep or region.key in state.ever_asked - state.by_key.keys()
         if wanted and all(region.contains(c.row, c.col) for c in clicks):
             return Draft(region, clicks, outlines, held=sweep, sweep=sweep)
     return Draft()

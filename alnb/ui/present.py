@@ -145,7 +145,7 @@ def present(
         title=sentences.title(state, dataset),
         question=sentences.question(state, draft, activity, left, marking=mode.marking),
         rest=sentences.rest(state, activity, left) if region is None else "",
-        cost=sentences.cost(state.cost),
+        cost=sentences.cost(state.cost) + sentences.repeats(state),
         network=sentences.network(state, activity),
         network_title=sentences.network_title(state, activity),
         device=f"{activity.backbone} on {activity.device}" if activity.device else "",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alnb.annotation import Answer, Verdict
 from alnb.config import FEWEST_TO_HOLD_OUT
+from alnb.consistency import consistency
 from alnb.cost import Cost, fully_labelled_cost
 from alnb.dataset import Dataset
 from alnb.session import State
@@ -39,7 +40,7 @@ def _count(state: State) -> str:
     if not state.asked:
         again = "1 region is" if len(state.pending) == 1 else f"{len(state.pending)} regions are"
         return f"{again} open again" if state.pending else "no region left to ask"
-    verdicts = {answer.region.key: answer.verdict for answer in state.given}
+    verdicts = {key: answer.verdict for key, answer in state.by_key.items()}
     batch = [verdicts[key] for pick in state.asked if (key := pick.region.key) in verdicts]
     skipped = batch.count(Verdict.SKIPPED)
     count = f"{len(batch) - skipped} of {len(state.asked)} regions answered"
@@ -143,6 +144,15 @@ def cost(cost: Cost) -> str:
         f"<b>{cost.nominal_s:.0f} s</b> nominal · <b>{cost.measured_s:.0f} s</b> measured · "
         f"{regions} · {clicks}"
     )
+
+
+def repeats(state: State) -> str:
+    """Tell how often the answers on hidden repeats agreed; nothing where there were none."""
+    found = consistency(state.repeated)
+    if not found.repeats:
+        return ""
+    apart = "" if found.distance_px is None else f", clicks {found.distance_px:.0f} px apart"
+    return f" · {found.agreed} of {found.repeats} repeats agree{apart}"
 
 
 def network(state: State, activity: Activity) -> str:

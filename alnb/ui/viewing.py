@@ -152,7 +152,7 @@ class Viewing:
     def _show_answers(self, state: State, where: SliceId, current: Region) -> None:
         here = [
             answer
-            for answer in state.answers
+            for answer in state.by_key.values()
             if answer.region.where == where and answer.region != current
         ]
         infected = [a.region for a in here if a.verdict is Verdict.INFECTED]
