@@ -152,3 +152,16 @@ def test_an_epoch_shows_each_answered_region_once(slices):
     train(build(), slices, config, constant, lambda step, total, loss: steps.append(total))
 
     assert steps == [6] * 6  # three regions, twice
+
+
+def test_a_share_of_the_weights_stays_as_it_was(slices):
+    whole, half = build(), build()
+    before = {name: value.clone() for name, value in whole.named_parameters()}
+
+    train(whole, slices, QUICK, constant)
+    train(half, slices, QUICK, constant, keep=0.25)
+
+    moved = dict(whole.named_parameters())
+    for name, value in half.named_parameters():
+        wanted = before[name] + 0.75 * (moved[name] - before[name])
+        assert torch.allclose(value, wanted, atol=1e-6)

@@ -14,7 +14,7 @@ from alnb.acquisition import RANDOM, check_heuristic
 from alnb.bench.plan import Arm, Comparison, Experiment, Options
 from alnb.bench.simulate import check_masks
 from alnb.bench.switches import switches
-from alnb.config import MASKS_THRESHOLD, Config
+from alnb.config import EPOCHS, MASKS_THRESHOLD, Config
 from alnb.cost import fully_labelled_cost, price_of
 from alnb.dataset import Dataset
 from alnb.errors import ConfigError
@@ -222,14 +222,14 @@ def upper_bound(dataset: Dataset, base: Config, options: Options) -> Experiment:
     steps = _bound_steps(base, options)
     config = base.replace(
         regions_per_slice=1, ask_bare=True, start="regions", start_regions=slices,
-        start_in_lungs=0.0, crf=0.0, distil=0.0,
+        start_in_lungs=0.0, crf=0.0, distil=0.0, keep=0.0,
         labels="full", loss="full", outline_tolerance_px=0.0, budget_s=None,
         miss_rate=0.0, click_jitter_px=0.0, wrong_rate=0.0,
-        steps=steps, epochs=max(base.epochs, steps or 1), holdout=0.0, warm_start=False,
+        steps=steps, epochs=max(base.epochs or EPOCHS, steps or 1), holdout=0.0, warm_start=False,
         threshold=_for_masks(base),
     )  # fmt: skip
     cost = fully_labelled_cost(slices, base)
-    how = f"{steps} steps" if steps else f"{base.epochs} epochs"
+    how = f"{steps} steps" if steps else f"{base.epochs or EPOCHS} epochs"
     return Experiment(
         name="upper-bound",
         title="Upper bound: every train slice labelled in full",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from alnb.config import Config
+from alnb.config import EPOCHS, Config
 from alnb.regions import Region
 from alnb.training.fcn8 import FCN8
 from alnb.training.features import Seen, features_of, mirrored, stacked
@@ -87,6 +87,8 @@ def train(
     config: Config,
     judge: Judge,
     on_step: OnStep = lambda step, steps, loss: None,
+    *,
+    keep: float = 0.0,
 ) -> Trained:
     """Train a network in place, and leave in it the weights that were judged best.
 
@@ -104,16 +106,23 @@ def train(
         judgements the last counts.
     on_step : callable
         Called after each step with its number, their total and its loss; may raise to stop.
+    keep : float
+        Share of each weight, in [0, 1), that stays as it was before: after the last step the
+        network goes back so far on the straight way it came, and is judged there. What few
+        answers teach by chance weighs less then (Wortsman et al. 2022, WiSE-FT, arXiv 2109.01903).
     """
     network.eval()  # BatchNorm; dropout is explicit
     freeze(network, config.freeze)
     items = _items(slices, None if config.freeze == "trunk" else config.crop)
     steps, checks = _plan(len(items), config)
     best, state = Judgement(-math.inf, 0.5), network.state_dict()
+    before = copy.deepcopy(state) if keep else {}
 
     def after(step: int, loss: float) -> None:
         nonlocal best, state
         on_step(step, steps, loss)
+        if step == steps and keep:
+            _go_back(network, before, keep)
         if step in checks:
             judgement = judge(network)
             if judgement.score >= best.score:
@@ -122,6 +131,13 @@ def train(
     losses = descend(network, _losses(network, items, config), steps, config, after)
     network.load_state_dict(state)
     return Trained(steps, float(np.mean(losses[-max(1, steps // 10) :])), best)
+
+
+@torch.no_grad()
+def _go_back(network: FCN8, before: Mapping[str, Tensor], share: float) -> None:
+    """Move each weight a share of the way back to what it was."""
+    for name, parameter in network.named_parameters():
+        parameter.lerp_(before[name], share)
 
 
 def descend(
@@ -189,7 +205,7 @@ def _plan(slices: int, config: Config) -> tuple[int, set[int]]:
     At a constant rate after each epoch, as the paper does; a falling rate makes the last the best.
     """
     an_epoch = math.ceil(slices / config.batch)
-    steps = config.epochs * an_epoch
+    steps = (config.epochs or EPOCHS) * an_epoch
     if config.steps is not None:
         steps = min(steps, config.steps)
     if config.schedule == "cosine":

@@ -21,6 +21,8 @@ from alnb.arrays import Map, Mask
 from alnb.config import (
     CLICKS_THRESHOLD,
     DISTILLED_THRESHOLD,
+    EPOCHS,
+    EPOCHS_PRETRAINED,
     HOLDOUT,
     MASKS_THRESHOLD,
     Config,
@@ -45,7 +47,7 @@ from alnb.training.weights import WeightsCache
 
 TRAINING_SETTINGS = (
     "input_padding", "dropout", "pretrain_steps", "loss", "infected_weight", "consistency", "crf",
-    "distil", "epochs", "steps", "batch", "crop", "learning_rate", "head_rate", "schedule",
+    "keep", "distil", "epochs", "steps", "batch", "crop", "learning_rate", "head_rate", "schedule",
     "freeze", "threshold", "warm_start", "holdout", "predict_zoom", "seed",
 )  # fmt: skip
 
@@ -154,8 +156,8 @@ class Trainer:
         see = self._view(network, self._in_a_cycle)
         self._believe(training, see, previous)
         trained = train(
-            network, self._labelled(training, see), self.config, self._judge(held, see),
-            self._on_step,
+            network, self._labelled(training, see), self._fitting, self._judge(held, see),
+            self._on_step, keep=self.config.keep if self._pretrains else 0.0,
         )  # fmt: skip
         report = FitReport(
             weights=name,
@@ -383,6 +385,13 @@ class Trainer:
         if self.config.holdout is not None:
             return self.config.holdout
         return 0.0 if self.dataset.has_masks and self.dataset.part("test") else HOLDOUT
+
+    @property
+    def _fitting(self) -> Config:
+        """The settings of a training, with as many epochs as its network needs."""
+        if self.config.epochs is not None:
+            return self.config
+        return self.config.replace(epochs=EPOCHS_PRETRAINED if self._pretrains else EPOCHS)
 
     @property
     def _threshold(self) -> float:
