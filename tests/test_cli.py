@@ -208,7 +208,7 @@ def test_export_writes_the_journal_and_a_network_that_its_card_can_load(
 
 def test_a_run_labelled_in_full_trains_and_exports_its_outlines(run, data, tmp_path):
     full = ("--set", "labels=full", "--set", "loss=full", "--set", "regions_per_slice=16")
-    most = ("--set", "start_regions=60")  # of 64
+    most = ("--set", "start_regions=60", "--set", "holdout=0.2")  # of 64
     words = ("--backbone", "efficientnet_lite0", "--cycles", 0, *FAST, *full, *most)
     status, _, err = run("run", data, "--out", tmp_path / "run", *words)
     assert (status, err) == (0, "")

@@ -40,7 +40,9 @@ def switches(dataset: Dataset, base: Config, options: Options) -> Experiment:
     changes = options.switches or SWITCHES
     answers = _answers(dataset, base, options.folds)
     start = max(1, round(START * answers))
-    cycles = CYCLES if options.cycles is None else options.cycles
+    cycles = 0 if options.quick else CYCLES
+    if options.cycles is not None:
+        cycles = options.cycles
     base = base.replace(
         start="regions", start_regions=start,
         regions_per_cycle=max(1, round((answers - start) / max(cycles, 1))),

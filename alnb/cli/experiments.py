@@ -198,12 +198,15 @@ def switches(
     data: Data,
     out: Results,
     seeds: Seeds = "0,1,2,3,4",
+    quick: Quick = False,
     jobs: Jobs = 1,
     preset: Preset = "default",
     backbone: Backbone = None,
     weights: Weights = None,
     settings: Settings = None,
-    cycles: Annotated[int | None, typer.Option(help="After the start; 1.", min=0)] = None,
+    cycles: Annotated[
+        int | None, typer.Option(help="After the start; 3, or none if quick.", min=0)
+    ] = None,
     switch: Annotated[
         list[str] | None,
         typer.Option(help="NAME=VALUE;… to throw instead of alnb's own; may be repeated."),
@@ -216,8 +219,8 @@ def switches(
     """
     base = config_of(preset, **changes_of(backbone, weights, settings))
     thrown = {text: changes_of(None, None, text.split(";")) for text in switch or ()}
-    options = {"cycles": cycles, "switches": thrown, "folds": folds}
-    _experiment("switches", data, out, seeds, jobs, base, **options)
+    options: dict[str, Any] = {"cycles": cycles, "switches": thrown, "folds": folds}
+    _experiment("switches", data, out, seeds, jobs, base, quick=quick, **options)
 
 
 def _experiment(
