@@ -112,7 +112,7 @@ def test_weights_that_more_cycles_would_start_from_stay(squares, tmp_path):
 def test_other_settings_in_a_folder_are_said(squares, tmp_path):
     carry_out(runs(squares, tmp_path), squares, learner=FakeLearner)
 
-    with pytest.raises(SessionError, match=r"other settings \(steps 100, not 7"):
+    with pytest.raises(SessionError, match=r"other settings \(steps 150, not 7"):
         check(runs(squares, tmp_path, CONFIG.replace(steps=7)), squares)
 
 

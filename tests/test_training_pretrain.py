@@ -131,9 +131,9 @@ def test_training_keeps_what_was_believed_where_nobody_answered(squares, tmp_pat
     answers = [oracle.answer(r) for r in grid(squares.part("train")[0], (32, 32), 4)[:1]]
     seen = []
 
-    def spy(network, slices, config, judge, on_step):
+    def spy(network, slices, *given, **named):
         seen.extend(slices)
-        return train(network, slices, config, judge, on_step)
+        return train(network, slices, *given, **named)
 
     monkeypatch.setattr("alnb.training.trainer.train", spy)
     one = trainer(squares, tmp_path)
