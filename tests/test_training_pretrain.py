@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from alnb.annotation import Answer, Verdict
 from alnb.config import PAPER, Config
 from alnb.dataset import import_phantom
 from alnb.oracle import Oracle
@@ -144,6 +145,22 @@ def test_training_keeps_what_was_believed_where_nobody_answered(squares, tmp_pat
 
     assert np.allclose(seen[0].believed.float(), before, atol=1e-3)
     assert seen[1].believed is None
+
+
+def test_clean_answers_alone_do_not_teach_it_to_see_nothing(squares, tmp_path):
+    clean = [
+        Answer(region, Verdict.CLEAN)
+        for where in squares.part("train")[:2]
+        for region in grid(where, (32, 32), 4)
+    ]
+    one = trainer(squares, tmp_path)
+    report = one.fit(clean)
+    before = one._network(None).state_dict()
+
+    assert report.steps == 0
+    assert same(one._read(report.weights).state_dict(), before)
+    plain = trainer(squares, tmp_path / "plain", CONFIG.replace(pretrain_steps=0)).fit(clean)
+    assert plain.steps == 2
 
 
 def test_a_frozen_trunk_learns_it_too(squares, tmp_path):

@@ -38,7 +38,7 @@ from alnb.training import Cancelled, Progress, backbones
 from alnb.training.dropout import sample_tail
 from alnb.training.fcn8 import FCN8
 from alnb.training.features import FeatureStore, Seen, features_of, identity, stacked
-from alnb.training.fit import Labelled, train
+from alnb.training.fit import Labelled, Trained, train
 from alnb.training.judging import Judge, hold_out, infection, judge_by_answers, judge_by_masks
 from alnb.training.pretrain import VERSION as PRETRAINED
 from alnb.training.pretrain import pretrained
@@ -154,11 +154,7 @@ class Trainer:
         self._stop_if_cancelled()
         network = self._network(previous)
         see = self._view(network, self._in_a_cycle)
-        self._believe(training, see, previous)
-        trained = train(
-            network, self._labelled(training, see), self._fitting, self._judge(held, see),
-            self._on_step, keep=self.config.keep if self._pretrains else 0.0,
-        )  # fmt: skip
+        trained = self._trained(network, training, self._judge(held, see), see)
         report = FitReport(
             weights=name,
             backbone=self.backbone,
@@ -173,6 +169,26 @@ class Trainer:
         self._weights.save(network, report)
         self._loaded = (name, network)
         return report
+
+    def _trained(
+        self,
+        network: FCN8,
+        answers: Sequence[Answer],
+        judge: Judge,
+        see: View,
+    ) -> Trained:
+        """Train a network in place.
+
+        As long as no answer shows infection it stays as it was before any, if it has learned what
+        infection is: from clean regions alone it would only learn to see none.
+        """
+        infected = any(answer.verdict is Verdict.INFECTED for answer in answers)
+        if self._pretrains and not infected:
+            return Trained(0, 0.0, judge(network))
+        self._believe(answers, see)
+        keep = self.config.keep if self._pretrains else 0.0
+        slices = self._labelled(answers, see)
+        return train(network, slices, self._fitting, judge, self._on_step, keep=keep)
 
     def score(self, slices: Sequence[SliceId], weights: str) -> dict[str, NDArray[np.float64]]:
         """Score the regions of slices by each heuristic, from one posterior a slice.
@@ -308,7 +324,7 @@ class Trainer:
             for where in sorted(of)
         ]
 
-    def _believe(self, answers: Sequence[Answer], see: View, previous: str | None) -> None:
+    def _believe(self, answers: Sequence[Answer], see: View) -> None:
         """Note what is believed of the answered slices before any answer; once a slice."""
         if not self._pretrains or self.config.distil == 0:
             return
