@@ -25,7 +25,7 @@ from alnb.acquisition import (
 )
 from alnb.annotation import Verdict
 from alnb.arrays import Mask
-from alnb.config import Config
+from alnb.config import START_REGIONS, START_REGIONS_PRETRAINED, Config
 from alnb.cost import price_of
 from alnb.dataset import Dataset, SliceId
 from alnb.regions import Division, QuadTree, Region, bare, in_lungs
@@ -200,6 +200,14 @@ def _rng(config: Config, cycle: int) -> np.random.Generator:
     return np.random.default_rng([config.seed, cycle])
 
 
+def start_regions(pool: Pool) -> int:
+    """Count the regions of a start: as many as are set, or as the network needs."""
+    if pool.config.start_regions is not None:
+        return pool.config.start_regions
+    learned = pool.config.pretrain_steps > 0 and not pool.dataset.synthetic
+    return START_REGIONS_PRETRAINED if learned else START_REGIONS
+
+
 def start_picks(pool: Pool) -> tuple[Pick, ...]:
     """Choose what to ask before there is a network.
 
@@ -211,7 +219,7 @@ def start_picks(pool: Pool) -> tuple[Pick, ...]:
     scores = pool.open(np.zeros(pool.shape), State(config)) + random_scores(pool.shape, rng)
     if config.start == "regions":
         _prefer_lungs(pool, scores, rng)
-        return pool.picks(scores, config.start_regions, one_a_slice=True)
+        return pool.picks(scores, start_regions(pool), one_a_slice=True)
     count = min(config.start_slices, len(pool.slices))
     chosen = rng.choice(len(pool.slices), size=count, replace=False)
     return tuple(
@@ -229,7 +237,7 @@ def _prefer_lungs(pool: Pool, scores: NDArray[np.float64], rng: np.random.Genera
 
     Only so many slices are looked at, so that a start costs the same in a pool of any size.
     """
-    wanted = round(pool.config.start_in_lungs * pool.config.start_regions)
+    wanted = round(pool.config.start_in_lungs * start_regions(pool))
     for n in rng.permutation(len(pool.slices)).tolist():
         if wanted < 1:
             return

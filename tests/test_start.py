@@ -75,7 +75,7 @@ def test_a_new_session_begins_with_the_settings_chosen(place, squares):
     page = label_app()
     button(page, "ask by").value = "margin"
     button(page, "label by").value = "full"
-    button(page, "regions at the start").value = 7
+    button(page, "regions at the start; 0: as needed").value = 7
     button(page, "your name").value = "Bob"
     button(page, "Begin").click()
 

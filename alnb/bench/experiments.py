@@ -170,7 +170,7 @@ def _start_notes(dataset: Dataset, configs: Mapping[int, Config]) -> Iterator[st
 def fig7(dataset: Dataset, base: Config, options: Options) -> Experiment:
     """Compare clicks with per-pixel labels at equal cost (paper 5.3)."""
     check_masks(dataset)
-    start = max(base.start_regions, FIG7_START)
+    start = max(base.start_regions or 0, FIG7_START)
     points = base.replace(labels="points", budget_s=BUDGET_S, start_slices=1, start_regions=start)
     full = points.replace(labels="full", loss="full", crf=0.0, threshold=_for_masks(base))
     full = full.replace(start_regions=_as_dear(dataset, points, full))

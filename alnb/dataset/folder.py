@@ -150,6 +150,13 @@ class Dataset:
     def __repr__(self) -> str:
         return f"<Dataset {self.name}: {len(self.scans)} scans, {len(self.slices)} slices>"
 
+    @property
+    def synthetic(self) -> bool:
+        """Whether all its scans are the phantom's, by their names."""
+        from alnb.phantom import PREFIX  # brings scipy, which a dataset opens without
+
+        return all(scan.startswith(PREFIX) for scan in self.scans)
+
     def part(self, part: Part) -> tuple[SliceId, ...]:
         """Return the slices of "train", "val" or "test"; none where there is no such part."""
         return self._parts[part]

@@ -2,8 +2,8 @@
 
 `backbones` and `fcn8` are the network, `synthetic` and `pretrain` what it learns before any answer,
 `features` what a frozen trunk makes of slices, `losses` and `fit` its training, `dropout` its
-uncertainty, `judging` its prediction and what is chosen by it; `trainer.Trainer` puts them to use on a
-dataset. Importing this package alone does not import torch.
+uncertainty, `judging` its prediction and what is chosen by it; `trainer.Trainer` puts them to use
+on a dataset. Importing this package alone does not import torch.
 """
 
 from __future__ import annotations

@@ -23,7 +23,6 @@ from safetensors.torch import load_file, save_file
 
 from alnb.config import Config
 from alnb.dataset import Dataset
-from alnb.phantom import PREFIX as PHANTOM
 from alnb.training import Progress
 from alnb.training.fcn8 import FCN8
 from alnb.training.fit import descend, drawn, freeze
@@ -37,8 +36,7 @@ SEED = 0  # ours: the same start for every session, so that seeds differ in what
 
 def wanted(dataset: Dataset, config: Config) -> bool:
     """Tell whether a network is to learn from synthetic scans first: not to label more of them."""
-    synthetic = all(scan.startswith(PHANTOM) for scan in dataset.scans)
-    return config.pretrain_steps > 0 and not synthetic
+    return config.pretrain_steps > 0 and not dataset.synthetic
 
 
 def pretrained(

@@ -85,7 +85,7 @@ class StartPage:
         self.labels = widgets.Dropdown(options=LABELS, description="label by", **FIELD)
         self.regions = widgets.Dropdown(options=REGIONS, description="regions", **FIELD)
         self.start_regions = widgets.BoundedIntText(
-            DEFAULT.start_regions, min=1, max=999, description="regions at the start", **FIELD
+            0, min=0, max=999, description="regions at the start; 0: as needed", **FIELD
         )
         self.per_cycle = widgets.BoundedIntText(
             DEFAULT.regions_per_cycle, min=1, max=99, description="regions a cycle", **FIELD
@@ -125,7 +125,7 @@ class StartPage:
             "heuristic": self.heuristic.value,
             "labels": self.labels.value,
             "regions": self.regions.value,
-            "start_regions": self.start_regions.value,
+            "start_regions": self.start_regions.value or None,
             "regions_per_cycle": self.per_cycle.value,
             "budget_s": self.budget.value or None,
             **loss,
