@@ -177,6 +177,13 @@ class Config:
         if self.crop is not None and self.crop < 32:
             raise ConfigError(f"setting crop is {self.crop}; it must be at least 32, or None.")
 
+    def learns_first(self, *, synthetic: bool) -> bool:
+        """Tell whether a network learns from synthetic scans before any answer.
+
+        Not where `synthetic` scans are what is labelled: there it would be cheating.
+        """
+        return self.pretrain_steps > 0 and not synthetic
+
     def replace(self, **changes: Any) -> Config:  # noqa: ANN401 - the values of any field
         """Return a copy with some settings changed.
 

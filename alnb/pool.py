@@ -204,7 +204,7 @@ def start_regions(pool: Pool) -> int:
     """Count the regions of a start: as many as are set, or as the network needs."""
     if pool.config.start_regions is not None:
         return pool.config.start_regions
-    learned = pool.config.pretrain_steps > 0 and not pool.dataset.synthetic
+    learned = pool.config.learns_first(synthetic=pool.dataset.synthetic)
     return START_REGIONS_PRETRAINED if learned else START_REGIONS
 
 

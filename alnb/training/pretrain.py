@@ -9,9 +9,9 @@ cheating.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from filelock import FileLock
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from alnb.config import Config
 from alnb.dataset import Dataset
@@ -28,6 +28,7 @@ from alnb.training.fcn8 import FCN8
 from alnb.training.fit import descend, drawn, freeze
 from alnb.training.losses import balanced_point
 from alnb.training.synthetic import Slices, batches
+from alnb.training.weights import write_weights
 
 VERSION = 1  # of the recipe and of the phantom; raise it when either changes
 BATCH, CROP = 8, 128  # ours: as in a cycle
@@ -36,7 +37,7 @@ SEED = 0  # ours: the same start for every session, so that seeds differ in what
 
 def wanted(dataset: Dataset, config: Config) -> bool:
     """Tell whether a network is to learn from synthetic scans first: not to label more of them."""
-    return config.pretrain_steps > 0 and not dataset.synthetic
+    return config.learns_first(synthetic=dataset.synthetic)
 
 
 def pretrained(
@@ -66,14 +67,14 @@ def pretrained(
     path = _folder() / f"pretrained-{_name(network, config, origin)}.safetensors"
     if _read(network, path):
         return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{path}.lock"):
-            if not _read(network, path):
-                learn(network, config, progress, stop)
-                _write(network, path)
-    except PermissionError:  # nowhere to keep it
-        learn(network, config, progress, stop)
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError):  # nowhere to keep it: then it is learned, and lost
+            path.parent.mkdir(parents=True, exist_ok=True)
+            held.enter_context(FileLock(f"{path}.lock"))
+        if not _read(network, path):
+            learn(network, config, progress, stop)
+            with contextlib.suppress(OSError, SafetensorError):
+                write_weights(network, path)
 
 
 def learn(
@@ -148,13 +149,3 @@ def _read(network: FCN8, path: Path) -> bool:
     except (OSError, SafetensorError, RuntimeError):
         return False
     return True
-
-
-def _write(network: FCN8, path: Path) -> None:
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    state = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
-    try:
-        save_file(state, temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy import ndimage
+from torch.nn import functional
 
 from alnb.phantom import phantom
 
@@ -116,10 +118,7 @@ def _place(infected: NDArray[np.bool_], side: int, rng: np.random.Generator) -> 
 
 
 def _enlarged(picture: Array, side: int) -> Array:
-    """Resample a square picture to `side` pixels, bilinearly, pixel centres on pixel centres."""
-    scale = len(picture) / side
-    at = np.clip((np.arange(side) + 0.5) * scale - 0.5, 0, len(picture) - 1)
-    low = np.floor(at).astype(int)
-    high, weight = np.minimum(low + 1, len(picture) - 1), (at - low).astype(np.float32)
-    rows = picture[low] * (1 - weight[:, None]) + picture[high] * weight[:, None]
-    return np.asarray(rows[:, low] * (1 - weight) + rows[:, high] * weight, np.float32)
+    """Resample a square picture to `side` pixels, bilinearly."""
+    given = torch.from_numpy(picture)[None, None]
+    found = functional.interpolate(given, (side, side), mode="bilinear", align_corners=False)
+    return np.asarray(found[0, 0].numpy(), np.float32)

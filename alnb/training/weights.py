@@ -46,14 +46,18 @@ class WeightsCache:
     def save(self, network: nn.Module, report: FitReport) -> None:
         """Write weights under a temporary name, then rename; forget the oldest."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.path(report.weights)
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        state = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
-        try:
-            save_file(state, temporary, metadata={"report": json.dumps(report.to_dict())})
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_weights(network, self.path(report.weights), {"report": json.dumps(report.to_dict())})
         found = sorted(self.folder.glob("weights-*.safetensors"), key=lambda p: p.stat().st_mtime)
         for old in found[:-KEPT]:
             old.unlink()
+
+
+def write_weights(network: nn.Module, path: Path, metadata: dict[str, str] | None = None) -> None:
+    """Write a network's state as safetensors, under a temporary name until all of it is there."""
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    state = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
+    try:
+        save_file(state, temporary, metadata=metadata)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
