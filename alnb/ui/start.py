@@ -26,7 +26,7 @@ REGIONS = {
 }
 HELD = "It is open in another window: Go on takes it over there, Look leaves it alone."
 Opener = Callable[[Path | None, Path | None, str, dict[str, Any]], widgets.Widget]
-FIELD = {"layout": {"width": "500px"}, "style": {"description_width": "230px"}}
+FIELD = {"layout": {"width": "530px"}, "style": {"description_width": "260px"}}
 
 
 class StartPage:
