@@ -111,3 +111,17 @@ def test_a_stop_is_said_with_how_to_go_on(run, squares, tmp_path, monkeypatch):
 
     assert status == 130
     assert err == "alnb: stopped; what was done is kept, the same command goes on.\n"
+
+
+@pytest.mark.parametrize(
+    ("switch", "said"),
+    [
+        ("nonsense", "--switch 'nonsense' can't be read"),
+        ("crf=0.1", "changes nothing"),
+        ("foo=1", "unknown setting foo"),
+    ],
+)
+def test_a_switch_that_can_not_be_thrown_is_said(run, squares, tmp_path, switch, said):
+    status, _, err = run("bench", "switches", squares.folder, "--out", tmp_path, "--switch", switch)
+
+    assert status != 0 and said in err

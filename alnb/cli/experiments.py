@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from alnb.cli.options import Backbone, Data, Settings, Weights, changes_of, config_of
+from alnb.cli.options import (
+    Backbone,
+    Data,
+    Settings,
+    Weights,
+    changes_of,
+    config_of,
+    setting_of,
+)
 from alnb.cli.terminal import line_of, progress_bar, say
 
 if TYPE_CHECKING:
@@ -218,7 +226,10 @@ def switches(
     No test slice is looked at: choose here, report elsewhere.
     """
     base = config_of(preset, **changes_of(backbone, weights, settings))
-    thrown = {text: changes_of(None, None, text.split(";")) for text in switch or ()}
+    thrown = {
+        text: dict(setting_of(part, "--switch") for part in text.split(";"))
+        for text in switch or ()
+    }
     options: dict[str, Any] = {"cycles": cycles, "switches": thrown, "folds": folds}
     _experiment("switches", data, out, seeds, jobs, base, quick=quick, **options)
 

@@ -71,13 +71,15 @@ def labels_of(text: str | None) -> tuple[int, ...] | None:
         raise ConfigError(f"--infected {text!r} can't be read; give LABEL,LABEL.") from None
 
 
-def _setting(text: str) -> tuple[str, Any]:
+def setting_of(text: str, option: str = "--set") -> tuple[str, Any]:
     """Read NAME=VALUE; the value is JSON, or else a word."""
     import json
 
     name, equals, value = text.partition("=")
     if not equals:
-        raise ConfigError(f"--set {text!r} can't be read; give NAME=VALUE, for example steps=60.")
+        raise ConfigError(
+            f"{option} {text!r} can't be read; give NAME=VALUE, for example steps=60."
+        )
     try:
         return name, json.loads(value)
     except ValueError:
@@ -96,7 +98,7 @@ def changes_of(
     path = str(weights.resolve()) if weights else None
     named = {"backbone": backbone, "weights": path, "heuristic": heuristic}
     given = {name: value for name, value in named.items() if value is not None}
-    return given | dict(map(_setting, settings or ()))
+    return given | dict(map(setting_of, settings or ()))
 
 
 def config_of(preset: str, **changes: Any) -> Config:  # noqa: ANN401 - any setting
