@@ -7,10 +7,14 @@ from pathlib import Path
 import pytest
 from fakes import FakeLearner, FakeWorker
 
+from alnb import journal
+from alnb.annotation import Answer, Verdict
 from alnb.bench.simulate import simulate
 from alnb.cli.options import changes_of, config_of
 from alnb.config import Config
+from alnb.cycle import train_and_score
 from alnb.errors import TrainerError
+from alnb.pool import Pool, next_picks, start_picks
 from alnb.session import Session
 from alnb.ui import explorer_words as words
 from alnb.ui.explorer import Explorer, explore_app
@@ -302,3 +306,71 @@ def test_regions_of_any_kind_can_be_stepped_through(tmp_path, squares, kind):
     settled(app)
 
     assert "random would have asked" in app.page._would.value
+
+
+@pytest.fixture
+def labelled(tmp_path, squares, monkeypatch):
+    """A session that another process is labelling, at its start."""
+    monkeypatch.setattr(journal, "_alive", lambda pid: pid is not None)
+    session = Session.open(tmp_path / "labelled", squares, CONFIG)
+    session.ask(start_picks(Pool(squares, CONFIG)))
+    yield session
+    session.close()
+
+
+def answer_next(session, times=1):
+    for _ in range(times):
+        session.submit(Answer(session.state.pending[0], Verdict.CLEAN))
+
+
+def watching(session):
+    explored = explorer(session.journal.path.parent)
+    explored.page.follow.value = True
+    return explored
+
+
+def test_it_follows_somebody_who_labels(labelled, squares):
+    explored = watching(labelled)
+    explored.follow()
+    assert explored.page.follow.layout.display is None
+
+    answer_next(labelled, 2)
+    explored.follow()
+    assert explored.page.number.value == 2
+    assert "2 no infection" in explored.page._facts.value
+    assert explored.page.follow.value
+
+    answer_next(labelled, 4)
+    pool = Pool(squares, CONFIG)
+    scored = train_and_score(labelled, pool, FakeLearner(squares, CONFIG))
+    labelled.ask(next_picks(pool, labelled.state, scored))
+    explored.follow()
+    assert (explored.page.cycle.value, explored.page.number.value) == (1, 1)
+    assert explored.page.follow.value
+
+
+def test_who_looks_elsewhere_is_not_taken_away(labelled):
+    explored = watching(labelled)
+    explored.page.number.value = 5
+    assert not explored.page.follow.value
+
+    answer_next(labelled)
+    explored.follow()
+    assert explored.page.number.value == 5
+    assert "1 no infection" in explored.page._facts.value
+    explored.page.follow.value = True
+    assert explored.page.number.value == 1
+
+
+def test_a_run_that_nobody_writes_offers_nothing_to_follow(run):
+    explored = explorer(run)
+    explored.follow()
+    assert explored.page.follow.layout.display == "none"
+
+
+def test_a_journal_that_goes_away_is_said(labelled):
+    explored = watching(labelled)
+    labelled.journal.path.unlink()
+    explored.follow()
+    assert "is gone, or shorter" in explored.page._message.value
+    assert "reload this page" in explored.page._message.value

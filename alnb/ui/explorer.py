@@ -7,6 +7,7 @@ the runs' caches or are made again by a training process, in a task on the kerne
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import traceback
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -34,6 +35,7 @@ from alnb.ui.tap import Event, Key
 from alnb.ui.timeline import Recording, Step
 from alnb.worker import Progress, TrainingCancelled, Worker
 
+LOOK_S = 2.0  # ours: how often to look whether somebody labels on; an answer takes 3 s
 FEW = 6  # ours: slices predicted at once; one second or two, so that scrubbing is followed
 SEPARATOR = os.pathsep  # between the folders in ``ALNB_RUNS``
 Job = Callable[[], Awaitable[None]]
@@ -44,7 +46,7 @@ def explore_app(
 ) -> widgets.Widget:
     """Show the cycles of one run or session, or of two side by side.
 
-    They are read alone, and may be open elsewhere.
+    They are read alone, and may be open elsewhere: what is labelled there comes in here.
 
     Parameters
     ----------
@@ -135,13 +137,57 @@ class Explorer:
         self._thumbnails: dict[str, bytes] = {}
         self._task: asyncio.Task[None] | None = None
         self._broken = False  # what failed is not tried again until the person acts
+        self._led = False  # whether the sliders are moved by what is written, not by the person
         self._connect()
         self.draw()
 
     def start(self) -> Explorer:
-        """Begin to make maps, if there is a loop to do it on."""
+        """Begin to make maps and to follow the labelling, if there is a loop to do it on."""
         self._serve_soon()
+        with contextlib.suppress(RuntimeError):  # a test, or plain Python
+            self._watching = asyncio.get_running_loop().create_task(self._watch())
         return self
+
+    # --- what is labelled meanwhile ---
+
+    async def _watch(self) -> None:
+        self.page.follow.value = any(one.renewed()[1] for one in self.recordings)
+        while True:
+            self.follow()
+            await asyncio.sleep(LOOK_S)
+
+    def follow(self) -> None:
+        """Take in what was written since; go there if the person wants to follow."""
+        try:
+            renewed, held = zip(*(one.renewed() for one in self.recordings), strict=True)
+        except Exception as error:
+            self._report(error)
+            self.draw()
+            return
+        self.page.written(any(held))
+        if all(new is old for new, old in zip(renewed, self.recordings, strict=True)):
+            return
+        self.recordings = renewed
+        for remaker, recording in zip(self.remakers, renewed, strict=True):
+            remaker.recording = recording
+        self.page.renew(renewed)
+        if self.page.follow.value:
+            self._go_to_newest()
+        self.draw()
+        self._serve_soon()
+
+    def _go_to_newest(self) -> None:
+        """Show the region that was answered last, or the first of a new cycle."""
+        self._led = True
+        try:
+            self._go(self.page.cycle.max)
+            step = self._step(self.recordings[0])
+            keys = [pick.region.key for pick in step.asked]
+            given = [a.region.key for a in step.after.given if a.region.key in keys]
+            self.page.limit(step.cycle, len(keys))
+            self.page.number.value = 1 + (keys.index(given[-1]) if given else 0)
+        finally:
+            self._led = False
 
     # --- what the person does ---
 
@@ -154,14 +200,20 @@ class Explorer:
         page.fork.on_click(self._acted(self.fork))
         page.again.observe(self._acted(self._on_again), names="value")
         page.heuristic.observe(self._acted(self._on_heuristic), names="value")
-        for widget in (page.number, page.moment, page.opacity, *page.layers.values(), page.zoom):
+        page.number.observe(self._acted(lambda: None), names="value")
+        page.follow.observe(self._acted(self._on_follow), names="value")
+        for widget in (page.moment, page.opacity, *page.layers.values(), page.zoom):
             widget.observe(self._acted(lambda: None), names="value")
+        for slider in (page.cycle, page.number):
+            slider.observe(self._on_moved, names="value")
         page.view.tap.on_event(self._on_event)
 
     def _acted(self, handler: Callable[[], None]) -> Callable[[object], None]:
         """Carry out what the person did, show what goes wrong, and draw."""
 
         def wrapped(_event: object) -> None:
+            if self._led:
+                return
             self.message, self._broken = "", False
             try:
                 handler()
@@ -190,6 +242,15 @@ class Explorer:
 
     def _on_cycle(self) -> None:
         self.page.number.value = 1
+
+    def _on_moved(self, _change: object) -> None:
+        """Stop following where the person looks elsewhere."""
+        if not self._led:
+            self.page.follow.value = False
+
+    def _on_follow(self) -> None:
+        if self.page.follow.value:
+            self._go_to_newest()
 
     def _on_heuristic(self) -> None:
         self.page.number.value = 1

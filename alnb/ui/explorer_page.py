@@ -44,6 +44,8 @@ class ExplorerPage:
         What would have been asked.
     again : ipywidgets.Checkbox
         Whether networks that are not kept are trained again.
+    follow : ipywidgets.Checkbox
+        Whether the page goes where the labelling is; shown while there is some.
     """
 
     def __init__(self, recordings: Sequence[Recording]) -> None:
@@ -87,6 +89,8 @@ class ExplorerPage:
         )  # fmt: skip
         self.fork = _button("Fork here", "110px", "A new session from before this cycle")
         self.again = _toggle("train again what is not kept", False)
+        self.follow = _toggle("follow the labelling, which goes on now", False)
+        self.follow.layout.display = "none"
         self._would = widgets.HTML()
         self._message, self._text, self._strips, self._facts, self._bar = (
             widgets.HTML() for _ in range(5)
@@ -109,7 +113,7 @@ class ExplorerPage:
         right = widgets.VBox([
             self.chart.widget, self._facts, *asking,
             _row([*self.layers.values()]), _row([self.opacity, self.zoom]),
-            self.again, self._bar, self._message,
+            self.again, self.follow, self._bar, self._message,
         ])  # fmt: skip
         whole = widgets.VBox([head, columns(left, [right])])
         whole.add_class("alnb-app")
@@ -120,6 +124,16 @@ class ExplorerPage:
     def visible(self) -> frozenset[str]:
         """The layers that are switched on."""
         return frozenset(name for name, toggle in self.layers.items() if toggle.value)
+
+    def renew(self, recordings: Sequence[Recording]) -> None:
+        """Reach the cycles that have come; the chosen one stays."""
+        self.recordings = recordings
+        last = max(len(recording.steps) for recording in recordings) - 1
+        self.cycle.max = self.play.max = last
+
+    def written(self, held: bool) -> None:
+        """Offer to follow while somebody labels."""
+        self.follow.layout.display = None if held else "none"
 
     def limit(self, cycle: int, regions: int) -> None:
         """Let the sliders and buttons reach what there is."""

@@ -162,6 +162,34 @@ class Recording:
         _ = recording.steps
         return recording
 
+    def renewed(self) -> tuple[Recording, bool]:
+        """Read the journal again: somebody may be labelling.
+
+        Returns
+        -------
+        recording : Recording
+            With what was written since; the same one if nothing was.
+        held : bool
+            Whether a process that lives writes it.
+
+        Raises
+        ------
+        SessionError
+            If it can't be read any more.
+        """
+        journal = Journal.open(self.folder / "journal.jsonl")
+        if journal.count < len(self.events):
+            raise SessionError(
+                f"{journal.path} is gone, or shorter than it was. What is shown was read before; "
+                "reload this page to read it again."
+            )
+        if journal.count == len(self.events):
+            return self, journal.held
+        grown = Recording(self.folder, self.dataset, journal.events)
+        if grown.state.config == self.state.config:
+            grown.__dict__["pool"] = self.pool  # of data and settings alone; slow on many slices
+        return grown, journal.held
+
     @cached_property
     def steps(self) -> tuple[Step, ...]:
         """Its cycles; at least one."""

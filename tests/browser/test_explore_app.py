@@ -2,10 +2,13 @@ import os
 
 import pytest
 
+from alnb.annotation import Answer, Verdict
 from alnb.bench.simulate import simulate
 from alnb.config import Config
-from alnb.dataset import import_phantom
+from alnb.dataset import Dataset, import_phantom
+from alnb.pool import Pool, start_picks
 from alnb.serve import app_notebook
+from alnb.session import Session
 from alnb.ui.region_figure import NOTHING
 
 CONFIG = Config(
@@ -87,4 +90,19 @@ def test_two_runs_stand_side_by_side_and_fit_a_projector(serving, watched, runs)
         assert page.evaluate(size) == [1280, 720]
         app = page.locator(".alnb-app").bounding_box()
         assert app["height"] <= 720
+    assert watched.errors == []
+
+
+def test_a_session_is_followed_while_somebody_labels_it(serving, watched, runs):
+    page, data = watched.page, Dataset.open(runs[0].parent / "data")
+    session = Session.open(runs[0].parent / "live", data, CONFIG)
+    session.ask(start_picks(Pool(data, CONFIG)))
+    with serving(app_notebook("explore"), ALNB_RUNS=session.journal.path.parent) as server:
+        opened(page, server.address)
+        reads(page, "follow the labelling, which goes on now")
+        for _ in range(3):
+            session.submit(Answer(session.state.pending[0], Verdict.CLEAN))
+        reads(page, "3 no infection")
+        session.close()
+        page.get_by_text("follow the labelling").wait_for(state="hidden")
     assert watched.errors == []
