@@ -23,7 +23,8 @@ from alnb.metrics import Scores
 from alnb.pool import Pool, affordable, next_picks, start_picks
 from alnb.regions import Region
 from alnb.reports import CycleReport, FitReport
-from alnb.session import Session, State
+from alnb.session import Session
+from alnb.state import State
 
 Part = Literal["train", "val", "test"]
 

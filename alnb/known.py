@@ -11,7 +11,8 @@ from alnb.dataset import Dataset
 from alnb.dataset.embedded import embedded_folder
 from alnb.errors import AlnbError
 from alnb.journal import Journal
-from alnb.session import State, default_folder, sessions_folder, state_of
+from alnb.session import default_folder, sessions_folder
+from alnb.state import State, state_of
 
 MOST = 20  # ours: newest sessions that are listed; what is older has a folder to be named
 

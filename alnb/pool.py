@@ -29,7 +29,7 @@ from alnb.config import START_REGIONS, START_REGIONS_PRETRAINED, Config
 from alnb.cost import price_of
 from alnb.dataset import Dataset, SliceId
 from alnb.regions import Division, QuadTree, Region, bare, in_lungs
-from alnb.session import State
+from alnb.state import State
 
 REPEAT_AFTER = 10  # ours: answers until a region may be asked again, so that it isn't remembered
 

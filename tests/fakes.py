@@ -16,7 +16,7 @@ from alnb.errors import TrainerError
 from alnb.metrics import Scores
 from alnb.regions import Division
 from alnb.reports import FitReport
-from alnb.session import digest
+from alnb.state import digest
 from alnb.volumes import Source, Volume
 from alnb.worker import Maps, Progress, TrainingCancelled
 

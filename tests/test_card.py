@@ -9,7 +9,8 @@ from alnb.config import Config
 from alnb.cycle import run
 from alnb.journal import Journal
 from alnb.oracle import Oracle
-from alnb.session import Session, state_of
+from alnb.session import Session
+from alnb.state import state_of
 
 CONFIG = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=2, seed=7)
 

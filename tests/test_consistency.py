@@ -12,7 +12,8 @@ from alnb.journal import Journal
 from alnb.oracle import Oracle
 from alnb.pool import REPEAT_AFTER
 from alnb.regions import Region
-from alnb.session import Session, state_of
+from alnb.session import Session
+from alnb.state import state_of
 from alnb.ui import sentences
 from alnb.ui.history import strip
 

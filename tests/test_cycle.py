@@ -15,7 +15,8 @@ from alnb.errors import ConfigError, SessionError
 from alnb.oracle import Oracle
 from alnb.pool import Pool, next_picks, start_picks
 from alnb.regions import Region, in_lungs
-from alnb.session import Session, State
+from alnb.session import Session
+from alnb.state import State
 from alnb.volumes import Volume
 
 NAMES = ("phantom_01", "phantom_02")

@@ -15,7 +15,8 @@ from alnb.journal import Journal
 from alnb.oracle import Oracle
 from alnb.pool import Pool, next_picks, start_picks
 from alnb.regions import Region, grid
-from alnb.session import Session, State, state_of
+from alnb.session import Session
+from alnb.state import State, state_of
 from alnb.volumes import Volume
 
 CONFIG = Config(

@@ -6,7 +6,7 @@ import pytest
 from alnb.advice import Advice, Outlook
 from alnb.dataset import SliceId
 from alnb.regions import grid
-from alnb.session import State
+from alnb.state import State
 from alnb.ui.activity import Activity
 from alnb.ui.charts import Charts
 from alnb.ui.draft import Draft

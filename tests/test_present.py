@@ -12,7 +12,7 @@ from alnb.dataset import SliceId
 from alnb.metrics import Scores
 from alnb.regions import grid
 from alnb.reports import CycleReport, FitReport
-from alnb.session import State, digest
+from alnb.state import State, digest
 from alnb.ui.activity import Activity
 from alnb.ui.draft import Draft
 from alnb.ui.history import STRIP, neighbour

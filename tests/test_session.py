@@ -12,7 +12,8 @@ from alnb.dataset import SliceId
 from alnb.errors import ConfigError, SessionError
 from alnb.metrics import Scores
 from alnb.regions import Region, grid
-from alnb.session import Session, digest, state_of
+from alnb.session import Session
+from alnb.state import digest, state_of
 
 REGIONS = grid(SliceId("one", 0), (32, 32), 4)
 PICKS = tuple(Pick(region, 1.0) for region in REGIONS)

@@ -9,7 +9,7 @@ from alnb.dataset import Dataset, build, import_medseg
 from alnb.errors import DataError, SessionError
 from alnb.journal import Journal
 from alnb.reports import CURVE_COLUMNS
-from alnb.session import state_of
+from alnb.state import state_of
 
 CONFIG = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=2)
 

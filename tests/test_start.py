@@ -7,7 +7,8 @@ from alnb.annotation import Answer, Verdict
 from alnb.config import Config
 from alnb.journal import Journal
 from alnb.pool import Pool, start_picks
-from alnb.session import Session, default_folder, state_of
+from alnb.session import Session, default_folder
+from alnb.state import state_of
 from alnb.ui.app import label_app
 from alnb.ui.start import StartPage
 

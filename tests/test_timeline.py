@@ -10,7 +10,8 @@ from alnb.errors import SessionError
 from alnb.journal import Journal
 from alnb.oracle import Oracle
 from alnb.pool import Pool, next_picks, start_picks
-from alnb.session import Session, digest
+from alnb.session import Session
+from alnb.state import digest
 from alnb.ui.timeline import Recording, agreement, states_of, steps_of
 
 CONFIG = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=2)

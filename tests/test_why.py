@@ -8,7 +8,7 @@ from alnb.config import Config
 from alnb.cost import Cost
 from alnb.pool import Pool, next_picks
 from alnb.reports import CycleReport, FitReport
-from alnb.session import State
+from alnb.state import State
 from alnb.ui.why import Judge, scored_by
 
 CONFIG = Config(regions_per_slice=4, regions_per_cycle=2, ask_bare=True)

@@ -12,7 +12,7 @@ from alnb.consistency import consistency
 from alnb.oracle import Oracle
 from alnb.phantom import PREFIX as PHANTOM
 from alnb.reports import FitReport
-from alnb.session import State
+from alnb.state import State
 
 CARD = """# {backbone} on {name}: where a CT slice is infected
 An FCN8 (Long et al. 2015) on `{backbone}` with two classes, trained on {labels},

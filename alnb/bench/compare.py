@@ -18,7 +18,7 @@ from alnb.bench.verdicts import at_cost, difference, sentence, verdict
 from alnb.errors import DataError, SessionError
 from alnb.journal import Journal
 from alnb.reports import CURVE_COLUMNS
-from alnb.session import State, state_of
+from alnb.state import State, state_of
 
 if TYPE_CHECKING:
     import pandas as pd

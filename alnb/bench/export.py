@@ -17,7 +17,8 @@ from alnb.dataset import Dataset
 from alnb.errors import AlnbError, SessionError
 from alnb.journal import Event, Journal, live
 from alnb.reports import curve_table
-from alnb.session import State, labelled_dataset, state_of
+from alnb.session import labelled_dataset
+from alnb.state import State, state_of
 
 
 def export(session: Path, out: Path, data: Path | None = None) -> Iterator[Path]:

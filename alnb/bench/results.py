@@ -23,7 +23,7 @@ from alnb.dataset import Dataset
 from alnb.errors import DataError
 from alnb.journal import Journal
 from alnb.reports import CURVE_COLUMNS
-from alnb.session import state_of
+from alnb.state import state_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,7 +13,7 @@ from alnb.config import Config
 from alnb.dataset import Dataset, embedded
 from alnb.journal import Journal
 from alnb.regions import Region
-from alnb.session import state_of
+from alnb.state import state_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

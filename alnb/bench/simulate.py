@@ -13,7 +13,8 @@ from alnb.dataset import Dataset
 from alnb.errors import DataError
 from alnb.oracle import Oracle
 from alnb.reports import CycleReport, curve_table
-from alnb.session import Session, State
+from alnb.session import Session
+from alnb.state import State
 
 if TYPE_CHECKING:
     from alnb.training import Progress

@@ -67,7 +67,7 @@ def run(
     from alnb.bench.simulate import simulate, why_ended
     from alnb.dataset import Dataset
     from alnb.journal import Journal
-    from alnb.session import state_of
+    from alnb.state import state_of
 
     changes = {"seed": seed, "budget_s": budget}
     config = config_of(preset, **(changes | changes_of(backbone, weights, settings, heuristic)))

@@ -14,7 +14,8 @@ from alnb.oracle import Oracle
 from alnb.outlines import Vertex
 from alnb.pool import Pool
 from alnb.regions import Region
-from alnb.session import Session, State, undone
+from alnb.session import Session
+from alnb.state import State, undone
 from alnb.ui import draft_file
 from alnb.ui.draft import Draft
 from alnb.ui.freehand import outline_of

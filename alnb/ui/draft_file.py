@@ -8,7 +8,7 @@ from pathlib import Path
 
 from alnb.annotation import Click
 from alnb.regions import Region
-from alnb.session import State
+from alnb.state import State
 from alnb.ui.draft import Draft
 
 NAME = "draft.json"

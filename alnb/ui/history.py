@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from alnb.regions import Region
-from alnb.session import State
+from alnb.state import State
 
 STRIP = 13  # regions shown at once; with an arrow on each side they fill the view's width
 

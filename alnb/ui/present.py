@@ -14,7 +14,7 @@ from typing import Any, Literal
 from alnb.advice import Advice, advise
 from alnb.dataset import Dataset
 from alnb.regions import Region
-from alnb.session import State
+from alnb.state import State
 from alnb.ui import sentences
 from alnb.ui.activity import Activity
 from alnb.ui.draft import Draft

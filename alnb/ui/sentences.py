@@ -7,7 +7,7 @@ from alnb.config import FEWEST_TO_HOLD_OUT
 from alnb.consistency import consistency
 from alnb.cost import Cost, fully_labelled_cost
 from alnb.dataset import Dataset
-from alnb.session import State
+from alnb.state import State
 from alnb.ui.actions import key_of
 from alnb.ui.activity import Activity
 from alnb.ui.draft import Draft

@@ -23,7 +23,8 @@ from alnb.errors import SessionError
 from alnb.journal import Event, Journal
 from alnb.pool import Pool, next_picks
 from alnb.reports import CycleReport, FitReport
-from alnb.session import State, advance, digest, labelled_dataset, state_of
+from alnb.session import labelled_dataset
+from alnb.state import State, advance, digest, state_of
 
 CHOICES = (*HEURISTICS, RANDOM, FOREGROUND_RANDOM)
 

@@ -12,7 +12,7 @@ from alnb.arrays import Grey, Map, Mask
 from alnb.dataset import Dataset, SliceId
 from alnb.pool import Pool
 from alnb.regions import Region
-from alnb.session import State
+from alnb.state import State
 from alnb.ui.actions import key_of
 from alnb.ui.draft import Draft
 from alnb.ui.page import Page

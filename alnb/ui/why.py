@@ -13,7 +13,7 @@ from alnb.acquisition import HEURISTICS, needs_network
 from alnb.config import Config
 from alnb.pool import Pool
 from alnb.regions import Region
-from alnb.session import State
+from alnb.state import State
 
 Tables = Mapping[str, NDArray[np.float64]]
 

@@ -1,0 +1,231 @@
+"""Where a session stands; it follows from the events of its journal, and from nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from typing import Any
+
+from alnb.acquisition import Pick
+from alnb.annotation import Answer, Verdict
+from alnb.config import Config
+from alnb.cost import Cost, cost_of
+from alnb.errors import SessionError
+from alnb.journal import Event, live
+from alnb.metrics import Scores
+from alnb.regions import Region
+from alnb.reports import CycleReport, FitReport
+
+NO_COST = Cost()
+
+
+def digest(answers: Iterable[Answer]) -> str:
+    """Name a set of answers by what a network would learn from them; a skip teaches nothing."""
+    content = sorted(answer.content for answer in answers if answer.verdict is not Verdict.SKIPPED)
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)  # without slots, so that what is derived is kept
+class State:
+    """Where a session stands.
+
+    Parameters
+    ----------
+    config : Config
+        Its settings.
+    cycle : int
+        0 is the start; -1 before anything was asked.
+    asked : tuple of Pick
+        The regions of this cycle.
+    given : tuple of Answer
+        Every answer that stands, oldest first; a region that was corrected has several.
+    reopened : tuple of Region
+        Whose answer was taken back, the latest first, and which have no other yet.
+    trained_on : str
+        `digest` of the answers of the last training; empty before the first.
+    fit : FitReport or None
+        The last training.
+    fit_cost : Cost
+        What its answers cost.
+    reports : tuple of CycleReport
+        The learning curve so far.
+    ever_asked : frozenset of str
+        Keys of all regions asked about in any cycle.
+    withheld : frozenset of str
+        Keys of this cycle's hidden repeats that wait for their second answer: the first is learned
+        from and paid for, but not shown.
+    repeated : tuple of (Answer, Answer)
+        First and second answer of each hidden repeat.
+    """
+
+    config: Config
+    cycle: int = -1
+    asked: tuple[Pick, ...] = ()
+    given: tuple[Answer, ...] = ()
+    reopened: tuple[Region, ...] = ()
+    trained_on: str = ""
+    fit: FitReport | None = None
+    fit_cost: Cost = NO_COST
+    reports: tuple[CycleReport, ...] = ()
+    ever_asked: frozenset[str] = frozenset()
+    withheld: frozenset[str] = frozenset()
+    repeated: tuple[tuple[Answer, Answer], ...] = ()
+
+    @cached_property
+    def _last(self) -> Mapping[str, Answer]:
+        return {answer.region.key: answer for answer in self.given}
+
+    @cached_property
+    def by_key(self) -> Mapping[str, Answer]:
+        """The last answer of each region that may be shown, by the region's key; oldest first."""
+        return {key: answer for key, answer in self._last.items() if key not in self.withheld}
+
+    @cached_property
+    def answers(self) -> tuple[Answer, ...]:
+        """The last answer of each region, oldest first: what a network learns from."""
+        return tuple(self._last.values())
+
+    @cached_property
+    def pending(self) -> tuple[Region, ...]:
+        """Regions to answer, next first: those taken back, then those asked in this cycle.
+
+        None when the budget is spent.
+        """
+        if self.spent:
+            return ()
+        wanted = (*self.reopened, *(pick.region for pick in self.asked))
+        named = {region.key: region for region in wanted}
+        return tuple(region for key, region in named.items() if key not in self.by_key)
+
+    @cached_property
+    def cost(self) -> Cost:
+        """Of every answer that stands, corrected ones included: they took their time."""
+        return cost_of(self.given, self.config)
+
+    @property
+    def left_s(self) -> float:
+        """Nominal seconds that the budget still has; infinite without one, 0 when overdrawn."""
+        budget = self.config.budget_s
+        return math.inf if budget is None else max(0.0, budget - self.cost.nominal_s)
+
+    @property
+    def spent(self) -> bool:
+        """Whether the budget has not even a click left."""
+        return self.left_s < self.config.click_s
+
+    @cached_property
+    def stale(self) -> bool:
+        """Whether the network has not learned from just these answers."""
+        return digest(self.answers) != self.trained_on
+
+    @property
+    def trained(self) -> bool:
+        """Whether this cycle's network exists, if not yet scored."""
+        return self.fit is not None and len(self.reports) <= self.cycle and not self.stale
+
+
+def _opened(state: State, data: dict[str, Any]) -> State:
+    return dataclasses.replace(state, config=Config.from_dict(data["config"]))
+
+
+def _asked(state: State, data: dict[str, Any]) -> State:
+    picks = tuple(
+        Pick(Region.parse(p["region"]), p["score"], p.get("repeat", False)) for p in data["picks"]
+    )
+    return dataclasses.replace(
+        state,
+        cycle=data["cycle"],
+        asked=picks,
+        ever_asked=state.ever_asked | {pick.region.key for pick in picks},
+        withheld=frozenset(pick.region.key for pick in picks if pick.repeat),
+    )
+
+
+def _answered(state: State, data: dict[str, Any]) -> State:
+    answer = Answer.from_dict(data)
+    key = answer.region.key
+    reopened = tuple(region for region in state.reopened if region.key != key)
+    repeated = state.repeated
+    if key in state.withheld:
+        first = next(one for one in state.answers if one.region.key == key)
+        repeated = (*repeated, (first, answer))
+    return dataclasses.replace(
+        state,
+        given=(*state.given, answer),
+        reopened=reopened,
+        withheld=state.withheld - {key},
+        repeated=repeated,
+    )
+
+
+def _undone(state: State, data: dict[str, Any]) -> State:
+    if "sweep" in data:  # what nobody asked about is not open; what was asked is so by itself
+        return state
+    return dataclasses.replace(state, reopened=(Region.parse(data["region"]), *state.reopened))
+
+
+def _trained(state: State, data: dict[str, Any]) -> State:
+    return dataclasses.replace(
+        state,
+        fit=FitReport.from_dict(data["fit"]),
+        fit_cost=Cost(**data["cost"]),
+        trained_on=data["on"],
+    )
+
+
+def _scored(state: State, data: dict[str, Any]) -> State:
+    if state.fit is None:
+        raise SessionError("the journal scores a network that was never trained.")
+    report = CycleReport(
+        cycle=data["cycle"],
+        cost=state.fit_cost,
+        scores=Scores(**data["scores"]) if data["scores"] else None,
+        fit=state.fit,
+        score_s=data["score_s"],
+    )
+    return dataclasses.replace(state, reports=(*state.reports, report))
+
+
+_ADVANCE: dict[str, Callable[[State, dict[str, Any]], State]] = {
+    "opened": _opened,
+    "asked": _asked,
+    "answered": _answered,
+    "undone": _undone,
+    "trained": _trained,
+    "scored": _scored,
+    "forked": _opened,
+}
+
+
+def advance(state: State, event: Event) -> State:
+    """Return the state after one more live event.
+
+    Raises
+    ------
+    AlnbError
+        If the event does not fit what went before.
+    """
+    return _ADVANCE[event.kind](state, event.data)
+
+
+def state_of(events: Iterable[Event]) -> State:
+    """Replay a journal's events to the state they lead to."""
+    return reduce(advance, live(events), State(Config()))
+
+
+def undone(events: Iterable[Event]) -> list[Event]:
+    """List the undone events that `Session.redo` can still take back, the next one last."""
+    back: list[Event] = []
+    for event in events:
+        if event.kind == "answered":
+            back.clear()
+        elif event.kind == "undone":
+            back.append(event)
+        elif event.kind == "redone":
+            back = [e for e in back if e.data["of"] != event.data["of"]]
+    return back
