@@ -31,7 +31,7 @@ def trainer(dataset, folder, config=CONFIG, **options):
 
 
 def weights(one):
-    return {name: value.clone() for name, value in one._network(None).state_dict().items()}
+    return {name: value.clone() for name, value in one.networks.fresh().state_dict().items()}
 
 
 def same(first, second):
@@ -57,8 +57,8 @@ def test_prepare_does_it_before_any_answer(squares, tmp_path, small):
 
 def test_the_stem_stays_as_it_came_and_all_can_learn_afterwards(squares, tmp_path):
     one = trainer(squares, tmp_path)
-    network = one._network(None)
-    plain = trainer(squares, tmp_path, CONFIG.replace(pretrain_steps=0))._network(None)
+    network = one.networks.fresh()
+    plain = trainer(squares, tmp_path, CONFIG.replace(pretrain_steps=0)).networks.fresh()
 
     assert all(
         torch.equal(a, b)
@@ -120,7 +120,7 @@ def test_on_the_phantom_and_in_the_paper_nothing_is_learned_first(tmp_path, squa
 
 def test_the_weights_are_named_by_whether_it_was_learned(squares, tmp_path):
     names = {
-        trainer(squares, tmp_path, CONFIG.replace(pretrain_steps=steps))._name([], None)
+        trainer(squares, tmp_path, CONFIG.replace(pretrain_steps=steps)).networks.name([], None)
         for steps in (0, 2)
     }
 
@@ -140,7 +140,7 @@ def test_training_keeps_what_was_believed_where_nobody_answered(squares, tmp_pat
     one = trainer(squares, tmp_path)
     one.fit(answers)
     trainer(squares, tmp_path / "none", CONFIG.replace(distil=0.0)).fit(answers)
-    network = one._network(None)
+    network = one.networks.fresh()
     before = infection(network, one._grey(answers[0].region.where)[None], CONFIG.predict_zoom)[0]
 
     assert np.allclose(seen[0].believed.float(), before, atol=1e-3)
@@ -155,18 +155,18 @@ def test_clean_answers_alone_do_not_teach_it_to_see_nothing(squares, tmp_path):
     ]
     one = trainer(squares, tmp_path)
     report = one.fit(clean)
-    before = one._network(None).state_dict()
+    before = one.networks.fresh().state_dict()
 
     assert report.steps == 0
-    assert same(one._read(report.weights).state_dict(), before)
+    assert same(one.networks.copy(report.weights).state_dict(), before)
     plain = trainer(squares, tmp_path / "plain", CONFIG.replace(pretrain_steps=0)).fit(clean)
     assert plain.steps == 2
 
 
 def test_a_frozen_trunk_learns_it_too(squares, tmp_path):
     config = CONFIG.replace(freeze="trunk")
-    network = trainer(squares, tmp_path, config)._network(None)
-    plain = trainer(squares, tmp_path, config.replace(pretrain_steps=0))._network(None)
+    network = trainer(squares, tmp_path, config).networks.fresh()
+    plain = trainer(squares, tmp_path, config.replace(pretrain_steps=0)).networks.fresh()
 
     changed = [
         not torch.equal(a, b)

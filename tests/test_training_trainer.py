@@ -47,7 +47,7 @@ def test_a_fit_reports_what_it_did(trained, answered):
     assert report.heldout == len(hold_out(answered, CONFIG.holdout)[1]) > 0
     assert 0 <= report.heldout_accuracy <= 1
     assert 0 < report.threshold < 1 and report.loss > 0 and report.train_s > 0
-    assert "ImageNet" in trainer.notice
+    assert "ImageNet" in trainer.networks.notice
 
 
 def test_the_same_answers_are_not_trained_on_twice(trained, squares, answered):
@@ -77,11 +77,11 @@ def test_deleted_weights_are_made_again_the_same(trained, squares, answered, tmp
 def test_other_settings_are_other_weights(trained, squares, answered, tmp_path, change):
     trainer, report = trained
 
-    assert Trainer(squares, CONFIG.replace(**change), tmp_path)._name(answered, None) != (
+    assert Trainer(squares, CONFIG.replace(**change), tmp_path).networks.name(answered, None) != (
         report.weights
     )
-    assert trainer._name(answered[:-1], None) != report.weights
-    assert trainer._name(answered, "before") != report.weights
+    assert trainer.networks.name(answered[:-1], None) != report.weights
+    assert trainer.networks.name(answered, "before") != report.weights
 
 
 def test_other_outlines_are_other_weights(trained, answered):
@@ -92,7 +92,7 @@ def test_other_outlines_are_other_weights(trained, answered):
         Answer(region, Verdict.INFECTED, outlines=(tuple(corners[:n]),)) for n in (4, 3)
     )
 
-    assert trainer._name([square], None) != trainer._name([triangle], None)
+    assert trainer.networks.name([square], None) != trainer.networks.name([triangle], None)
 
 
 def test_settings_that_training_does_not_see_change_nothing(trained, squares, answered):
@@ -214,14 +214,14 @@ def test_a_warm_start_goes_on_from_the_weights_before(squares, answered, tmp_pat
 
     second = trainer.fit(answered, first.weights)
 
-    assert second.weights != trainer._name(answered, None)
+    assert second.weights != trainer.networks.name(answered, None)
 
 
 @pytest.mark.parametrize(("threads", "words"), [(1, "CPU, 1 thread"), (2, "CPU, 2 threads")])
 def test_the_cpu_is_told_with_its_threads(trained, monkeypatch, threads, words):
     monkeypatch.setattr("torch.get_num_threads", lambda: threads)
 
-    assert trained[0].device_name == words
+    assert trained[0].networks.device_name == words
 
 
 def test_only_skipped_regions_are_nothing_to_train_on(squares, answered, tmp_path):
@@ -331,7 +331,7 @@ def test_the_maps_agree_with_what_the_whole_network_predicts(copied, answered, t
     trainer = Trainer(copied, FROZEN, tmp_path / "cache")
     report = trainer.fit(answered)
     where = copied.part("test")[0]
-    network, _ = trainer._load(report.weights)
+    network, _ = trainer.networks.kept(report.weights)
 
     found = infection(network, trainer._view(network, [where])(where))[0]
 
@@ -427,7 +427,7 @@ def test_padding_is_clean_whatever_the_network_says(tmp_path):
 def test_precision_is_a_setting_and_float32_on_a_cpu(squares, tmp_path, precision, mixed):
     trainer = Trainer(squares, CONFIG.replace(precision=precision), tmp_path, device="cpu")
 
-    assert trainer._network(None).mixed is mixed
+    assert trainer.networks.fresh().mixed is mixed
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")

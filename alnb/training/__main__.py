@@ -165,7 +165,8 @@ class Commands:
             progress=self._progress,
             cancelled=self._cancelled,
         )
-        return {"device": self.trainer.device_name, "backbone": self.trainer.backbone}
+        networks = self.trainer.networks
+        return {"device": networks.device_name, "backbone": networks.backbone}
 
     def _prepare(self, command: dict[str, Any]) -> dict[str, Any]:
         self._ready.prepare()
@@ -174,7 +175,7 @@ class Commands:
     def _fit(self, command: dict[str, Any]) -> dict[str, Any]:
         answers = [Answer.from_dict(answer) for answer in command["answers"]]
         report = self._ready.fit(answers, command.get("previous"))
-        return {"fit": report.to_dict(), "notice": self._ready.notice}
+        return {"fit": report.to_dict(), "notice": self._ready.networks.notice}
 
     def _score(self, command: dict[str, Any]) -> dict[str, Any]:
         name = f"scores-{command['weights']}.npz"

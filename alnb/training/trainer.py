@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -34,23 +32,13 @@ from alnb.metrics import Scores
 from alnb.posterior import Posterior
 from alnb.regions import Division, bare, grid
 from alnb.reports import FitReport
-from alnb.training import Cancelled, Progress, backbones
+from alnb.training import Cancelled, Progress
 from alnb.training.dropout import sample_tail
 from alnb.training.fcn8 import FCN8
 from alnb.training.features import FeatureStore, Seen, features_of, identity, stacked
 from alnb.training.fit import Labelled, Trained, train
 from alnb.training.judging import Judge, hold_out, infection, judge_by_answers, judge_by_masks
-from alnb.training.pretrain import VERSION as PRETRAINED
-from alnb.training.pretrain import pretrained
-from alnb.training.pretrain import wanted as pretrain_wanted
-from alnb.training.weights import WeightsCache
-
-TRAINING_SETTINGS = (
-    "input_padding", "dropout", "pretrain_steps", "loss", "infected_weight", "consistency", "crf",
-    "keep", "distil", "epochs", "steps", "batch", "crop", "learning_rate", "head_rate", "schedule",
-    "freeze", "threshold", "warm_start", "holdout", "predict_zoom", "seed",
-)  # fmt: skip
-
+from alnb.training.networks import Networks
 
 View = Callable[[SliceId], Seen]
 
@@ -94,12 +82,11 @@ class Trainer:
     ) -> None:
         self.dataset, self.config, self.cache = dataset, config, Path(cache)
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self.backbone = backbones.find(backbones.choose(config.backbone, self.device)).name
         self.progress, self.cancelled = progress, cancelled
+        self.networks = Networks(
+            dataset, config, self.cache, self.device, progress, self._stop_if_cancelled
+        )
         self._scored_by = scored_by(config)
-        self.notice = ""  # what a person should know of the weights it starts from
-        self._weights = WeightsCache(self.cache)
-        self._loaded: tuple[str, FCN8] | None = None
         self._store: FeatureStore | None = None
         self._believed: dict[SliceId, Tensor] = {}  # before any answer; (H, W) probabilities
 
@@ -113,8 +100,8 @@ class Trainer:
         Cancelled
             If it was stopped.
         """
-        if self._pretrains:
-            self._network(None)
+        if self.networks.pretrains:
+            self.networks.fresh()
 
     # --- the learner ---
 
@@ -140,10 +127,10 @@ class Trainer:
         Cancelled
             If it was stopped; weights trained before stay.
         """
-        if not (self.config.warm_start and previous and self._weights.report(previous)):
+        if not (self.config.warm_start and previous and self.networks.report(previous)):
             previous = None
-        name = self._name(answers, previous)
-        if (report := self._weights.report(name)) is not None:
+        name = self.networks.name(answers, previous)
+        if (report := self.networks.report(name)) is not None:
             return report
         training, held = hold_out(answers, self._holdout, self.config.seed)
         if not training:
@@ -152,13 +139,13 @@ class Trainer:
             )
         begin = time.perf_counter()
         self._stop_if_cancelled()
-        network = self._network(previous)
+        network = self.networks.copy(previous) if previous else self.networks.fresh()
         see = self._view(network, self._in_a_cycle)
         trained = self._trained(network, training, self._judge(held, see), see)
         report = FitReport(
             weights=name,
-            backbone=self.backbone,
-            device=self.device_name,
+            backbone=self.networks.backbone,
+            device=self.networks.device_name,
             steps=trained.steps,
             loss=trained.loss,
             threshold=trained.judgement.threshold,
@@ -166,8 +153,7 @@ class Trainer:
             heldout_accuracy=trained.judgement.accuracy,
             train_s=time.perf_counter() - begin,
         )
-        self._weights.save(network, report)
-        self._loaded = (name, network)
+        self.networks.keep(network, report)
         return report
 
     def _trained(
@@ -183,10 +169,10 @@ class Trainer:
         infection is: from clean regions alone it would only learn to see none.
         """
         infected = any(answer.verdict is Verdict.INFECTED for answer in answers)
-        if self._pretrains and not infected:
+        if self.networks.pretrains and not infected:
             return Trained(0, 0.0, judge(network))
         self._believe(answers, see)
-        keep = self.config.keep if self._pretrains else 0.0
+        keep = self.config.keep if self.networks.pretrains else 0.0
         slices = self._labelled(answers, see)
         return train(network, slices, self._fitting, judge, self._on_step, keep=keep)
 
@@ -250,7 +236,7 @@ class Trainer:
         Cancelled
             If it was stopped.
         """
-        _, report = self._load(weights)
+        _, report = self.networks.kept(weights)
         for where, p in self.infection(slices, weights, stage):
             yield where, p >= report.threshold
 
@@ -266,7 +252,7 @@ class Trainer:
         Cancelled
             If it was stopped.
         """
-        network, _ = self._load(weights)
+        network, _ = self.networks.kept(weights)
         see = self._view(network, slices)
         for where in self._each(slices, stage):
             p = infection(network, stacked([see(where)]), self.config.predict_zoom)[0]
@@ -326,13 +312,13 @@ class Trainer:
 
     def _believe(self, answers: Sequence[Answer], see: View) -> None:
         """Note what is believed of the answered slices before any answer; once a slice."""
-        if not self._pretrains or self.config.distil == 0:
+        if not self.networks.pretrains or self.config.distil == 0:
             return
         slices = dict.fromkeys(answer.region.where for answer in answers)
         missing = [where for where in slices if where not in self._believed]
         if not missing:
             return
-        network = self._network(None)
+        network = self.networks.fresh()
         for where in self._each(missing, "believe"):
             p = infection(network, stacked([see(where)]), self.config.predict_zoom)[0]
             p[self._bare(where)] = 0
@@ -341,7 +327,7 @@ class Trainer:
     def _posteriors(
         self, slices: Sequence[SliceId], weights: str, stage: str
     ) -> Iterator[tuple[SliceId, Posterior]]:
-        network, _ = self._load(weights)
+        network, _ = self.networks.kept(weights)
         see = self._view(network, slices)
         for where in self._each(slices, stage):
             with torch.inference_mode():
@@ -387,10 +373,6 @@ class Trainer:
             raise Cancelled("the training was cancelled; the last weights stay.")
 
     @property
-    def _pretrains(self) -> bool:
-        return pretrain_wanted(self.dataset, self.config)
-
-    @property
     def _validates(self) -> bool:
         return self.dataset.has_masks and bool(self.dataset.part("val"))
 
@@ -407,7 +389,7 @@ class Trainer:
         """The settings of a training, with as many epochs as its network needs."""
         if self.config.epochs is not None:
             return self.config
-        return self.config.replace(epochs=EPOCHS_PRETRAINED if self._pretrains else EPOCHS)
+        return self.config.replace(epochs=EPOCHS_PRETRAINED if self.networks.pretrains else EPOCHS)
 
     @property
     def _threshold(self) -> float:
@@ -415,7 +397,7 @@ class Trainer:
             return self.config.threshold
         if self.config.labels == "full":
             return MASKS_THRESHOLD
-        distilled = self._pretrains and self.config.distil > 0
+        distilled = self.networks.pretrains and self.config.distil > 0
         return DISTILLED_THRESHOLD if distilled else CLICKS_THRESHOLD
 
     def _judge(self, held: Sequence[Answer], see: View) -> Judge:
@@ -431,95 +413,7 @@ class Trainer:
         prior = self._threshold
         return lambda network: judge_by_answers(network, held, seen, prior, zoom)
 
-    # --- networks and weights ---
-
-    @property
-    def device_name(self) -> str:
-        """What it runs on, in words for the screen."""
-        if self.device.type == "cuda":
-            return torch.cuda.get_device_name(self.device)
-        threads = torch.get_num_threads()
-        return "CPU, 1 thread" if threads == 1 else f"CPU, {threads} threads"
-
-    @property
-    def _mixed(self) -> bool:
-        """Whether to compute in bfloat16: if asked to, or on a GPU that has it."""
-        if self.config.precision == "auto":
-            return self.device.type == "cuda" and torch.cuda.is_bf16_supported()
-        return self.config.precision == "bfloat16"
-
-    def _build(self) -> FCN8:
-        """Build the network, initialised by the seed without touching torch's global state."""
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(self.config.seed)
-            return FCN8(self.backbone, 2, self.config.input_padding, self.config.dropout)
-
-    def _network(self, previous: str | None) -> FCN8:
-        """Build the network with the weights that training starts from."""
-        if previous is not None:
-            return self._read(previous)
-        network = self._build()
-        path = self.config.weights
-        tensors = None if path is None else backbones.read_weights(Path(path))
-        self.notice = network.backbone.load(network, tensors)
-        network = self._placed(network)
-        if self._pretrains:
-            origin = "ImageNet" if path is None else _checksum(Path(path))
-            pretrained(network, self.config, origin, self.progress, self._stop_if_cancelled)
-        return network
-
-    def _placed(self, network: FCN8) -> FCN8:
-        """Move a network to the device, and choose its layout and precision.
-
-        Measured on two cores with AVX2: channels last is 1.1 to 1.6 times faster, bfloat16 5 to
-        15 times slower; ``torch.compile`` saves 3 to 27 % of a pass and takes 7 to 42 s to start,
-        more than a cycle, so it is not used.
-        """
-        network.eval().to(self.device)
-        network.mixed = self._mixed
-        return network.to(memory_format=torch.channels_last)
-
-    def _load(self, weights: str) -> tuple[FCN8, FitReport]:
-        """Find trained weights, in memory or in the cache."""
-        report = self._weights.report(weights)
-        if report is None:
-            raise TrainerError(
-                f"weights {weights} are not in {self.cache}. Train again: the answers are kept."
-            )
-        if self._loaded is None or self._loaded[0] != weights:
-            self._loaded = (weights, self._read(weights))
-        return self._loaded[1], report
-
-    def _read(self, weights: str) -> FCN8:
-        network = self._build()
-        network.load_state_dict(self._weights.read(weights))
-        return self._placed(network)
-
-    def _name(self, answers: Sequence[Answer], previous: str | None) -> str:
-        """Hash all that trained weights follow from."""
-        settings: dict[str, Any] = {name: getattr(self.config, name) for name in TRAINING_SETTINGS}
-        path = self.config.weights
-        what = {
-            "dataset": self.dataset.fingerprint,
-            "backbone": self.backbone,
-            "device": self.device.type,
-            "bfloat16": self._mixed,
-            "weights": None if path is None else _checksum(Path(path)),
-            "pretrained": PRETRAINED if self._pretrains else None,
-            "settings": settings,
-            "answers": [a.content for a in answers if a.verdict is not Verdict.SKIPPED],
-            "previous": previous,
-        }
-        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
-
 
 def _seed(seed: int, where: SliceId) -> int:
     """Derive a slice's seed, so that its draws don't depend on what is scored with it."""
     return int.from_bytes(hashlib.sha256(f"{seed} {where}".encode()).digest()[:6], "big")
-
-
-def _checksum(path: Path) -> str:
-    if not path.is_file():
-        raise TrainerError(f"weights {path}: there is no such file. Check the path.")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
