@@ -105,6 +105,8 @@ class Volume:
         What the voxels are.
     notes : tuple of str
         What the reader found or decided, for the person; without the scan's name.
+    stacked : bool
+        Whether its slices lie on each other; false for a file of slices of several patients.
 
     Raises
     ------
@@ -118,6 +120,7 @@ class Volume:
     source: Source
     unit: Unit
     notes: tuple[str, ...] = ()
+    stacked: bool = True
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"\w[\w.+ -]*", self.scan):

@@ -695,6 +695,18 @@ def test_the_wheel_over_the_slice_turns_to_its_neighbours_and_no_farther(using):
     using(story)
 
 
+def test_a_slice_among_others_patients_has_no_neighbours(using):
+    async def story(person):
+        person.app.dataset.scans[person.app.view.region.where.scan]["stacked"] = False
+        person.wheel(1.0, panel="xy")
+        assert person.app.viewing.offset == 0
+        assert "no neighbours" in person.app.message
+        person.key("PageDown")
+        assert person.app.viewing.offset == 0
+
+    using(story)
+
+
 def test_zoom_stays_while_overlays_change_and_not_for_another_region(using):
     async def story(person):
         person.wheel(3.0)

@@ -689,6 +689,7 @@ def test_medseg_is_dealt_as_published(tmp_path):
 
     assert parts_of(dataset) == {"train": 50, "val": 0, "test": 24}
     assert (dataset.size, dataset.name) == (256, "medseg")
+    assert not dataset.stacked("train")
     assert np.array_equal(dataset.labels(SliceId("train", 7)), source[:, :, 7].T)
     assert {
         int(label) for z in range(50) for label in np.unique(dataset.labels(SliceId("train", z)))

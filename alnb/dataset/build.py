@@ -216,6 +216,8 @@ def _store(
         "placement": {"inner": place.inner, "corner": place.corner},
         "stored_sha256": {},
     }
+    if not volume.stacked:
+        record["stacked"] = False
     images = np.stack([place.image(one) for one in volume.voxels])
     record["stored_sha256"][IMAGES] = _save(stage / IMAGES / f"{volume.scan}.npy", images)
     if labels is None:

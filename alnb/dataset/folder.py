@@ -173,6 +173,10 @@ class Dataset:
         """Return whether a slice holds HU or came windowed, "hu" or "grey"."""
         return cast("Unit", self._scan(where.scan)["unit"])
 
+    def stacked(self, scan: str) -> bool:
+        """Return whether a scan's slices lie on each other, so that there are neighbours to see."""
+        return bool(self._scan(scan).get("stacked", True))
+
     def raw(self, where: SliceId) -> NDArray[Any]:
         """Return a slice as stored.
 

@@ -82,7 +82,7 @@ def import_medseg(
 
 
 def _medseg(folder: Path, part: str) -> Pair:
-    volume = replace(read_nifti(folder / f"{part}_im.nii.gz"), scan=part)
+    volume = replace(read_nifti(folder / f"{part}_im.nii.gz"), scan=part, stacked=False)
     table = folder / f"{part}_slices.csv"
     if table.is_file():
         with table.open(newline="", encoding="utf-8") as stream:

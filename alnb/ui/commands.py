@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from alnb.annotation import Verdict
+from alnb.regions import Region
 from alnb.ui.answering import Answering, Aside
 from alnb.ui.charts import AXES
 from alnb.ui.history import STRIP
@@ -25,6 +26,7 @@ LOOKING = {
     "auto",
 }  # leave the strip where it is
 ANSWERS = {"clean", "next", "skip"}  # what may end a batch
+NO_NEIGHBOURS = "This slice has no neighbours: its file holds slices of several patients."
 BACK_HOME = "This is the slice that is asked about again; now click to mark."
 
 
@@ -91,6 +93,7 @@ class Commands:
         if region is None:
             return
         if isinstance(event, Wheel) and (event.elsewhere or event.shift):
+            self._look_for_neighbours(region)
             self.stale |= self.viewing.turn(event.turn, region)
         elif isinstance(event, Wheel):
             self._view.zoom(STEP**event.turn, event.row, event.col)
@@ -186,9 +189,15 @@ class Commands:
 
     def do_slices(self, step: str) -> None:
         """Look at a neighbouring slice."""
-        if self.answering.draft.region is not None:
-            self.viewing.step(int(step), self.answering.draft.region)
+        region = self.answering.draft.region
+        if region is not None:
+            self._look_for_neighbours(region)
+            self.viewing.step(int(step), region)
             self.stale = True
+
+    def _look_for_neighbours(self, region: Region) -> None:
+        if not self.viewing.dataset.stacked(region.where.scan):
+            raise Aside(NO_NEIGHBOURS)
 
     def do_home(self, _what: str) -> None:
         """Look at the slice that is asked about."""
