@@ -16,7 +16,8 @@ from alnb.journal import Journal
 from alnb.pool import Pool, start_picks
 from alnb.regions import Region
 from alnb.session import Session
-from alnb.ui.app import TAKEN_OVER, LabelApp, label_app
+from alnb.ui.app import TAKEN_OVER, LabelApp
+from alnb.ui.opening import label_app
 from alnb.ui.region_view import grid_path
 
 CONFIG = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=2)
@@ -1461,7 +1462,7 @@ def test_a_setting_that_is_none_is_a_sentence(squares, folder):
 
 
 def test_the_app_does_not_load_torch():
-    code = "import sys, alnb.ui.app; print([m for m in ('torch', 'timm') if m in sys.modules])"
+    code = "import sys, alnb.ui.opening; print([m for m in ('torch', 'timm') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "[]"

@@ -9,7 +9,7 @@ from alnb.journal import Journal
 from alnb.pool import Pool, start_picks
 from alnb.session import Session, default_folder
 from alnb.state import state_of
-from alnb.ui.app import label_app
+from alnb.ui.opening import label_app
 from alnb.ui.start import StartPage
 
 CONFIG = Config(regions_per_slice=16, start_regions=6)

@@ -1,0 +1,117 @@
+"""Opens the label app: on what is named, on what the address names, or from the start page."""
+
+from __future__ import annotations
+
+import json
+import os
+import traceback
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as widgets
+
+from alnb.config import Config
+from alnb.dataset import Dataset, embedded
+from alnb.errors import AlnbError
+from alnb.known import free_folder
+from alnb.session import Session, default_folder
+from alnb.ui.app import LabelApp
+from alnb.ui.page import Page
+from alnb.ui.query import session_named
+from alnb.ui.start import StartPage
+
+
+def label_app(
+    data: Path | str | None = None,
+    session: Path | str | None = None,
+    annotator: str = "",
+    **settings: Any,  # noqa: ANN401 - of any field
+) -> widgets.Widget:
+    """Show the label app.
+
+    Parameters
+    ----------
+    data : path, optional
+        A dataset's folder; None takes ``ALNB_DATA``, or the embedded phantom. Where neither data
+        nor session nor settings are named, ``ALNB_START`` shows the start page of that folder.
+    session : path, optional
+        The session's folder; None takes ``ALNB_SESSION``, or one of the dataset's own in the
+        user's data folder; ``?session=NAME`` in the page's address names another beside that, or
+        in ``ALNB_SESSIONS``. Where there is a session it goes on where it was.
+    annotator : str
+        Written into every answer, until another name is given on the page; none takes
+        ``ALNB_ANNOTATOR``, or who answered last in that session.
+    **settings
+        Of `Config`, for a new session; none takes ``ALNB_SETTINGS``, as JSON, or the defaults.
+
+    Returns
+    -------
+    ipywidgets.Widget
+        The app; or a sentence that says why it can't start.
+    """
+    try:
+        annotator = annotator or os.environ.get("ALNB_ANNOTATOR", "")
+        data = data or os.environ.get("ALNB_DATA")
+        named = session or os.environ.get("ALNB_SESSION")
+        settings = settings or json.loads(os.environ.get("ALNB_SETTINGS") or "{}")
+        place = os.environ.get("ALNB_START")
+        if place and not (data or named or settings):
+            return StartPage(Path(place), annotator, _chosen, in_words).widget
+        dataset = Dataset.open(Path(data)) if data else embedded()
+        folder = Path(named) if named else _of_the_address(dataset)
+        return _started(dataset, folder, annotator, settings)
+    except Exception as error:  # else the page would stay empty
+        return Page.failure(in_words(error))
+
+
+def in_words(error: Exception) -> str:
+    """Say what goes wrong in opening; an unexpected error's trace goes to the terminal."""
+    if isinstance(error, AlnbError):
+        return str(error)
+    if isinstance(error, OSError):
+        place = error.filename or "a file"
+        return (
+            f"{place} can't be used: {error.strerror}. Mend its permissions, make room, or choose "
+            "another folder with --session."
+        )
+    traceback.print_exception(error)
+    return (
+        f"Something went wrong in alnb ({type(error).__name__}: {error}). Every answer is "
+        "saved. Please tell whoever keeps alnb."
+    )
+
+
+def _chosen(
+    data: Path | None, session: Path | None, annotator: str, settings: dict[str, Any]
+) -> widgets.Widget:
+    """Start the app on what was chosen on the start page."""
+    dataset = embedded() if data is None else Dataset.open(data)
+    return _started(dataset, session or free_folder(dataset), annotator, settings)
+
+
+def _started(
+    dataset: Dataset, folder: Path, annotator: str, settings: dict[str, Any]
+) -> widgets.Widget:
+    app = LabelApp(_open(folder, dataset, settings), annotator)
+    app.start()
+    return app.page.widget
+
+
+def _of_the_address(dataset: Dataset) -> Path:
+    """Choose the session that the address names, else the dataset's own."""
+    own = default_folder(dataset)
+    served = Path(os.environ.get("ALNB_SESSIONS") or own.parent)
+    return session_named(os.environ.get("QUERY_STRING", ""), served) or served / own.name
+
+
+def _open(folder: Path, dataset: Dataset, settings: dict[str, Any]) -> Session:
+    """Open a session, or start one; what was asked for must hold for one that goes on, too."""
+    begun = (folder / "journal.jsonl").exists()
+    fresh = None if begun else Config().replace(**settings)
+    session = Session.open(folder, dataset, fresh, take_over=True)
+    try:
+        session.require(session.state.config.replace(**settings))
+    except AlnbError:
+        session.close()
+        raise
+    return session
