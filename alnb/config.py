@@ -117,6 +117,7 @@ class Config:
 
     # --- simulated annotator ---
     labels: Labels = "points"  # paper 3; "full" outlines infection (5.3), for loss="full"
+    background_click: bool = False  # paper 3: no; true (ours): a second one where it is infected
     outline_tolerance_px: float = 1.0  # ours: a pixel, as fine as a mask is; the paper names none
     miss_rate: float = 0.0  # ours: nobody errs in the paper; chance to miss the smallest infection
     miss_area_px: float = 20.0  # ours: where that chance is down to 37 %; a disc 5 px across

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from alnb.annotation import Answer, Click, Verdict
-from alnb.arrays import Mask
+from alnb.arrays import BACKGROUND, INFECTED, Mask
 from alnb.config import Config
 from alnb.dataset import Dataset
 from alnb.outlines import Outline, Vertex, trace
@@ -20,8 +20,9 @@ DEFAULT = Config()
 class Oracle:
     """Answer from the masks: one click on a random infected pixel, or clean (paper 3).
 
-    With ``Config.labels="full"`` it outlines all infection in the region instead, as
-    `outlines.trace` does (paper 5.3).
+    With ``Config.background_click`` it sets a second click in an infected region, on a random pixel
+    that is not infected, if there is one. With ``Config.labels="full"`` it outlines all infection
+    in the region instead, as `outlines.trace` does (paper 5.3).
 
     It may err, which the paper's does not (ours):
 
@@ -78,10 +79,26 @@ class Oracle:
         if self._config.labels == "full":
             outlines = self._outlines(region, seen, errors)
             return Answer(region, Verdict.INFECTED, annotator=self.name, outlines=outlines)
-        pixels = np.argwhere(seen)
-        row, col = pixels[self._rng(region).integers(len(pixels))]
-        click = Click(*self._placed(region, region.row + int(row), region.col + int(col), errors))
-        return Answer(region, Verdict.INFECTED, (click,), annotator=self.name)
+        chance = self._rng(region)
+        clicks = [self._click(region, seen, INFECTED, chance, errors)]
+        other = _shape(region) & ~seen
+        if self._config.background_click and other.any():
+            clicks.append(self._click(region, other, BACKGROUND, chance, errors))
+        return Answer(region, Verdict.INFECTED, tuple(clicks), annotator=self.name)
+
+    def _click(
+        self,
+        region: Region,
+        inside: Mask,
+        label: int,
+        chance: np.random.Generator,
+        errors: np.random.Generator,
+    ) -> Click:
+        """Click on a random pixel of those marked in (height, width) of the region."""
+        pixels = np.argwhere(inside)
+        row, col = pixels[chance.integers(len(pixels))]
+        at = self._placed(region, region.row + int(row), region.col + int(col), errors)
+        return Click(*at, label=label)
 
     def _seen(self, region: Region, errors: np.random.Generator) -> Mask:
         """Return what it takes for infection: (height, width) of the region."""

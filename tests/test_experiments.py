@@ -268,6 +268,7 @@ def test_switches_are_compared_at_a_share_of_the_full_effort(tmp_path):
     pairs = [scan_of("one", 10, 32, 0)]
     dataset = build(pairs, tmp_path / "ten", size=32, split={"one": "train"})
     arm = switches(dataset, Config(), Options()).arms[0]
+    assert arm.config.budget_s == pytest.approx(0.035 * 10 * 96, abs=2)
 
     answers = arm.config.start_regions + arm.cycles * arm.config.regions_per_cycle
     assert answers * 3 == pytest.approx(0.035 * 10 * 96, abs=2)

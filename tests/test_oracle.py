@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from alnb.annotation import Verdict, point_labels
+from alnb.arrays import BACKGROUND, INFECTED
 from alnb.config import Config
 from alnb.cost import price_of
 from alnb.dataset import SliceId
@@ -54,6 +55,27 @@ def test_a_shaped_region_is_clicked_inside_its_shape(squares):
     answer = Oracle(squares).answer(Region(SliceId("one", 0), 0, 0, 32, 32, mask=shape))
 
     assert answer.clicks[0].pixel == tuple(np.argwhere(infected)[5])
+
+
+def test_a_second_click_lies_on_background_and_costs_as_much(squares):
+    config = Config(background_click=True)
+    for region in grid(SliceId("one", 0), (32, 32), 16):
+        answer, plain = (Oracle(squares, 0, c).answer(region) for c in (config, Config()))
+        assert answer.clicks[:1] == plain.clicks
+        if answer.verdict is Verdict.INFECTED and len(answer.clicks) == 2:
+            assert not squares.mask(region.where)[answer.clicks[1].pixel]
+            assert price_of(answer, config) == 6
+    whole = Region(SliceId("one", 0), 0, 0, 32, 32)
+    labels = [click.label for click in Oracle(squares, 0, config).answer(whole).clicks]
+    assert labels == [INFECTED, BACKGROUND]
+
+
+def test_an_infected_region_without_background_gets_one_click(squares):
+    shape = squares.mask(SliceId("one", 0)).copy()
+    region = Region(SliceId("one", 0), 0, 0, 32, 32, mask=shape)
+    answer = Oracle(squares, 0, Config(background_click=True)).answer(region)
+
+    assert [click.label for click in answer.clicks] == [INFECTED]
 
 
 def test_without_masks_there_is_no_oracle(unmasked):

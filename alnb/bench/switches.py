@@ -25,6 +25,7 @@ SWITCHES: Mapping[str, Mapping[str, Any]] = {
     "random": {"heuristic": "random"},
     "random in the lungs": {"heuristic": "foreground_random"},
     "BALD": {"heuristic": "bald"},
+    "a second click, on background": {"background_click": True},
     "superpixels": {"regions": "superpixels"},
 }
 """What is changed of the default, one at a time. All were weighed for it; so it is told what they
@@ -44,7 +45,7 @@ def switches(dataset: Dataset, base: Config, options: Options) -> Experiment:
     if options.cycles is not None:
         cycles = options.cycles
     base = base.replace(
-        start="regions", start_regions=start,
+        start="regions", start_regions=start, budget_s=answers * base.click_s,
         regions_per_cycle=max(1, round((answers - start) / max(cycles, 1))),
     )  # fmt: skip
     if not cycles:
