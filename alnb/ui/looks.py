@@ -83,7 +83,7 @@ def _preset(name: str) -> widgets.Button:
     key = key_of(f"window:{name}")
     button = widgets.Button(
         description=name, tooltip=f"{tooltip} [{key}]",
-        layout=widgets.Layout(width="84px", margin="0 4px 0 0"),
+        layout=widgets.Layout(width="auto", flex="1 1 auto", margin="0 4px 0 0"),
     )  # fmt: skip
     button.add_class(f"alnb-act-window-{name}")
     return button

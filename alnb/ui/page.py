@@ -114,7 +114,7 @@ class Page:
         self.undo = button("Undo", "78px", "undo", "Take the last mark or answer back")
         self.redo = button("Redo", "78px", "redo", "Give it again")
         self.background = button(
-            "Mark background", "146px", "background", "What the next clicks mark", "alnb-quiet"
+            "Mark background", "158px", "background", "What the next clicks mark", "alnb-quiet"
         )
         self.sweep = button(
             "Sweep slice", "128px", "sweep", "Answer the whole slice at once", "alnb-quiet"
