@@ -2,6 +2,7 @@ import os
 import re
 import signal
 import time
+from contextlib import ExitStack
 
 import pytest
 from app_page import CONFIG, PARTS, App, asked, children, events, middle, processes, wait_until
@@ -184,6 +185,30 @@ def test_a_second_window_takes_over_and_the_first_says_so(serving, watching, pha
         new.answer("No infection")
         assert len(events(folder, "answered")) == 2
         new.reads("2 regions")
+
+
+def test_a_class_labels_at_once_each_in_a_session_of_their_own(
+    serving, watching, phantom, tmp_path
+):
+    names = ("anna", "ben", "eva")
+    for name in names:
+        Session.open(tmp_path / name, phantom, CONFIG).close()
+    env = {"ALNB_DATA": phantom.folder, "ALNB_SESSIONS": tmp_path}
+    with serving(app_notebook("label"), **env) as server, ExitStack() as held:
+        pages = [held.enter_context(watching()).page for _ in names]
+        for page, name in zip(pages, names, strict=True):
+            page.goto(f"{server.address}&session={name}")
+        anna, ben, eva = (App(page) for page in pages)
+        for _ in range(2):
+            for person in (anna, ben, eva):
+                person.answer("No infection")
+        eva.answer("No infection")
+        anna.page.close()
+
+        ben.answer("No infection")
+        assert [len(events(tmp_path / name, "answered")) for name in names] == [2, 3, 3]
+        ben.reads("3 regions")
+        assert "anna" not in ben.head()
 
 
 def test_without_masks_the_chart_shows_held_out_accuracy(
