@@ -17,6 +17,8 @@
 const PING_MS = 2000;
 const ANSWER_MS = 3000; // a server that does not answer within this is gone
 const DRAG_PX = 5; // a hand moves this far in a click
+const NOTCH_PX = 40; // a drag over the slice that counts as a notch of the wheel
+const ZOOM_A_NOTCH = 1.25; // as viewing.py has it: two fingers zoom by as much as they part
 const GONE = "The notebook's kernel is gone: reload the page; nothing is lost.";
 const ended = (command) =>
   `alnb has ended, and a reload reaches nothing: start "${command}" again with the same folder. ` +
@@ -165,9 +167,34 @@ function render({ model, el }) {
     return plot && plot === target() ? { plot, panel: event.target.closest(".nsewdrag") } : {};
   };
 
+  const fingers = new Map(); // that touch a panel, by their pointers' ids
+  let pinch = null; // two of them
+  const apart = () => {
+    const [a, b] = [...fingers.values()];
+    return Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY);
+  };
+  const beginPinch = (plot, panel) => {
+    dropHand();
+    pinch = { plot, panel, from: apart(), screen: screenOf(plot) };
+  };
+  const onPinch = () => {
+    const [a, b] = [...fingers.values()];
+    const middle = { clientX: (a.clientX + b.clientX) / 2, clientY: (a.clientY + b.clientY) / 2 };
+    const turn = Math.log(apart() / pinch.from) / Math.log(ZOOM_A_NOTCH);
+    pinch.from = apart();
+    const at = { ...placeOn(pinch.plot, pinch.panel, middle), panel: pinch.panel.dataset.subplot };
+    moves.add({ kind: "wheel", ...at, turn, shift: false, screen: pinch.screen }, ["turn"]);
+  };
+
   let hand = null; // what the pressed button is about: a click, until the hand moves
   const onDown = (event) => {
     const { plot, panel } = under(event);
+    if (panel && event.pointerType === "touch") fingers.set(event.pointerId, event);
+    if (fingers.size === 2 && panel && panel.dataset.subplot === model.get("panel")) {
+      beginPinch(plot, panel);
+      event.preventDefault();
+      return;
+    }
     if (!plot || event.button !== 0 || !event.isPrimary) return;
     const focus = scope();
     if (focus) focus.focus({ preventScroll: true });
@@ -180,12 +207,23 @@ function render({ model, el }) {
   };
 
   const onMove = (event) => {
+    if (fingers.has(event.pointerId)) fingers.set(event.pointerId, event);
+    if (pinch && fingers.size === 2) onPinch();
     if (!hand || !event.isPrimary) return;
     const far = Math.hypot(event.clientX - hand.event.clientX, event.clientY - hand.event.clientY);
     if (!hand.moved && far < DRAG_PX) return;
     if (!hand.moved && hand.dot) hand.dot.remove();
     hand.moved = true;
     if (hand.main) (model.get("drawing") ? draw : drag)(event);
+    else leaf(event);
+  };
+
+  // Over the slice a drag up or down turns to its neighbours, as the wheel does.
+  const leaf = (event) => {
+    const turn = ((hand.last || hand.event).clientY - event.clientY) / NOTCH_PX;
+    hand.last = event;
+    const at = { ...hand.at, panel: hand.panel.dataset.subplot };
+    moves.add({ kind: "wheel", ...at, turn, shift: false, screen: hand.screen }, ["turn"]);
   };
 
   const drag = (event) => {
@@ -204,6 +242,8 @@ function render({ model, el }) {
   };
 
   const onUp = (event) => {
+    fingers.delete(event.pointerId);
+    if (!fingers.size) pinch = null;
     if (!hand || !event.isPrimary) return;
     const { main, at, screen, panel, dot, ink, moved, points } = hand;
     hand = null;
@@ -220,10 +260,16 @@ function render({ model, el }) {
     setTimeout(() => dot.remove(), 1500);
   };
 
-  const onGone = () => {
+  const dropHand = () => {
     if (hand && hand.dot) hand.dot.remove();
     if (hand && hand.ink) hand.ink.remove();
     hand = null;
+  };
+
+  const onGone = (event) => {
+    fingers.delete(event.pointerId);
+    if (!fingers.size) pinch = null;
+    dropHand();
   };
 
   const onWheel = (event) => {

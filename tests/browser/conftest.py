@@ -107,8 +107,8 @@ def watching(browser):
     """Return a function that opens a watched page until the ``with`` block ends."""
 
     @contextmanager
-    def start(width=1280, height=720):
-        page = browser.new_page(viewport={"width": width, "height": height})
+    def start(width=1280, height=720, **options):
+        page = browser.new_page(viewport={"width": width, "height": height}, **options)
         watch = Watched(page)
         page.on("request", watch._request)
         page.on("websocket", watch._request)

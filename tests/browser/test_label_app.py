@@ -5,7 +5,18 @@ import time
 from contextlib import ExitStack
 
 import pytest
-from app_page import CONFIG, PARTS, App, asked, children, events, middle, processes, wait_until
+from app_page import (
+    CONFIG,
+    FIGURE,
+    PARTS,
+    App,
+    asked,
+    children,
+    events,
+    middle,
+    processes,
+    wait_until,
+)
 
 from alnb.dataset import Dataset, build
 from alnb.serve import app_notebook
@@ -185,6 +196,37 @@ def test_a_second_window_takes_over_and_the_first_says_so(serving, watching, pha
         new.answer("No infection")
         assert len(events(folder, "answered")) == 2
         new.reads("2 regions")
+
+
+def test_a_tablet_is_tapped(serving, watching, phantom, folder):
+    env = {"ALNB_DATA": phantom.folder, "ALNB_SESSION": folder}
+    with (
+        serving(app_notebook("label"), **env) as server,
+        watching(1180, 820, has_touch=True, is_mobile=True) as tablet,
+    ):
+        app = App(tablet.page, server.address)
+        app.marks()
+        tablet.page.touchscreen.tap(*app.place(*middle(asked(folder)[0])))
+        tablet.page.wait_for_function("() => window.alnbMarks() === 1")
+        before = app.screen()
+        app.settle()
+        app.button("Next").tap()
+        tablet.page.wait_for_function(f"n => {FIGURE}.layout.meta.screen !== n", arg=before)
+        assert [answer["verdict"] for answer in events(folder, "answered")] == ["infected"]
+
+        wide, (x, y) = app.range(), app.place(*middle(asked(folder)[1]))
+        touch = tablet.page.context.new_cdp_session(tablet.page)
+        for kind, apart in (("Start", 40), ("Move", 60), ("Move", 90), ("End", None)):
+            points = [] if apart is None else [{"x": x - apart, "y": y}, {"x": x + apart, "y": y}]
+            touch.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": points})
+        tablet.page.wait_for_function(
+            f"""([from, to]) => {{
+              const [left, right] = {FIGURE}._fullLayout.xaxis2.range;
+              return Math.abs(right - left) < 0.6 * Math.abs(to - from);
+            }}""",
+            arg=wide,
+        )
+        assert app.marks() == 0
 
 
 def test_a_class_labels_at_once_each_in_a_session_of_their_own(

@@ -201,6 +201,22 @@ def test_the_wheel_over_the_slice_shows_its_neighbour_where_nothing_is_marked(ap
     app.answer("Next")
 
 
+def test_a_drag_over_the_slice_turns_to_its_neighbours_too(app, folder):
+    z = int(current(folder, app).split("/")[1])
+    x, y = app.place(60, 60, panel="xy")
+    app.page.mouse.move(x, y)
+    app.page.mouse.down()
+    app.page.mouse.move(x, y - 20 if z < 5 else y + 20)
+    app.page.mouse.move(x, y - 120 if z < 5 else y + 120)
+    app.page.mouse.up()
+    looking = (
+        f"() => {FIGURE}.layout.annotations.some((a) => /goes back/.test(a.text) && a.visible)"
+    )
+    app.page.wait_for_function(looking)
+    app.page.keyboard.press("Home")
+    app.page.wait_for_function(f"() => !({looking})()")
+
+
 def test_a_window_is_chosen_by_key_and_the_picture_follows(app):
     source = f"() => {FIGURE}.data.find((t) => t.name === 'slice ct').source"
     before = app.page.evaluate(source)
