@@ -151,8 +151,9 @@ def help_panel() -> str:
     mouse = (
         "<section><h2>Mouse</h2><dl><dt>click</dt><dd>Mark infection; a mark again takes it "
         "back</dd><dt>Shift click</dt><dd>Mark background</dd><dt>wheel</dt><dd>On the large "
-        "picture: zoom; on the slice, or with Shift: the slices beside it</dd><dt>drag</dt><dd>"
-        "Move the large picture; where regions are outlined: draw</dd></dl></section>"
+        "picture: zoom, as with two fingers; on the slice, or with Shift: the slices beside it"
+        "</dd><dt>drag</dt><dd>Move the large picture, or draw where regions are outlined; on the "
+        "slice: the slices beside it</dd></dl></section>"
     )
     close = f"<button type='button' data-act='help'>Close [{key_of('back')}]</button>"
     return (
