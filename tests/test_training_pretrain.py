@@ -147,6 +147,30 @@ def test_training_keeps_what_was_believed_where_nobody_answered(squares, tmp_pat
     assert seen[1].believed is None
 
 
+@pytest.mark.parametrize(
+    ("changes", "fitted"),
+    [
+        ({}, (10, 3.0)),
+        ({"pretrain_steps": 0}, (40, 10.0)),
+        ({"epochs": 7, "head_rate": 2.0}, (7, 2.0)),
+    ],
+)
+def test_a_network_that_knows_something_learns_fewer_epochs_and_slower(
+    squares, tmp_path, monkeypatch, changes, fitted
+):
+    answers = [Oracle(squares).answer(r) for r in grid(squares.part("train")[0], (32, 32), 4)[:1]]
+    seen = []
+
+    def spy(network, slices, config, *given, **named):
+        seen.append((config.epochs, config.head_rate))
+        return train(network, slices, config, *given, **named)
+
+    monkeypatch.setattr("alnb.training.trainer.train", spy)
+    trainer(squares, tmp_path, CONFIG.replace(**changes)).fit(answers)
+
+    assert seen == [fitted]
+
+
 def test_clean_answers_alone_do_not_teach_it_to_see_nothing(squares, tmp_path):
     clean = [
         Answer(region, Verdict.CLEAN)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from alnb.config import EPOCHS, Config
+from alnb.config import EPOCHS, HEAD_RATE, Config
 from alnb.regions import Region
 from alnb.training.fcn8 import FCN8
 from alnb.training.features import Seen, features_of, mirrored, stacked
@@ -195,7 +195,7 @@ def _groups(network: FCN8, config: Config) -> list[dict[str, Any]]:
     head = [p for name, p in trained if not name.startswith("trunk.")]
     return [
         {"params": trunk, "lr": config.learning_rate},
-        {"params": head, "lr": config.learning_rate * config.head_rate},
+        {"params": head, "lr": config.learning_rate * (config.head_rate or HEAD_RATE)},
     ]
 
 

@@ -21,6 +21,8 @@ from alnb.config import (
     DISTILLED_THRESHOLD,
     EPOCHS,
     EPOCHS_PRETRAINED,
+    HEAD_RATE,
+    HEAD_RATE_PRETRAINED,
     HOLDOUT,
     MASKS_THRESHOLD,
     Config,
@@ -386,10 +388,14 @@ class Trainer:
 
     @property
     def _fitting(self) -> Config:
-        """The settings of a training, with as many epochs as its network needs."""
-        if self.config.epochs is not None:
-            return self.config
-        return self.config.replace(epochs=EPOCHS_PRETRAINED if self.networks.pretrains else EPOCHS)
+        """The settings of a training, with epochs and rates as its network needs them."""
+        config, knows = self.config, self.networks.pretrains
+        epochs = EPOCHS_PRETRAINED if knows else EPOCHS
+        head_rate = HEAD_RATE_PRETRAINED if knows else HEAD_RATE
+        return config.replace(
+            epochs=epochs if config.epochs is None else config.epochs,
+            head_rate=head_rate if config.head_rate is None else config.head_rate,
+        )
 
     @property
     def _threshold(self) -> float:
