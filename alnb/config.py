@@ -50,6 +50,7 @@ the first five answers, if one is wrong, do less harm."""
 MASKS_THRESHOLD = 0.5
 """The same for regions and slices labelled in full."""
 
+RETIRED = frozenset({"keep"})  # settings of older journals that have no effect any more
 FEWEST_TO_HOLD_OUT = 10  # ours: fewer answers are all trained on, and none measures the network
 
 
@@ -101,8 +102,8 @@ class Config:
     infected_weight: float = 0.3  # ours: clicks over-segment at 1; weight of the infected mean
     consistency: float = 0.0  # ours: flips double a step's time; best Dice 0.617, 0.619 without
     crf: float = 0.1  # ours: weight of the gated CRF loss; 0.56 Dice, not 0.54, on those folds
-    keep: float = 0.25  # ours: share of its weights that stay as before any answer
-    distil: float = 0.3  # ours: weight of what it believed before any answer, where none is given
+    prior_answers: float = 20.0  # ours: so many answers is what it believed before worth; 0: none
+    distil: float = 0.5  # ours: weight of what it believed before any answer, where none is given
     epochs: int | None = None  # the most in a cycle; see `EPOCHS` (paper 4.1: 40)
     steps: int | None = 150  # ours: the most in a cycle; None: `epochs` alone (paper)
     batch: int = 8  # ours: of crops; steadier than the paper's 1 with few clicks
@@ -154,7 +155,7 @@ class Config:
                 )
 
     def _check_shares(self) -> None:
-        for name in ("dropout", "holdout", "threshold", "repeats", "keep"):
+        for name in ("dropout", "holdout", "threshold", "repeats"):
             value = getattr(self, name)
             if value is not None and not 0 <= value < 1:
                 raise ConfigError(f"setting {name} is {value}; it must be in [0, 1).")
@@ -174,7 +175,7 @@ class Config:
                 raise ConfigError(f"setting {name} is {value}; it must be above 0.")
         not_negative = (
             "input_padding", "pretrain_steps", "infected_weight", "consistency", "crf", "distil",
-            "cycles", "outline_tolerance_px", "click_jitter_px", "seed",
+            "prior_answers", "cycles", "outline_tolerance_px", "click_jitter_px", "seed",
         )  # fmt: skip
         for name in not_negative:
             if getattr(self, name) < 0:
@@ -210,14 +211,14 @@ class Config:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Config:
-        """Read settings that `to_dict` wrote.
+        """Read settings that `to_dict` wrote, of an older alnb too.
 
         Raises
         ------
         ConfigError
             If a setting is unknown or out of range.
         """
-        return cls().replace(**values)
+        return cls().replace(**{name: v for name, v in values.items() if name not in RETIRED})
 
 
 _WORDS: dict[type, str] = {

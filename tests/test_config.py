@@ -65,3 +65,7 @@ def test_every_default_says_where_it_comes_from():
     for field in dataclasses.fields(Config):
         if field.name != "seed":
             assert re.search(rf"^    {field.name}: .*#", source, re.M), field.name
+
+
+def test_a_setting_that_older_journals_hold_is_left_out():
+    assert Config.from_dict({"keep": 0.25, "draws": 7}) == Config(draws=7)

@@ -197,3 +197,21 @@ def test_a_frozen_trunk_learns_it_too(squares, tmp_path):
         for a, b in zip(network.trunk.parameters(), plain.trunk.parameters(), strict=True)
     ]
     assert any(changed)
+
+
+def test_the_more_answers_the_less_of_the_start_stays(squares, tmp_path, monkeypatch):
+    regions = grid(squares.part("train")[0], (32, 32), 4)
+    answers = [Oracle(squares).answer(region) for region in regions]
+    assert any(answer.verdict is Verdict.INFECTED for answer in answers[:1])
+    kept = []
+
+    def spy(*given, keep):
+        kept.append(keep)
+        return train(*given, keep=keep)
+
+    monkeypatch.setattr("alnb.training.trainer.train", spy)
+    for count in (1, 4):
+        trainer(squares, tmp_path, CONFIG.replace(prior_answers=4.0)).fit(answers[:count])
+    trainer(squares, tmp_path, CONFIG.replace(prior_answers=0.0)).fit(answers)
+
+    assert kept == [4 / 5, 4 / 8, 0]

@@ -222,7 +222,7 @@ def upper_bound(dataset: Dataset, base: Config, options: Options) -> Experiment:
     steps = _bound_steps(base, options)
     config = base.replace(
         regions_per_slice=1, ask_bare=True, start="regions", start_regions=slices,
-        start_in_lungs=0.0, crf=0.0, distil=0.0, keep=0.0,
+        start_in_lungs=0.0, crf=0.0, distil=0.0, prior_answers=0.0,
         labels="full", loss="full", outline_tolerance_px=0.0, budget_s=None,
         miss_rate=0.0, click_jitter_px=0.0, wrong_rate=0.0,
         steps=steps, epochs=max(base.epochs or EPOCHS, steps or 1), holdout=0.0, warm_start=False,

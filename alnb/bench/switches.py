@@ -16,7 +16,7 @@ CYCLES = 3  # ours: so that acquisition counts, with fewer trainings than in a s
 
 SWITCHES: Mapping[str, Mapping[str, Any]] = {
     "from ImageNet alone": {"pretrain_steps": 0},
-    "keeps none of its weights": {"keep": 0.0},
+    "keeps none of its weights": {"prior_answers": 0.0},
     "forgets what it believed": {"distil": 0.0},
     "predicts the slice alone": {"predict_zoom": 1.0},
     "holds a fifth of the answers out": {"holdout": 0.2},

@@ -174,7 +174,8 @@ class Trainer:
         if self.networks.pretrains and not infected:
             return Trained(0, 0.0, judge(network))
         self._believe(answers, see)
-        keep = self.config.keep if self.networks.pretrains else 0.0
+        prior = self.config.prior_answers if self.networks.pretrains else 0.0
+        keep = prior / (prior + len(answers))
         slices = self._labelled(answers, see)
         return train(network, slices, self._fitting, judge, self._on_step, keep=keep)
 
