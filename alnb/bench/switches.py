@@ -16,17 +16,24 @@ CYCLES = 3  # ours: so that acquisition counts, with fewer trainings than in a s
 
 SWITCHES: Mapping[str, Mapping[str, Any]] = {
     "from ImageNet alone": {"pretrain_steps": 0},
-    "keeps none of its weights": {"prior_answers": 0.0},
+    "goes back by nothing": {"prior_answers": 0.0},
     "forgets what it believed": {"distil": 0.0},
     "predicts the slice alone": {"predict_zoom": 1.0},
     "holds a fifth of the answers out": {"holdout": 0.2},
     "no CRF": {"crf": 0.0},
+    "flip consistency": {"consistency": 0.3},
+    "goes on from the last network": {"warm_start": True},
     "starts anywhere": {"start_in_lungs": 0.0},
+    "a second click, on background": {"background_click": True},
     "random": {"heuristic": "random"},
     "random in the lungs": {"heuristic": "foreground_random"},
     "BALD": {"heuristic": "bald"},
-    "a second click, on background": {"background_click": True},
+    "margin": {"heuristic": "margin"},
+    "a region's highest pixel": {"region_score": "max"},
+    "PowerBALD's noise": {"power": 1.0},
+    "no two neighbours": {"neighbours": False},
     "superpixels": {"regions": "superpixels"},
+    "blocks of mixed sizes": {"regions": "quadtree"},
 }
 """What is changed of the default, one at a time. All were weighed for it; so it is told what they
 bring, not found anew."""
