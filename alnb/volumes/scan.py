@@ -1,0 +1,268 @@
+"""A scan and its mask in memory, and the way back to the file's grid."""
+
+# mypy: disable-error-code="no-untyped-call"
+# nibabel types its modules only in part
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+import numpy as np
+
+from alnb.errors import DataError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Unit = Literal["hu", "grey"]
+Triple: TypeAlias = tuple[int, int, int]
+
+_FRAME = ("S", "P", "L")  # where the display axes z, y, x run to
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The way from display order back to the file.
+
+    Parameters
+    ----------
+    file : str
+        Base name of the file or folder; empty for made data.
+    sha256 : str
+        Checksum of the file; empty for made data and folders.
+    shape : (int, int, int)
+        Shape of the array in the file, its own axis order.
+    axes : (int, int, int)
+        The file's axis that became z, y and x.
+    flips : (bool, bool, bool)
+        Whether z, y and x run against the file's axis.
+    codes : (int, int)
+        NIfTI's qform and sform codes.
+    """
+
+    file: str
+    sha256: str
+    shape: Triple
+    axes: Triple = (2, 1, 0)
+    flips: tuple[bool, bool, bool] = (False, False, False)
+    codes: tuple[int, int] = (0, 2)
+
+    def to_display(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Turn an array of the file's axes into (Z, Y, X); a view."""
+        display: NDArray[Any] = array.transpose(self.axes)[self._turned]
+        return display
+
+    def to_file(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Turn a (Z, Y, X) array into the file's axes; a view, the inverse of `to_display`."""
+        stored: NDArray[Any] = array[self._turned].transpose(np.argsort(self.axes).tolist())
+        return stored
+
+    @property
+    def _turned(self) -> tuple[slice, ...]:
+        return tuple(slice(None, None, -1 if flip else 1) for flip in self.flips)
+
+    @property
+    def display_shape(self) -> Triple:
+        """(Z, Y, X) of the scan in display order."""
+        z, y, x = (self.shape[axis] for axis in self.axes)
+        return z, y, x
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Volume:
+    """One scan, in display order.
+
+    Parameters
+    ----------
+    scan : str
+        Its name, as in ``coronacases_001``; also a file name, so without slashes.
+    voxels : (Z, Y, X) array
+        int16 HU or uint8 windowed grey; row 0 anterior, column 0 the patient's right.
+    affine : (4, 4) float array
+        From the file's indices to RAS+ millimetres, as nibabel gives it.
+    source : Source
+        The way back to the file's grid.
+    unit : "hu" or "grey"
+        What the voxels are.
+    notes : tuple of str
+        What the reader found or decided, for the person; without the scan's name.
+    stacked : bool
+        Whether its slices lie on each other; false for a file of slices of several patients.
+
+    Raises
+    ------
+    DataError
+        If the name can't name a file, or voxels, source and unit contradict each other.
+    """
+
+    scan: str
+    voxels: NDArray[Any]
+    affine: NDArray[np.float64]
+    source: Source
+    unit: Unit
+    notes: tuple[str, ...] = ()
+    stacked: bool = True
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"\w[\w.+ -]*", self.scan):
+            raise DataError(
+                f"scan {self.scan!r}: a scan is named by letters, digits, '.', '_' and '-' "
+                "that begin with a letter or digit. Rename the file."
+            )
+        dtype = {"hu": np.int16, "grey": np.uint8}[self.unit]
+        if self.voxels.dtype != dtype or self.voxels.shape != self.source.display_shape:
+            raise DataError(
+                f"scan {self.scan}: {self.unit} voxels are {np.dtype(dtype)} of shape "
+                f"{self.source.display_shape}, not {self.voxels.dtype} of {self.voxels.shape}."
+            )
+
+    @classmethod
+    def made(
+        cls,
+        scan: str,
+        voxels: NDArray[Any],
+        *,
+        unit: Unit,
+        spacing_mm: tuple[float, float, float] = (1.0, 1.0, 1.0),
+        file: str = "",
+        sha256: str = "",
+    ) -> Volume:
+        """Wrap voxels that are in display order already, with the affine of an LPS file.
+
+        Parameters
+        ----------
+        scan : str
+            Its name.
+        voxels : (Z, Y, X) int16 or uint8 array
+            HU or grey.
+        unit : "hu" or "grey"
+            What the voxels are.
+        spacing_mm : (float, float, float)
+            Distance of voxel centres along z, y and x.
+        file, sha256 : str
+            Where it came from; empty for made data.
+        """
+        depth, height, width = voxels.shape
+        dz, dy, dx = spacing_mm
+        affine = np.diag([-dx, -dy, dz, 1.0])
+        source = Source(file, sha256, (width, height, depth))
+        return cls(scan, voxels, affine, source, unit)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labels:
+    """The mask of one scan, in display order.
+
+    Parameters
+    ----------
+    voxels : (Z, Y, X) uint8 array
+        Class labels, 0 for background; all else is infected.
+    file, sha256 : str
+        Base name and checksum of the file; empty for made data.
+    note : str
+        What was decided about it; empty if nothing had to be.
+    """
+
+    voxels: NDArray[np.uint8]
+    file: str = ""
+    sha256: str = ""
+    note: str = ""
+
+
+def upside_down(volume: Volume, labels: Labels | None) -> tuple[Volume, Labels | None]:
+    """Swap front and back of a scan whose file claims the wrong direction.
+
+    Returns
+    -------
+    Volume, Labels or None
+        With row 0 where the last row was; masks still find the way back to the file.
+    """
+    fz, fy, fx = volume.source.flips
+    source = replace(volume.source, flips=(fz, not fy, fx))
+    turned = replace(volume, voxels=volume.voxels[:, ::-1], source=source)
+    return turned, labels and replace(labels, voxels=labels.voxels[:, ::-1])
+
+
+class OnGrid(Protocol):
+    """What `write_mask` needs of a scan; a `Volume` has it, a stored scan too."""
+
+    @property
+    def scan(self) -> str:
+        """Its name."""
+
+    @property
+    def affine(self) -> NDArray[np.float64]:
+        """(4, 4), from the file's indices to RAS+ millimetres."""
+
+    @property
+    def source(self) -> Source:
+        """The way back to the file's grid."""
+
+
+def source_of(
+    file: str,
+    data: NDArray[Any],
+    affine: NDArray[np.float64],
+    codes: tuple[int, int],
+    sha256: str,
+) -> Source:
+    """Find the file's axes that are nearest to the display's.
+
+    Parameters
+    ----------
+    file, sha256 : str
+        As `Source` keeps them.
+    data : array of three axes
+        As stored.
+    affine : (4, 4) float array
+        From its indices to RAS+ millimetres.
+    codes : (int, int)
+        NIfTI's qform and sform codes.
+
+    Raises
+    ------
+    DataError
+        If the affine names no direction for some axis.
+    """
+    from nibabel import orientations as nio
+
+    where = nio.io_orientation(affine) if np.isfinite(affine).all() else np.full((3, 2), np.nan)
+    if np.isnan(where).any():
+        raise DataError(
+            f"{file}: its affine names no direction for some axis. Export it with the "
+            "scanner's orientation."
+        )
+    turns = nio.ornt_transform(where, nio.axcodes2ornt(_FRAME))  # a file axis: (display axis, sign)
+    axes = np.argsort(turns[:, 0])
+    z, y, x = (int(axis) for axis in axes)
+    fz, fy, fx = (bool(sign < 0) for sign in turns[axes, 1])
+    a, b, c = data.shape
+    return Source(file, sha256, (a, b, c), (z, y, x), (fz, fy, fx), codes)
+
+
+def scan_name(path: Path | str) -> str:
+    """Return the file's name without its ending: ``a/b_01.nii.gz`` is scan ``b_01``."""
+    return re.sub(r"(\.nii)?(\.gz)?$|\.(png|jpe?g)$", "", Path(path).name, flags=re.IGNORECASE)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def mask_misfits(scan: str, mask: tuple[int, ...], image: tuple[int, ...]) -> DataError:
+    """Say that a mask is on another grid than its scan."""
+    return DataError(
+        f"scan {scan}: the mask is {by(mask)}, the image {by(image)}. Re-export the mask on "
+        f"the image's grid, or leave the scan out with --skip {scan}."
+    )
+
+
+def by(shape: tuple[int, ...]) -> str:
+    """Write a shape as a person reads it: 512×512×30."""
+    return "×".join(str(length) for length in shape)
