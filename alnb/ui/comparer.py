@@ -103,6 +103,7 @@ class Comparer:
         # as many traces as the most that any grouping needs: a band, a line and a mean for each
         self.figure = LiveFigure([dict(EMPTY) for _ in range(3 * len(self.runs))], self._layout())
         self.tap = Tap(TARGET, panel="xy")
+        self.tap.pictured = "learning curves"
         self.tap.locked, self.tap.command = True, "alnb compare"
         self.widget = self._arranged()
         for control in (self.x, self.y, self.by):

@@ -86,6 +86,7 @@ class PairView:
         self._traces = {trace.name: trace for trace in self.figure.data}
         target = f"alnb-pair-{next(_numbers)}"
         self.tap = Tap(target, panel="x2y2", shortcuts=tuple(shortcuts))
+        self.tap.pictured = "two slices with the region that was asked about"
         self.tap.locked = True
         size = ipywidgets.Layout(
             width=f"{WIDTH_PX}px", min_width=f"{WIDTH_PX}px", height=f"{HEIGHT_PX}px",

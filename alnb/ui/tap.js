@@ -321,6 +321,21 @@ function render({ model, el }) {
     if (dot) setTimeout(() => dot.remove(), 60); // until Plotly has drawn the marker that replaces it
   };
 
+  // What ipywidgets and Plotly leave without a name for a screen reader.
+  const nameAll = (box) => {
+    for (const one of box.querySelectorAll("[role=slider], input[type=text]")) {
+      const widget = one.closest(".jupyter-widgets");
+      const label = widget && widget.querySelector(".widget-label");
+      const name = (label && label.textContent.trim()) || one.placeholder;
+      if (name) one.setAttribute("aria-label", name);
+    }
+    for (const plot of box.querySelectorAll(".js-plotly-plot")) {
+      const pictures = plot === target();
+      plot.setAttribute("role", "img");
+      plot.setAttribute("aria-label", pictures ? model.get("pictured") : "learning curve");
+    }
+  };
+
   const makeFocusable = () => {
     const box = scope();
     if (!box || !target()) return false;
@@ -330,6 +345,7 @@ function render({ model, el }) {
     return true;
   };
   const waiting = setInterval(() => makeFocusable() && clearInterval(waiting), 100);
+  const naming = setInterval(() => scope() && nameAll(scope()), PING_MS); // parts come and go
 
   el.classList.add("alnb-tap");
   const listeners = {
@@ -341,6 +357,7 @@ function render({ model, el }) {
   model.on("msg:custom", onMessage);
   return () => {
     clearInterval(waiting);
+    clearInterval(naming);
     watchdog.stop();
     for (const [name, on] of Object.entries(listeners))
       document.removeEventListener(name, on, options);

@@ -153,6 +153,9 @@ class Tap(anywidget.AnyWidget):
         sync=True
     )
     locked = traitlets.Bool(False, help="whether presses are ignored").tag(sync=True)
+    pictured = traitlets.Unicode(
+        "the slice, and the region that is asked about", help="what a screen reader calls it"
+    ).tag(sync=True)
     command = traitlets.Unicode("alnb label", help="starts the app anew").tag(sync=True)
     patience_s = traitlets.Float(8.0, help="silence after which the kernel counts as gone").tag(
         sync=True

@@ -1,6 +1,7 @@
 """What a person notices of the label app, in a real browser; one page for all, to be quick."""
 
 import os
+import re
 import signal
 
 import pytest
@@ -271,6 +272,15 @@ def test_a_sweep_answers_a_slice_and_is_undone_at_once(app, folder):
     app.page.keyboard.press("z")
     app.page.wait_for_function("() => window.alnbMarks() === 0")
     app.key_answer("w")
+
+
+def test_a_screen_reader_finds_a_name_for_everything(app):
+    app.page.locator("[role=slider][aria-label=level]").wait_for()
+    app.page.get_by_role("img", name="the slice, and the region that is asked about").wait_for()
+    lines = app.page.locator(".alnb-app").aria_snapshot().splitlines()
+    kinds = "button|slider|checkbox|textbox|combobox|meter|progressbar|region|group"
+    assert [line for line in lines if re.fullmatch(rf"\s*- ({kinds})( \[.*\])?:?", line)] == []
+    assert sum("- button" in line for line in lines) > 10
 
 
 def test_a_projector_shows_pictures_buttons_and_the_next_step_without_scrolling(app):
