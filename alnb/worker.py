@@ -30,6 +30,8 @@ from alnb.reports import FitReport
 
 SILENCE_S = 30.0  # ours: beats come every second; a process silent for longer is given up
 QUIT_S = 2.0
+CANCEL_S = 1.5  # ours: a cancel is promised within 2 s; a step of VGG16 takes up to 9 on two cores
+CANCELLED = "cancelled; the last network is kept."
 LOG = "training.log"
 
 
@@ -190,10 +192,33 @@ class Worker:
         }
 
     def cancel(self) -> None:
-        """Stop what runs and what waits; their callers get `TrainingCancelled`."""
+        """Stop what runs and what waits; their callers get `TrainingCancelled`.
+
+        A process that does not heed it within `CANCEL_S`, in a long step or stuck, is ended; its
+        work is lost, what it had finished is kept, and the next request starts another.
+        """
         self._cancels += 1
-        if self.pid is not None:
-            self._send({"do": "cancel", "id": self._next - 1})
+        if self.pid is None:
+            return
+        self._send({"do": "cancel", "id": self._next - 1})
+        if not self._starting.locked():
+            loop = asyncio.get_running_loop()
+            loop.call_later(CANCEL_S, self._end, self._process, list(self._waiting.values()))
+
+    def _end(
+        self,
+        process: asyncio.subprocess.Process | None,
+        waiting: Sequence[asyncio.Future[dict[str, Any]]],
+    ) -> None:
+        """End a process if somebody still waits for what was cancelled."""
+        late = [future for future in waiting if not future.done()]
+        if not late or process is None or process is not self._process:
+            return
+        self._process = None
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        for future in late:
+            future.set_exception(TrainingCancelled(CANCELLED))
 
     async def stop(self) -> None:
         """End the process, by force if it does not end by itself."""
@@ -214,7 +239,7 @@ class Worker:
         before = self._cancels
         await self.start()
         if self._cancels > before:
-            raise TrainingCancelled("cancelled; the last network is kept.")
+            raise TrainingCancelled(CANCELLED)
         return await self._ask(do, **fields)
 
     async def _ask(self, do: str, **fields: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -249,6 +274,8 @@ class Worker:
                 break
             self._take(json.loads(line))
         code = await process.wait()
+        if process is not self._process:
+            return  # it was ended for not heeding a cancel; who waits now waits for another
         message = self._silent() if silent else _death(code)
         for future in list(self._waiting.values()):
             if not future.done():
@@ -272,7 +299,7 @@ class Worker:
         if kind == "done":
             future.set_result(event)
         elif kind == "cancelled":
-            future.set_exception(TrainingCancelled("cancelled; the last network is kept."))
+            future.set_exception(TrainingCancelled(CANCELLED))
         elif kind == "failed":
             future.set_exception(TrainerError(event["message"]))
 

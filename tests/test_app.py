@@ -832,6 +832,40 @@ def test_clicks_that_are_no_answer_yet_survive_reopening(using):
     assert using(click) == using(look)
 
 
+def test_a_correction_that_is_no_answer_yet_survives_reopening(using):
+    async def correct(person):
+        person.push(person.page.clean)
+        region = person.state.answers[0].region
+        person.key(",")
+        person.press(1, 1)
+        assert person.app.view.region == region
+        return region, person.clicks
+
+    async def go_on(person):
+        assert (person.app.view.region, person.clicks) == (region, clicks)
+        person.key(".")
+        assert person.reads("keep them with Next")
+        person.push(person.page.next)
+        assert person.state.by_key[region.key].clicks == clicks
+        assert len(person.state.given) == 2
+
+    region, clicks = using(correct)
+    using(go_on)
+
+
+def test_an_answer_that_was_only_looked_at_is_not_opened_again(using):
+    async def look(person):
+        person.press(1, 1)
+        person.push(person.page.next)
+        person.key(",")
+        return person.app.view.region
+
+    async def come_back(person):
+        return person.app.view.region
+
+    assert using(look) != using(come_back)
+
+
 def test_clicks_set_before_a_training_ended_survive_reopening(using):
     async def click(person):
         person.push(person.page.clean)

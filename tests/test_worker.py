@@ -133,6 +133,24 @@ def test_cancel_stops_within_two_seconds_and_keeps_the_last_network(work, answer
     assert work(cancelled, CONFIG.replace(steps=60)) is not None
 
 
+def test_a_process_that_does_not_heed_a_cancel_is_ended_and_another_goes_on(work, answers):
+    async def stuck(worker):
+        fit = await worker.fit(answers[:12])
+        first = worker.pid
+        fitting = asyncio.create_task(worker.fit(answers))
+        await asyncio.sleep(0.05)
+        os.kill(first, signal.SIGSTOP)
+        worker.cancel()
+        with pytest.raises(TrainingCancelled):
+            await asyncio.wait_for(fitting, 2)
+        scores = await worker.evaluate("test", fit.weights)
+        return first, worker.pid, scores
+
+    first, second, scores = work(stuck)
+    assert gone(first) and first != second
+    assert scores is not None
+
+
 def test_what_fails_in_the_process_is_a_sentence_and_it_lives_on(work, squares, answers):
     async def failing(worker):
         with pytest.raises(TrainerError, match="weights nonsense are not in"):

@@ -29,6 +29,7 @@ class Activity:
     """What the training process is doing; `stage` is empty when it does nothing.
 
     `detail` is a stage inside another: what is done while a process starts, or is waited for.
+    `still_s` is for how many seconds it has got no further, where that is long.
     """
 
     stage: str = ""
@@ -37,6 +38,7 @@ class Activity:
     backbone: str = ""
     device: str = ""
     detail: str = ""
+    still_s: float = 0.0
 
     @property
     def running(self) -> bool:
@@ -64,4 +66,5 @@ class Activity:
         if not self.stage:
             return ""
         counted = f" {self.done} of {self.total}" if self.total else ""
-        return f"{STAGES[self.detail or self.stage]}{counted}"
+        still = f"; no further for {self.still_s:.0f} s: Cancel ends it" if self.still_s else ""
+        return f"{STAGES[self.detail or self.stage]}{counted}{still}"

@@ -135,9 +135,10 @@ class LabelApp:
             )
 
     async def _watch(self) -> None:
-        """Stop and say so soon after another window has taken the session over."""
+        """Look after the process; stop it soon after another window has taken the session over."""
         while self.session.journal.owned:
             await asyncio.sleep(WATCH_S)
+            self.learning.tick()
         await self.worker.stop()
 
     def _spawn(self, story: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

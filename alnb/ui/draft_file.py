@@ -15,8 +15,9 @@ NAME = "draft.json"
 
 
 def keep(path: Path, draft: Draft) -> None:
-    """Write a draft's marks; nothing is kept of one that has none."""
-    if draft.region is None or not draft.marked:
+    """Write a draft's marks; nothing is kept of one that has none, or those of its answer alone."""
+    answered = draft.held and not draft.sweep
+    if draft.region is None or not draft.marked or (answered and not draft.changed):
         path.unlink(missing_ok=True)
         return
     kept = {
@@ -24,8 +25,11 @@ def keep(path: Path, draft: Draft) -> None:
         "clicks": [[c.row, c.col, c.label] for c in draft.clicks],
         "outlines": draft.outlines,
         "sweep": draft.sweep,
+        "corrects": answered,
     }
-    path.write_text(json.dumps(kept))
+    whole = path.with_suffix(".new")
+    whole.write_text(json.dumps(kept))
+    whole.replace(path)
 
 
 def restore(path: Path, state: State) -> Draft:
@@ -39,7 +43,9 @@ def restore(path: Path, state: State) -> Draft:
             for outline in kept.get("outlines", ())
         )
         sweep = bool(kept.get("sweep", False))
-        wanted = sweep or region.key in state.ever_asked - state.by_key.keys()
+        corrects = bool(kept.get("corrects", False))
+        open_ = state.ever_asked if corrects else state.ever_asked - state.by_key.keys()
+        wanted = sweep or region.key in open_
         if wanted and all(region.contains(c.row, c.col) for c in clicks):
             return Draft(region, clicks, outlines, held=sweep, sweep=sweep)
     return Draft()

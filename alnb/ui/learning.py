@@ -21,6 +21,7 @@ from alnb.ui.why import Judge, Tables, scored_by
 from alnb.worker import Maps, Progress, TrainingCancelled, Worker
 
 PREPARING = ("draw", "prepare")
+STILL_S = 60.0  # ours: a step takes up to 9 s, and loading torch half a minute, on a slow machine
 CHART_S = 0.5  # how often the loss is drawn: a figure redrawn is a page held up
 
 
@@ -70,6 +71,7 @@ class Learning:
         self._charted_at = 0.0
         self._tables: tuple[str, Tables] = ("", {})
         self._judge: tuple[tuple[int, int, str], Judge] | None = None
+        self._moved_at = 0.0
         self._warming = False
         self._turn: asyncio.Future[bool] | None = None  # of a cycle that waits for the warm-up
         self.worker = worker(
@@ -177,7 +179,15 @@ class Learning:
         elif self.activity.cycling:
             self._set(Activity(stage, done, total))
 
+    def tick(self) -> None:
+        """Say so if the process works on something and gets no further."""
+        still = self._clock() - self._moved_at
+        if self.activity.running and self.activity.stage != "wait" and still >= STILL_S:
+            self.activity = replace(self.activity, still_s=still)
+            self._changed()
+
     def _set(self, activity: Activity) -> None:
+        self._moved_at = self._clock()
         self.activity = replace(activity, backbone=self.worker.backbone, device=self.worker.device)
         self._changed()
 
