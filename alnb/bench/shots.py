@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from alnb.annotation import Verdict
 from alnb.bench.page import LABEL_READY, launched, opened
 from alnb.bench.simulate import simulate
 from alnb.config import Config
@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 
 HEURISTICS = ("entropy", "random")
 CYCLES = 3  # enough for a curve to be seen
-COLOURS = 128  # of a picture; a third of the bytes
+WAIT_MS = 300_000  # for what a training process does
 SEEDS = (0, 1)
 PLOT = "document.querySelector('.alnb-figure .js-plotly-plot')"
-NAMED = f"name => ({PLOT}.data || []).some(trace => trace.name === name)"
+DRAWN = f"""name => {{
+  const trace = {PLOT}.data.find(trace => trace.name === name);
+  return Boolean(trace) && trace.source.length > 500; // not the empty picture of one pixel
+}}"""
 EXPLORER_READY = (".alnb-figure .nsewdrag", ".alnb-charts .nsewdrag")
 COMPARE_READY = (".alnb-compare-chart .legendtext",)
 
@@ -86,8 +89,16 @@ def _label(browser: Browser, dataset: Dataset, runs: list[Path], out: Path) -> P
                 _click(page, region.row + row, region.col + col)
                 break
             page.get_by_role("button", name="No infection").click()
+        page.get_by_text("Network: up to date").wait_for(timeout=WAIT_MS)
         page.wait_for_timeout(1500)
         return _shot(page, out / "label.png")
+
+
+def _first_infected(run: Path) -> int:
+    """Count the regions of the last cycle before the first that holds infection."""
+    state = state_of(Journal.open(run / "journal.jsonl").events)
+    verdicts = [state.by_key[pick.region.key].verdict for pick in state.asked]
+    return verdicts.index(Verdict.INFECTED) if Verdict.INFECTED in verdicts else 0
 
 
 def _pending(run: Path) -> tuple[Region, ...]:
@@ -111,9 +122,13 @@ def _explore(browser: Browser, dataset: Dataset, runs: list[Path], out: Path) ->
         page,
         _,
     ):
-        page.get_by_role("button", name="Largest change").click()
+        page.locator(".alnb-figure").first.click(position={"x": 5, "y": 5})
+        for _ in range(CYCLES):
+            page.keyboard.press("ArrowRight")
+        for _ in range(_first_infected(runs[0])):
+            page.keyboard.press("ArrowDown")
         for name in ("left entropy", "right entropy"):
-            page.wait_for_function(NAMED, arg=name, timeout=120_000)
+            page.wait_for_function(DRAWN, arg=name, timeout=WAIT_MS)
         page.wait_for_timeout(3000)
         return _shot(page, out / "explore.png")
 
@@ -125,9 +140,6 @@ def _compare(browser: Browser, dataset: Dataset, runs: list[Path], out: Path) ->
 
 
 def _shot(page: Page, path: Path) -> Path:
-    from PIL import Image
-
     page.mouse.move(5, 715)  # nothing hovered
-    with Image.open(io.BytesIO(page.screenshot())) as taken:
-        taken.convert("RGB").quantize(COLOURS).save(path, optimize=True)
+    page.screenshot(path=path)
     return path
