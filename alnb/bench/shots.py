@@ -26,7 +26,7 @@ SEEDS = (0, 1)
 PLOT = "document.querySelector('.alnb-figure .js-plotly-plot')"
 DRAWN = f"""name => {{
   const trace = {PLOT}.data.find(trace => trace.name === name);
-  return Boolean(trace) && trace.source.length > 500; // not the empty picture of one pixel
+  return Boolean(trace) && trace.source.length > 3000; // one empty pixel has 1510
 }}"""
 EXPLORER_READY = (".alnb-figure .nsewdrag", ".alnb-charts .nsewdrag")
 COMPARE_READY = (".alnb-compare-chart .legendtext",)
