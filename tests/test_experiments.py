@@ -155,7 +155,8 @@ def test_figure_7_spends_the_same_on_clicks_and_on_outlines(squares):
     assert (full.labels, full.loss) == ("full", "full")
     assert points.budget_s == full.budget_s == 1000
     assert points.start_regions == 40
-    clicks = ("labels", "loss", "crf", "threshold", "start_regions")
+    assert full.regions_per_cycle == max(1, round(5 * full.start_regions / 40))
+    clicks = ("labels", "loss", "crf", "threshold", "start_regions", "regions_per_cycle")
     assert full.replace(**{name: getattr(points, name) for name in clicks}) == points
 
 
@@ -163,7 +164,8 @@ def test_figure_7_spends_it_in_fewer_cycles_of_clicks_if_quick(squares):
     found = arms(fig7(squares, Config(), QUICK))
 
     assert found["points"].config.regions_per_cycle == 50
-    assert found["full"].config.regions_per_cycle == 5
+    full = found["full"].config
+    assert full.regions_per_cycle == round(50 * full.start_regions / 40)
 
 
 def test_figure_7_starts_at_equal_cost(squares, tmp_path):

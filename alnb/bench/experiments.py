@@ -173,7 +173,8 @@ def fig7(dataset: Dataset, base: Config, options: Options) -> Experiment:
     start = max(base.start_regions or 0, FIG7_START)
     points = base.replace(labels="points", budget_s=BUDGET_S, start_slices=1, start_regions=start)
     full = points.replace(labels="full", loss="full", crf=0.0, threshold=_for_masks(base))
-    full = full.replace(start_regions=_as_dear(dataset, points, full))
+    dear = _as_dear(dataset, points, full)
+    full = full.replace(start_regions=dear)
     if options.quick:
         points = points.replace(regions_per_cycle=QUICK_TIMES * base.regions_per_cycle)
     cycles = math.ceil(BUDGET_S / (base.click_s * base.regions_per_cycle))
@@ -181,9 +182,12 @@ def fig7(dataset: Dataset, base: Config, options: Options) -> Experiment:
     if base.start == "slices":
         notes.append("The start is one slice: the paper's five alone cost 960 s.")
     else:
+        share = dear / start  # of the regions for the same seconds
+        full = full.replace(regions_per_cycle=max(1, round(points.regions_per_cycle * share)))
         notes.append(
-            f"The start is {points.start_regions} regions to click on, or {full.start_regions} to "
-            "outline, which costs about as much."
+            f"The start is {start} regions to click on, or {dear} to outline, which "
+            f"costs about as much; so does a cycle of {points.regions_per_cycle}, or of "
+            f"{full.regions_per_cycle} to outline."
         )
     return Experiment(
         name="fig7",
