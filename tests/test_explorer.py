@@ -370,7 +370,8 @@ def test_a_run_that_nobody_writes_offers_nothing_to_follow(run):
 
 def test_a_journal_that_goes_away_is_said(labelled):
     explored = watching(labelled)
+    assert explored.follow()
     labelled.journal.path.unlink()
-    explored.follow()
+    assert not explored.follow()
     assert "is gone, or shorter" in explored.page._message.value
     assert "reload this page" in explored.page._message.value

@@ -151,22 +151,27 @@ class Explorer:
     # --- what is labelled meanwhile ---
 
     async def _watch(self) -> None:
-        self.page.follow.value = any(one.renewed()[1] for one in self.recordings)
-        while True:
-            self.follow()
+        self.page.follow.value = self.follow() and self.page.offers_to_follow
+        while self.follow():
             await asyncio.sleep(LOOK_S)
 
-    def follow(self) -> None:
-        """Take in what was written since; go there if the person wants to follow."""
+    def follow(self) -> bool:
+        """Take in what was written since; go there if the person wants to follow.
+
+        Returns
+        -------
+        bool
+            False if a journal can't be read any more, which is said.
+        """
         try:
             renewed, held = zip(*(one.renewed() for one in self.recordings), strict=True)
         except Exception as error:
             self._report(error)
             self.draw()
-            return
+            return False
         self.page.written(any(held))
         if all(new is old for new, old in zip(renewed, self.recordings, strict=True)):
-            return
+            return True
         self.recordings = renewed
         for remaker, recording in zip(self.remakers, renewed, strict=True):
             remaker.recording = recording
@@ -175,6 +180,7 @@ class Explorer:
             self._go_to_newest()
         self.draw()
         self._serve_soon()
+        return True
 
     def _go_to_newest(self) -> None:
         """Show the region that was answered last, or the first of a new cycle."""

@@ -135,6 +135,11 @@ class ExplorerPage:
         """Offer to follow while somebody labels."""
         self.follow.layout.display = None if held else "none"
 
+    @property
+    def offers_to_follow(self) -> bool:
+        """Whether somebody labels, as far as is known."""
+        return bool(self.follow.layout.display != "none")
+
     def limit(self, cycle: int, regions: int) -> None:
         """Let the sliders and buttons reach what there is."""
         self.number.max = max(1, regions)
