@@ -87,7 +87,7 @@ def test_a_person_labels_trains_and_comes_back(serving, watched, phantom, folder
         assert app.head().split("·")[1:4] == before
         app.press("Undo")
         app.press("Undo")
-        app.reads("5 regions")
+        app.reads("· 5 regions ·")
         assert len(events(folder, "undone")) == 1
     assert watched.foreign == []
     assert watched.errors == []
@@ -160,7 +160,9 @@ def test_a_narrow_window_reaches_everything(serving, watched, phantom, folder):
         for width in (800, 1024, 1275):
             app.page.set_viewport_size({"width": width, "height": 600})
             for place in (".alnb-head", ".alnb-figure", ".alnb-charts", "text=in the region too"):
-                assert app.page.locator(place).first.evaluate(CUT_OFF_BY) == [], (width, place)
+                element = app.page.locator(place).first
+                fits = wait_until(lambda element=element: element.evaluate(CUT_OFF_BY) == [])
+                assert fits, (width, place, element.evaluate(CUT_OFF_BY))
 
 
 def test_a_press_on_the_small_picture_is_answered(serving, watched, phantom, folder):
