@@ -10,8 +10,7 @@ import asyncio
 import contextlib
 import os
 import traceback
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,14 +30,14 @@ from alnb.ui.page import Page
 from alnb.ui.pair_view import Panel
 from alnb.ui.pictures import thumbnail_png
 from alnb.ui.remake import Remaker
+from alnb.ui.scene import Look, Scene
 from alnb.ui.tap import Event, Key
 from alnb.ui.timeline import Recording, Step
+from alnb.ui.wanted import asks_again, makings
 from alnb.worker import Progress, TrainingCancelled, Worker
 
 LOOK_S = 2.0  # ours: how often to look whether somebody labels on; an answer takes 3 s
-FEW = 6  # ours: slices predicted at once; one second or two, so that scrubbing is followed
 SEPARATOR = os.pathsep  # between the folders in ``ALNB_RUNS``
-Job = Callable[[], Awaitable[None]]
 
 
 def explore_app(
@@ -78,34 +77,6 @@ def explore_app(
     except Exception as error:  # else the page would stay empty
         traceback.print_exc()
         return Page.failure(f"something went wrong in alnb ({type(error).__name__}: {error}).")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Look:
-    """One side of the view: a region, and the network whose maps lie on it.
-
-    Parameters
-    ----------
-    remaker : Remaker
-        Of the recording.
-    title : str
-        Of the panel.
-    region : Region or None
-        None where nothing was asked.
-    network : Step or None
-        The cycle whose network made the maps; None where there was none yet.
-    step : Step
-        The cycle that is shown.
-    answered : bool
-        Whether the answer's clicks are drawn.
-    """
-
-    remaker: Remaker
-    title: str
-    region: Region | None
-    network: Step | None
-    step: Step
-    answered: bool = True
 
 
 class Explorer:
@@ -187,7 +158,7 @@ class Explorer:
         self._led = True
         try:
             self._go(self.page.cycle.max)
-            step = self._step(self.recordings[0])
+            step = self.scene.step
             keys = [pick.region.key for pick in step.asked]
             given = [a.region.key for a in step.after.given if a.region.key in keys]
             self.page.limit(step.cycle, len(keys))
@@ -271,7 +242,7 @@ class Explorer:
 
     def fork(self) -> None:
         """Start a session of its own from what was known before the cycle, asking otherwise."""
-        step, heuristic = self._step(self.recordings[0]), self._chosen
+        step, heuristic = self.scene.step, self.scene.chosen
         picks = self._would.get((step.cycle, heuristic), step.asked)
         run = self.recordings[0]
         folder = run.folder.resolve()
@@ -284,117 +255,79 @@ class Explorer:
 
     # --- what is shown ---
 
-    def _step(self, recording: Recording) -> Step:
-        chosen: int = self.page.cycle.value
-        return recording.steps[min(chosen, len(recording.steps) - 1)]
-
     @property
-    def _chosen(self) -> str:
-        """The heuristic that is asked what it would have asked; the step's own for none."""
-        step = self._step(self.recordings[0])
-        chosen = str(self.page.heuristic.value)
-        return step.heuristic if chosen == words.AS_ASKED or not step.cycle else chosen
-
-    @property
-    def _what_if(self) -> bool:
-        step = self._step(self.recordings[0])
-        return len(self.recordings) == 1 and self._chosen != step.heuristic
-
-    def _picks(self) -> list[tuple[Pick, ...]]:
-        """List what each strip shows."""
-        steps = [self._step(recording) for recording in self.recordings]
-        if self._what_if:
-            return [self._would.get((steps[0].cycle, self._chosen), ()), steps[0].asked]
-        return [step.asked for step in steps]
-
-    def _looks(self) -> list[Look]:
-        """Choose the two sides."""
-        picks, page = self._picks(), self.page
-        regions = [
-            one[min(page.number.value, len(one)) - 1].region if one else None for one in picks
-        ]
-        steps = [self._step(recording) for recording in self.recordings]
-        earlier = [_before(*pair) for pair in zip(self.recordings, steps, strict=True)]
-        first = self.remakers[0]
-        if self._what_if:
-            would = f"<b>{self._chosen}</b> would have asked"
-            return [
-                Look(first, would, regions[0], earlier[0], steps[0], answered=False),
-                Look(first, f"<b>{steps[0].heuristic}</b> asked", regions[1], earlier[0], steps[0]),
-            ]
-        if len(steps) == 1:
-            return [
-                Look(first, "<b>Before</b>", regions[0], earlier[0], steps[0], answered=False),
-                Look(first, "<b>After</b>", regions[0], steps[0], steps[0]),
-            ]
-        after = page.moment.value == words.AFTER
-        return [
-            Look(remaker, f"<b>{name}</b>", region, step if after else before, step)
-            for remaker, name, region, step, before in zip(
-                self.remakers, page.names, regions, steps, earlier, strict=True
-            )
-        ]
+    def scene(self) -> Scene:
+        """What the controls choose."""
+        page = self.page
+        heuristic = str(page.heuristic.value)
+        return Scene(
+            recordings=self.recordings,
+            names=page.names,
+            cycle=page.cycle.value,
+            number=page.number.value,
+            heuristic=None if heuristic == words.AS_ASKED else heuristic,
+            after=page.moment.value == words.AFTER,
+            would=self._would,
+        )
 
     def draw(self) -> None:
         """Bring the page up to date with the controls."""
-        page, picks = self.page, self._picks()
-        page.limit(self._step(self.recordings[0]).cycle, max(map(len, picks)))
-        looks = self._looks()
-        left, right = (self._panel(look) for look in looks)
+        page = self.page
+        page.limit(self.scene.step.cycle, max(map(len, self.scene.picks)))
+        scene = self.scene  # within those limits
+        looks = scene.looks
+        left, right = (self._panel(scene, look) for look in looks)
         page.view.show(left, right, page.visible, page.opacity.value, zoom=page.zoom.value)
         page.show(
-            steps=[self._step(recording) for recording in self.recordings],
+            steps=scene.steps,
             regions=[look.region for look in looks],
-            picks=picks,
-            would=self._chosen if self._what_if else "",
+            picks=scene.picks,
+            would=scene.chosen if scene.what_if else "",
             thumbnails=self._thumbnail,
             message=self.message or next((r.notice for r in self.remakers if r.notice), ""),
         )
 
-    def _panel(self, look: Look) -> Panel:
+    def _panel(self, scene: Scene, look: Look) -> Panel:
         region = look.region
         if region is None:
-            return Panel(look.title, note=self._nothing())
+            return Panel(look.title, note=self._nothing(scene))
         where = region.where
         layers = self._layers(look, where)
         answer = look.step.answers.get(region.key) if look.answered else None
+        network = None if scene.what_if else look.network
         return Panel(
-            title=words.title(
-                look.title, None if self._what_if else look.network, region, layers.get("entropy")
-            ),
+            title=words.title(look.title, network, region, layers.get("entropy")),
             image=self.dataset.image(where),
             region=region,
             clicks=answer.clicks if answer else (),
             layers=layers,
-            regions=look.remaker.recording.pool.borders(where, look.step.after),
-            note=self._missing(look, layers),
+            regions=self.recordings[look.of].pool.borders(where, look.step.after),
+            note="" if "entropy" in layers else self._missing(look),
         )
 
     def _layers(self, look: Look, where: SliceId) -> dict[str, Any]:
         truth = {"mask": self.dataset.mask(where)} if self.dataset.has_masks else {}
-        maps = look.remaker.maps(look.network, where) if look.network else None
+        maps = self.remakers[look.of].maps(look.network, where) if look.network else None
         if maps is None or look.network is None or look.network.fit is None:
             return truth
         infected = maps.mean >= look.network.fit.threshold
         return truth | {"entropy": maps.entropy, "prediction": infected}
 
-    def _missing(self, look: Look, layers: dict[str, Any]) -> str:
-        """Say why there are no maps; empty if there are."""
-        if "entropy" in layers:
-            return ""
+    def _missing(self, look: Look) -> str:
+        """Say why there are no maps."""
         if look.network is None or look.network.fit is None:
             return words.NO_NETWORK if look.network is None else words.NOT_TRAINED
-        if look.remaker.has_network(look.network) or self.page.again.value:
-            return words.COMING
-        return words.not_kept(look.network)
+        return self._awaited(self.remakers[look.of], look.network)
 
-    def _nothing(self) -> str:
-        step = self._step(self.recordings[0])
-        if not self._what_if:
+    def _nothing(self, scene: Scene) -> str:
+        """Say why there is no region."""
+        if not scene.what_if or scene.before is None:
             return words.NONE_LEFT
-        before = self.recordings[0].steps[step.cycle - 1]
-        kept = self.remakers[0].has_network(before) or self.page.again.value
-        return words.COMING if kept else words.not_kept(before)
+        return self._awaited(self.remakers[0], scene.before)
+
+    def _awaited(self, remaker: Remaker, step: Step) -> str:
+        kept = remaker.has_network(step) or self.page.again.value
+        return words.COMING if kept else words.not_kept(step)
 
     def _thumbnail(self, region: Region) -> bytes:
         if region.key not in self._thumbnails:
@@ -414,7 +347,7 @@ class Explorer:
 
     async def settle(self) -> None:
         """Make what the page wants, the most wanted first, until it wants nothing more."""
-        while not self._broken and (job := next(self._jobs(), None)) is not None:
+        while not self._broken and (job := self._job()) is not None:
             self.page.progress("start", 0, 1)
             try:
                 await job()
@@ -426,54 +359,24 @@ class Explorer:
             self.page.progress("", 0, 0)
             self.draw()
 
-    def _jobs(self) -> Iterator[Job]:
-        """List what is wanted: the choice of another heuristic, this picture, its neighbours."""
-        if (
-            self._what_if
-            and (self._step(self.recordings[0]).cycle, self._chosen) not in self._would
-        ):
-            yield from self._ask_again()
-        looks, strips = self._looks(), self._picks()
-        again = bool(self.page.again.value)
-        for look in looks:
-            yield from self._predict(look.remaker, look.network, [look.region], again=again)
-        for look, picks in zip(looks, strips * (3 - len(strips)), strict=True):
-            regions = [pick.region for pick in picks]
-            yield from self._predict(look.remaker, look.network, regions, again=again)
-        for remaker, recording in zip(self.remakers, self.recordings, strict=True):
-            step = self._step(recording)
-            for later in recording.steps[step.cycle + 1 : step.cycle + 2]:
-                coming = [pick.region for pick in later.asked]
-                for network in (step, later):
-                    yield from self._predict(remaker, network, coming, again=False)
+    def _job(self) -> Callable[[], Awaitable[None]] | None:
+        """Choose what to make next; None if nothing is wanted."""
+        scene, again = self.scene, bool(self.page.again.value)
+        if asks_again(scene, self.remakers[0], again=again):
+            return partial(self._ask_again, scene)
+        wanted = next(makings(scene, self.remakers, again=again), None)
+        if wanted is None:
+            return None
+        remaker, step, slices = wanted
+        return partial(remaker.make, step, slices)
 
-    def _predict(
-        self, remaker: Remaker, step: Step | None, regions: Sequence[Region | None], *, again: bool
-    ) -> Iterator[Job]:
-        if step is None or step.fit is None or not (again or remaker.has_network(step)):
-            return
-        slices = dict.fromkeys(region.where for region in regions if region is not None)
-        missing = [where for where in slices if remaker.maps(step, where) is None]
-        if missing:
-            yield partial(remaker.make, step, missing[:FEW])
-
-    def _ask_again(self) -> Iterator[Job]:
-        step, heuristic = self._step(self.recordings[0]), self._chosen
-        before, remaker = self.recordings[0].steps[step.cycle - 1], self.remakers[0]
-
-        async def choose() -> None:
-            wanted = needs_network(heuristic)
-            table: Scored = await remaker.table(before, heuristic) if wanted else {}
-            picks = self.recordings[0].would_ask(step.cycle, heuristic, table)
-            self._would[step.cycle, heuristic] = picks
-
-        if not needs_network(heuristic) or remaker.has_network(before) or self.page.again.value:
-            yield choose
+    async def _ask_again(self, scene: Scene) -> None:
+        """Find out what the chosen heuristic would have asked."""
+        cycle, heuristic = scene.step.cycle, scene.chosen
+        table: Scored = {}
+        if needs_network(heuristic) and scene.before is not None:
+            table = await self.remakers[0].table(scene.before, heuristic)
+        self._would[cycle, heuristic] = self.recordings[0].would_ask(cycle, heuristic, table)
 
     def _on_progress(self, progress: Progress) -> None:
         self.page.progress(progress.stage, progress.done, progress.total)
-
-
-def _before(recording: Recording, step: Step) -> Step | None:
-    """Return the cycle whose network asked; None at the start."""
-    return recording.steps[step.cycle - 1] if step.cycle else None
