@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,18 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alnb.bench import compare
-from alnb.bench.compare import (
-    Comparison,
-    area,
-    find_runs,
-    group,
-    names_of,
-    natural,
-    read_runs,
-    summary_html,
-    table_of,
-    write,
-)
+from alnb.bench.compare import Comparison, area, summary_html, write
+from alnb.bench.gathered import find_runs, group, names_of, natural, read_runs, table_of
 from alnb.bench.picture import NoPictureError
 from alnb.bench.simulate import simulate
 from alnb.config import Config
@@ -100,13 +91,13 @@ def test_runs_whose_settings_differ_by_the_seed_alone_are_an_arm(runs):
 def test_arms_are_called_by_what_they_differ_in(runs):
     changed = runs[1].state.config.replace(start_regions=8)
     object.__setattr__(other := read_runs([runs[1].folder])[0].state, "config", changed)
-    pair = (runs[0], compare.replace(runs[1], state=other))
+    pair = (runs[0], replace(runs[1], state=other))
 
     assert [run.arm for run in group(pair)] == ["start_regions 6", "start_regions 8"]
 
 
 def test_a_class_of_one_seed_is_grouped_by_run(runs):
-    twice = (runs[0], compare.replace(runs[0], name="anna"))
+    twice = (runs[0], replace(runs[0], name="anna"))
 
     assert natural(twice) == "run"
     assert [run.arm for run in group(twice, "run")] == ["entropy-0", "anna"]
@@ -166,7 +157,7 @@ def test_seconds_nobody_measured_compare_nothing(runs):
     ],
 )
 def test_where_nothing_can_be_shown_it_is_said_why(runs, chosen, by, said):
-    some = [compare.replace(runs[i], name=f"run {n}") for n, i in enumerate(chosen)]
+    some = [replace(runs[i], name=f"run {n}") for n, i in enumerate(chosen)]
 
     assert said in Comparison(group(some, by)).verdicts()[0]
 

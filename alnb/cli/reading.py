@@ -42,7 +42,8 @@ def compare(
     browser: Browser = True,
 ) -> None:
     """Compare the curves of runs and sessions, with verdicts, on a page or into a folder."""
-    from alnb.bench.compare import Comparison, find_runs, group, natural, read_runs, write
+    from alnb.bench.compare import Comparison, write
+    from alnb.bench.gathered import find_runs, group, natural, read_runs
 
     found = read_runs(find_runs(runs))
     if out is None:

@@ -12,20 +12,9 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from alnb.bench.compare import (
-    AXES,
-    BY_RUN,
-    BY_SETTINGS,
-    Comparison,
-    Run,
-    find_runs,
-    group,
-    natural,
-    read_runs,
-    summary_html,
-    write,
-)
+from alnb.bench.compare import AXES, Comparison, summary_html, write
 from alnb.bench.figures import SCORES
+from alnb.bench.gathered import BY_RUN, BY_SETTINGS, Run, find_runs, group, natural, read_runs
 from alnb.errors import AlnbError
 from alnb.ui.live_figure import LiveFigure
 from alnb.ui.page import CSS, Page, columns

@@ -9,7 +9,7 @@ from pathlib import Path
 import ipywidgets as widgets
 
 from alnb.acquisition import Pick
-from alnb.bench.compare import names_of
+from alnb.bench.gathered import names_of
 from alnb.regions import Region
 from alnb.ui import explorer_words as words
 from alnb.ui.charts import CurveChart
