@@ -115,6 +115,7 @@ class Config:
     warm_start: bool = False  # ours: from ImageNet each cycle; warm, 3 seeds: 0.593, not 0.605
     holdout: float | None = None  # ours: share of answers not learned from; see `HOLDOUT`
     predict_zoom: float = 1.5  # ours: averages slice and enlarged slice; 1: the slice (paper)
+    predict_mirrored: bool = True  # ours: averages slice and mirror image; false: the slice (paper)
     threshold: float | None = None  # ours: infection probability; see `CLICKS_THRESHOLD`
 
     # --- prices, in seconds ---
@@ -259,6 +260,7 @@ PAPER = Config(
     freeze="none",
     holdout=HOLDOUT,
     predict_zoom=1.0,
+    predict_mirrored=False,
     threshold=0.5,
 )
 

@@ -112,6 +112,22 @@ def test_without_zoom_the_slice_is_predicted_once():
     assert network.sizes == [(64, 64)]
 
 
+class Leaning(Pictured):
+    """Believes in infection the more, the farther right it lies."""
+
+    def __call__(self, x):
+        right = torch.linspace(0.2, 0.6, x.shape[-1]).expand(x.shape)
+        return super().__call__(right)
+
+
+def test_a_mirror_image_is_predicted_too_and_averaged_where_it_was():
+    grey = torch.zeros(1, 64, 64, dtype=torch.uint8)
+    plain, both = infection(Leaning(), grey), infection(Leaning(), grey, mirror=True)
+
+    assert plain[0, 0, [0, 63]].tolist() == pytest.approx([0.2, 0.6], abs=1e-6)
+    assert both == pytest.approx(np.full((1, 64, 64), 0.4), abs=1e-6)
+
+
 def test_held_out_verdicts_choose_the_nearest_threshold_that_fits_most():
     held = answers(2, 2)
     peaks = (0.9, 0.68, 0.62, 0.2)  # infected, infected, clean, clean

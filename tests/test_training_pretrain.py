@@ -141,7 +141,7 @@ def test_training_keeps_what_was_believed_where_nobody_answered(squares, tmp_pat
     one.fit(answers)
     trainer(squares, tmp_path / "none", CONFIG.replace(distil=0.0)).fit(answers)
     network = one.networks.fresh()
-    before = infection(network, one._grey(answers[0].region.where)[None], CONFIG.predict_zoom)[0]
+    before = infection(network, one._grey(answers[0].region.where)[None], 1.5, mirror=True)[0]
 
     assert np.allclose(seen[0].believed.float(), before, atol=1e-3)
     assert seen[1].believed is None

@@ -40,7 +40,7 @@ from alnb.training.judging import infection
 network = FCN8("{backbone}", 2, {padding}, {dropout})
 network.load_state_dict(load_file("weights.safetensors"))
 slices = torch.zeros(1, 256, 256, dtype=torch.uint8)  # yours
-infected = infection(network.eval(), slices, zoom={zoom:g}) >= {threshold:g}
+infected = infection(network.eval(), slices, zoom={zoom:g}, mirror={mirror}) >= {threshold:g}
 ```
 
 ## Limits
@@ -98,6 +98,7 @@ def card(state: State, opened: Mapping[str, Any]) -> str:
         padding=config.input_padding,
         dropout=config.dropout,
         zoom=config.predict_zoom,
+        mirror=config.predict_mirrored,
         labels=_labels(state),
         who=_who(state),
         measured=_measured(state, fit, dataset["split"]["test"]) + _repeats(state),

@@ -18,7 +18,7 @@ from alnb.dataset import SliceId
 from alnb.metrics import Scores
 from alnb.training.dropout import probability
 from alnb.training.fcn8 import FCN8
-from alnb.training.features import Kept, Seen, stacked
+from alnb.training.features import Kept, Seen, mirrored, stacked
 
 STRIDE = 32  # the network's deepest; an enlarged slice is a whole number of them
 STEP = 0.05  # ours: of the thresholds that are tried
@@ -45,6 +45,7 @@ class Judgement:
 
 
 Judge = Callable[[FCN8], Judgement]
+Predict = Callable[[FCN8, Seen], NDArray[np.float32]]
 
 
 def hold_out(
@@ -84,7 +85,9 @@ def hold_out(
 
 
 @torch.inference_mode()
-def infection(network: FCN8, seen: Seen, zoom: float = 1.0) -> NDArray[np.float32]:
+def infection(
+    network: FCN8, seen: Seen, zoom: float = 1.0, *, mirror: bool = False
+) -> NDArray[np.float32]:
     """Predict without dropout.
 
     Parameters
@@ -94,20 +97,28 @@ def infection(network: FCN8, seen: Seen, zoom: float = 1.0) -> NDArray[np.float3
     zoom : float
         The slice is predicted enlarged so many times too, and the two are averaged: what is as
         fine as the network's stride of 8 pixels is then seen. 1, and maps, are as they are.
+    mirror : bool
+        The slice is predicted mirrored left to right too, and the two are averaged: a chest is
+        nearly its own mirror image, and what a network sees in one of them alone weighs half.
 
     Returns
     -------
     (B, H, W) float32 array
         Infection probability, in [0, 1].
     """
+    found = _infection(network, seen, zoom)
+    if mirror:
+        found = (found + _infection(network, mirrored(seen), zoom).flip(-1)) / 2
+    return _numpy(found)
+
+
+def _infection(network: FCN8, seen: Seen, zoom: float) -> Tensor:
+    """Predict without dropout, as the slice lies: (B, H, W)."""
     if isinstance(seen, Kept):
-        logits = network.tail(seen.features(network))
-    else:
-        grey = network.normalise(seen.to(next(network.parameters()).device))
-        logits = network(grey)
-        if zoom > 1:
-            return _numpy((probability(logits) + _enlarged(network, grey, zoom)) / 2)
-    return _numpy(probability(logits))
+        return probability(network.tail(seen.features(network)))
+    grey = network.normalise(seen.to(next(network.parameters()).device))
+    p = probability(network(grey))
+    return (p + _enlarged(network, grey, zoom)) / 2 if zoom > 1 else p
 
 
 def _enlarged(network: FCN8, grey: Tensor, zoom: float) -> Tensor:
@@ -131,7 +142,7 @@ def judge_by_answers(
     held: Sequence[Answer],
     seen: Mapping[SliceId, Seen],
     prior: float,
-    zoom: float = 1.0,
+    predict: Predict = infection,
 ) -> Judgement:
     """Judge by the verdicts on held-out regions: infected if any pixel of it is predicted so.
 
@@ -144,12 +155,12 @@ def judge_by_answers(
     prior : float
         The threshold wanted. A few answers can move it by 0.1 at most: a region's highest pixel
         says little of its boundary. Of those that agree with as many verdicts the nearest is taken.
-    zoom : float
-        As for `infection`.
+    predict : callable
+        As `infection` does.
     """
     if not held:
         return Judgement(0.0, prior)
-    peaks = _peaks(network, held, seen, zoom)
+    peaks = _peaks(network, held, seen, predict)
     verdicts = np.array([answer.verdict is Verdict.INFECTED for answer in held])
     candidates = np.clip(prior + np.arange(-2, 3) * STEP, STEP, 1 - STEP)
     accuracies = ((peaks >= candidates[:, None]) == verdicts).mean(axis=1)
@@ -158,12 +169,12 @@ def judge_by_answers(
 
 
 def _peaks(
-    network: FCN8, held: Sequence[Answer], seen: Mapping[SliceId, Seen], zoom: float
+    network: FCN8, held: Sequence[Answer], seen: Mapping[SliceId, Seen], predict: Predict
 ) -> NDArray[np.float64]:
     """Find each region's highest probability; a slice is predicted once."""
     peaks = np.zeros(len(held))
     for where in {answer.region.where: None for answer in held}:
-        p = infection(network, stacked([seen[where]]), zoom)[0]
+        p = predict(network, stacked([seen[where]]))[0]
         for i, region in enumerate(answer.region for answer in held):
             if region.where == where:
                 inside = p[region.window]
@@ -176,7 +187,7 @@ def judge_by_masks(
     slices: Sequence[Seen],
     masks: Sequence[NDArray[np.bool_]],
     bare: Sequence[NDArray[np.bool_]],
-    zoom: float = 1.0,
+    predict: Predict = infection,
 ) -> Judgement:
     """Judge by Dice over slices with masks, at the threshold where it is highest.
 
@@ -187,12 +198,12 @@ def judge_by_masks(
         Where they are infected.
     bare : sequence of (H, W) bool array
         Where they show nothing, and are clean whatever the network says.
-    zoom : float
-        As for `infection`.
+    predict : callable
+        As for `judge_by_answers`.
     """
     totals = [Scores()] * len(THRESHOLDS)
     for seen, mask, nothing in zip(slices, masks, bare, strict=True):
-        p = infection(network, stacked([seen]), zoom)[0]
+        p = predict(network, stacked([seen]))[0]
         p[nothing] = 0
         totals = [
             total + Scores.of(p >= threshold, mask)

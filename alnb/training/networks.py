@@ -25,7 +25,8 @@ from alnb.training.weights import WeightsCache
 TRAINING_SETTINGS = (
     "input_padding", "dropout", "pretrain_steps", "loss", "infected_weight", "consistency", "crf",
     "prior_answers", "distil", "epochs", "steps", "batch", "crop", "learning_rate", "head_rate",
-    "schedule", "freeze", "threshold", "warm_start", "holdout", "predict_zoom", "seed",
+    "schedule", "freeze", "threshold", "warm_start", "holdout", "predict_zoom",
+    "predict_mirrored", "seed",
 )  # fmt: skip
 
 

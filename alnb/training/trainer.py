@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,7 @@ class Trainer:
             dataset, config, self.cache, self.device, progress, self._stop_if_cancelled
         )
         self._scored_by = scored_by(config)
+        self._predict = partial(infection, zoom=config.predict_zoom, mirror=config.predict_mirrored)
         self._store: FeatureStore | None = None
         self._believed: dict[SliceId, Tensor] = {}  # before any answer; (H, W) probabilities
 
@@ -258,9 +260,7 @@ class Trainer:
         network, _ = self.networks.kept(weights)
         see = self._view(network, slices)
         for where in self._each(slices, stage):
-            p = infection(network, stacked([see(where)]), self.config.predict_zoom)[0]
-            p[self._bare(where)] = 0
-            yield where, p
+            yield where, self._infected(network, where, see)
 
     def predict(
         self, slices: Sequence[SliceId], weights: str
@@ -277,6 +277,12 @@ class Trainer:
         return self._posteriors(slices, weights, "predict")
 
     # --- slices ---
+
+    def _infected(self, network: FCN8, where: SliceId, see: View) -> Map:
+        """Predict a slice, (H, W); what shows nothing is clean, whatever the network says."""
+        p: Map = self._predict(network, stacked([see(where)]))[0]
+        p[self._bare(where)] = 0
+        return p
 
     def _grey(self, where: SliceId) -> Tensor:
         return torch.from_numpy(np.array(self.dataset.image(where)))
@@ -323,9 +329,7 @@ class Trainer:
             return
         network = self.networks.fresh()
         for where in self._each(missing, "believe"):
-            p = infection(network, stacked([see(where)]), self.config.predict_zoom)[0]
-            p[self._bare(where)] = 0
-            self._believed[where] = torch.from_numpy(p).half()
+            self._believed[where] = torch.from_numpy(self._infected(network, where, see)).half()
 
     def _posteriors(
         self, slices: Sequence[SliceId], weights: str, stage: str
@@ -409,16 +413,16 @@ class Trainer:
 
     def _judge(self, held: Sequence[Answer], see: View) -> Judge:
         """Judge by the validation part's masks if there is one, else by held-out answers."""
-        zoom = self.config.predict_zoom
+        predict = self._predict
         if self._validates:
             slices = self.dataset.part("val")
             views = [see(where) for where in slices]
             masks = [self.dataset.mask(where) for where in slices]
             empty = [self._bare(where) for where in slices]
-            return lambda network: judge_by_masks(network, views, masks, empty, zoom)
+            return lambda network: judge_by_masks(network, views, masks, empty, predict)
         seen = {answer.region.where: see(answer.region.where) for answer in held}
         prior = self._threshold
-        return lambda network: judge_by_answers(network, held, seen, prior, zoom)
+        return lambda network: judge_by_answers(network, held, seen, prior, predict)
 
 
 def _seed(seed: int, where: SliceId) -> int:
