@@ -69,7 +69,7 @@ def test_the_stem_stays_as_it_came_and_all_can_learn_afterwards(squares, tmp_pat
 
 @pytest.mark.parametrize(
     "change",
-    [{"pretrain_steps": 3}, {"learning_rate": 1e-3}, {"infected_weight": 1.0}, {"dropout": 0.2}],
+    [{"pretrain_steps": 3}, {"learning_rate": 1e-3}, {"dropout": 0.2}],
 )
 def test_other_settings_learn_it_anew(squares, tmp_path, small, change):
     trainer(squares, tmp_path).prepare()

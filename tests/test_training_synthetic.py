@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from alnb.training.synthetic import Slices, batches
 
@@ -51,3 +52,22 @@ def test_drawing_is_counted_and_can_be_stopped():
     with pytest.raises(KeyboardInterrupt):
         Slices.draw(stop, scans=3, size=64)
     assert seen == [(1, 3)]
+
+
+def test_some_lesions_are_crossed_by_lines_and_what_is_healthy_never_is(slices, monkeypatch):
+    infected = np.zeros_like(slices.infected)
+    infected[:, 24:72, 24:72] = True
+    even = Slices(np.full_like(slices.hu, -600), infected)
+    monkeypatch.setattr("alnb.training.synthetic.BLUR_PX", 0.0)
+    monkeypatch.setattr("alnb.training.synthetic.NOISE", 0.0)
+    grey, labels = next(batches(even, 40, 64, np.random.default_rng(2)))
+
+    def varies(infected):
+        found = []
+        for one, is_infected in zip(grey.astype(float), labels, strict=True):
+            inner = ndimage.binary_erosion(is_infected == infected, iterations=6)
+            found.append(one[inner].std() if inner.any() else 0.0)
+        return np.array(found) > 1
+
+    assert 6 <= varies(1).sum() <= 26  # WEB of 40, about
+    assert not varies(0).any()
