@@ -61,6 +61,9 @@ class State:
         from and paid for, but not shown.
     repeated : tuple of (Answer, Answer)
         First and second answer of each hidden repeat.
+    passed : frozenset of int
+        Which of those given are skips of hidden repeats: they took their time, and the answer that
+        the person could not see stands.
     """
 
     config: Config
@@ -75,10 +78,12 @@ class State:
     ever_asked: frozenset[str] = frozenset()
     withheld: frozenset[str] = frozenset()
     repeated: tuple[tuple[Answer, Answer], ...] = ()
+    passed: frozenset[int] = frozenset()
 
     @cached_property
     def _last(self) -> Mapping[str, Answer]:
-        return {answer.region.key: answer for answer in self.given}
+        said = (answer for n, answer in enumerate(self.given) if n not in self.passed)
+        return {answer.region.key: answer for answer in said}
 
     @cached_property
     def by_key(self) -> Mapping[str, Answer]:
@@ -150,16 +155,19 @@ def _answered(state: State, data: dict[str, Any]) -> State:
     answer = Answer.from_dict(data)
     key = answer.region.key
     reopened = tuple(region for region in state.reopened if region.key != key)
-    repeated = state.repeated
-    if key in state.withheld:
-        first = next(one for one in state.answers if one.region.key == key)
+    repeated, passed = state.repeated, state.passed
+    first = state._last.get(key) if key in state.withheld else None
+    if first is not None:  # else it was taken back meanwhile, and is asked as any other
         repeated = (*repeated, (first, answer))
+        if answer.verdict is Verdict.SKIPPED:
+            passed |= {len(state.given)}
     return dataclasses.replace(
         state,
         given=(*state.given, answer),
         reopened=reopened,
         withheld=state.withheld - {key},
         repeated=repeated,
+        passed=passed,
     )
 
 

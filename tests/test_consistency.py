@@ -130,6 +130,39 @@ def test_a_repeat_that_is_taken_back_leaves_its_first_answer(labelled):
     assert len(session.state.repeated) == count
 
 
+def test_a_repeat_that_is_skipped_takes_nothing_from_its_first_answer(labelled):
+    session, _ = labelled
+    while not session.state.withheld:
+        session.undo()
+    earlier = session.state.repeated
+    first = next(a for a in session.state.answers if a.region.key in session.state.withheld)
+    cost = session.state.cost.nominal_s
+    session.submit(Answer(first.region, Verdict.SKIPPED))
+    state = session.state
+
+    assert state.repeated == (*earlier, (first, Answer(first.region, Verdict.SKIPPED)))
+    assert first in state.answers
+    assert first.region not in state.pending
+    assert state.cost.nominal_s == cost + CONFIG.click_s  # it took its time
+    session.submit(Answer(first.region, Verdict.SKIPPED))  # seen in the strip, and taken out
+    assert first not in session.state.answers
+
+
+def test_a_repeat_whose_first_answer_was_taken_back_is_a_question_as_any_other(labelled):
+    session, _ = labelled
+    while not session.state.withheld:
+        session.undo()
+    repeated, key = session.state.repeated, min(session.state.withheld)
+    while any(answer.region.key == key for answer in session.state.answers):
+        session.undo()
+    assert key in session.state.withheld
+    session.submit(Answer(Region.parse(key), Verdict.CLEAN))
+
+    assert len(session.state.repeated) <= len(repeated)
+    assert session.state.answers[-1].region.key == key
+    assert state_of(Journal.open(session.journal.path).events) == session.state
+
+
 def test_a_journal_reads_as_it_was(labelled):
     session, _ = labelled
     again = state_of(Journal.open(session.journal.path).events)
