@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -87,9 +88,13 @@ def free_folder(dataset: Dataset) -> Path:
 
 def _folders(outer: Path) -> Sequence[Path]:
     try:
-        return [inner.resolve() for inner in outer.iterdir() if inner.is_dir()]
+        return [inner.resolve() for inner in outer.iterdir() if _may_enter(inner)]
     except OSError:  # not there, or not ours to read
         return []
+
+
+def _may_enter(folder: Path) -> bool:
+    return os.access(folder, os.R_OK | os.X_OK) and folder.is_dir()
 
 
 def _known(path: Path) -> Known:
@@ -100,13 +105,13 @@ def _known(path: Path) -> Known:
         state = state_of(events)
         named = events[0].data["dataset"]
         data: Path | None = Path(named["folder"])
-    except (AlnbError, OSError, LookupError, TypeError) as error:
+    except Exception as error:  # of another program, or spoilt: one entry is no reason to show none
         words = str(error) if isinstance(error, AlnbError) else "its journal can't be read."
         return Known(folder, None, folder.name, words)
     problem = ""
     if data == embedded_folder().resolve():
         data = None
-    elif data is None or not data.is_dir():
+    elif data is None or not _may_enter(data):
         problem = f"its dataset is not in {data} any more."
     return Known(folder, data, _words(named["name"], state, events[-1].at), problem, journal.held)
 

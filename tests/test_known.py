@@ -91,3 +91,27 @@ def test_a_new_session_never_lands_in_an_old_one(squares):
     assert free_folder(squares) == own.with_name(f"{own.name}-2")
     begun(own.with_name(f"{own.name}-2"), squares)
     assert free_folder(squares) == own.with_name(f"{own.name}-3")
+
+
+def test_a_journal_that_nobody_foresaw_spoils_no_list(squares, place):
+    begun(place / "mine", squares, answers=1)
+    begun(place / "odd", squares, answers=1)
+    journal = place / "odd" / "journal.jsonl"
+    first, rest = journal.read_text().split("\n", 1)
+    opened = json.loads(first) | {"config": ["not", "a", "mapping"]}
+    journal.write_text(json.dumps(opened) + "\n" + rest)
+
+    problems = {one.folder.name: one.problem for one in known_sessions(place)}
+    assert problems == {"mine": "", "odd": "its journal can't be read."}
+
+
+def test_a_folder_that_may_not_be_entered_is_left_out(squares, place, monkeypatch):
+    begun(place / "mine", squares)
+    begun(place / "closed", squares)
+    may = os.access
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: "closed" not in str(path) and may(path, mode)
+    )
+
+    assert [one.folder.name for one in known_sessions(place)] == ["mine"]
+    assert something_to_choose(place)

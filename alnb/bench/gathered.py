@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -62,13 +63,17 @@ def find_runs(paths: Iterable[Path]) -> list[Path]:
     found: dict[Path, None] = {}
     for path in paths:
         below = [path, *(one for depth in range(1, DEEP + 1) for one in path.glob("*/" * depth))]
-        runs = sorted({one.resolve() for one in below if (one / "journal.jsonl").is_file()})
+        runs = sorted({one.resolve() for one in below if _is_there(one / "journal.jsonl")})
         if not runs:
             raise SessionError(
                 f"{path} holds no session: there is no journal.jsonl in or below it."
             )
         found.update(dict.fromkeys(runs))
     return list(found)
+
+
+def _is_there(file: Path) -> bool:
+    return os.access(file, os.R_OK) and file.is_file()  # false too where it may not be looked at
 
 
 def names_of(folders: Sequence[Path]) -> list[str]:
