@@ -34,6 +34,7 @@ OPEN_MARKS = (
     "The marks here are no answer yet: keep them with Next, or take them back with Undo, first."
 )
 EMPTY_LINE = "That line encloses nothing; draw around the infection."
+NO_LINES = "A whole slice is answered by clicks; leave the sweep to outline in a region."
 TAKEN_OVER = (
     "This session was opened in another window, which now writes it. Everything answered here is "
     "saved. Go on there, or reload this page to take it back."
@@ -107,7 +108,9 @@ class Answering:
 
     def _put(self, draft: Draft) -> None:
         self.draft = draft
-        draft_file.keep(self.path, draft)
+        region = draft.region
+        answered = region is not None and region.key in self.session.state.by_key
+        draft_file.keep(self.path, draft, answered=answered)
 
     def _check_owned(self) -> None:
         if not self.session.journal.owned:
@@ -166,6 +169,8 @@ class Answering:
         region = self.draft.region
         if region is None:
             return
+        if self.draft.sweep:
+            raise Aside(NO_LINES)
         tolerance = max(self.session.state.config.outline_tolerance_px, 0.1)
         outline = outline_of(points, region, tolerance)
         if not outline:
@@ -226,7 +231,13 @@ class Answering:
         answers = self.session.undo()
         if answers:
             self._saved()
-            self._put(_opened(answers, self._whole))
+            swept = "sweep" in self.session.journal.events[-1].data
+            self._put(self._swept(answers) if swept else Draft.of(answers[0]))
+
+    def _swept(self, answers: Sequence[Answer]) -> Draft:
+        """Open a sweep again that was taken back."""
+        clicks = tuple(click for answer in answers for click in answer.clicks)
+        return Draft(self._whole(answers[0].region), clicks, held=True, sweep=True)
 
     def redo(self) -> None:
         """Give the mark or the answer again that was taken back last."""
@@ -301,9 +312,13 @@ class Answering:
 
     @property
     def can_sweep(self) -> bool:
-        """Whether the slice on screen is of the pool, and its regions cover it once."""
+        """Whether the slice on screen is of the pool, and its regions cover it once.
+
+        Not where infection is outlined: what a sweep leaves unclicked is clean.
+        """
         region = self.draft.region
-        return region is not None and self._covered(region.where)
+        outlines = self.session.state.config.labels == "full"
+        return region is not None and not outlines and self._covered(region.where)
 
     def _covered(self, where: SliceId) -> bool:
         if where not in self._covers:
@@ -337,14 +352,6 @@ class Answering:
         return tuple(
             cell for cell in self.open() if any(cell.contains(c.row, c.col) for c in clicks)
         )
-
-
-def _opened(answers: Sequence[Answer], whole: Callable[[Region], Region]) -> Draft:
-    """Open answers again that were taken back: one, or a sweep's."""
-    if len(answers) == 1:
-        return Draft.of(answers[0])
-    clicks = tuple(click for answer in answers for click in answer.clicks)
-    return Draft(whole(answers[0].region), clicks, held=True, sweep=True)
 
 
 def _area(region: Region) -> int:

@@ -14,9 +14,18 @@ from alnb.ui.draft import Draft
 NAME = "draft.json"
 
 
-def keep(path: Path, draft: Draft) -> None:
-    """Write a draft's marks; nothing is kept of one that has none, or those of its answer alone."""
-    answered = draft.held and not draft.sweep
+def keep(path: Path, draft: Draft, *, answered: bool) -> None:
+    """Write a draft's marks; nothing is kept of one that has none, or those of its answer alone.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    draft : Draft
+        What is on screen.
+    answered : bool
+        Whether its region has an answer that stands.
+    """
     if draft.region is None or not draft.marked or (answered and not draft.changed):
         path.unlink(missing_ok=True)
         return

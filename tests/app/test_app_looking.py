@@ -205,6 +205,21 @@ def test_a_correction_that_is_no_answer_yet_survives_reopening(using):
     using(go_on)
 
 
+def test_the_clicks_of_an_answer_that_was_taken_back_survive_reopening(using):
+    async def story(person):
+        person.press(1, 1)
+        person.push(person.page.next, person.page.undo)
+        assert len(person.clicks) == 1
+        return person.app.draft.region
+
+    async def again(person):
+        assert person.app.draft.region == region
+        assert len(person.clicks) == 1
+
+    region = using(story)
+    using(again)
+
+
 def test_an_answer_that_was_only_looked_at_is_not_opened_again(using):
     async def look(person):
         person.press(1, 1)

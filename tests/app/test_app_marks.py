@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from app_person import CONFIG, journal_of
 
-from alnb.annotation import Click, Verdict
+from alnb.annotation import Answer, Click, Verdict
 from alnb.regions import Region
 from alnb.ui.region_view import grid_path
 
@@ -205,6 +205,44 @@ def test_a_sweep_without_marks_can_be_left(using, folder):
         person.push(person.page.sweep)
         assert person.reads("keep them with Next")
         assert journal_of(folder) == []
+
+    using(story)
+
+
+def test_a_sweep_of_one_cell_is_taken_back_as_a_sweep(using):
+    async def story(person):
+        last, *others = person.app.answering.open()
+        person.app.session.sweep([Answer(cell, Verdict.CLEAN) for cell in others])
+        person.app.answering.reopen(last)
+        person.push(person.page.sweep, person.page.clean)
+        assert len(person.state.given) == 16
+        person.push(person.page.undo)
+        assert person.app.draft.sweep
+        person.at(last.row + 2, last.col + 2)
+        person.push(person.page.clean)
+
+        assert person.state.given[-1].verdict is Verdict.INFECTED
+
+    using(story)
+
+
+def test_where_infection_is_outlined_no_slice_is_swept(using):
+    async def story(person):
+        assert person.page.sweep.disabled
+        person.key("w")
+        assert not person.app.draft.sweep
+
+    using(story, config=CONFIG.replace(labels="full", loss="full"))
+
+
+def test_a_line_is_no_mark_of_a_sweep(using):
+    async def story(person):
+        person.push(person.page.sweep)
+        row, col = person.app.draft.region.row, person.app.draft.region.col
+        person.draw([(row + 1, col + 1), (row + 1, col + 6), (row + 6, col + 6)])
+
+        assert person.reads("leave the sweep to outline")
+        assert not person.app.draft.marked
 
     using(story)
 
