@@ -172,6 +172,30 @@ def test_a_fork_holds_what_was_known_then_and_asks_otherwise(run, squares):
     assert "choose another folder" in app.page._message.value
 
 
+def test_what_is_not_known_yet_is_not_forked(run):
+    app = explorer(run)
+    app.page.cycle.value = 1
+    app.page.heuristic.value = "random"
+    app.page.fork.click()
+
+    assert "would have asked is not known yet" in app.page._message.value
+    assert not run.with_name("run-random-from-1").exists()
+
+
+def test_what_a_journal_says_is_no_markup(run):
+    path = run / "journal.jsonl"
+    path.write_text(path.read_text().replace('"heuristic":"entropy"', '"heuristic":"<img src=x>"'))
+    app = explorer(run)
+    app.page.cycle.value = 1
+    app.page.heuristic.value = "random"
+    settled(app)
+    page = app.page
+    shown = [page._facts.value, page._would.value, *titles(app)]
+
+    assert any("&lt;img src=x&gt;" in text for text in shown)
+    assert not any("<img src=x>" in text for text in shown)
+
+
 def test_the_command_that_is_named_goes_on_with_the_fork(run, squares):
     app = explorer(run)
     app.page.cycle.value = 1

@@ -243,6 +243,11 @@ class Explorer:
     def fork(self) -> None:
         """Start a session of its own from what was known before the cycle, asking otherwise."""
         step, heuristic = self.scene.step, self.scene.chosen
+        if not self.scene.known:
+            raise SessionError(
+                f"what {heuristic} would have asked is not known yet. Wait for it, or tick "
+                "“train again what is not kept”, and fork then."
+            )
         picks = self._would.get((step.cycle, heuristic), step.asked)
         run = self.recordings[0]
         folder = run.folder.resolve()

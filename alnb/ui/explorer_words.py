@@ -139,7 +139,7 @@ def facts(names: Sequence[str], steps: Sequence[Step], runs: Sequence[Recording]
 
 
 def _fact_row(name: str, step: Step, run: Recording) -> str:
-    asked = step.heuristic if step.cycle else "the start"
+    asked = escape(step.heuristic) if step.cycle else "the start"
     given = [str(answer.verdict) for answer in step.answers.values()]
     counts = ", ".join(
         f"{given.count(verdict)} {SPOKEN[verdict]}" for verdict in map(str, Verdict)

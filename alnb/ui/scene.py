@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
 
 from alnb.acquisition import Pick
 from alnb.regions import Region
@@ -115,10 +116,8 @@ class Scene:
         ]
         step, before = self.step, self.before
         if self.what_if:
-            would, asked = (
-                f"<b>{self.chosen}</b> would have asked",
-                f"<b>{step.heuristic}</b> asked",
-            )
+            would = f"<b>{escape(self.chosen)}</b> would have asked"
+            asked = f"<b>{escape(step.heuristic)}</b> asked"
             return [
                 Look(0, would, regions[0], before, step, answered=False),
                 Look(0, asked, regions[1], before, step),
@@ -130,7 +129,7 @@ class Scene:
             ]
         sides = zip(self.names, regions, self.steps, self._earlier(), strict=True)
         return [
-            Look(n, f"<b>{name}</b>", region, step if self.after else earlier, step)
+            Look(n, f"<b>{escape(name)}</b>", region, step if self.after else earlier, step)
             for n, (name, region, step, earlier) in enumerate(sides)
         ]
 
