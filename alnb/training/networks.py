@@ -89,11 +89,11 @@ class Networks:
             return self.device.type == "cuda" and torch.cuda.is_bf16_supported()
         return self.config.precision == "bfloat16"
 
-    def _build(self) -> FCN8:
-        """Build the network, initialised by the seed without touching torch's global state."""
+    def _build(self, backbone: str) -> FCN8:
+        """Build a network, initialised by the seed without touching torch's global state."""
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(self.config.seed)
-            return FCN8(self.backbone, 2, self.config.input_padding, self.config.dropout)
+            return FCN8(backbone, 2, self.config.input_padding, self.config.dropout)
 
     @property
     def pretrains(self) -> bool:
@@ -102,7 +102,7 @@ class Networks:
 
     def fresh(self) -> FCN8:
         """Build one as it is before any answer: from ImageNet, and from synthetic scans."""
-        network = self._build()
+        network = self._build(self.backbone)
         path = self.config.weights
         tensors = None if path is None else backbones.read_weights(Path(path))
         self.notice = network.backbone.load(network, tensors)
@@ -126,6 +126,11 @@ class Networks:
     def report(self, weights: str) -> FitReport | None:
         """Read what is noted of kept weights; None if there are none."""
         return self._cache.report(weights)
+
+    def goes_on(self, weights: str) -> bool:
+        """Tell whether a training can start from kept weights: they are there, and of its kind."""
+        report = self.report(weights)
+        return report is not None and report.backbone == self.backbone
 
     def keep(self, network: FCN8, report: FitReport) -> None:
         """Keep a trained network under its report's name."""
@@ -151,8 +156,12 @@ class Networks:
         return self._loaded[1], report
 
     def copy(self, weights: str) -> FCN8:
-        """Read kept weights into a network of its own, to be trained on."""
-        network = self._build()
+        """Read kept weights into a network of its own, to be trained on.
+
+        Of the backbone that they were trained with, perhaps on another machine's GPU.
+        """
+        report = self.report(weights)
+        network = self._build(self.backbone if report is None else report.backbone)
         network.load_state_dict(self._cache.read(weights))
         return self._placed(network)
 

@@ -117,7 +117,8 @@ class Trainer:
         answers : sequence of Answer
             Of the train part; skipped ones teach nothing.
         previous : str, optional
-            Weights to start from if `Config.warm_start`; from ImageNet if they are gone.
+            Weights to start from if `Config.warm_start`; from ImageNet if they are gone, or of
+            another backbone.
 
         Returns
         -------
@@ -131,7 +132,7 @@ class Trainer:
         Cancelled
             If it was stopped; weights trained before stay.
         """
-        if not (self.config.warm_start and previous and self.networks.report(previous)):
+        if not (self.config.warm_start and previous and self.networks.goes_on(previous)):
             previous = None
         name = self.networks.name(answers, previous)
         if (report := self.networks.report(name)) is not None:
