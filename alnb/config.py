@@ -51,6 +51,7 @@ MASKS_THRESHOLD = 0.5
 """The same for regions and slices labelled in full."""
 
 RETIRED = frozenset({"keep"})  # settings of older journals that have no effect any more
+BEFORE = {"predict_mirrored": False}  # what a journal did that does not know the setting yet
 FEWEST_TO_HOLD_OUT = 10  # ours: fewer answers are all trained on, and none measures the network
 
 
@@ -219,7 +220,8 @@ class Config:
         ConfigError
             If a setting is unknown or out of range.
         """
-        return cls().replace(**{name: v for name, v in values.items() if name not in RETIRED})
+        known = {name: value for name, value in values.items() if name not in RETIRED}
+        return cls().replace(**BEFORE | known)
 
 
 _WORDS: dict[type, str] = {

@@ -68,4 +68,11 @@ def test_every_default_says_where_it_comes_from():
 
 
 def test_a_setting_that_older_journals_hold_is_left_out():
-    assert Config.from_dict({"keep": 0.25, "draws": 7}) == Config(draws=7)
+    assert Config.from_dict({**Config(draws=7).to_dict(), "keep": 0.25}) == Config(draws=7)
+
+
+def test_an_older_journal_does_what_it_did_and_not_what_is_new():
+    older = Config().to_dict()
+    del older["predict_mirrored"]
+
+    assert Config.from_dict(older) == Config(predict_mirrored=False)
