@@ -15,7 +15,7 @@ from alnb.bench.card import card
 from alnb.bench.coco import write_coco
 from alnb.dataset import Dataset
 from alnb.errors import AlnbError, SessionError
-from alnb.journal import Event, Journal, live
+from alnb.journal import Event, Journal
 from alnb.reports import curve_table
 from alnb.session import labelled_dataset
 from alnb.state import State, state_of
@@ -29,7 +29,8 @@ def export(session: Path, out: Path, data: Path | None = None) -> Iterator[Path]
     session : Path
         The session's folder; it is read, and may be open elsewhere.
     out : Path
-        Gets ``answers.csv`` (a row for each click or vertex, and one for each region without),
+        Gets ``answers.csv`` (a row for each click or vertex, and one for each answer without; an
+        answer that was corrected or repeated since has ``stands`` false),
         ``curve.csv``, ``journal.jsonl``, and ``coco`` (see `coco.write_coco`). Where there is a
         network in the session's cache it also gets ``weights.safetensors`` with
         ``MODEL_CARD.md``, and the masks of every slice: ``masks/SCAN.nii.gz`` on the grid of each
@@ -56,8 +57,8 @@ def export(session: Path, out: Path, data: Path | None = None) -> Iterator[Path]
         raise SessionError(f"{session} holds no session: there is no journal.jsonl in it.")
     state = state_of(events)
     out.mkdir(parents=True, exist_ok=True)
-    answers = (Answer.from_dict(e.data) for e in live(events) if e.kind == "answered")
-    rows = [row for answer in answers for row in _rows(answer)]
+    standing = {id(answer) for answer in state.answers}
+    rows = [row for answer in state.given for row in _rows(answer, id(answer) in standing)]
     pd.DataFrame(rows, columns=list(_COLUMNS)).to_csv(out / "answers.csv", index=False)
     yield out / "answers.csv"
     curve_table(state.reports, state.config.seed).to_csv(out / "curve.csv", index=False)
@@ -76,20 +77,26 @@ def export(session: Path, out: Path, data: Path | None = None) -> Iterator[Path]
         raise type(error)(f"the tables are whole, but {lacking} are missing: {error}") from error
 
 
-_COLUMNS = ("scan", "slice", "region", "verdict", "row", "col", "label", "seconds", "annotator",
-            "outline")  # fmt: skip # which of the region's outlines a vertex belongs to
+_COLUMNS = (
+    "scan", "slice", "region", "verdict", "row", "col", "label", "seconds", "annotator",
+    "outline",  # which of the region's outlines a vertex belongs to
+    "stands",  # whether the network learns from it
+)  # fmt: skip
 
 
-def _rows(answer: Answer) -> list[tuple[object, ...]]:
+def _rows(answer: Answer, stands: bool) -> list[tuple[object, ...]]:
     where = answer.region.where
     head = (where.scan, where.z, answer.region.key, str(answer.verdict))
     tail = (answer.seconds, answer.annotator)
     if not answer.points:
-        return [(*head, None, None, None, *tail, None)]
+        return [(*head, None, None, None, *tail, None, stands)]
     return [
-        *((*head, click.row, click.col, click.label, *tail, None) for click in answer.clicks),
         *(
-            (*head, row, col, INFECTED, *tail, number)
+            (*head, click.row, click.col, click.label, *tail, None, stands)
+            for click in answer.clicks
+        ),
+        *(
+            (*head, row, col, INFECTED, *tail, number, stands)
             for number, outline in enumerate(answer.outlines, 1)
             for row, col in outline
         ),
