@@ -102,8 +102,8 @@ class Worker:
         self._reader: asyncio.Task[None] | None = None
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._next = 0
-        self._cancels = 0
         self._starting = asyncio.Lock()
+        self._hearing: set[asyncio.Future[None]] = set()  # of a cancel, while it starts
         self.device = ""  # in words, once it is known
         self.backbone = ""
 
@@ -195,15 +195,17 @@ class Worker:
         """Stop what runs and what waits; their callers get `TrainingCancelled`.
 
         A process that does not heed it within `CANCEL_S`, in a long step or stuck, is ended; its
-        work is lost, what it had finished is kept, and the next request starts another.
+        work is lost, what it had finished is kept, and the next request starts another. One that is
+        being started goes on with that, for the next request.
         """
-        self._cancels += 1
-        if self.pid is None:
+        for heard in self._hearing:
+            if not heard.done():
+                heard.set_result(None)
+        if self.pid is None or self._starting.locked():
             return
         self._send({"do": "cancel", "id": self._next - 1})
-        if not self._starting.locked():
-            loop = asyncio.get_running_loop()
-            loop.call_later(CANCEL_S, self._end, self._process, list(self._waiting.values()))
+        loop = asyncio.get_running_loop()
+        loop.call_later(CANCEL_S, self._end, self._process, list(self._waiting.values()))
 
     def _end(
         self,
@@ -236,11 +238,25 @@ class Worker:
             await self._reader
 
     async def _request(self, do: str, **fields: Any) -> dict[str, Any]:  # noqa: ANN401
-        before = self._cancels
-        await self.start()
-        if self._cancels > before:
-            raise TrainingCancelled(CANCELLED)
+        await self._started()
         return await self._ask(do, **fields)
+
+    async def _started(self) -> None:
+        """Wait until it has started, or until a cancel."""
+        starting = asyncio.ensure_future(self.start())
+        heard = asyncio.get_running_loop().create_future()
+        self._hearing.add(heard)
+        try:
+            await asyncio.wait({starting, heard}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            starting.cancel()
+            raise
+        finally:
+            self._hearing.discard(heard)
+        if heard.done():
+            starting.add_done_callback(_heard)
+            raise TrainingCancelled(CANCELLED)
+        starting.result()
 
     async def _ask(self, do: str, **fields: Any) -> dict[str, Any]:  # noqa: ANN401
         number, self._next = self._next, self._next + 1
@@ -302,6 +318,12 @@ class Worker:
             future.set_exception(TrainingCancelled(CANCELLED))
         elif kind == "failed":
             future.set_exception(TrainerError(event["message"]))
+
+
+def _heard(task: asyncio.Task[None]) -> None:
+    """Take notice of how a task ended that nobody waits for any more."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _death(code: int | None) -> str:

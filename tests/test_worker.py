@@ -151,6 +151,25 @@ def test_a_process_that_does_not_heed_a_cancel_is_ended_and_another_goes_on(work
     assert scores is not None
 
 
+def test_who_cancels_while_the_process_starts_waits_for_nothing_and_it_goes_on(work, answers):
+    async def early(worker):
+        fitting = asyncio.create_task(worker.fit(answers))
+        while worker.pid is None:
+            await asyncio.sleep(0.01)
+        first = worker.pid
+        begin = time.monotonic()
+        worker.cancel()
+        with pytest.raises(TrainingCancelled):
+            await fitting
+        waited = time.monotonic() - begin
+        await worker.fit(answers)
+        return waited, first == worker.pid
+
+    waited, same = work(early)
+    assert waited < 1  # torch takes longer than that to load
+    assert same
+
+
 def test_what_fails_in_the_process_is_a_sentence_and_it_lives_on(work, squares, answers):
     async def failing(worker):
         with pytest.raises(TrainerError, match="weights nonsense are not in"):
