@@ -26,6 +26,7 @@ import threading
 import time
 import webbrowser
 from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -33,6 +34,7 @@ from typing import Any
 from alnb.errors import AlnbError
 
 HOST = "127.0.0.1"
+DOOR_S = 60.0  # ours: how long a browser may take to start
 TEMPLATES = Path(__file__).parent / "ui" / "template"
 EXTENSIONS = [  # nothing else that the machine has; jupyterlab-plotly alone would cost 4.7 MB
     "@jupyter-widgets/jupyterlab-manager",
@@ -217,8 +219,45 @@ def serve(
         server.close()
         raise
     if open_browser:
-        webbrowser.open(server.address)
+        webbrowser.open(_door(server.address))
     return server
+
+
+def _door(address: str) -> str:
+    """Return an address that leads to another one time, and for `DOOR_S` at most.
+
+    A browser is started with an address on its command line, where every user of the machine can
+    read it; by then this one leads nowhere any more. Its token is on no command line.
+    """
+    path = f"/{secrets.token_urlsafe(24)}"
+    unused = threading.Lock()
+
+    class Door(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path != path or not unused.acquire(blocking=False):
+                self.send_error(404)
+                return
+            self.send_response(302)
+            self.send_header("Location", address)
+            self.send_header("Referrer-Policy", "no-referrer")
+            self.end_headers()
+            threading.Thread(target=doors.shutdown, daemon=True).start()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing on the terminal."""
+
+    doors = ThreadingHTTPServer((HOST, 0), Door)
+    in_time = threading.Timer(DOOR_S, doors.shutdown)
+    in_time.daemon = True
+
+    def stand() -> None:
+        in_time.start()
+        doors.serve_forever(poll_interval=0.1)
+        in_time.cancel()
+        doors.server_close()
+
+    threading.Thread(target=stand, daemon=True).start()
+    return f"http://{HOST}:{doors.server_port}{path}"
 
 
 def free_port(port: int | None = None) -> int:

@@ -40,6 +40,19 @@ def status(address, **headers):
             return error.code, error.url
 
 
+def test_a_browser_is_led_in_once_and_its_command_line_holds_no_token(notebook, monkeypatch):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    with serve(notebook, token="secret-token", env=ENV):  # noqa: S106
+        (address,) = opened
+        code, inside = status(address)
+        assert code == 200
+        assert "secret-token" in inside
+        assert "secret-token" not in address
+        with pytest.raises(OSError):
+            urllib.request.urlopen(address, timeout=5)  # noqa: S310
+
+
 def test_a_port_in_use_is_said_with_what_to_do():
     with socket.socket() as taken:
         taken.bind((HOST, 0))
