@@ -445,3 +445,15 @@ def test_on_a_gpu_it_trains_and_scores_as_on_a_cpu(squares, answered, tmp_path):
 
     assert reports[0].device == torch.cuda.get_device_name()
     assert np.abs(means[0] - means[1]).mean() < 0.1
+
+
+def test_weights_of_another_backbone_are_read_into_that_and_not_gone_on_with(squares, trained):
+    one, report = trained
+    other = Trainer(squares, CONFIG.replace(backbone="vgg16", warm_start=True), one.cache)
+    where = squares.part("test")[:1]
+    ((_, theirs),) = one.infection(where, report.weights)
+    ((_, ours),) = other.infection(where, report.weights)
+
+    assert np.array_equal(theirs, ours)
+    assert one.networks.goes_on(report.weights)
+    assert not other.networks.goes_on(report.weights)
