@@ -104,7 +104,7 @@ class Config:
     consistency: float = 0.0  # ours: flips double a step's time; best Dice 0.617, 0.619 without
     crf: float = 0.1  # ours: weight of the gated CRF loss; 0.56 Dice, not 0.54, on those folds
     prior_answers: float = 20.0  # ours: so many answers is what it believed before worth; 0: none
-    distil: float = 0.5  # ours: weight of what it believed before any answer, where none is given
+    distil: float = 1.0  # ours: weight of what it believed before any answer, where none is given
     epochs: int | None = None  # the most in a cycle; see `EPOCHS` (paper 4.1: 40)
     steps: int | None = 150  # ours: the most in a cycle; None: `epochs` alone (paper)
     batch: int = 8  # ours: of crops; steadier than the paper's 1 with few clicks
