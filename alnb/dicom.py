@@ -7,8 +7,10 @@ Pillow, JPEG lossless and JPEG-LS with the extra ``alnb[dicom]``.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -26,6 +28,8 @@ Sliced: TypeAlias = "tuple[str, Header]"  # a file's name, and what it holds
 
 _SAME_MM = 0.01  # ours: positions nearer than this are one
 _GAP = 1.5  # ours: times the usual distance; below it, steps are uneven and nothing is missing
+_TILT = 1.0  # ours: degrees; what is less comes of rounding
+_NUMBERS = re.compile(r"\d+")
 _NEEDED = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "PixelData")
 
 
@@ -58,7 +62,8 @@ def read_series(folder: Path | str, *, unit: Unit | None = None, scan: str | Non
     Parameters
     ----------
     folder : path
-        Files of one series, in any order and under any name; other files are passed over.
+        Files of one series, in any order and under any name; other files are passed over, and
+        named in the notes.
     unit : "hu", "grey" or None
         What the values are after rescaling; None: decided by `to_unit`.
     scan : str or None
@@ -67,18 +72,19 @@ def read_series(folder: Path | str, *, unit: Unit | None = None, scan: str | Non
     Returns
     -------
     Series
-        In display order. Notes of the volume say which slices were there twice, and where
-        some are missing.
+        In display order. Notes of the volume say which slices were there twice, where some are
+        missing, which files were no DICOM, and that the gantry was tilted: then slices lie beside
+        each other along the couch, as in the source grid's affine, not square to each other.
 
     Raises
     ------
     DataError
-        If there is no series or more than one, slices differ in size or direction, two of
-        one position differ, or the pixels can't be read.
+        If there is no series or more than one, slices differ in size, spacing or direction, two
+        of one position differ, or a file is empty, broken off or lacks what a slice needs.
     """
     folder = Path(folder)
     name = folder.name if scan is None else scan
-    slices = _load(folder)
+    slices, spoilt = _load(folder)
     geometry, (across, down) = slices[0][1], _directions(slices, folder)
     normal = np.cross(across, down)
     depths_mm = np.array([_position(header) @ normal for _, header in slices])
@@ -87,13 +93,14 @@ def read_series(folder: Path | str, *, unit: Unit | None = None, scan: str | Non
     step, gaps = _step_mm(depths_mm[[group[0] for group in groups]])
     dy, dx = (float(spacing) for spacing in geometry.PixelSpacing)
     lps = np.eye(4)
-    first = _position(slices[groups[0][0]][1])
-    lps[:3] = np.column_stack([across * dx, down * dy, normal * step, first])
+    first, last = (_position(slices[groups[at][0]][1]) for at in (0, -1))
+    along = normal if len(groups) == 1 else (last - first) / ((last - first) @ normal)
+    lps[:3] = np.column_stack([across * dx, down * dy, along * step, first])
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps
     data = np.stack([one.T for one in pixels], axis=-1)
     source = source_of(name, data, affine, (1, 1), "")
     voxels, decided = to_unit(source.to_display(data), unit, name)
-    notes = (*_double_notes(groups), *gaps)
+    notes = (*spoilt, *_double_notes(groups), *gaps, *_tilt_notes(float(np.linalg.norm(along))))
     volume = Volume(name, np.ascontiguousarray(voxels), affine, source, decided, notes)
     return Series(volume, tuple(tuple(slices[i][0] for i in group) for group in groups))
 
@@ -116,7 +123,7 @@ def names_patient(folder: Path | str) -> bool:
     folder = Path(folder)
     for path in sorted(folder.iterdir()):
         header = _header(path, pydicom) if path.is_file() else None
-        if header is not None:
+        if header is not None and _identities(header):
             removed = str(header.get("PatientIdentityRemoved", "NO")).upper() == "YES"
             return not removed and any(
                 tell.lower() in folder.name.lower() for tell in _identities(header)
@@ -138,21 +145,21 @@ def _identities(header: Header) -> set[str]:
     return {word for word in (*words, str(header.get("PatientID", ""))) if len(word) > 1}
 
 
-def _load(folder: Path) -> list[Sliced]:
-    import pydicom
-
-    if not folder.is_dir():
-        raise DataError(f"{folder}: there is no such folder. Check the path.")
-    slices: list[Sliced] = []
-    for path in sorted(folder.iterdir()):
-        if path.is_file() and path.name != "DICOMDIR":
-            try:
-                slices.append((path.name, pydicom.dcmread(path)))
-            except (pydicom.errors.InvalidDicomError, EOFError):
-                continue
+def _load(folder: Path) -> tuple[list[Sliced], tuple[str, ...]]:
+    """Read the slices, and say which files were none."""
+    slices, others = _read(folder)
     if not slices:
         raise DataError(f"{folder}: no DICOM file is in it. Name the folder of one series.")
-    lacking = next(((name, tag) for name, one in slices for tag in _NEEDED if tag not in one), None)
+    spoilt = [name for name in others if _is_alike(name, slices)]
+    if spoilt:
+        raise DataError(
+            f"{folder.name}: {spoilt[0]}{_more(spoilt)} can't be read as DICOM, and is named as "
+            "the slices are: broken off, or empty. Copy the series again, or take it out."
+        )
+    lacking = next(
+        ((name, tag) for name, one in slices for tag in _NEEDED if one.get(tag) in (None, "", [])),
+        None,
+    )
     if lacking:
         name, tag = lacking
         raise DataError(
@@ -163,7 +170,38 @@ def _load(folder: Path) -> list[Sliced]:
         raise DataError(
             f"{folder.name}: it holds {len(series)} series. Put each into a folder of its own."
         )
-    return slices
+    note = f"{others[0]}{_more(others)} is no DICOM, and was passed over" if others else ""
+    return slices, (note,) if note else ()
+
+
+def _read(folder: Path) -> tuple[list[Sliced], list[str]]:
+    """Read what is DICOM in a folder, and list what is not."""
+    import pydicom
+
+    if not folder.is_dir():
+        raise DataError(f"{folder}: there is no such folder. Check the path.")
+    slices: list[Sliced] = []
+    others: list[str] = []
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and path.name != "DICOMDIR" and not path.name.startswith("."):
+            try:
+                slices.append((path.name, pydicom.dcmread(path)))
+            except (pydicom.errors.InvalidDicomError, EOFError):
+                others.append(path.name)
+    return slices, others
+
+
+def _is_alike(name: str, slices: Sequence[Sliced]) -> bool:
+    """Tell whether a file is named as those of the slices, but for numbers, or ends as they do."""
+    names = [other for other, _ in slices]
+    ending = Path(name).suffix.lower().strip(".0123456789")
+    return _NUMBERS.sub("0", name) in {_NUMBERS.sub("0", other) for other in names} or (
+        ending != "" and ending in {Path(other).suffix.lower().strip(".") for other in names}
+    )
+
+
+def _more(names: Sequence[str]) -> str:
+    return f", as {len(names) - 1} more," if len(names) > 1 else ""
 
 
 def _position(header: Header) -> NDArray[np.float64]:
@@ -176,9 +214,13 @@ def _directions(slices: list[Sliced], folder: Path) -> NDArray[np.float64]:
     directions = np.array(first.ImageOrientationPatient, dtype=np.float64)
     for name, one in slices:
         turned = np.abs(np.array(one.ImageOrientationPatient, dtype=np.float64) - directions)
-        if (one.Rows, one.Columns) != (first.Rows, first.Columns) or turned.max() > 0.01:
+        same_size = (one.Rows, one.Columns) == (first.Rows, first.Columns)
+        same_mm = np.allclose(
+            np.array(one.PixelSpacing, float), np.array(first.PixelSpacing, float), atol=_SAME_MM
+        )
+        if not same_size or not same_mm or turned.max() > 0.01:
             raise DataError(
-                f"{folder.name}: {name} is of another size or direction than "
+                f"{folder.name}: {name} is of another size, spacing or direction than "
                 f"{slices[0][0]}. Leave out what is not of the scan, such as a scout view."
             )
     return directions.reshape(2, 3)
@@ -218,6 +260,14 @@ def _double_notes(groups: list[list[int]]) -> tuple[str, ...]:
     )
 
 
+def _tilt_notes(stretch: float) -> tuple[str, ...]:
+    """Say that slices are not square to the way they lie along, by `stretch` of 1 / cos."""
+    degrees = math.degrees(math.acos(min(1.0, 1 / stretch)))
+    return () if degrees < _TILT else (
+        f"the gantry was tilted by {degrees:.0f}°: a slice lies aslant above the one below",
+    )  # fmt: skip
+
+
 def _step_mm(depths_mm: NDArray[np.float64]) -> tuple[float, tuple[str, ...]]:
     """Return the distance of slices, and what is to be said of missing ones."""
     if len(depths_mm) == 1:
@@ -242,9 +292,14 @@ def _rescaled(header: Header, folder: Path) -> NDArray[np.float32]:
         stored = header.pixel_array
     except (AttributeError, NotImplementedError, RuntimeError, ValueError) as error:
         raise _undecoded(header, folder, error) from error
-    slope = float(header.get("RescaleSlope", 1))
-    intercept = float(header.get("RescaleIntercept", 0))
+    slope = _number(header, "RescaleSlope", 1.0)
+    intercept = _number(header, "RescaleIntercept", 0.0)
     return stored.astype(np.float32) * np.float32(slope) + np.float32(intercept)
+
+
+def _number(header: Header, tag: str, absent: float) -> float:
+    value = header.get(tag)
+    return absent if value in (None, "") else float(value)
 
 
 def _undecoded(header: Header, folder: Path, error: Exception) -> DataError:

@@ -142,11 +142,11 @@ def test_a_scout_view_in_the_series_is_a_sentence(tmp_path):
     folder, uid = tmp_path / "s", generate_uid()
     write_series(folder, chest(), uid=uid, name="a{z}")
     write_series(folder, chest(1, 9), uid=uid, name="scout")
-    with pytest.raises(DataError, match="scout is of another size or direction than a0"):
+    with pytest.raises(DataError, match="scout is of another size, spacing or direction than a0"):
         read_dicom(folder)
 
     write_series(folder, chest(1), uid=uid, name="scout", orientation=(1, 0, 0, 0, 0, -1))
-    with pytest.raises(DataError, match="scout is of another size or direction than a0"):
+    with pytest.raises(DataError, match="scout is of another size, spacing or direction than a0"):
         read_dicom(folder)
 
 
@@ -275,3 +275,68 @@ def test_a_folder_named_by_its_patient_is_told(tmp_path, name, removed, found):
 
 def test_a_folder_without_slices_names_nobody(tmp_path):
     assert not names_patient(tmp_path)
+
+
+def test_files_that_are_no_dicom_are_named_in_the_notes(tmp_path):
+    folder = write_series(tmp_path / "s", even_chest())
+    (folder / "notes.txt").write_text("not a slice")
+    (folder / "README").write_text("nor this")
+
+    assert read_dicom(folder).notes == ("README, as 1 more, is no DICOM, and was passed over",)
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 600])
+def test_a_slice_that_was_broken_off_is_not_left_out_in_silence(tmp_path, content):
+    folder = write_series(tmp_path / "s", even_chest(), name="IM{z}")
+    (folder / "IM2").write_bytes(content)
+
+    with pytest.raises(DataError, match="s: IM2 can't be read as DICOM, and is named as the sli"):
+        read_dicom(folder)
+
+
+def test_a_directory_file_hides_no_patients_name(tmp_path):
+    folder = write_series(tmp_path / "Curie_Marie", even_chest(1), name="IM{z}")
+    write_series(folder, even_chest(1), name="DICOMDIR", PatientName="", PatientID="")
+
+    assert names_patient(folder)
+
+
+def test_slices_of_a_tilted_gantry_lie_where_they_were(tmp_path):
+    tilt = np.radians(20)
+    orientation = (1, 0, 0, 0, np.cos(tilt), -np.sin(tilt))
+    folder = write_series(tmp_path / "s", even_chest(3), orientation=orientation, name="IM{z}")
+    for z, path in enumerate(sorted(folder.iterdir())):
+        one = pydicom.dcmread(path)
+        one.ImagePositionPatient = [-50.0, -50.0, 5.0 * z]  # along the couch
+        one.save_as(path)
+    volume = read_dicom(folder)
+
+    assert np.allclose(volume.affine @ (0, 0, 2, 1), (50, 50, 10, 1))
+    assert volume.notes == (
+        "the gantry was tilted by 20°: a slice lies aslant above the one below",
+    )
+
+
+def test_slices_of_two_fields_of_view_are_a_sentence(tmp_path):
+    folder = write_series(tmp_path / "s", even_chest(), name="IM{z}")
+    one = pydicom.dcmread(folder / "IM2")
+    one.PixelSpacing = [0.6, 0.6]
+    one.save_as(folder / "IM2")
+
+    with pytest.raises(DataError, match="IM2 is of another size, spacing or direction than IM0"):
+        read_dicom(folder)
+
+
+def test_an_empty_slope_is_1_and_an_empty_position_a_sentence(tmp_path):
+    folder = write_series(tmp_path / "s", even_chest(), name="IM{z}")
+    for path in folder.iterdir():
+        one = pydicom.dcmread(path)
+        one.RescaleSlope, one.RescaleIntercept = None, None
+        one.save_as(path)
+    stored = (even_chest() + 1024) // 2
+    assert np.array_equal(read_dicom(folder, unit="hu").voxels, stored)
+
+    one.ImagePositionPatient = None
+    one.save_as(path)
+    with pytest.raises(DataError, match=f"{path.name}, a file, has no ImagePositionPatient"):
+        read_dicom(folder)
