@@ -196,6 +196,21 @@ def test_a_file_with_a_changed_byte_is_a_sentence(tmp_path):
         read_nifti(path)
 
 
+def test_voxels_of_single_bits_are_a_sentence(tmp_path):
+    nib.save(nib.Nifti1Image(np.zeros((4, 4, 2), np.uint8), np.eye(4)), tmp_path / "a.nii")
+    raw = bytearray((tmp_path / "a.nii").read_bytes())
+    raw[70:72] = (1).to_bytes(2, "little")  # datatype: DT_BINARY
+    (tmp_path / "a.nii").write_bytes(raw)
+
+    with pytest.raises(DataError, match=r"a\.nii: it can't be read as NIfTI"):
+        read_nifti(tmp_path / "a.nii")
+
+
+def test_a_unit_that_does_not_exist_is_a_sentence():
+    with pytest.raises(DataError, match=r"a: there is no unit 'HU'\. Say --unit hu or --unit grey"):
+        to_unit(chest(), "HU", "a")
+
+
 @pytest.mark.parametrize("kept", [0, 10, 200])
 def test_a_truncated_file_is_a_sentence(tmp_path, kept):
     noise = np.random.default_rng(0).integers(-1000, 1000, (4, 40, 40)).astype(np.int16)

@@ -36,7 +36,8 @@ def to_unit(data: NDArray[Any], unit: Unit | None, where: str) -> tuple[NDArray[
     Raises
     ------
     DataError
-        If a value is not finite, or the range fits neither unit or not the one that was said.
+        If a value is not finite, there is no such unit, or the range fits neither or not the one
+        that was said.
     """
     if data.size == 0:
         raise DataError(f"{where}: the scan is empty. Export it again.")
@@ -48,6 +49,8 @@ def to_unit(data: NDArray[Any], unit: Unit | None, where: str) -> tuple[NDArray[
             f"{where}: some voxels are NaN or infinite. Replace them, by -1024 for air, "
             "and import again."
         )
+    if unit not in (None, "hu", "grey"):
+        raise DataError(f"{where}: there is no unit {unit!r}. Say --unit hu or --unit grey.")
     decided = unit or _unit_of(low, high, where)
     if decided == "hu":
         return np.clip(np.rint(data), -32768, 32767).astype(np.int16), "hu"

@@ -169,7 +169,10 @@ def _load_nifti(path: Path) -> tuple[NDArray[Any], NDArray[np.float64], tuple[in
         image: Any = nib.load(path)
         data: NDArray[Any] = np.asanyarray(image.dataobj)
         _check_archive(path)
-    except (nib.filebasedimages.ImageFileError, EOFError, OSError, ValueError, zlib.error) as error:
+    except (
+        nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError, EOFError, OSError,
+        ValueError, zlib.error,
+    ) as error:  # fmt: skip
         raise DataError(
             f"{path.name}: it can't be read as NIfTI; it is truncated or something else. "
             "Copy or download it again."
