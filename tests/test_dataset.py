@@ -520,6 +520,8 @@ def test_a_file_can_name_the_split(tmp_path):
         ("scan,part\na,train\n", "says nothing about scan b, slice 0"),
         ("scan,part\na,train\nb,test\nc,test\n", "the split names c, which is not among"),
         ("scan,part\na,test\nb,test\n", "leaves no slice to train on"),
+        ("scan,part\na,train\nb,test\na,test\n", "a is put into train and into test"),
+        ("scan,slice,part\na,0,train\na,1,test\nb,0,test\n", "number them in a column z"),
     ],
 )
 def test_a_split_file_that_does_not_fit_is_a_sentence(tmp_path, content, sentence):

@@ -100,7 +100,7 @@ def read_split(path: Path | str) -> dict[str | SliceId, Part]:
     Raises
     ------
     DataError
-        If the file is missing, or a line of it can't be understood.
+        If the file is missing, a line of it can't be understood, or two contradict each other.
     """
     path = Path(path)
     if not path.is_file():
@@ -112,7 +112,15 @@ def read_split(path: Path | str) -> dict[str | SliceId, Part]:
         reader = csv.DictReader(stream)
         if not {"scan", "part"} <= set(reader.fieldnames or ()):
             raise DataError(f"{path.name}: its first line must name the columns scan and part.")
-        return {_key(row, path): _part(row, path) for row in reader}
+        parts: dict[str | SliceId, Part] = {}
+        for row in reader:
+            key, part = _key(row, path), _part(row, path)
+            if parts.setdefault(key, part) != part:
+                raise DataError(
+                    f"{path.name}: {key} is put into {parts[key]} and into {part}. Leave one of "
+                    "the lines out; where slices of a scan differ, number them in a column z."
+                )
+        return parts
 
 
 def _key(row: Mapping[str, str], path: Path) -> str | SliceId:
