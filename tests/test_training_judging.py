@@ -184,6 +184,18 @@ def test_masks_choose_the_threshold_of_the_highest_dice():
     assert 0.39 < judgement.threshold <= 0.59
 
 
+def test_a_threshold_that_was_set_is_not_chosen_again():
+    grey = torch.tensor([[230, 150, 100, 20]], dtype=torch.uint8)  # 0.9, 0.59, 0.39, 0.08
+    mask = np.array([[True, True, False, False]])
+    judgement = judge_by_masks(Known(), [grey], [mask], [np.zeros_like(mask)], fixed=0.8)
+    assert (judgement.score, judgement.threshold) == (pytest.approx(2 / 3), 0.8)
+
+    held = answers(1, 1)
+    shown = {answer.region.where: torch.full((8, 8), 100, dtype=torch.uint8) for answer in held}
+    judgement = judge_by_answers(Known(), held, shown, prior=0.55, fixed=True)
+    assert (judgement.accuracy, judgement.threshold) == (0.5, 0.55)
+
+
 def test_what_shows_nothing_is_clean_for_the_choice_of_a_threshold_too():
     grey = torch.tensor([[230, 150, 240, 20]], dtype=torch.uint8)
     mask = np.array([[True, True, False, False]])

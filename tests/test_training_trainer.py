@@ -181,6 +181,31 @@ def test_a_validation_part_with_masks_chooses_instead_of_held_out_answers(square
     assert report.heldout == 0 and report.heldout_accuracy is None
 
 
+def test_a_validation_part_without_infection_judges_nothing(squares, tmp_path):
+    volume, mask = scan_of("b", 4, 32, 1)
+    pairs = [scan_of("a", 4, 32, 0), (volume, np.zeros_like(mask))]
+    dataset = build(pairs, tmp_path / "data", size=32, split={"a": "train", "b": "val"})
+    oracle = Oracle(dataset)
+    answers = [
+        oracle.answer(r) for where in dataset.part("train") for r in grid(where, (32, 32), 4)
+    ]
+    report = Trainer(dataset, CONFIG, tmp_path / "cache").fit(answers)
+
+    assert report.heldout > 0
+    assert report.threshold >= 0.5
+
+
+@pytest.mark.parametrize("val", ["train", "val"])
+def test_a_threshold_that_is_set_stays_so(squares, tmp_path, val):
+    pairs = [scan_of(name, 4, 32, seed) for seed, name in enumerate("ab")]
+    dataset = build(pairs, tmp_path / "data", size=32, split={"a": "train", "b": val})
+    oracle = Oracle(dataset)
+    answers = [oracle.answer(r) for z in dataset.part("train") for r in grid(z, (32, 32), 4)]
+    config = CONFIG.replace(threshold=0.83)
+
+    assert Trainer(dataset, config, tmp_path / "cache").fit(answers).threshold == 0.83
+
+
 def test_progress_is_told_of_each_step_and_slice(squares, answered, tmp_path):
     heard = []
     trainer = Trainer(

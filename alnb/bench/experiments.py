@@ -178,7 +178,9 @@ def fig7(dataset: Dataset, base: Config, options: Options) -> Experiment:
     if options.quick:
         points = points.replace(regions_per_cycle=QUICK_TIMES * base.regions_per_cycle)
     cycles = math.ceil(BUDGET_S / (base.click_s * base.regions_per_cycle))
-    notes = ["Outlines are trained on with F3Net's loss; their threshold is at most 0.5."]
+    notes = ["Outlines are trained on with F3Net's loss."]
+    if base.threshold is not None:
+        notes = ["Outlines are trained on with F3Net's loss; their threshold is at most 0.5."]
     if base.start == "slices":
         notes.append("The start is one slice: the paper's five alone cost 960 s.")
     else:
@@ -203,9 +205,9 @@ def fig7(dataset: Dataset, base: Config, options: Options) -> Experiment:
     )
 
 
-def _for_masks(base: Config) -> float:
-    """Choose the threshold of what is labelled in full: a higher one is for clicks alone."""
-    return MASKS_THRESHOLD if base.threshold is None else min(base.threshold, MASKS_THRESHOLD)
+def _for_masks(base: Config) -> float | None:
+    """Set the threshold of what is labelled in full, if one is set: a high one is for clicks."""
+    return None if base.threshold is None else min(base.threshold, MASKS_THRESHOLD)
 
 
 def _as_dear(dataset: Dataset, points: Config, full: Config) -> int:

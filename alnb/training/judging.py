@@ -143,6 +143,8 @@ def judge_by_answers(
     seen: Mapping[SliceId, Seen],
     prior: float,
     predict: Predict = infection,
+    *,
+    fixed: bool = False,
 ) -> Judgement:
     """Judge by the verdicts on held-out regions: infected if any pixel of it is predicted so.
 
@@ -157,12 +159,16 @@ def judge_by_answers(
         says little of its boundary. Of those that agree with as many verdicts the nearest is taken.
     predict : callable
         As `infection` does.
+    fixed : bool
+        Whether no threshold but the prior is tried.
     """
     if not held:
         return Judgement(0.0, prior)
     peaks = _peaks(network, held, seen, predict)
     verdicts = np.array([answer.verdict is Verdict.INFECTED for answer in held])
     candidates = np.clip(prior + np.arange(-2, 3) * STEP, STEP, 1 - STEP)
+    if fixed:
+        candidates = np.array([prior])
     accuracies = ((peaks >= candidates[:, None]) == verdicts).mean(axis=1)
     best = max(range(len(candidates)), key=lambda i: (accuracies[i], -abs(candidates[i] - prior)))
     return Judgement(float(accuracies[best]), float(candidates[best]), float(accuracies[best]))
@@ -188,6 +194,8 @@ def judge_by_masks(
     masks: Sequence[NDArray[np.bool_]],
     bare: Sequence[NDArray[np.bool_]],
     predict: Predict = infection,
+    *,
+    fixed: float | None = None,
 ) -> Judgement:
     """Judge by Dice over slices with masks, at the threshold where it is highest.
 
@@ -200,15 +208,18 @@ def judge_by_masks(
         Where they show nothing, and are clean whatever the network says.
     predict : callable
         As for `judge_by_answers`.
+    fixed : float or None
+        A threshold that was set: no other is tried.
     """
-    totals = [Scores()] * len(THRESHOLDS)
+    thresholds = THRESHOLDS if fixed is None else np.array([fixed])
+    totals = [Scores()] * len(thresholds)
     for seen, mask, nothing in zip(slices, masks, bare, strict=True):
         p = predict(network, stacked([seen]))[0]
         p[nothing] = 0
         totals = [
             total + Scores.of(p >= threshold, mask)
-            for total, threshold in zip(totals, THRESHOLDS, strict=True)
+            for total, threshold in zip(totals, thresholds, strict=True)
         ]
     dices = np.nan_to_num([total.dice for total in totals])
     best = int(np.argmax(dices))
-    return Judgement(float(dices[best]), float(THRESHOLDS[best]))
+    return Judgement(float(dices[best]), float(thresholds[best]))

@@ -382,7 +382,9 @@ class Trainer:
 
     @property
     def _validates(self) -> bool:
-        return self.dataset.has_masks and bool(self.dataset.part("val"))
+        """Whether masks of a validation part judge; without infection they could not."""
+        val = self.dataset.part("val") if self.dataset.has_masks else ()
+        return any(self.dataset.infected_px(where) for where in val)
 
     @property
     def _holdout(self) -> float:
@@ -420,10 +422,12 @@ class Trainer:
             views = [see(where) for where in slices]
             masks = [self.dataset.mask(where) for where in slices]
             empty = [self._bare(where) for where in slices]
-            return lambda network: judge_by_masks(network, views, masks, empty, predict)
+            return lambda network: judge_by_masks(
+                network, views, masks, empty, predict, fixed=self.config.threshold
+            )
         seen = {answer.region.where: see(answer.region.where) for answer in held}
-        prior = self._threshold
-        return lambda network: judge_by_answers(network, held, seen, prior, predict)
+        prior, fixed = self._threshold, self.config.threshold is not None
+        return lambda network: judge_by_answers(network, held, seen, prior, predict, fixed=fixed)
 
 
 def _seed(seed: int, where: SliceId) -> int:
