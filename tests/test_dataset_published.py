@@ -48,6 +48,16 @@ def test_medsegs_nine_scans_are_the_papers_dataset(tmp_path):
     assert dataset.name == "covid19a"
 
 
+@pytest.mark.parametrize(
+    "idle", [{"skip": ["a"]}, {"flip": ["a"]}, {"unit": "grey"}, {"split": "scan"}]
+)
+def test_what_is_for_scans_is_not_swallowed_by_slices(tmp_path, idle):
+    (tmp_path / "train_im.nii.gz").touch()
+
+    with pytest.raises(DataError, match=f"--{next(iter(idle))}: MedSeg's slices are dealt as"):
+        import_medseg(tmp_path, tmp_path / "d", **idle)
+
+
 def test_a_label_that_medseg_does_not_have_is_a_sentence(tmp_path):
     medseg_scans(tmp_path / "m", labels=(1, 4))
 

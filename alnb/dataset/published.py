@@ -59,7 +59,7 @@ def import_medseg(
     ------
     DataError
         If a file is missing or broken, the tables don't fit the volumes, a mask holds another
-        label, or as `build`.
+        label, something is asked of slices that is for scans, or as `build`.
     """
     folder = Path(folder)
     options = {"known": MEDSEG_LABELS, **options}
@@ -71,6 +71,12 @@ def import_medseg(
         raise DataError(
             f"{folder}: neither {_VOLUMES[0]} and {_VOLUMES[1]} nor train_im.nii.gz is in it. "
             "Name MedSeg's folder of scans or of slices."
+        )
+    idle = {"skip": skip, "unit": unit, "flip": flip, "split": options.get("split")}
+    if given := [name for name, value in idle.items() if value]:
+        raise DataError(
+            f"--{given[0]}: MedSeg's slices are dealt as published, and lie as they should; that "
+            "is for its nine scans. Leave it out."
         )
     published: dict[str, Part] = {"train": "train", "test": "test"}
     note = (
