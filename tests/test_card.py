@@ -33,6 +33,19 @@ def test_it_names_data_answers_and_settings(squares, events):
     assert "{" not in text.split("```json")[0]
 
 
+def test_its_snippet_predicts_as_was_measured(squares, tmp_path):
+    config = CONFIG.replace(freeze="trunk", ask_bare=True)
+    simulate(squares, tmp_path / "run", config, cycles=1, learner=FakeLearner(squares, config))
+    events = Journal.open(tmp_path / "run" / "journal.jsonl").events
+    frozen = card(state_of(events), events[0].data)
+    simulate(squares, tmp_path / "two", CONFIG, cycles=1, learner=FakeLearner(squares, CONFIG))
+    events = Journal.open(tmp_path / "two" / "journal.jsonl").events
+    plain = card(state_of(events), events[0].data)
+
+    assert "zoom=1, mirror=True)" in frozen and "mere padding" not in frozen
+    assert "zoom=1.5, mirror=True)" in plain and "counts as clean every region of mere pad" in plain
+
+
 def test_it_tells_the_dice_of_these_very_weights(events):
     state = state_of(events)
     assert f"Dice {state.reports[-1].scores.dice:.3f}" in card(state, events[0].data)

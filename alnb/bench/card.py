@@ -42,6 +42,7 @@ network.load_state_dict(load_file("weights.safetensors"))
 slices = torch.zeros(1, 256, 256, dtype=torch.uint8)  # yours
 infected = infection(network.eval(), slices, zoom={zoom:g}, mirror={mirror}) >= {threshold:g}
 ```
+{bare}
 
 ## Limits
 Research and teaching only; **not a medical device**, and not fit for diagnosis. It learned from \
@@ -63,6 +64,10 @@ Weights `{weights}`: {steps} steps on {device} in {train_s:.0f} s.
 {settings}
 ```
 """
+BARE = (
+    "\nWhat is measured above also counts as clean every region of mere padding, or of air below "
+    "-950 HU,\nwhatever the network says (`alnb.regions.bare`)."
+)
 ORIGINS = {
     "vgg16": "torchvision's `VGG16_Weights.IMAGENET1K_V1` (BSD-3-Clause; ImageNet has its own "
     "terms)",
@@ -97,7 +102,8 @@ def card(state: State, opened: Mapping[str, Any]) -> str:
         heuristic=config.heuristic,
         padding=config.input_padding,
         dropout=config.dropout,
-        zoom=config.predict_zoom,
+        zoom=1 if config.freeze == "trunk" else config.predict_zoom,  # maps are not enlarged
+        bare="" if config.ask_bare else BARE,
         mirror=config.predict_mirrored,
         labels=_labels(state),
         who=_who(state),

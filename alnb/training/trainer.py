@@ -44,6 +44,7 @@ from alnb.training.judging import Judge, hold_out, infection, judge_by_answers, 
 from alnb.training.networks import Networks
 
 View = Callable[[SliceId], Seen]
+BARE_GRID = 64  # ours: regions a slice, as the default asks
 
 
 def _silent(stage: str, done: int, total: int, **numbers: float) -> None:
@@ -350,12 +351,13 @@ class Trainer:
     def _bare(self, where: SliceId) -> Mask:
         """Draw what shows nothing, (H, W): it is clean, whatever the network says.
 
-        By the regions of a grid whatever is asked about, so that all kinds are judged alike.
+        By one grid, whatever kind and number of regions is asked about, so that all are judged
+        alike; not where `Config.ask_bare` has such regions asked, as in the paper.
         """
         size = self.dataset.size
         drawn = np.zeros((size, size), dtype=bool)
         if not self.config.ask_bare:
-            regions = grid(where, (size, size), self.config.regions_per_slice)
+            regions = grid(where, (size, size), BARE_GRID)
             hu = self.dataset.unit(where) == "hu"
             for region in itertools.compress(
                 regions, bare(self.dataset.raw(where), regions, hu=hu)
