@@ -1,10 +1,12 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 from fakes import FakeLearner
 
@@ -13,6 +15,7 @@ from alnb.bench.plan import Options
 from alnb.bench.running import Clock, carry_out, check, runs_of
 from alnb.config import Config
 from alnb.cost import Cost
+from alnb.dataset import Dataset
 from alnb.errors import ConfigError, DataError, SessionError, TrainerError
 from alnb.journal import Journal
 from alnb.reports import CycleReport, FitReport
@@ -114,6 +117,16 @@ def test_other_settings_in_a_folder_are_said(squares, tmp_path):
 
     with pytest.raises(SessionError, match=r"other settings \(steps 150, not 7"):
         check(runs(squares, tmp_path, CONFIG.replace(steps=7)), squares)
+
+
+def test_a_dataset_that_was_changed_is_said(squares, tmp_path):
+    shutil.copytree(squares.folder, tmp_path / "data")
+    path = next((tmp_path / "data" / "masks").glob("*.npy"))
+    masks = np.load(path)
+    np.save(path, 1 - masks)
+
+    with pytest.raises(DataError, match="it was changed"):
+        check(runs(squares, tmp_path), Dataset.open(tmp_path / "data"))
 
 
 def test_a_dataset_without_masks_is_said_before_anything_runs(unmasked, tmp_path):

@@ -112,11 +112,13 @@ def check(runs: Iterable[Run], dataset: Dataset) -> dict[Run, float]:
     Raises
     ------
     DataError
-        If the dataset has no masks or no infected slice to train on.
+        If the dataset has no masks or no infected slice to train on, or was changed since it was
+        imported.
     SessionError
         If a folder holds a run of another dataset or other settings, or one in use.
     """
     check_masks(dataset)
+    dataset.verify()
     return {run: _done(run, dataset) for run in runs}
 
 
