@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from alnb.bench.curves import Trace, arm_traces, faint
-from alnb.bench.figures import COLOURS, curve_layout
+from alnb.bench.figures import COLOURS, curve_layout, score_range
 from alnb.bench.results import Result
 
 if TYPE_CHECKING:
@@ -43,10 +42,8 @@ def figure_of(result: Result, bound: float | None = None) -> go.Figure:
         paper_bgcolor="#ffffff",
     )
     top = max(result.table["dice"].max(), bound or 0.0)
-    figure.update_layout(
-        xaxis={"rangemode": "normal"},
-        yaxis={"range": [0, min(1.0, math.ceil(10 * top + 0.5) / 10)]},
-    )
+    low = 0.0 if _has_one_point(result) else result.table["dice"].min()
+    figure.update_layout(xaxis={"rangemode": "normal"}, yaxis={"range": score_range(low, top)})
     if _has_one_point(result):
         xaxis = {"title": {"text": ""}, "showgrid": False}
         figure.update_layout(showlegend=False, xaxis=xaxis, bargap=0.45)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alnb.bench.curves import Trace, arm_traces
-from alnb.bench.figures import COLOURS, SCORES, curve_layout
+from alnb.bench.figures import COLOURS, SCORES, curve_layout, score_range
 from alnb.bench.gathered import Run, table_of
 from alnb.bench.picture import NoPictureError, take
 from alnb.bench.verdicts import at_cost, difference, sentence, verdict
@@ -160,7 +160,9 @@ class Comparison:
     def layout(self) -> dict[str, Any]:
         """Describe the axes as a Plotly layout."""
         layout = curve_layout(self.y)
-        top = float(self.table["dice"].max()) if len(self.table) else 1.0
+        low, top = 0.0, 1.0
+        if len(self.table):
+            low, top = (float(self.table["dice"].agg(end)) for end in ("min", "max"))
         title = {"text": AXES[self.x][0], "standoff": 8}
         return layout | {
             "showlegend": True,
@@ -168,7 +170,7 @@ class Comparison:
             "margin": {"l": 64, "r": 24, "t": 40, "b": 56},
             "height": 440,
             "xaxis": layout["xaxis"] | {"title": title, "rangemode": "normal"},
-            "yaxis": layout["yaxis"] | {"range": [0, min(1.0, math.ceil(10 * top + 0.5) / 10)]},
+            "yaxis": layout["yaxis"] | {"range": score_range(low, top)},
         }
 
     def figure(self) -> go.Figure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +71,22 @@ def curve_layout(score: str = "dice") -> dict[str, Any]:
         "yaxis": grid | {"title": {"text": SCORES[score]}, "range": [0, 1]},
         "showlegend": False,
     }
+
+
+def score_range(low: float, high: float) -> list[float]:
+    """Choose where a score's axis begins and ends, on tenths.
+
+    It begins at 0 unless the curves lie so high, and so near each other, that they would be one
+    line there; what is drawn as bars begins at 0 always.
+
+    Examples
+    --------
+    >>> score_range(0.66, 0.75), score_range(0.2, 0.75)
+    ([0.6, 0.8], [0, 0.8])
+    """
+    end = min(1.0, math.ceil(10 * high + 0.5) / 10)
+    begin = math.floor(10 * low - 0.5) / 10
+    return [begin if begin >= 0.3 and high - low < 0.3 else 0, end]
 
 
 def curve_figure(curves: Mapping[str, Sequence[Row]], score: str = "dice") -> go.Figure:
