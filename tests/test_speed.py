@@ -15,8 +15,9 @@ def quick(monkeypatch, squares, tmp_path):
     monkeypatch.setattr(rivals, "time_steps", lambda: iter([("a step", 1.0, "s", "")]))
     monkeypatch.setattr(speed, "peak_memory", lambda: iter([("peak memory", 9.0, "MiB", "")]))
     fast = Config(
-        backbone="efficientnet_lite0", regions_per_slice=4, start_regions=8, steps=2, draws=2
-    )
+        backbone="efficientnet_lite0", regions_per_slice=4, start_regions=8, pretrain_steps=0,
+        steps=2, draws=2,
+    )  # fmt: skip
     monkeypatch.setattr(speed, "Config", lambda: fast)
     data = shutil.copytree(squares.folder, tmp_path / "data")  # kept features go there
     return {measure.what: measure for measure in speed.measure(data)}
