@@ -84,7 +84,7 @@ def read_series(folder: Path | str, *, unit: Unit | None = None, scan: str | Non
     """
     folder = Path(folder)
     name = folder.name if scan is None else scan
-    slices, spoilt = _load(folder)
+    slices, passed_over = _load(folder)
     geometry, (across, down) = slices[0][1], _directions(slices, folder)
     normal = np.cross(across, down)
     depths_mm = np.array([_position(header) @ normal for _, header in slices])
@@ -100,7 +100,12 @@ def read_series(folder: Path | str, *, unit: Unit | None = None, scan: str | Non
     data = np.stack([one.T for one in pixels], axis=-1)
     source = source_of(name, data, affine, (1, 1), "")
     voxels, decided = to_unit(source.to_display(data), unit, name)
-    notes = (*spoilt, *_double_notes(groups), *gaps, *_tilt_notes(float(np.linalg.norm(along))))
+    notes = (
+        *passed_over,
+        *_double_notes(groups),
+        *gaps,
+        *_tilt_notes(float(np.linalg.norm(along))),
+    )
     volume = Volume(name, np.ascontiguousarray(voxels), affine, source, decided, notes)
     return Series(volume, tuple(tuple(slices[i][0] for i in group) for group in groups))
 
@@ -194,10 +199,13 @@ def _read(folder: Path) -> tuple[list[Sliced], list[str]]:
 def _is_alike(name: str, slices: Sequence[Sliced]) -> bool:
     """Tell whether a file is named as those of the slices, but for numbers, or ends as they do."""
     names = [other for other, _ in slices]
-    ending = Path(name).suffix.lower().strip(".0123456789")
-    return _NUMBERS.sub("0", name) in {_NUMBERS.sub("0", other) for other in names} or (
-        ending != "" and ending in {Path(other).suffix.lower().strip(".") for other in names}
-    )
+    alike = _NUMBERS.sub("0", name) in {_NUMBERS.sub("0", other) for other in names}
+    return alike or _ending(name) in {_ending(other) for other in names} - {""}
+
+
+def _ending(name: str) -> str:
+    """Return what a file's name ends with; a number, as of a UID, is no ending."""
+    return Path(name).suffix.lower().strip(".0123456789")
 
 
 def _more(names: Sequence[str]) -> str:

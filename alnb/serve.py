@@ -227,7 +227,8 @@ def _door(address: str) -> str:
     """Return an address that leads to another one time, and for `DOOR_S` at most.
 
     A browser is started with an address on its command line, where every user of the machine can
-    read it; by then this one leads nowhere any more. Its token is on no command line.
+    read it; once the browser was led in, this one leads nowhere any more. The token is on no
+    command line.
     """
     path = f"/{secrets.token_urlsafe(24)}"
     unused = threading.Lock()
