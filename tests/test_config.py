@@ -71,6 +71,10 @@ def test_a_setting_that_older_journals_hold_is_left_out():
     assert Config.from_dict({**Config(draws=7).to_dict(), "keep": 0.25}) == Config(draws=7)
 
 
+def test_the_backbone_of_an_older_journal_is_the_default():
+    assert Config.from_dict({**Config().to_dict(), "backbone": "auto"}) == Config()
+
+
 def test_an_older_journal_does_what_it_did_and_not_what_is_new():
     older = Config().to_dict()
     del older["predict_mirrored"]

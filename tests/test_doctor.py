@@ -73,12 +73,6 @@ def test_a_full_disk_is_said(tmp_path, monkeypatch):
     assert all("make room" in finding.text for finding in doctor._folders())
 
 
-def test_vgg16_is_looked_for_where_torchvision_keeps_it(tmp_path):
-    assert "--weights" in doctor._vgg16(tmp_path / doctor.VGG16).text
-    (tmp_path / doctor.VGG16).write_text("")
-    assert doctor._vgg16(tmp_path / doctor.VGG16).ok
-
-
 def test_a_line_tells_what_must_be_done_from_what_may():
     assert Finding(True, "x").line == "ok    x"
     assert Finding(False, "x").line == "NOT   x"

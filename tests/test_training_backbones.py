@@ -115,12 +115,6 @@ def test_an_unknown_backbone_is_a_sentence(name, sentence):
         backbones.find(name)
 
 
-@pytest.mark.parametrize(("device", "name"), [("cpu", "efficientnet_lite0"), ("cuda", "vgg16")])
-def test_auto_depends_on_the_device(device, name):
-    assert backbones.choose("auto", torch.device(device)) == name
-    assert backbones.choose("timm/resnet18", torch.device(device)) == "timm/resnet18"
-
-
 @pytest.fixture(scope="module")
 def vgg16():
     with torch.device("meta"):  # 134 million numbers need no initialisation here

@@ -455,6 +455,7 @@ def test_precision_is_a_setting_and_float32_on_a_cpu(squares, tmp_path, precisio
     assert trainer.networks.fresh().mixed is mixed
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
 def test_on_a_gpu_it_trains_and_scores_as_on_a_cpu(squares, answered, tmp_path):
     config = CONFIG.replace(steps=20)

@@ -18,7 +18,6 @@ from alnb.serve import EXTENSIONS, app_notebook, free_port
 
 APPS = ("label", "explore", "compare")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "firefox", "open", "xdg-open")
-VGG16 = "vgg16-397923af.pth"  # as torchvision names IMAGENET1K_V1
 ROOM = 2**30  # ours: bytes; five networks of the default and the phantom fit ten times
 
 
@@ -178,7 +177,6 @@ def _device() -> Iterator[Finding]:
     if torch.cuda.is_available():
         room = torch.cuda.get_device_properties(0).total_memory / 2**30
         yield Finding(True, f"GPU: {torch.cuda.get_device_name()}, {room:.0f} GiB", needed=False)
-        yield _vgg16(Path(torch.hub.get_dir()) / "checkpoints" / VGG16)
         return
     if shutil.which("nvidia-smi"):
         yield Finding(
@@ -189,18 +187,6 @@ def _device() -> Iterator[Finding]:
         )
     threads = torch.get_num_threads()
     yield Finding(True, f"no GPU: training uses {threads} CPU threads", needed=False)
-
-
-def _vgg16(file: Path) -> Finding:
-    """Look for the weights that a GPU's default backbone starts from."""
-    if file.is_file():
-        return Finding(True, f"ImageNet weights of vgg16: {file}", needed=False)
-    return Finding(
-        False,
-        "ImageNet weights of vgg16, the default on a GPU, are fetched at the first training "
-        "(528 MB); without a network name a file with --weights, or --backbone efficientnet_lite0",
-        needed=False,
-    )
 
 
 def _browser() -> Finding:

@@ -36,7 +36,7 @@ AllowShared = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option(help="Of everything random.")]
-Backbone = Annotated[str | None, typer.Option(help="auto, vgg16, efficientnet_lite0 or timm/NAME.")]
+Backbone = Annotated[str | None, typer.Option(help="efficientnet_lite0, vgg16 or timm/NAME.")]
 Heuristic = Annotated[
     str | None,
     typer.Option(

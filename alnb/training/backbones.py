@@ -74,13 +74,6 @@ def find(name: str) -> Backbone:
     return _REGISTRY[name]()
 
 
-def choose(name: str, device: torch.device) -> str:
-    """Resolve ``auto``: vgg16 (paper 4.1) on a GPU, efficientnet_lite0 on a CPU."""
-    if name != "auto":
-        return name
-    return "vgg16" if device.type == "cuda" else "efficientnet_lite0"
-
-
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Read a file of weights without running code from it.
 

@@ -70,7 +70,7 @@ class Networks:
         stop: Callable[[], None],
     ) -> None:
         self.dataset, self.config, self.device = dataset, config, device
-        self.backbone = backbones.find(backbones.choose(config.backbone, device)).name
+        self.backbone = backbones.find(config.backbone).name
         self.notice = ""
         self._progress, self._stop = progress, stop
         self._cache = WeightsCache(cache)
