@@ -1,22 +1,13 @@
-"""`Trainer`: trains on answers and says what the network makes of slices; weights are a cache."""
+"""`Trainer`: trains on answers, and says what the network makes of slices; weights are a cache."""
 
 from __future__ import annotations
 
-import hashlib
-import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from pathlib import Path
+from collections.abc import Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
-from alnb.acquisition import region_scores, scored_by
 from alnb.annotation import Answer, Verdict, point_labels
-from alnb.arrays import Map, Mask
 from alnb.config import (
     CLICKS_THRESHOLD,
     DISTILLED_THRESHOLD,
@@ -28,72 +19,17 @@ from alnb.config import (
     MASKS_THRESHOLD,
     Config,
 )
-from alnb.dataset import Dataset, Part, SliceId
-from alnb.dataset.folder import FEATURES
+from alnb.dataset import SliceId
 from alnb.errors import TrainerError
-from alnb.metrics import Scores
-from alnb.posterior import Posterior
-from alnb.regions import Division, bare, grid
 from alnb.reports import FitReport
-from alnb.training import Cancelled, Progress
-from alnb.training.dropout import sample_tail
 from alnb.training.fcn8 import FCN8
-from alnb.training.features import FeatureStore, Seen, features_of, identity, stacked
 from alnb.training.fit import Labelled, Trained, train
-from alnb.training.judging import Judge, hold_out, infection, judge_by_answers, judge_by_masks
-from alnb.training.networks import Networks
-
-View = Callable[[SliceId], Seen]
-BARE_GRID = 64  # ours: regions a slice, as the default asks
+from alnb.training.judging import Judge, hold_out, judge_by_answers, judge_by_masks
+from alnb.training.predictor import Predictor, View
 
 
-def _silent(stage: str, done: int, total: int, **numbers: float) -> None:
-    """Report to nobody."""
-
-
-class Trainer:
-    """Train, score and predict on one dataset; a `cycle.Learner`.
-
-    Parameters
-    ----------
-    dataset : Dataset
-    config : Config
-    cache : Path
-        Folder of the weights; made if missing, may be deleted at any time. A frozen trunk's
-        maps lie in the folder ``features`` of the dataset, or here if that can't be written.
-    device : str, optional
-        torch's name; None: the first GPU if there is one, else the CPU.
-    progress : callable, optional
-        ``progress(stage, done, total, **numbers)`` after each step or slice.
-    cancelled : callable, optional
-        Asked before each step or slice; true stops with `Cancelled`.
-
-    Raises
-    ------
-    ConfigError
-        If there is no backbone or heuristic of the name in `config`, or a package's heuristic
-        can't be loaded.
-    """
-
-    def __init__(
-        self,
-        dataset: Dataset,
-        config: Config,
-        cache: Path,
-        device: str | None = None,
-        progress: Progress = _silent,
-        cancelled: Callable[[], bool] = lambda: False,
-    ) -> None:
-        self.dataset, self.config, self.cache = dataset, config, Path(cache)
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self.progress, self.cancelled = progress, cancelled
-        self.networks = Networks(
-            dataset, config, self.cache, self.device, progress, self._stop_if_cancelled
-        )
-        self._scored_by = scored_by(config)
-        self._predict = partial(infection, zoom=config.predict_zoom, mirror=config.predict_mirrored)
-        self._store: FeatureStore | None = None
-        self._believed: dict[SliceId, Tensor] = {}  # before any answer; (H, W) probabilities
+class Trainer(Predictor):
+    """Train on the answers of one dataset; a `cycle.Learner`, made as any `Predictor` is."""
 
     def prepare(self) -> None:
         """Learn what is learnt before any answer, so that no training waits for it.
@@ -107,8 +43,6 @@ class Trainer:
         """
         if self.networks.pretrains:
             self.networks.fresh()
-
-    # --- the learner ---
 
     def fit(self, answers: Sequence[Answer], previous: str | None = None) -> FitReport:
         """Train on answers, or find that it was done before.
@@ -177,128 +111,12 @@ class Trainer:
         infected = any(answer.verdict is Verdict.INFECTED for answer in answers)
         if self.networks.pretrains and not infected:
             return Trained(0, 0.0, judge(network))
-        self._believe(answers, see)
+        if self.networks.pretrains and self.config.distil > 0:
+            self._believe([answer.region.where for answer in answers], see)
         prior = self.config.prior_answers if self.networks.pretrains else 0.0
         keep = prior / (prior + len(answers))
         slices = self._labelled(answers, see)
         return train(network, slices, self._fitting, judge, self._on_step, keep=keep)
-
-    def score(self, slices: Sequence[SliceId], weights: str) -> dict[str, NDArray[np.float64]]:
-        """Score the regions of slices by each heuristic, from one posterior a slice.
-
-        Returns
-        -------
-        dict of what `acquisition.scored_by` names to (N, K) float64 array
-            Regions are the columns of a `Division`; higher is more wanted, NaN is no region.
-
-        Raises
-        ------
-        TrainerError
-            If there are no such weights.
-        Cancelled
-            If it was stopped.
-        """
-        division, how = Division(self.dataset, self.config), self.config.region_score
-        shape = (len(slices), division.columns)
-        scores = {name: np.full(shape, np.nan) for name in self._scored_by}
-        for n, (where, posterior) in enumerate(self._posteriors(slices, weights, "score")):
-            regions = division.regions(where)
-            for name, heuristic in self._scored_by.items():
-                values = region_scores(heuristic(posterior), regions, how)
-                scores[name][n, : len(regions)] = values
-        return scores
-
-    def evaluate(self, part: Part, weights: str) -> Scores | None:
-        """Compare predictions, without dropout, with the masks of a part.
-
-        Returns
-        -------
-        Scores or None
-            Pixels pooled over the part; None if it has no masks or no slices.
-
-        Raises
-        ------
-        TrainerError
-            If there are no such weights.
-        Cancelled
-            If it was stopped.
-        """
-        slices = self.dataset.part(part)
-        if not self.dataset.has_masks or not slices:
-            return None
-        total = Scores()
-        for where, infected in self.segment(slices, weights, "evaluate"):
-            total = total + Scores.of(infected, self.dataset.mask(where))
-        return total
-
-    def segment(
-        self, slices: Sequence[SliceId], weights: str, stage: str = "predict"
-    ) -> Iterator[tuple[SliceId, Mask]]:
-        """Yield where each slice is infected, (H, W): what is evaluated, shown and exported.
-
-        Raises
-        ------
-        TrainerError
-            If there are no such weights.
-        Cancelled
-            If it was stopped.
-        """
-        _, report = self.networks.kept(weights)
-        for where, p in self.infection(slices, weights, stage):
-            yield where, p >= report.threshold
-
-    def infection(
-        self, slices: Sequence[SliceId], weights: str, stage: str = "predict"
-    ) -> Iterator[tuple[SliceId, Map]]:
-        """Yield the infection probability of each slice without dropout, (H, W) float32.
-
-        Raises
-        ------
-        TrainerError
-            If there are no such weights.
-        Cancelled
-            If it was stopped.
-        """
-        network, _ = self.networks.kept(weights)
-        see = self._view(network, slices)
-        for where in self._each(slices, stage):
-            yield where, self._infected(network, where, see)
-
-    def predict(
-        self, slices: Sequence[SliceId], weights: str
-    ) -> Iterator[tuple[SliceId, Posterior]]:
-        """Yield the posterior of each slice, with float32 maps, for those that are shown.
-
-        Raises
-        ------
-        TrainerError
-            If there are no such weights.
-        Cancelled
-            If it was stopped.
-        """
-        return self._posteriors(slices, weights, "predict")
-
-    # --- slices ---
-
-    def _infected(self, network: FCN8, where: SliceId, see: View) -> Map:
-        """Predict a slice, (H, W); what shows nothing is clean, whatever the network says."""
-        p: Map = self._predict(network, stacked([see(where)]))[0]
-        p[self._bare(where)] = 0
-        return p
-
-    def _grey(self, where: SliceId) -> Tensor:
-        return torch.from_numpy(np.array(self.dataset.image(where)))
-
-    def _view(self, network: FCN8, slices: Sequence[SliceId]) -> View:
-        """Return how a network sees a slice; maps of a frozen trunk are first made for `slices`."""
-        if self.config.freeze != "trunk":
-            return self._grey
-        if self._store is None or self._store.identity != identity(self.dataset, network):
-            folders = (self.dataset.folder / FEATURES, self.cache / FEATURES)
-            self._store = FeatureStore(self.dataset, network, folders)
-        for where in self._each(self._store.missing(slices), "features"):
-            self._store.add(network, where)
-        return self._store.kept
 
     @property
     def _in_a_cycle(self) -> tuple[SliceId, ...]:
@@ -321,66 +139,11 @@ class Trainer:
             for where in sorted(of)
         ]
 
-    def _believe(self, answers: Sequence[Answer], see: View) -> None:
-        """Note what is believed of the answered slices before any answer; once a slice."""
-        if not self.networks.pretrains or self.config.distil == 0:
-            return
-        slices = dict.fromkeys(answer.region.where for answer in answers)
-        missing = [where for where in slices if where not in self._believed]
-        if not missing:
-            return
-        network = self.networks.fresh()
-        for where in self._each(missing, "believe"):
-            self._believed[where] = torch.from_numpy(self._infected(network, where, see)).half()
-
-    def _posteriors(
-        self, slices: Sequence[SliceId], weights: str, stage: str
-    ) -> Iterator[tuple[SliceId, Posterior]]:
-        network, _ = self.networks.kept(weights)
-        see = self._view(network, slices)
-        for where in self._each(slices, stage):
-            with torch.inference_mode():
-                features = features_of(network, stacked([see(where)]))
-            generator = torch.Generator(self.device).manual_seed(_seed(self.config.seed, where))
-            posterior = sample_tail(network, features, self.config.draws, generator)
-            empty = self._bare(where)
-            for values in (posterior.mean, posterior.expected_entropy):
-                values[empty] = 0
-            yield where, posterior
-
-    def _bare(self, where: SliceId) -> Mask:
-        """Draw what shows nothing, (H, W): it is clean, whatever the network says.
-
-        By one grid, whatever kind and number of regions is asked about, so that all are judged
-        alike; not where `Config.ask_bare` has such regions asked, as in the paper.
-        """
-        size = self.dataset.size
-        drawn = np.zeros((size, size), dtype=bool)
-        if not self.config.ask_bare:
-            regions = grid(where, (size, size), BARE_GRID)
-            hu = self.dataset.unit(where) == "hu"
-            for region in itertools.compress(
-                regions, bare(self.dataset.raw(where), regions, hu=hu)
-            ):
-                drawn[region.window] = True
-        return drawn
-
-    def _each(self, slices: Sequence[SliceId], stage: str) -> Iterator[SliceId]:
-        """Go through slices, reporting progress and stopping if asked to."""
-        for done, where in enumerate(slices, 1):
-            self._stop_if_cancelled()
-            yield where
-            self.progress(stage, done, len(slices))
-
     # --- training ---
 
     def _on_step(self, step: int, steps: int, loss: float) -> None:
         self.progress("fit", step, steps, loss=loss)
         self._stop_if_cancelled()
-
-    def _stop_if_cancelled(self) -> None:
-        if self.cancelled():
-            raise Cancelled("the training was cancelled; the last weights stay.")
 
     @property
     def _validates(self) -> bool:
@@ -430,8 +193,3 @@ class Trainer:
         seen = {answer.region.where: see(answer.region.where) for answer in held}
         prior, fixed = self._threshold, self.config.threshold is not None
         return lambda network: judge_by_answers(network, held, seen, prior, predict, fixed=fixed)
-
-
-def _seed(seed: int, where: SliceId) -> int:
-    """Derive a slice's seed, so that its draws don't depend on what is scored with it."""
-    return int.from_bytes(hashlib.sha256(f"{seed} {where}".encode()).digest()[:6], "big")
