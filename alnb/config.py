@@ -99,7 +99,7 @@ class Config:
     budget_s: float | None = None  # nominal seconds; None: no limit but `cycles`
 
     # --- training ---
-    pretrain_steps: int = 600  # ours: on synthetic scans, once for a machine; 0: none (paper)
+    pretrain_steps: int = 600  # ours: on synthetic scans, once for a seed; 0: none (paper)
     loss: Loss = "balanced_point"  # ours: eq. 1 as written collapses to background on sparse clicks
     infected_weight: float = 0.3  # ours: clicks over-segment at 1; weight of the infected mean
     consistency: float = 0.0  # ours: flips double a step's time; best Dice 0.617, 0.619 without

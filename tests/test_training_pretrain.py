@@ -78,13 +78,15 @@ def test_other_settings_learn_it_anew(squares, tmp_path, small, change):
     assert len(list(small.glob("pretrained-*.safetensors"))) == 2
 
 
-def test_whose_session_is_the_first_on_a_machine_does_not_change_it(squares, tmp_path, small):
+def test_each_seed_has_a_start_of_its_own_whichever_is_the_first(squares, tmp_path, small):
     nine = weights(trainer(squares, tmp_path, CONFIG.replace(seed=9)))
-    (kept,) = small.glob("pretrained-*.safetensors")
-    assert same(nine, weights(trainer(squares, tmp_path)))
-    kept.unlink()
+    zero = weights(trainer(squares, tmp_path))
+    for kept in small.glob("pretrained-*.safetensors"):
+        kept.unlink()
 
-    assert same(nine, weights(trainer(squares, tmp_path)))
+    assert not same(nine, zero)
+    assert same(zero, weights(trainer(squares, tmp_path)))
+    assert same(nine, weights(trainer(squares, tmp_path, CONFIG.replace(seed=9))))
 
 
 def test_a_broken_file_is_made_again(squares, tmp_path, small):

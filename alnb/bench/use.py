@@ -67,7 +67,7 @@ def measure_use(data: Path | None, answers: int) -> Iterator[Measure]:
         ):  # fmt: skip
             first = "" if data else ", whose data is drawn for the first time"
             yield Measure(f"alnb label to the first region{first}", seconds, "s", 10.0)
-            yield from _waits(page)
+            yield from _waits(page, min(REGIONS, answers))
             yield from _memory(page, answers)
             yield traffic.failures()
     except ImportError:
@@ -104,8 +104,8 @@ class Traffic:
         return Measure(what, float(len(self.failed)), "", 0.0, f"of {self.asked}{first}")
 
 
-def _waits(page: Page) -> Iterator[Measure]:
-    """Time clicks, answers and a cancel, while nothing runs and while it trains."""
+def _waits(page: Page, regions: int) -> Iterator[Measure]:
+    """Time clicks, some answers and a cancel, while nothing runs and while it trains."""
     page.wait_for_timeout(1000)
     page.wait_for_selector(".alnb-bar", state="detached", timeout=120_000)  # the process is there
     page.evaluate(WATCH)
@@ -113,11 +113,11 @@ def _waits(page: Page) -> Iterator[Measure]:
     yield Measure("click to mark, p95", click_p95(page), "ms", 100.0)
     page.locator(".alnb-act-next").click()
     page.wait_for_timeout(1000)
-    yield Measure("answer to the next region, p95", _answer(page, REGIONS), "ms", 300.0)
+    yield Measure("answer to the next region, p95", _answer(page, regions), "ms", 300.0)
     page.locator(".alnb-act-train").click()
     page.wait_for_function(TRAINS, timeout=120_000)
     yield Measure(
-        "answer to the next region while it trains, p95", _answer(page, REGIONS), "ms", 300.0
+        "answer to the next region while it trains, p95", _answer(page, regions), "ms", 300.0
     )
     yield Measure("click to mark while it trains, p95", click_p95(page), "ms", 100.0)
     if not page.evaluate(TRAINS):

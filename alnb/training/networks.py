@@ -17,7 +17,6 @@ from alnb.errors import TrainerError
 from alnb.reports import FitReport
 from alnb.training import Progress, backbones
 from alnb.training.fcn8 import FCN8
-from alnb.training.pretrain import SEED as START_SEED
 from alnb.training.pretrain import VERSION as PRETRAINED
 from alnb.training.pretrain import pretrained
 from alnb.training.pretrain import wanted as pretrain_wanted
@@ -92,13 +91,9 @@ class Networks:
         return self.config.precision == "bfloat16"
 
     def _build(self, backbone: str) -> FCN8:
-        """Build a network, initialised by a seed without touching torch's global state.
-
-        By the session's seed, but for one that learns from synthetic scans first: that is kept for
-        all sessions of the machine, whichever was the first.
-        """
+        """Build a network, initialised by the seed without touching torch's global state."""
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(START_SEED if self.pretrains else self.config.seed)
+            torch.default_generator.manual_seed(self.config.seed)
             return FCN8(backbone, 2, self.config.input_padding, self.config.dropout)
 
     @property

@@ -1,4 +1,4 @@
-"""What a network learns from synthetic scans before anybody answers; once for a machine.
+"""What a network learns from synthetic scans before anybody answers; once for a machine and seed.
 
 ImageNet has no lungs in it. The phantom's lesions are not real, but from them a network learns
 that grey patches in a black lung are wanted, and vessels, hila and the chest wall are not. On
@@ -35,7 +35,6 @@ BATCH, CROP = 8, 128  # ours: as in a cycle
 INFECTED_WEIGHT = (
     0.07  # ours: of the infected mean; with a cycle's 0.3 it sees infection everywhere
 )
-SEED = 0  # ours: the same start for every session, so that seeds differ in what follows
 
 
 def wanted(dataset: Dataset, config: Config) -> bool:
@@ -57,9 +56,10 @@ def pretrained(
     Parameters
     ----------
     network : FCN8
-        With the weights of its backbone, the rest initialised by `SEED`; on its device.
+        With the weights of its backbone, the rest initialised by the seed; on its device.
     config : Config
-        Steps, rates and what stays frozen.
+        Steps, rates, what stays frozen, and the seed, so that runs with several seeds differ in
+        this too.
     origin : str
         What those weights are; another origin, another file.
     progress : callable
@@ -109,10 +109,10 @@ def learn(
     slices = slices or Slices.draw(on_scan)
     device = next(network.parameters()).device
     freeze(network, "stem" if config.freeze == "trunk" else config.freeze)
-    generator = torch.Generator(device).manual_seed(SEED)
+    generator = torch.Generator(device).manual_seed(config.seed)
 
     def losses() -> Iterable[torch.Tensor]:
-        for grey, labels in batches(slices, BATCH, CROP, np.random.default_rng(SEED)):
+        for grey, labels in batches(slices, BATCH, CROP, np.random.default_rng(config.seed)):
             logits = drawn(network, torch.from_numpy(grey), generator)
             truth = torch.from_numpy(labels).to(device)
             yield balanced_point(logits, truth, INFECTED_WEIGHT)
@@ -138,7 +138,7 @@ def _name(network: FCN8, config: Config, origin: str) -> str:
             getattr(config, name)
             for name in (
                 "pretrain_steps", "input_padding", "dropout", "learning_rate", "head_rate",
-                "freeze",
+                "freeze", "seed",
             )
         ],
     }  # fmt: skip
