@@ -66,6 +66,21 @@ def test_the_upper_bound_is_priced_by_the_slice(run, squares, tmp_path):
     assert "upper bound, seed 0: cycle   0     768 s  Dice" in out
 
 
+def test_what_was_made_quickly_says_so_and_is_no_bound(run, squares, tmp_path):
+    words = (squares.folder, "--seeds", "0", "--out", tmp_path, *SMALL)
+    run("bench", "fig5", *words, "--cycles", 1)
+    share = "Share of the upper bound"
+
+    _, out, _ = run("bench", "upper-bound", *words, "--quick")
+    run("bench", "report", tmp_path)
+    assert "Made with --quick" in out
+    assert share not in (tmp_path / "report.html").read_text(encoding="utf-8")
+    run("bench", "upper-bound", *words[:4], tmp_path / "whole", *SMALL)
+    run("bench", "fig5", *words[:4], tmp_path / "whole", *SMALL, "--cycles", 1)
+    run("bench", "report", tmp_path / "whole")
+    assert share in (tmp_path / "whole" / "report.html").read_text(encoding="utf-8")
+
+
 def test_the_report_prints_the_verdicts(run, squares, tmp_path):
     run("bench", "fig5", squares.folder, "--seeds", "0", "--out", tmp_path, "--cycles", 1, *SMALL)
     status, out, err = run("bench", "report", tmp_path)

@@ -119,6 +119,14 @@ def test_other_settings_in_a_folder_are_said(squares, tmp_path):
         check(runs(squares, tmp_path, CONFIG.replace(steps=7)), squares)
 
 
+def test_runs_of_another_alnb_are_not_gone_on_with(squares, tmp_path, monkeypatch):
+    carry_out(runs(squares, tmp_path), squares, learner=FakeLearner)
+    monkeypatch.setattr("alnb.__version__", "9.9")
+
+    with pytest.raises(SessionError, match=r"was made by alnb 0\.\S+, and this is 9\.9"):
+        check(runs(squares, tmp_path), squares)
+
+
 def test_a_dataset_that_was_changed_is_said(squares, tmp_path):
     shutil.copytree(squares.folder, tmp_path / "data")
     path = next((tmp_path / "data" / "masks").glob("*.npy"))

@@ -6,6 +6,7 @@ it out. Ours where the paper is silent, and said in the notes of the experiment.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
@@ -28,6 +29,7 @@ FIG7_START = 40  # ours: 120 s, so that an equal start is more than a region in 
 BUDGET_S = 1000.0  # paper, figure 7: where its axis ends
 QUICK_TIMES = 10  # ours: as many regions to click on in a cycle, so that fewer spend the budget
 BOUND_STEPS = 450  # ours: the least; a cycle's 100 are too few for so many labels
+QUICKLY = "Made with --quick, to see that it works: no figure to keep."
 COSTS = 3  # ours: at how many costs two curves are compared
 
 ERRORS: Mapping[str, float] = {
@@ -264,6 +266,14 @@ EXPERIMENTS: Mapping[str, Callable[[Dataset, Config, Options], Experiment]] = {
     "switches": switches,
     "upper-bound": upper_bound,
 }
+
+
+def planned(name: str, dataset: Dataset, base: Config, options: Options) -> Experiment:
+    """Plan the experiment of that name; a quick one says so in its results."""
+    experiment = EXPERIMENTS[name](dataset, base, options)
+    if not options.quick:
+        return experiment
+    return dataclasses.replace(experiment, quick=True, notes=(*experiment.notes, QUICKLY))
 
 
 def seeds_of(text: str) -> tuple[int, ...]:

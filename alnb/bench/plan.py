@@ -63,6 +63,8 @@ class Experiment:
         dataset.
     only_ends : bool
         Where the curves end is all that is shown of them.
+    quick : bool
+        It is less of all, to see that it works; no figure to keep.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Experiment:
     notes: tuple[str, ...] = ()
     folds: int | None = None
     only_ends: bool = False
+    quick: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

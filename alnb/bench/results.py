@@ -121,6 +121,7 @@ def facts_of(
         },
         "folds": experiment.folds,
         "only_ends": experiment.only_ends,
+        "quick": experiment.quick,
         "full_cost_s": runs[0].config.slice_s * len(dataset.part("train")),
         "network": fit.backbone if fit else "",
         "device": fit.device if fit else "",

@@ -21,12 +21,13 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
+import alnb
 from alnb.bench.plan import Arm, Experiment
 from alnb.bench.simulate import check_masks, simulate
 from alnb.config import Config
 from alnb.cycle import Learner
 from alnb.dataset import Dataset, fold
-from alnb.errors import AlnbError, ConfigError, TrainerError
+from alnb.errors import AlnbError, ConfigError, SessionError, TrainerError
 from alnb.reports import CycleReport
 from alnb.session import Session
 
@@ -115,7 +116,7 @@ def check(runs: Iterable[Run], dataset: Dataset) -> dict[Run, float]:
         If the dataset has no masks or no infected slice to train on, or was changed since it was
         imported.
     SessionError
-        If a folder holds a run of another dataset or other settings, or one in use.
+        If a folder holds a run of another dataset, other settings or another alnb, or one in use.
     """
     check_masks(dataset)
     dataset.verify()
@@ -126,8 +127,13 @@ def _done(run: Run, dataset: Dataset) -> float:
     if not (run.folder / "journal.jsonl").exists():
         return 0.0
     session = Session.open(run.folder, run.data(dataset), run.config)
-    reports = session.state.reports
+    reports, version = session.state.reports, session.journal.events[0].data["version"]
     session.close()
+    if version != alnb.__version__:
+        raise SessionError(
+            f"{run.folder} was made by alnb {version}, and this is {alnb.__version__}, which may "
+            "train otherwise. Give another --out, or delete that folder."
+        )
     if run.finished:
         return 1.0
     return run.share(reports[-1].cycle, reports[-1].cost.nominal_s) if reports else 0.0

@@ -246,13 +246,13 @@ def _experiment(
     """Carry an experiment out, with the fields of its `Options`, and say what it showed."""
     import shlex
 
-    from alnb.bench.experiments import EXPERIMENTS, seeds_of
+    from alnb.bench.experiments import planned, seeds_of
     from alnb.bench.plan import Options
     from alnb.bench.publish import draw, perform
     from alnb.dataset import Dataset
 
     dataset = Dataset.open(data)
-    experiment = EXPERIMENTS[name](dataset, base, Options(**options))
+    experiment = planned(name, dataset, base, Options(**options))
     for note in experiment.notes:
         say(f"note: {note}")
     with progress_bar(name) as update:
