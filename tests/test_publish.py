@@ -1,5 +1,6 @@
 import json
 import math
+import shutil
 from html import escape
 
 import pandas as pd
@@ -13,10 +14,10 @@ from alnb.bench.experiments import EXPERIMENTS
 from alnb.bench.paper import beside, share_rows
 from alnb.bench.picture import NoPictureError
 from alnb.bench.plan import Options
-from alnb.bench.results import COLUMNS, read, read_all
+from alnb.bench.results import COLUMNS, is_pseudo, read, read_all
 from alnb.bench.switches import SWITCHES
 from alnb.config import Config
-from alnb.dataset import build
+from alnb.dataset import Dataset, build
 from alnb.errors import DataError, SessionError
 
 CONFIG = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=2)
@@ -231,3 +232,10 @@ def test_a_picture_that_can_not_be_drawn_is_a_sentence(done, monkeypatch):
         "fig5.png could not be drawn: no Chrome, Chromium or Edge is installed. The page "
         "fig5.html holds it all."
     )
+
+
+def test_a_folder_whose_name_says_so_holds_pseudo_labels(squares, tmp_path):
+    shutil.copytree(squares.folder, tmp_path / "squares_pseudo_sep")
+
+    assert is_pseudo(Dataset.open(tmp_path / "squares_pseudo_sep"))
+    assert not is_pseudo(squares)

@@ -144,8 +144,12 @@ def _settings(config: Any) -> dict[str, Any]:  # noqa: ANN401 - a Config
 
 
 def is_pseudo(dataset: Dataset) -> bool:
-    """Tell whether a dataset's name or notes say that its masks are a network's, not a person's."""
-    return any("pseudo" in text.lower() for text in (dataset.name, *dataset.notes))
+    """Tell whether the masks of a dataset are a network's, not a person's.
+
+    Its name, its folder's or its notes say so, by the word "pseudo".
+    """
+    said = (dataset.name, dataset.folder.name, *dataset.notes)
+    return any("pseudo" in text.lower() for text in said)
 
 
 def write(result: Result, out: Path) -> None:
