@@ -51,7 +51,9 @@ choice, not a finding."""
 MASKS_THRESHOLD = 0.5
 """The same for regions and slices labelled in full."""
 
-RETIRED = frozenset({"keep"})  # settings of older journals that have no effect any more
+RETIRED = frozenset(
+    {"keep", "consistency"}
+)  # settings of older journals that have no effect any more
 BEFORE = {"predict_mirrored": False}  # what a journal did that does not know the setting yet
 RENAMED = {"backbone": {"auto": "efficientnet_lite0"}}  # values; auto was vgg16 on a GPU
 FEWEST_TO_HOLD_OUT = 10  # ours: fewer answers are all trained on, and none measures the network
@@ -103,7 +105,6 @@ class Config:
     pretrain_steps: int = 600  # ours: on synthetic scans, once for a seed; 0: none (paper)
     loss: Loss = "balanced_point"  # ours: eq. 1 as written collapses to background on sparse clicks
     infected_weight: float = 0.3  # ours: clicks over-segment at 1; weight of the infected mean
-    consistency: float = 0.0  # ours: flips double a step's time; best Dice 0.617, 0.619 without
     crf: float = 0.1  # ours: weight of the gated CRF loss; 0.56 Dice, not 0.54, on those folds
     prior_answers: float = 20.0  # ours: so many answers is what it believed before worth; 0: none
     distil: float = 1.0  # ours: weight of what it believed before any answer, where none is given
@@ -178,7 +179,7 @@ class Config:
             if value is not None and not value > 0:
                 raise ConfigError(f"setting {name} is {value}; it must be above 0.")
         not_negative = (
-            "input_padding", "pretrain_steps", "infected_weight", "consistency", "crf", "distil",
+            "input_padding", "pretrain_steps", "infected_weight", "crf", "distil",
             "prior_answers", "cycles", "outline_tolerance_px", "click_jitter_px", "seed",
         )  # fmt: skip
         for name in not_negative:
@@ -255,7 +256,6 @@ PAPER = Config(
     ask_bare=True,
     start="slices",
     loss="point_ce",
-    consistency=0.0,
     pretrain_steps=0,
     crf=0.0,
     epochs=EPOCHS,

@@ -68,7 +68,9 @@ def test_every_default_says_where_it_comes_from():
 
 
 def test_a_setting_that_older_journals_hold_is_left_out():
-    assert Config.from_dict({**Config(draws=7).to_dict(), "keep": 0.25}) == Config(draws=7)
+    assert Config.from_dict(
+        {**Config(draws=7).to_dict(), "keep": 0.25, "consistency": 0.3}
+    ) == Config(draws=7)
 
 
 def test_the_backbone_of_an_older_journal_is_the_default():

@@ -70,7 +70,7 @@ def test_what_is_frozen_is_a_setting(slices, freeze, trunk_moves):
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_training_lowers_the_loss(slices, loss):
-    config = QUICK.replace(steps=12, loss=loss, consistency=0.1, crf=0.1, learning_rate=1e-3)
+    config = QUICK.replace(steps=12, loss=loss, crf=0.1, learning_rate=1e-3)
     seen = []
 
     train(build(), slices, config, constant, lambda step, steps, value: seen.append(value))

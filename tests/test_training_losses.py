@@ -10,7 +10,6 @@ from alnb.config import Config
 from alnb.training.losses import (
     LOSSES,
     balanced_point,
-    consistency,
     distillation,
     full,
     gated_crf,
@@ -73,13 +72,6 @@ def test_a_clean_region_outweighs_a_click_in_point_ce_but_not_in_balanced_point(
 
     assert push[point_ce] == pytest.approx((1024 - 1) / 2)
     assert push[balanced_point] == pytest.approx(0, abs=1e-6)
-
-
-def test_consistency_is_nothing_for_a_mirrored_answer():
-    logits = torch.arange(8.0).reshape(1, 2, 1, 4)
-
-    assert consistency(logits, logits.flip(-1)).item() == 0
-    assert consistency(logits, logits.flip(-1) + 0.5).item() == 0.5
 
 
 def halves(left, right):

@@ -296,7 +296,7 @@ def passes(monkeypatch):
     return counted
 
 
-FROZEN = CONFIG.replace(freeze="trunk", crop=32, consistency=0.1)
+FROZEN = CONFIG.replace(freeze="trunk", crop=32)
 
 
 @pytest.fixture

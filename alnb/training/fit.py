@@ -17,7 +17,7 @@ from alnb.regions import Region
 from alnb.training.fcn8 import FCN8
 from alnb.training.features import Seen, features_of, mirrored, stacked
 from alnb.training.judging import Judge, Judgement
-from alnb.training.losses import LOSSES, consistency, distillation, gated_crf
+from alnb.training.losses import LOSSES, distillation, gated_crf
 
 WARM_UP = 10  # ours: steps until the learning rate is reached, with `cosine`
 
@@ -69,8 +69,7 @@ def freeze(network: FCN8, part: str) -> None:
     """Keep a part of the trunk as it came: ``none``, its ``stem`` up to stride 4, or ``trunk``.
 
     What is left to learn behind a frozen trunk overfits few clicks: on medseg (ours, 11 cycles)
-    a mean Dice of 0.48 against 0.60 with ``stem``, and 0.57 with `Config.consistency` 0.3, where
-    the mirror image's maps are there already.
+    a mean Dice of 0.48 against 0.60 with ``stem``.
     """
     kept: list[torch.nn.Parameter] = []
     if part == "stem":
@@ -278,9 +277,6 @@ def _loss(
 ) -> Tensor:
     logits = drawn(network, seen, generator)
     loss = LOSSES[config.loss](config)(logits, labels)
-    if config.consistency > 0:
-        flipped = drawn(network, mirrored(seen), generator)
-        loss = loss + config.consistency * consistency(logits, flipped)
     if config.crf > 0 and isinstance(seen, Tensor):  # of a frozen trunk there are only its maps
         loss = loss + config.crf * gated_crf(logits, seen.to(logits.device))
     if config.distil > 0 and believed is not None:

@@ -162,28 +162,6 @@ def _over_image(values: Tensor) -> Tensor:
     return values.sum(dim=(1, 2))
 
 
-def consistency(logits: Tensor, flipped: Tensor) -> Tensor:
-    """Average how far the logits of an image differ from those of its mirror image.
-
-    Parameters
-    ----------
-    logits : (B, C, H, W) float tensor
-        Of the image.
-    flipped : (B, C, H, W) float tensor
-        Of the image mirrored left to right, as the network gives them.
-
-    Returns
-    -------
-    () tensor
-        Mean absolute difference, ≥ 0.
-
-    References
-    ----------
-    Laradji et al. 2020, Weakly supervised consistency-based learning, arXiv 2007.02180.
-    """
-    return (logits.float() - flipped.float().flip(-1)).abs().mean()
-
-
 def gated_crf(logits: Tensor, grey: Tensor) -> Tensor:
     """Charge for predictions that change where the picture does not.
 

@@ -24,7 +24,7 @@ from alnb.training.weights import WeightsCache
 
 TRAINING_SETTINGS = (
     "labels", "ask_bare",
-    "input_padding", "dropout", "pretrain_steps", "loss", "infected_weight", "consistency", "crf",
+    "input_padding", "dropout", "pretrain_steps", "loss", "infected_weight", "crf",
     "prior_answers", "distil", "epochs", "steps", "batch", "crop", "learning_rate", "head_rate",
     "schedule", "freeze", "threshold", "warm_start", "holdout", "predict_zoom",
     "predict_mirrored", "seed",
