@@ -51,9 +51,8 @@ choice, not a finding."""
 MASKS_THRESHOLD = 0.5
 """The same for regions and slices labelled in full."""
 
-RETIRED = frozenset(
-    {"keep", "consistency"}
-)  # settings of older journals that have no effect any more
+RETIRED = frozenset({"keep", "consistency", "warm_start"})
+"""Settings of older journals that have no effect any more."""
 BEFORE = {"predict_mirrored": False}  # what a journal did that does not know the setting yet
 RENAMED = {"backbone": {"auto": "efficientnet_lite0"}}  # values; auto was vgg16 on a GPU
 FEWEST_TO_HOLD_OUT = 10  # ours: fewer answers are all trained on, and none measures the network
@@ -116,7 +115,6 @@ class Config:
     head_rate: float | None = None  # times the rate, behind the trunk; see `HEAD_RATE` (paper: 1)
     schedule: Schedule = "cosine"  # ours: warm up, fall to 0, keep the last (paper 4.1: constant)
     freeze: Freeze = "stem"  # ours: to stride 4, 1.6 times faster; "trunk": 5 to 9 more, Dice -0.12
-    warm_start: bool = False  # ours: from ImageNet each cycle; warm, 3 seeds: 0.593, not 0.605
     holdout: float | None = None  # ours: share of answers not learned from; see `HOLDOUT`
     predict_zoom: float = 1.5  # ours: averages slice and enlarged slice; 1: the slice (paper)
     predict_mirrored: bool = True  # ours: averages slice and mirror image; false: the slice (paper)

@@ -32,8 +32,8 @@ Part = Literal["train", "val", "test"]
 class Learner(Protocol):
     """Trains a network on answers and says what it makes of slices."""
 
-    def fit(self, answers: Sequence[Answer], previous: str | None = None) -> FitReport:
-        """Train on the answers, from `previous` weights if the settings say so."""
+    def fit(self, answers: Sequence[Answer]) -> FitReport:
+        """Train on the answers."""
         ...
 
     def score(self, slices: Sequence[SliceId], weights: str) -> Mapping[str, NDArray[np.float64]]:
@@ -110,12 +110,6 @@ def _check_paid(state: State) -> None:
         )
 
 
-def previous_weights(state: State) -> str | None:
-    """Name the weights that this cycle's training starts from, if it starts warm."""
-    earlier = [report for report in state.reports if report.cycle < state.cycle]
-    return earlier[-1].fit.weights if earlier else None
-
-
 Scored = Mapping[str, NDArray[np.float64]]
 
 
@@ -125,7 +119,7 @@ def train_and_score(session: Session, pool: Pool, learner: Learner) -> Scored:
     A learner finds what it has trained before; a training is noted once.
     """
     state = session.state
-    fit = learner.fit(state.answers, previous_weights(state))
+    fit = learner.fit(state.answers)
     if not state.trained:
         session.trained(fit, state.answers, cost_of(state.given, state.config))
     begin = time.perf_counter()
@@ -198,5 +192,5 @@ def _scores_of(session: Session, pool: Pool, learner: Learner) -> Scored:
     state = session.state
     if not needs_network(state.config.heuristic):
         return {}
-    fit = learner.fit(state.answers, previous_weights(state))
+    fit = learner.fit(state.answers)
     return learner.score(pool.slices, fit.weights)

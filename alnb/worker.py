@@ -155,7 +155,7 @@ class Worker:
         """
         await self._request("prepare")
 
-    async def fit(self, answers: Sequence[Answer], previous: str | None = None) -> FitReport:
+    async def fit(self, answers: Sequence[Answer]) -> FitReport:
         """Train; see `cycle.Learner.fit`.
 
         Raises
@@ -165,9 +165,7 @@ class Worker:
         TrainerError
             If the training failed or the process died; its text says what to do.
         """
-        done = await self._request(
-            "fit", answers=[answer.to_dict() for answer in answers], previous=previous
-        )
+        done = await self._request("fit", answers=[answer.to_dict() for answer in answers])
         return FitReport.from_dict(done["fit"])
 
     async def score(

@@ -68,10 +68,10 @@ class FakeWorker:
     async def prepare(self) -> None:
         """Has learned all there is to learn."""
 
-    async def fit(self, answers: Sequence[Answer], previous: str | None = None) -> FitReport:
+    async def fit(self, answers: Sequence[Answer]) -> FitReport:
         await self._begin("fit", 10)
         self.fitted.append(tuple(answers))
-        fit = self._learner.fit(answers, previous)
+        fit = self._learner.fit(answers)
         return self._fits.setdefault(fit.weights, fit)
 
     async def score(self, slices: Sequence[SliceId], weights: str) -> Mapping[str, np.ndarray]:
@@ -106,7 +106,7 @@ class FakeLearner:
         self.config = config
         self.fits: list[int] = []
 
-    def fit(self, answers: Sequence[Answer], previous: str | None = None) -> FitReport:
+    def fit(self, answers: Sequence[Answer]) -> FitReport:
         name = digest(answers)
         self.fits.append(len(answers))
         return FitReport(

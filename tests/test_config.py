@@ -34,7 +34,7 @@ def test_settings_read_back():
         ("outline_tolerance_px", -1), ("miss_rate", 1.1), ("wrong_rate", -0.1),
         ("miss_area_px", 0), ("click_jitter_px", -1), ("steps", 0), ("steps", "abc"),
         ("draws", 2.5), ("crop", "abc"), ("batch", None), ("dropout", None), ("seed", True),
-        ("warm_start", 1), ("budget_s", -3), ("backbone", None), ("precision", "half"),
+        ("one_region_a_slice", 1), ("budget_s", -3), ("backbone", None), ("precision", "half"),
         ("power", 0), ("neighbours", 1), ("per_second", "yes"),
         ("regions", "hexagons"), ("smallest_region_px", 0),
     ],
@@ -69,7 +69,7 @@ def test_every_default_says_where_it_comes_from():
 
 def test_a_setting_that_older_journals_hold_is_left_out():
     assert Config.from_dict(
-        {**Config(draws=7).to_dict(), "keep": 0.25, "consistency": 0.3}
+        {**Config(draws=7).to_dict(), "keep": 0.25, "consistency": 0.3, "warm_start": True}
     ) == Config(draws=7)
 
 

@@ -16,8 +16,8 @@ CONFIG = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=2)
 class Elsewhere(FakeWorker):
     """A machine on which networks come out under other names."""
 
-    async def fit(self, answers, previous=None):
-        fit = await super().fit(answers, previous)
+    async def fit(self, answers):
+        fit = await super().fit(answers)
         object.__setattr__(fit, "weights", "f" * 16)
         return fit
 
@@ -105,17 +105,6 @@ def test_else_the_pool_is_scored_by_that_network(remaker, recording, squares):
 
     expected = learner.score(recording.pool.slices, step.fit.weights)["entropy"]
     np.testing.assert_array_equal(table["entropy"], expected)
-
-
-def test_warm_starts_are_made_from_the_first_on(tmp_path, squares):
-    config = CONFIG.replace(warm_start=True)
-    simulate(squares, tmp_path / "warm", config, cycles=1, learner=FakeLearner(squares, config))
-    recording = Recording.open(tmp_path / "warm")
-    remaker = Remaker(recording, worker=FakeWorker)
-
-    asyncio.run(remaker.make(recording.steps[1], [recording.steps[1].asked[0].region.where]))
-
-    assert remaker._worker.fitted == [step.learned for step in recording.steps]
 
 
 def test_the_run_itself_is_left_as_it_was(remaker, recording):

@@ -30,14 +30,14 @@ FIT = FitReport(
 class Broken(FakeLearner):
     """Fails as soon as it has to train."""
 
-    def fit(self, answers, previous=None):
+    def fit(self, answers):
         raise TrainerError("there is nothing to train on.")
 
 
 class Killed(FakeLearner):
     """Takes its process with it."""
 
-    def fit(self, answers, previous=None):
+    def fit(self, answers):
         os._exit(9)
 
 
@@ -102,14 +102,6 @@ def test_weights_go_when_a_run_is_finished_and_the_journal_stays(squares, tmp_pa
 
     assert {path.name for path in run.folder.iterdir()} >= {"journal.jsonl", "curve.csv"}
     assert not (run.folder / "cache").exists()
-
-
-def test_weights_that_more_cycles_would_start_from_stay(squares, tmp_path):
-    (run, *_) = runs(squares, tmp_path, CONFIG.replace(warm_start=True))
-    (run.folder / "cache").mkdir(parents=True)
-    carry_out([run], squares, learner=FakeLearner)
-
-    assert (run.folder / "cache").exists()
 
 
 def test_other_settings_in_a_folder_are_said(squares, tmp_path):

@@ -124,7 +124,7 @@ def test_on_the_phantom_and_in_the_paper_nothing_is_learned_first(tmp_path, squa
 
 def test_the_weights_are_named_by_whether_it_was_learned(squares, tmp_path):
     names = {
-        trainer(squares, tmp_path, CONFIG.replace(pretrain_steps=steps)).networks.name([], None)
+        trainer(squares, tmp_path, CONFIG.replace(pretrain_steps=steps)).networks.name([])
         for steps in (0, 2)
     }
 

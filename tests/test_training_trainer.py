@@ -77,11 +77,10 @@ def test_deleted_weights_are_made_again_the_same(trained, squares, answered, tmp
 def test_other_settings_are_other_weights(trained, squares, answered, tmp_path, change):
     trainer, report = trained
 
-    assert Trainer(squares, CONFIG.replace(**change), tmp_path).networks.name(answered, None) != (
+    assert Trainer(squares, CONFIG.replace(**change), tmp_path).networks.name(answered) != (
         report.weights
     )
-    assert trainer.networks.name(answered[:-1], None) != report.weights
-    assert trainer.networks.name(answered, "before") != report.weights
+    assert trainer.networks.name(answered[:-1]) != report.weights
 
 
 def test_other_outlines_are_other_weights(trained, answered):
@@ -92,7 +91,7 @@ def test_other_outlines_are_other_weights(trained, answered):
         Answer(region, Verdict.INFECTED, outlines=(tuple(corners[:n]),)) for n in (4, 3)
     )
 
-    assert trainer.networks.name([square], None) != trainer.networks.name([triangle], None)
+    assert trainer.networks.name([square]) != trainer.networks.name([triangle])
 
 
 def test_settings_that_training_does_not_see_change_nothing(trained, squares, answered):
@@ -233,15 +232,6 @@ def test_cancelling_stops_and_keeps_the_last_weights(trained, squares, answered)
     ]
 
 
-def test_a_warm_start_goes_on_from_the_weights_before(squares, answered, tmp_path):
-    trainer = Trainer(squares, CONFIG.replace(warm_start=True), tmp_path)
-    first = trainer.fit(answered[:-2])
-
-    second = trainer.fit(answered, first.weights)
-
-    assert second.weights != trainer.networks.name(answered, None)
-
-
 @pytest.mark.parametrize(("threads", "words"), [(1, "CPU, 1 thread"), (2, "CPU, 2 threads")])
 def test_the_cpu_is_told_with_its_threads(trained, monkeypatch, threads, words):
     monkeypatch.setattr("torch.get_num_threads", lambda: threads)
@@ -305,8 +295,8 @@ def copied(squares, tmp_path):
     return Dataset.open(shutil.copytree(squares.folder, tmp_path / "copied"))
 
 
-def cycle(trainer, answers, previous=None):
-    report = trainer.fit(answers, previous)
+def cycle(trainer, answers):
+    report = trainer.fit(answers)
     scores = trainer.score(trainer.dataset.part("train")[:3], report.weights)
     return report, scores, trainer.evaluate("test", report.weights)
 
@@ -473,13 +463,11 @@ def test_on_a_gpu_it_trains_and_scores_as_on_a_cpu(squares, answered, tmp_path):
     assert np.abs(means[0] - means[1]).mean() < 0.1
 
 
-def test_weights_of_another_backbone_are_read_into_that_and_not_gone_on_with(squares, trained):
+def test_weights_of_another_backbone_are_read_into_that(squares, trained):
     one, report = trained
-    other = Trainer(squares, CONFIG.replace(backbone="vgg16", warm_start=True), one.cache)
+    other = Trainer(squares, CONFIG.replace(backbone="vgg16"), one.cache)
     where = squares.part("test")[:1]
     ((_, theirs),) = one.infection(where, report.weights)
     ((_, ours),) = other.infection(where, report.weights)
 
     assert np.array_equal(theirs, ours)
-    assert one.networks.goes_on(report.weights)
-    assert not other.networks.goes_on(report.weights)

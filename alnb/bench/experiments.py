@@ -233,7 +233,7 @@ def upper_bound(dataset: Dataset, base: Config, options: Options) -> Experiment:
         start_in_lungs=0.0, crf=0.0, distil=0.0, prior_answers=0.0,
         labels="full", loss="full", outline_tolerance_px=0.0, budget_s=None,
         miss_rate=0.0, click_jitter_px=0.0, wrong_rate=0.0,
-        steps=steps, epochs=max(base.epochs or EPOCHS, steps or 1), holdout=0.0, warm_start=False,
+        steps=steps, epochs=max(base.epochs or EPOCHS, steps or 1), holdout=0.0,
         threshold=_for_masks(base),
     )  # fmt: skip
     cost = fully_labelled_cost(slices, base)

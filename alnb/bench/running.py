@@ -186,8 +186,7 @@ def _finish(run: Run, dataset: Dataset, notify: Notify, learner: MakeLearner | N
         learner=learner(data, run.config) if learner else None,
         on_cycle=lambda report: notify(run, report),
     )  # fmt: skip
-    if not run.config.warm_start:  # else more cycles would start from them
-        shutil.rmtree(run.folder / "cache", ignore_errors=True)
+    shutil.rmtree(run.folder / "cache", ignore_errors=True)
     (run.folder / "curve.html").unlink(missing_ok=True)
     mark = json.dumps({"cycles": run.arm.cycles}) + "\n"
     (run.folder / FINISHED).write_text(mark, encoding="utf-8")

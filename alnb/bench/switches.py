@@ -22,7 +22,6 @@ SWITCHES: Mapping[str, Mapping[str, Any]] = {
     "predicts no mirror image": {"predict_mirrored": False},
     "holds a fifth of the answers out": {"holdout": 0.2},
     "no CRF": {"crf": 0.0},
-    "goes on from the last network": {"warm_start": True},
     "starts anywhere": {"start_in_lungs": 0.0},
     "a second click, on background": {"background_click": True},
     "random": {"heuristic": "random"},

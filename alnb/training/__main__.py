@@ -8,7 +8,7 @@ command        fields besides id              `done` has
 =============  =============================  =========================================
 ``open``       dataset, cache, config         device, backbone
 ``prepare``    –                              –: learns from synthetic scans, if it is to
-``fit``        answers, previous              fit (a `FitReport`), notice
+``fit``        answers                        fit (a `FitReport`), notice
 ``score``      slices, weights                file: (N, K) scores for each heuristic (.npz)
 ``evaluate``   part, weights                  scores (tp, fp, fn, tn) or null
 ``predict``    slices, weights                files: mean and entropy of each slice (.npz)
@@ -174,7 +174,7 @@ class Commands:
 
     def _fit(self, command: dict[str, Any]) -> dict[str, Any]:
         answers = [Answer.from_dict(answer) for answer in command["answers"]]
-        report = self._ready.fit(answers, command.get("previous"))
+        report = self._ready.fit(answers)
         return {"fit": report.to_dict(), "notice": self._ready.networks.notice}
 
     def _score(self, command: dict[str, Any]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ TRAINING_SETTINGS = (
     "labels", "ask_bare",
     "input_padding", "dropout", "pretrain_steps", "loss", "infected_weight", "crf",
     "prior_answers", "distil", "epochs", "steps", "batch", "crop", "learning_rate", "head_rate",
-    "schedule", "freeze", "threshold", "warm_start", "holdout", "predict_zoom",
+    "schedule", "freeze", "threshold", "holdout", "predict_zoom",
     "predict_mirrored", "seed",
 )  # fmt: skip
 
@@ -128,11 +128,6 @@ class Networks:
         """Read what is noted of kept weights; None if there are none."""
         return self._cache.report(weights)
 
-    def goes_on(self, weights: str) -> bool:
-        """Tell whether a training can start from kept weights: they are there, and of its kind."""
-        report = self.report(weights)
-        return report is not None and report.backbone == self.backbone
-
     def keep(self, network: FCN8, report: FitReport) -> None:
         """Keep a trained network under its report's name."""
         self._cache.save(network, report)
@@ -157,7 +152,7 @@ class Networks:
         return self._loaded[1], report
 
     def copy(self, weights: str) -> FCN8:
-        """Read kept weights into a network of its own, to be trained on.
+        """Read kept weights into a network of its own.
 
         Of the backbone that they were trained with, perhaps on another machine's GPU.
         """
@@ -166,7 +161,7 @@ class Networks:
         network.load_state_dict(self._cache.read(weights))
         return self._placed(network)
 
-    def name(self, answers: Sequence[Answer], previous: str | None) -> str:
+    def name(self, answers: Sequence[Answer]) -> str:
         """Hash all that trained weights follow from."""
         settings: dict[str, Any] = {name: getattr(self.config, name) for name in TRAINING_SETTINGS}
         path = self.config.weights
@@ -179,7 +174,6 @@ class Networks:
             "pretrained": PRETRAINED if self.pretrains else None,
             "settings": settings,
             "answers": [a.content for a in answers if a.verdict is not Verdict.SKIPPED],
-            "previous": previous,
         }
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
 

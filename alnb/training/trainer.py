@@ -44,16 +44,13 @@ class Trainer(Predictor):
         if self.networks.pretrains:
             self.networks.fresh()
 
-    def fit(self, answers: Sequence[Answer], previous: str | None = None) -> FitReport:
+    def fit(self, answers: Sequence[Answer]) -> FitReport:
         """Train on answers, or find that it was done before.
 
         Parameters
         ----------
         answers : sequence of Answer
             Of the train part; skipped ones teach nothing.
-        previous : str, optional
-            Weights to start from if `Config.warm_start`; from ImageNet if they are gone, or of
-            another backbone.
 
         Returns
         -------
@@ -67,9 +64,7 @@ class Trainer(Predictor):
         Cancelled
             If it was stopped; weights trained before stay.
         """
-        if not (self.config.warm_start and previous and self.networks.goes_on(previous)):
-            previous = None
-        name = self.networks.name(answers, previous)
+        name = self.networks.name(answers)
         if (report := self.networks.report(name)) is not None:
             return report
         training, held = hold_out(answers, self._holdout, self.config.seed)
@@ -79,7 +74,7 @@ class Trainer(Predictor):
             )
         begin = time.perf_counter()
         self._stop_if_cancelled()
-        network = self.networks.copy(previous) if previous else self.networks.fresh()
+        network = self.networks.fresh()
         see = self._view(network, self._in_a_cycle)
         trained = self._trained(network, training, self._judge(held, see), see)
         report = FitReport(

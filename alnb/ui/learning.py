@@ -12,7 +12,6 @@ import numpy as np
 
 from alnb.acquisition import needs_network
 from alnb.cost import cost_of
-from alnb.cycle import previous_weights
 from alnb.dataset import SliceId
 from alnb.pool import Pool, next_picks
 from alnb.session import Session
@@ -115,7 +114,7 @@ class Learning:
         """
         await self._wait_for_turn()
         state = self.session.state
-        fit = await self.worker.fit(state.answers, previous_weights(state))
+        fit = await self.worker.fit(state.answers)
         scored = any(r.cycle == state.cycle and r.fit == fit for r in state.reports)
         if not scored and not (state.trained and state.fit == fit):
             self.session.trained(fit, state.answers, cost_of(state.given, state.config))

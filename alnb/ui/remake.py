@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alnb.cycle import Scored, previous_weights
+from alnb.cycle import Scored
 from alnb.dataset import SliceId
 from alnb.errors import SessionError
 from alnb.ui.timeline import Recording, Step
@@ -126,10 +126,7 @@ class Remaker:
         if found := self._files(weights):
             self._adopt(found[0])
             return self._names.get(weights, weights)
-        previous = previous_weights(step.after)
-        if step.after.config.warm_start and step.cycle:
-            previous = await self._network(self.recording.steps[step.cycle - 1])
-        fit = await self._worker.fit(step.learned, previous)
+        fit = await self._worker.fit(step.learned)
         if fit.weights != weights:
             self._names[weights] = fit.weights
             self.notice = (
