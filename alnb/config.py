@@ -206,6 +206,9 @@ class Config:
         unknown = changes.keys() - {field.name for field in dataclasses.fields(self)}
         if unknown:
             raise ConfigError(f"unknown setting {', '.join(sorted(unknown))}.")
+        for name, names in RENAMED.items():
+            if isinstance(value := changes.get(name), str):
+                changes[name] = names.get(value, value)
         return dataclasses.replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
@@ -221,11 +224,7 @@ class Config:
         ConfigError
             If a setting is unknown or out of range.
         """
-        known = {
-            name: RENAMED.get(name, {}).get(value, value)
-            for name, value in values.items()
-            if name not in RETIRED
-        }
+        known = {name: value for name, value in values.items() if name not in RETIRED}
         return cls().replace(**BEFORE | known)
 
 

@@ -75,6 +75,12 @@ def test_a_setting_that_older_journals_hold_is_left_out():
 
 def test_the_backbone_of_an_older_journal_is_the_default():
     assert Config.from_dict({**Config().to_dict(), "backbone": "auto"}) == Config()
+    assert Config().replace(backbone="auto") == Config()
+
+
+def test_a_broken_value_of_a_journal_is_a_sentence():
+    with pytest.raises(ConfigError, match="setting backbone is"):
+        Config.from_dict({**Config().to_dict(), "backbone": ["auto"]})
 
 
 def test_an_older_journal_does_what_it_did_and_not_what_is_new():

@@ -6,7 +6,7 @@ from fakes import FakeLearner, scan_of
 from alnb.bench.simulate import check_masks, simulate, why_ended
 from alnb.config import PAPER, Config
 from alnb.dataset import Dataset, build, import_medseg
-from alnb.errors import DataError, SessionError
+from alnb.errors import ConfigError, DataError, SessionError
 from alnb.journal import Journal
 from alnb.reports import CURVE_COLUMNS
 from alnb.state import state_of
@@ -133,3 +133,10 @@ def test_the_default_finds_infection_on_real_ct(shared, tmp_path):
 
     assert reports[-1].cost.nominal_s == 30
     assert reports[-1].scores.dice > 0.5
+
+
+def test_settings_that_no_network_has_leave_no_session(tmp_path, squares):
+    with pytest.raises(ConfigError, match="backbone 'vgg' is unknown"):
+        simulate(squares, tmp_path / "run", CONFIG.replace(backbone="vgg"), cycles=0)
+
+    assert not (tmp_path / "run" / "journal.jsonl").exists()

@@ -84,9 +84,9 @@ def simulate(
         If `out` holds another run, or is in use.
     """
     check_masks(dataset)
+    learner = learner or _trainer(dataset, config, out / "cache", progress)  # may refuse settings
     session = Session.open(out, dataset, config)
     try:
-        learner = learner or _trainer(dataset, config, session.cache, progress)
 
         def noted(report: CycleReport) -> None:
             write_curve(session, out)
