@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +21,34 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: "browser" in item.path.parent.name)
 
 
-@pytest.fixture(autouse=True)
-def on_a_cpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compute on the CPU, whose figures are exact, in every test that is not marked `gpu`."""
+@pytest.fixture(scope="session", autouse=True)
+def on_a_cpu() -> Iterator[Callable[[], bool] | None]:
+    """Compute on the CPU, whose figures are exact, in whatever a module makes for its tests, too.
+
+    Yields
+    ------
+    callable or None
+        What torch says itself, for a test marked `gpu`; None if nothing has imported torch.
+    """
     torch = sys.modules.get("torch")
-    if torch is not None and request.node.get_closest_marker("gpu") is None:
-        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    if torch is None:
+        yield None
+        return
+    really = torch.cuda.is_available
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.cuda, "is_available", lambda: False)
+        yield really
+
+
+@pytest.fixture(autouse=True)
+def on_a_gpu(
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    on_a_cpu: Callable[[], bool] | None,
+) -> None:
+    """Let a test that is marked `gpu` see the GPU."""
+    if on_a_cpu is not None and request.node.get_closest_marker("gpu") is not None:
+        monkeypatch.setattr(sys.modules["torch"].cuda, "is_available", on_a_cpu)
 
 
 @pytest.fixture
