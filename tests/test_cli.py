@@ -286,6 +286,7 @@ def test_exporting_nothing_is_a_sentence(run, tmp_path):
     ("words", "sentence"),
     [
         (("--heuristic", "entropi"), "heuristic 'entropi' is unknown; there are entropy"),
+        (("--set", "backbone=vgg"), "backbone 'vgg' is unknown; there are vgg16"),
         (("--preset", "papers"), "preset 'papers' is unknown; there are default, paper"),
         (("--set", "steps"), "give NAME=VALUE"),
         (("--set", "stepz=3"), "unknown setting stepz"),

@@ -111,4 +111,8 @@ def config_of(preset: str, **changes: Any) -> Config:  # noqa: ANN401 - any sett
     given = {name: value for name, value in changes.items() if value is not None}
     config = PRESETS[preset].replace(**given)
     check_heuristic(config.heuristic)
+    if config.backbone != PRESETS[preset].backbone:
+        from alnb.training import backbones  # loads torch, for seconds
+
+        backbones.find(config.backbone)
     return config
