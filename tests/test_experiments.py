@@ -151,7 +151,7 @@ def test_figure_7_spends_the_same_on_clicks_and_on_outlines(squares):
     found = arms(fig7(squares, Config(), Options()))
     points, full = found["points"].config, found["full"].config
 
-    assert (points.labels, points.loss) == ("points", "balanced_point")
+    assert (points.labels, points.loss) == ("points", "auto")
     assert (full.labels, full.loss) == ("full", "full")
     assert points.budget_s == full.budget_s == 1000
     assert points.start_regions == 40

@@ -9,6 +9,7 @@ from alnb import config
 from alnb.config import Config
 from alnb.training.losses import (
     LOSSES,
+    balanced_answers,
     balanced_point,
     distillation,
     full,
@@ -38,7 +39,29 @@ def test_balanced_point_averages_each_class():
     assert loss.item() == pytest.approx(0.3 * -math.log(0.8) + background)
 
 
-@pytest.mark.parametrize("loss", [point_ce, balanced_point, full])
+def test_balanced_answers_counts_an_infected_answer_as_one_however_many_clicks():
+    two = LOGITS.expand(2, -1, -1, -1)
+    answers = torch.cat([labels(1, 1, -1, -1), labels(0, 0, -1, -1)])
+    loss = balanced_answers(two, answers, infected_weight=0.3)
+
+    clicked, clean = (balanced_point(LOGITS, one[None]) for one in answers)
+    assert loss.item() == pytest.approx(0.3 * clicked.item() + clean.item())
+    assert loss.item() == pytest.approx(balanced_point(two, answers, infected_weight=0.3).item())
+
+
+def test_the_rarer_infection_is_among_the_answers_the_less_balanced_answers_weighs_it():
+    logits = torch.zeros(8, 2, 1, 4, requires_grad=True)
+    answers = torch.cat([labels(1, -1, -1, -1), *[labels(0, 0, 0, 0)] * 7])
+
+    push = {}
+    for loss in (balanced_point, balanced_answers):
+        (gradient,) = torch.autograd.grad(loss(logits, answers), logits)
+        push[loss] = -gradient[0, 1].sum().item()  # > 0 raises infection where it was clicked
+
+    assert push[balanced_answers] == pytest.approx(push[balanced_point] / 4)
+
+
+@pytest.mark.parametrize("loss", [point_ce, balanced_point, balanced_answers, full])
 def test_nothing_labelled_costs_nothing(loss):
     assert loss(LOGITS, labels(-1, -1, -1, -1)).item() == 0
 
@@ -193,7 +216,8 @@ def test_full_weighs_a_boundary_more_than_what_lies_far_from_it():
 
 
 def test_every_loss_of_the_settings_is_in_the_table():
-    assert tuple(LOSSES) == get_args(config.Loss)
+    assert ("auto", *LOSSES) == get_args(config.Loss)
+    assert {config.LOSS, config.LOSS_PRETRAINED} < set(LOSSES)
 
 
 def test_the_table_binds_the_weight_of_infected_pixels():

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from alnb.config import EPOCHS, HEAD_RATE, Config
+from alnb.config import EPOCHS, HEAD_RATE, LOSS, Config
 from alnb.regions import Region
 from alnb.training.fcn8 import FCN8
 from alnb.training.features import Seen, features_of, mirrored, stacked
@@ -276,7 +276,8 @@ def _loss(
     generator: torch.Generator,
 ) -> Tensor:
     logits = drawn(network, seen, generator)
-    loss = LOSSES[config.loss](config)(logits, labels)
+    name = LOSS if config.loss == "auto" else config.loss
+    loss = LOSSES[name](config)(logits, labels)
     if config.crf > 0 and isinstance(seen, Tensor):  # of a frozen trunk there are only its maps
         loss = loss + config.crf * gated_crf(logits, seen.to(logits.device))
     if config.distil > 0 and believed is not None:

@@ -1,13 +1,14 @@
 """Losses: pure functions of logits and labels that return a scalar; `LOSSES` names them.
 
-==================  =====================================================================
-Config.loss         right for
-==================  =====================================================================
-``point_ce``        the paper's eq. 1 as written; on sparse clicks it collapses to background
-``balanced_point``  clicks and clean regions: each class counts as one, however few its pixels
-``full``            regions labelled in full (``Config.labels="full"``); with clicks it would
-                    take the few clicked pixels for the whole shape of the infection
-==================  =====================================================================
+====================  ===================================================================
+Config.loss           right for
+====================  ===================================================================
+``point_ce``          the paper's eq. 1 as written; on sparse clicks it collapses to background
+``balanced_point``    clicks and clean regions: each class counts as one, however few its pixels
+``balanced_answers``  the same, but the rarer infection is among the answers, the less it weighs
+``full``              regions labelled in full (``Config.labels="full"``); with clicks it would
+                      take the few clicked pixels for the whole shape of the infection
+====================  ===================================================================
 """
 
 from __future__ import annotations
@@ -73,6 +74,35 @@ def balanced_point(logits: Tensor, labels: Tensor, infected_weight: float = 1.0)
     infected = (labels == INFECTED).float()
     background = (labels == BACKGROUND).float()
     return infected_weight * _mean_over(losses, infected) + _mean_over(losses, background)
+
+
+def balanced_answers(logits: Tensor, labels: Tensor, infected_weight: float = 1.0) -> Tensor:
+    """Average the cross-entropy over answers: an infected one counts as one, however many clicks.
+
+    Where half of the pictures have clicks this is `balanced_point`. Where few have, the few clicks
+    weigh little: there `balanced_point` takes each for as much as all that is clean, and the
+    network sees ever more infection, the more answers say that there is none.
+
+    Parameters
+    ----------
+    logits : (B, 2, H, W) float tensor
+    labels : (B, H, W) integer tensor
+        1 infected, 0 background, -1 unlabelled; a picture is round one answer.
+    infected_weight : float
+        Of the infected mean where half of the pictures have clicks; the background's weighs 1.
+
+    Returns
+    -------
+    () tensor
+        Nats, ≥ 0.
+    """
+    losses = functional.cross_entropy(
+        logits.float(), labels.long(), ignore_index=UNLABELLED, reduction="none"
+    )
+    infected = (labels == INFECTED).float()
+    background = (labels == BACKGROUND).float()
+    answers = _over_image(losses * infected) / _over_image(infected).clamp(min=1)
+    return 2 * infected_weight * answers.mean() + _mean_over(losses, background)
 
 
 def distillation(logits: Tensor, labels: Tensor, believed: Tensor) -> Tensor:
@@ -225,6 +255,9 @@ LOSSES: Mapping[str, Callable[[Config], Loss]] = {
     "balanced_point": lambda config: partial(
         balanced_point, infected_weight=config.infected_weight
     ),
+    "balanced_answers": lambda config: partial(
+        balanced_answers, infected_weight=config.infected_weight
+    ),
     "full": lambda config: full,
 }
-"""Name in `Config.loss` to (logits, labels) → scalar, with the settings that it needs bound."""
+"""Name in `Config.loss`, but for "auto", to (logits, labels) → scalar, its settings bound."""
