@@ -16,12 +16,15 @@ from alnb.config import (
     HEAD_RATE,
     HEAD_RATE_PRETRAINED,
     HOLDOUT,
+    LOSS,
+    LOSS_PRETRAINED,
     MASKS_THRESHOLD,
     Config,
 )
 from alnb.dataset import SliceId
 from alnb.errors import TrainerError
 from alnb.reports import FitReport
+from alnb.training.calibration import calibrated
 from alnb.training.fcn8 import FCN8
 from alnb.training.fit import Labelled, Trained, train
 from alnb.training.judging import Judge, hold_out, judge_by_answers, judge_by_masks
@@ -76,7 +79,10 @@ class Trainer(Predictor):
         self._stop_if_cancelled()
         network = self.networks.fresh()
         see = self._view(network, self._in_a_cycle)
-        trained = self._trained(network, training, self._judge(held, see), see)
+        if self._distils:
+            self._believe([a.region.where for a in (*training, *held)], see)
+        judge = self._judge(held, self._threshold((*training, *held)), see)
+        trained = self._trained(network, training, judge, see)
         report = FitReport(
             weights=name,
             backbone=self.networks.backbone,
@@ -106,8 +112,6 @@ class Trainer(Predictor):
         infected = any(answer.verdict is Verdict.INFECTED for answer in answers)
         if self.networks.pretrains and not infected:
             return Trained(0, 0.0, judge(network))
-        if self.networks.pretrains and self.config.distil > 0:
-            self._believe([answer.region.where for answer in answers], see)
         prior = self.config.prior_answers if self.networks.pretrains else 0.0
         keep = prior / (prior + len(answers))
         slices = self._labelled(answers, see)
@@ -156,25 +160,33 @@ class Trainer(Predictor):
 
     @property
     def _fitting(self) -> Config:
-        """The settings of a training, with epochs and rates as its network needs them."""
+        """The settings of a training, with epochs, loss and rates as its network needs them."""
         config, knows = self.config, self.networks.pretrains
         epochs = EPOCHS_PRETRAINED if knows else EPOCHS
+        loss = LOSS_PRETRAINED if knows else LOSS
         head_rate = HEAD_RATE_PRETRAINED if knows else HEAD_RATE
         return config.replace(
             epochs=epochs if config.epochs is None else config.epochs,
+            loss=loss if config.loss == "auto" else config.loss,
             head_rate=head_rate if config.head_rate is None else config.head_rate,
         )
 
     @property
-    def _threshold(self) -> float:
+    def _distils(self) -> bool:
+        """Whether what was believed before any answer is learned from."""
+        return self.networks.pretrains and self.config.distil > 0
+
+    def _threshold(self, answers: Sequence[Answer]) -> float:
+        """Choose one from the answers, where what was believed before them is known."""
         if self.config.threshold is not None:
             return self.config.threshold
         if self.config.labels == "full":
             return MASKS_THRESHOLD
-        distilled = self.networks.pretrains and self.config.distil > 0
-        return DISTILLED_THRESHOLD if distilled else CLICKS_THRESHOLD
+        if not self._distils:
+            return CLICKS_THRESHOLD
+        return calibrated(DISTILLED_THRESHOLD, answers, self._believed)
 
-    def _judge(self, held: Sequence[Answer], see: View) -> Judge:
+    def _judge(self, held: Sequence[Answer], threshold: float, see: View) -> Judge:
         """Judge by the validation part's masks if there is one, else by held-out answers."""
         predict = self._predict
         if self._validates:
@@ -186,5 +198,7 @@ class Trainer(Predictor):
                 network, views, masks, empty, predict, fixed=self.config.threshold
             )
         seen = {answer.region.where: see(answer.region.where) for answer in held}
-        prior, fixed = self._threshold, self.config.threshold is not None
-        return lambda network: judge_by_answers(network, held, seen, prior, predict, fixed=fixed)
+        fixed = self.config.threshold is not None
+        return lambda network: judge_by_answers(
+            network, held, seen, threshold, predict, fixed=fixed
+        )
