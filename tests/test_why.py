@@ -9,7 +9,7 @@ from alnb.cost import Cost
 from alnb.pool import Pool, next_picks
 from alnb.reports import CycleReport, FitReport
 from alnb.state import State
-from alnb.ui.why import Judge, scored_by
+from alnb.ui.why import MAY_REPEAT, Judge, scored_by
 
 CONFIG = Config(regions_per_slice=4, regions_per_cycle=2, ask_bare=True)
 FIT = FitReport(
@@ -98,6 +98,16 @@ def test_random_says_so(pool, state):
 
     assert why.sentence == "Number 1 of 2 drawn at random."
     assert why.reasons == ()
+
+
+def test_no_score_tells_which_question_comes_twice(squares, state, tables):
+    pool = Pool(squares, CONFIG.replace(repeats=0.25))
+    judge = Judge(pool, state, tables)
+    told = [judge.why(pick.region, mean=0.9) for pick in state.asked]
+
+    assert [one.reasons for one in told] == [(), ()]
+    assert {one.mean for one in told} == {None}
+    assert told[1].sentence == f"Number 2 of 2 asked by entropy. {MAY_REPEAT}"
 
 
 def test_a_region_opened_again_was_not_asked(pool, state, tables):

@@ -16,6 +16,10 @@ from alnb.regions import Region
 from alnb.state import State
 
 Tables = Mapping[str, NDArray[np.float64]]
+MAY_REPEAT = (
+    "Some questions come twice in this session, unmarked; scores would tell which, so none are "
+    "shown."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +115,13 @@ class Judge:
         if region.key not in self._asked:
             return Why("You opened it yourself; this cycle did not ask about it.", mean=mean)
         place, count = self._asked.index(region.key) + 1, len(self._asked)
+        if self._pool.config.repeats and self._cycle > 0:
+            return Why(f"Number {place} of {count} {_by(self._own)}. {MAY_REPEAT}")
         if self._cycle <= 0:
             return Why(f"Start: {_drawn(self._pool.config)}; there is no network yet.", mean=mean)
         at = self._pool.place(region)
-        scored = needs_network(self._own)
-        if not scored or self._own not in self._open or at is None:
-            how = f"asked by {self._own}" if scored else "drawn at random"
-            return Why(f"Number {place} of {count} {how}.", mean=mean)
+        if not needs_network(self._own) or self._own not in self._open or at is None:
+            return Why(f"Number {place} of {count} {_by(self._own)}.", mean=mean)
         names = sorted(self._open, key=lambda name: name != self._own)  # the own one first
         reasons = tuple(self._reason(name, at, region.key) for name in names)
         chance = min(1.0, count / max(1, reasons[0].of))
@@ -129,6 +133,10 @@ class Judge:
         rank = int((scores > score).sum()) + 1
         place = picks.index(key) + 1 if key in picks else 0
         return Reason(name, score, rank, int((~np.isnan(scores)).sum()), place)
+
+
+def _by(heuristic: str) -> str:
+    return f"asked by {heuristic}" if needs_network(heuristic) else "drawn at random"
 
 
 def _drawn(config: Config) -> str:
