@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+SURE_S = 1.0  # ours: what a stage's first second says of its speed is not said
+A_MINUTE = 90.0  # ours: from there on minutes are said
+ROUND_S = 5  # ours: a number that is read, not watched
 
 STAGES = {
     "warm": "starting the training process",
@@ -29,7 +34,8 @@ class Activity:
     """What the training process is doing; `stage` is empty when it does nothing.
 
     `detail` is a stage inside another: what is done while a process starts, or is waited for.
-    `still_s` is for how many seconds it has got no further, where that is long.
+    `still_s` is for how many seconds it has got no further, where that is long. `took_s` is how
+    long the stage (or `detail`) has taken so far.
     """
 
     stage: str = ""
@@ -39,6 +45,7 @@ class Activity:
     device: str = ""
     detail: str = ""
     still_s: float = 0.0
+    took_s: float = 0.0
 
     @property
     def running(self) -> bool:
@@ -67,4 +74,27 @@ class Activity:
             return ""
         counted = f" {self.done} of {self.total}" if self.total else ""
         still = f"; no further for {self.still_s:.0f} s: Cancel ends it" if self.still_s else ""
-        return f"{STAGES[self.detail or self.stage]}{counted}{still}"
+        left = "" if still else self._left
+        return f"{STAGES[self.detail or self.stage]}{counted}{left}{still}"
+
+    @property
+    def left_s(self) -> float | None:
+        """Estimate the seconds until the cycle, or the detail, is done; None until that is known.
+
+        By how fast the stage goes, and by which share of a cycle it is.
+        """
+        if not self.done or self.took_s < SURE_S:
+            return None
+        stage_s = self.took_s * self.total / self.done
+        low, high = WEIGHT[self.stage]
+        after = 0.0 if self.detail or high == low else (1 - high) / (high - low)
+        return stage_s - self.took_s + stage_s * after
+
+    @property
+    def _left(self) -> str:
+        left = self.left_s
+        if left is None:
+            return ""
+        if left >= A_MINUTE:
+            return f", about {math.ceil(left / 60)} min left"
+        return f", about {max(1, math.ceil(left / ROUND_S)) * ROUND_S} s left"

@@ -71,6 +71,7 @@ class Learning:
         self._tables: tuple[str, Tables] = ("", {})
         self._judge: tuple[tuple[int, int, str], Judge] | None = None
         self._moved_at = 0.0
+        self._began: tuple[tuple[str, str], float] = (("", ""), 0.0)  # which stage, and when
         self._warming = False
         self._turn: asyncio.Future[bool] | None = None  # of a cycle that waits for the warm-up
         self.worker = worker(
@@ -186,8 +187,14 @@ class Learning:
             self._changed()
 
     def _set(self, activity: Activity) -> None:
-        self._moved_at = self._clock()
-        self.activity = replace(activity, backbone=self.worker.backbone, device=self.worker.device)
+        self._moved_at = now = self._clock()
+        stage = (activity.stage, activity.detail)
+        if stage != self._began[0] or not activity.done:
+            self._began = stage, now
+        self.activity = replace(
+            activity, backbone=self.worker.backbone, device=self.worker.device,
+            took_s=now - self._began[1],
+        )  # fmt: skip
         self._changed()
 
     # --- why a region is asked ---
