@@ -36,7 +36,10 @@ ENTROPY_KEY = "entropy, 0 to 0.69 nats"
 PREDICTION_KEY = f"<span style='color:rgb{PREDICTION_RGB}'>■</span> predicted infection"
 PLACE_NOTE, PREDICTION_NOTE, ENTROPY_NOTE, LOOKING_NOTE, REST_NOTE = range(5)
 INFECTED_RGBA, CLEAN_RGBA = "rgba(255,45,149,{})", "rgba(0,158,115,{})"  # after Okabe and Ito
-BEHIND, REST_COLOUR = "black", "#f3f5f8"  # behind the pictures, and where there are none
+BEHIND, REST_COLOUR = (
+    "black",
+    "rgba(127,135,147,0.12)",
+)  # behind the pictures, and where there are none
 
 
 def region_figure(shape: tuple[int, int]) -> LiveFigure:
