@@ -74,9 +74,9 @@ class Answering:
     cursor : (row, col) or None
         Of who marks with keys alone.
     taught : bool
-        Whether the mask is on screen; then answers say so.
+        Whether the mask was on screen with this region; then its answer says so.
     saved_at : str
-        When the last answer went to disk.
+        When what was done last went to disk; with the day, if that is another.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Answering:
         self.marking: Marking = "infection"
         self.cursor: Vertex | None = None
         self.taught = False
-        self.saved_at = ""
+        self.saved_at = _said(session.journal.events[-1].at) if session.state.given else ""
         self.watch = Stopwatch()
         self._clock = clock
         self._covers: dict[SliceId, bool] = {}
@@ -105,6 +105,10 @@ class Answering:
         self.watch.start(self._clock())
         self.cursor = None
         self._marked = (0.0, None)
+
+    def touch(self) -> None:
+        """Count the time since the last thing done, a pause in part: whoever looks works, too."""
+        self.watch.touch(self._clock())
 
     def _put(self, draft: Draft) -> None:
         self.draft = draft
@@ -155,7 +159,6 @@ class Answering:
         if last in hit and now - before < DOUBLE_S:
             return  # the second press of a double one
         self._marked = now, None if hit else click
-        self.watch.touch(now)
         self._put(self.draft.toggled(click, reach_px))
 
     def stroke(self, points: Sequence[Vertex]) -> None:
@@ -176,7 +179,6 @@ class Answering:
         if not outline:
             raise Aside(EMPTY_LINE)
         self._check_owned()
-        self.watch.touch(self._clock())
         self._put(self.draft.outlined(outline))
 
     def move_cursor(self, way: str, *, far: bool) -> None:
@@ -206,7 +208,6 @@ class Answering:
         draft = self.draft
         if draft.region is None:
             return
-        self.watch.touch(self._clock())
         annotator = self.annotator + (TAUGHT if self.taught else "")
         if draft.sweep:
             self.session.sweep(draft.swept(self.cells(), self.watch.seconds, annotator))
@@ -219,13 +220,12 @@ class Answering:
         self._put(Draft())
 
     def _saved(self) -> None:
-        self.saved_at = time.strftime("%H:%M:%S")
+        self.saved_at = _said(time.time())
 
     def undo(self) -> None:
         """Take the last mark back, or the last answer where nothing was marked since."""
         self._check_owned()
         if self.draft.can_undo:
-            self.watch.touch(self._clock())
             self._put(self.draft.undone())
             return
         answers = self.session.undo()
@@ -357,3 +357,10 @@ class Answering:
 def _area(region: Region) -> int:
     mask = region.mask
     return region.height * region.width if mask is None else int(mask.sum())
+
+
+def _said(at: float) -> str:
+    """Say when it was, on the clock of this machine; with the day, if it was not today."""
+    then, now = time.localtime(at), time.localtime()
+    same = then[:3] == now[:3]
+    return time.strftime("%H:%M:%S" if same else "%Y-%m-%d %H:%M", then)

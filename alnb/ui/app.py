@@ -210,6 +210,7 @@ class LabelApp:
     def _on_overlays(self) -> None:
         """Draw the pictures anew with the overlays, the window and the chart that are wanted."""
         with self._guarded():
+            self.answering.touch()
             self.commands.stale = True
 
     def _on_auto(self) -> None:
@@ -224,6 +225,7 @@ class LabelApp:
             self.act(named)
             return
         with self._guarded():
+            self.answering.touch()
             self.commands.hand(event)
 
     def act(self, name: str) -> None:
@@ -234,6 +236,7 @@ class LabelApp:
         if Commands.verb(name) in MEANT and self._clock() - self._shown_at < MEANT_S:
             return
         with self._guarded():
+            self.answering.touch()
             self.commands.do(name)
 
     def _train(self) -> None:
@@ -259,7 +262,8 @@ class LabelApp:
         region = focus(self.session.state, self.draft)
         if region != self.draft.region:
             self.answering.draft = Draft(region)
-        self.answering.taught = self.page.mask.value
+        seen = self.answering.taught and region == self._shown  # hidden again, it was still seen
+        self.answering.taught = seen or self.page.mask.value
         if region != self._shown:
             self.viewing.home()
         rest = self._screen().rest if region is None else ""

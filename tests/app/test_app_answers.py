@@ -142,6 +142,31 @@ def test_a_skipped_region_is_noted_and_not_asked_again(using, folder):
     using(story)
 
 
+def test_whoever_looks_works_too(using, folder):
+    async def story(person):
+        for way in ("PageDown", "PageDown", "Home"):
+            person.key(way, after_s=15.0)
+        person.page.entropy.value = not person.page.entropy.value
+        person.wheel(1)
+        person.push(person.page.clean, after_s=15.0)
+
+        assert [answer["seconds"] for answer in journal_of(folder)] == [60.0]
+
+    using(story)
+
+
+def test_an_opened_session_says_when_it_was_saved_last(using, folder):
+    async def label(person):
+        assert "saved" not in person.page._head.value
+        person.push(person.page.clean)
+
+    async def reopen(person):
+        assert "saved " in person.page._head.value
+
+    using(label)
+    using(reopen)
+
+
 def test_seconds_count_from_when_the_region_was_shown(using, folder):
     async def story(person):
         person.push(person.page.clean)
