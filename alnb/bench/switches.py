@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from alnb.bench.plan import Arm, Comparison, Experiment, Options
-from alnb.config import Config
+from alnb.config import DISTILLED_THRESHOLD, LOSS, Config
 from alnb.dataset import Dataset
 from alnb.errors import ConfigError
 
@@ -18,6 +18,8 @@ SWITCHES: Mapping[str, Mapping[str, Any]] = {
     "from ImageNet alone": {"pretrain_steps": 0},
     "goes back by nothing": {"prior_answers": 0.0},
     "forgets what it believed": {"distil": 0.0},
+    "a threshold for all data": {"threshold": DISTILLED_THRESHOLD},
+    "clicks weigh as much as all that is clean": {"loss": LOSS},
     "predicts the slice alone": {"predict_zoom": 1.0, "predict_mirrored": False},
     "predicts no mirror image": {"predict_mirrored": False},
     "holds a fifth of the answers out": {"holdout": 0.2},
