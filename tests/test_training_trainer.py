@@ -175,9 +175,22 @@ def test_a_validation_part_with_masks_chooses_instead_of_held_out_answers(square
         oracle.answer(r) for where in dataset.part("train") for r in grid(where, (32, 32), 4)
     ]
 
-    report = Trainer(dataset, CONFIG, tmp_path / "cache").fit(answers)
+    config = CONFIG.replace(validate=True)
+    report = Trainer(dataset, config, tmp_path / "cache").fit(answers)
 
     assert report.heldout == 0 and report.heldout_accuracy is None
+
+
+def test_masks_that_nobody_paid_for_choose_nothing_unless_told_to(squares, tmp_path, monkeypatch):
+    pairs = [scan_of(name, 4, 32, seed) for seed, name in enumerate("abc")]
+    split = {"a": "train", "b": "val", "c": "test"}
+    dataset = build(pairs, tmp_path / "data", size=32, split=split)
+    oracle = Oracle(dataset)
+    answers = [oracle.answer(r) for z in dataset.part("train") for r in grid(z, (32, 32), 4)]
+    looked = "alnb.training.trainer.judge_by_masks"
+    monkeypatch.setattr(looked, lambda *_, **__: pytest.fail("it looked at masks"))
+
+    assert Trainer(dataset, CONFIG, tmp_path / "cache").fit(answers).heldout > 0
 
 
 def test_a_validation_part_without_infection_judges_nothing(squares, tmp_path):
@@ -188,7 +201,8 @@ def test_a_validation_part_without_infection_judges_nothing(squares, tmp_path):
     answers = [
         oracle.answer(r) for where in dataset.part("train") for r in grid(where, (32, 32), 4)
     ]
-    report = Trainer(dataset, CONFIG, tmp_path / "cache").fit(answers)
+    config = CONFIG.replace(validate=True)
+    report = Trainer(dataset, config, tmp_path / "cache").fit(answers)
 
     assert report.heldout > 0
     assert report.threshold >= 0.5
@@ -200,7 +214,7 @@ def test_a_threshold_that_is_set_stays_so(squares, tmp_path, val):
     dataset = build(pairs, tmp_path / "data", size=32, split={"a": "train", "b": val})
     oracle = Oracle(dataset)
     answers = [oracle.answer(r) for z in dataset.part("train") for r in grid(z, (32, 32), 4)]
-    config = CONFIG.replace(threshold=0.83)
+    config = CONFIG.replace(threshold=0.83, validate=True)
 
     assert Trainer(dataset, config, tmp_path / "cache").fit(answers).threshold == 0.83
 

@@ -26,8 +26,8 @@ TRAINING_SETTINGS = (
     "labels", "ask_bare",
     "input_padding", "dropout", "pretrain_steps", "loss", "infected_weight", "crf",
     "prior_answers", "distil", "epochs", "steps", "batch", "crop", "learning_rate", "head_rate",
-    "schedule", "freeze", "threshold", "holdout", "predict_zoom",
-    "predict_mirrored", "seed",
+    "schedule", "freeze", "threshold", "validate", "holdout",
+    "predict_zoom", "predict_mirrored", "seed",
 )  # fmt: skip
 
 

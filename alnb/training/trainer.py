@@ -147,7 +147,9 @@ class Trainer(Predictor):
     @property
     def _validates(self) -> bool:
         """Whether masks of a validation part judge; without infection they could not."""
-        val = self.dataset.part("val") if self.dataset.has_masks else ()
+        if not (self.config.validate and self.dataset.has_masks):
+            return False
+        val = self.dataset.part("val")
         return any(self.dataset.infected_px(where) for where in val)
 
     @property
@@ -187,7 +189,7 @@ class Trainer(Predictor):
         return calibrated(DISTILLED_THRESHOLD, answers, self._believed)
 
     def _judge(self, held: Sequence[Answer], threshold: float, see: View) -> Judge:
-        """Judge by the validation part's masks if there is one, else by held-out answers."""
+        """Judge by the validation part's masks if they are to be used, else by held-out answers."""
         predict = self._predict
         if self._validates:
             slices = self.dataset.part("val")
