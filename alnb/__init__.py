@@ -1,8 +1,9 @@
 """Label chest CT by region with clicks while a network learns which region to ask about next.
 
-The modules, in the order of the method: `volumes`, `phantom`, `dataset`, `regions`,
-`posterior`, `acquisition`, `annotation`, `oracle`, `cost`, `metrics`, `reports`, `journal`,
-`training`, `session`, `cycle`; `bench`, `worker`, `serve`, `cli` and `ui` put them to use.
+The modules, in the order of the method: `volumes`, `dicom`, `phantom`, `dataset`, `regions`,
+`outlines`, `posterior`, `plugins`, `acquisition`, `annotation`, `oracle`, `consistency`, `cost`,
+`metrics`, `reports`, `advice`, `journal`, `training`, `state`, `session`, `pool`, `cycle`;
+`known`, `worker`, `serve`, `bench`, `cli` and `ui` put them to use.
 
 Names are imported when they are first used, so that ``import alnb`` takes no time and brings
 neither torch nor pandas.

@@ -124,7 +124,7 @@ class Config:
     head_rate: float | None = None  # times the rate, behind the trunk; see `HEAD_RATE` (paper: 1)
     schedule: Schedule = "cosine"  # ours: warm up, fall to 0, keep the last (paper 4.1: constant)
     freeze: Freeze = "stem"  # ours: to stride 4, 1.6 times faster; "trunk": 5 to 9 more, Dice -0.12
-    validate: bool = False  # ours: by answers, since masks of val would cost 96 s each (paper 4.1)
+    validate: bool | None = None  # ours: by masks of val that cost nothing; see `validates`
     holdout: float | None = None  # ours: share of answers not learned from; see `HOLDOUT`
     predict_zoom: float = 1.5  # ours: averages slice and enlarged slice; 1: the slice (paper)
     predict_mirrored: bool = True  # ours: averages slice and mirror image; false: the slice (paper)
@@ -204,6 +204,14 @@ class Config:
         Not where `synthetic` scans are what is labelled: there it would be cheating.
         """
         return self.pretrain_steps > 0 and not synthetic
+
+    def validates(self, *, synthetic: bool) -> bool:
+        """Tell whether masks of a validation part choose epoch and threshold, where there are some.
+
+        Unless it is said, those of `synthetic` scans alone: others cost 96 s each to draw, which no
+        curve counts, and the answers can choose.
+        """
+        return synthetic if self.validate is None else self.validate
 
     def replace(self, **changes: Any) -> Config:  # noqa: ANN401 - the values of any field
         """Return a copy with some settings changed.

@@ -9,7 +9,7 @@ from alnb.annotation import Answer, Verdict
 from alnb.config import Config
 from alnb.outlines import hull
 
-PAUSE_S = 20.0  # ours, after RootPainter: a longer gap is a pause, not labelling
+PAUSE_S = 20.0  # ours, after RootPainter: of a longer gap between two acts the rest is a pause
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +21,7 @@ class Cost:
     nominal_s : float
         By the price list, in seconds.
     measured_s : float
-        By the clock, in seconds; before each point of an answer, and before its verdict, up to
-        `PAUSE_S` are counted.
+        By the clock, in seconds, as `Answer.seconds` were measured: without pauses.
     regions : int
         Answered, skipped ones included.
     clicks : int
@@ -84,7 +83,7 @@ def cost_of(answers: Iterable[Answer], config: Config) -> Cost:
     answers = tuple(answers)
     return Cost(
         nominal_s=sum(price_of(answer, config) for answer in answers),
-        measured_s=sum(min(answer.seconds, PAUSE_S * (answer.points + 1)) for answer in answers),
+        measured_s=sum(answer.seconds for answer in answers),
         regions=len(answers),
         clicks=sum(answer.points for answer in answers),
     )

@@ -9,6 +9,15 @@ Settings reach the notebook's kernel as environment variables, with absolute pat
 kernel runs in the notebook's folder:
 
 ==================  ===================================================
+``ALNB_DATA``       the dataset's folder
+``ALNB_SESSION``    the session's folder, of `ui.label_app`
+``ALNB_SESSIONS``   where the address' ``session=NAME`` is looked for
+``ALNB_START``      a folder whose start page is shown instead
+``ALNB_SETTINGS``   of `Config`, as JSON, for a new session
+``ALNB_ANNOTATOR``  who answers
+``ALNB_RUNS``       folders of runs, of the explorer and the comparison
+``ALNB_OUT``        where the comparison saves figure and data
+==================  ===================================================
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@ import pytest
 
 from alnb.annotation import Verdict
 from alnb.config import Config
+from alnb.cost import PAUSE_S
 from alnb.cycle import answer_pending
 from alnb.oracle import Oracle
 from alnb.pool import Pool, start_picks
@@ -41,9 +42,21 @@ def test_clicks_and_buttons_become_answers_with_their_seconds(hand, session):
     first, second = session.state.answers
     assert (first.region, first.verdict) == (region, Verdict.INFECTED)
     assert (first.clicks[0].row, first.clicks[0].col) == (region.row + 1, region.col + 2)
-    assert (first.seconds, first.annotator) == (5, "reader")
+    assert (first.seconds, first.annotator) == (10, "reader")  # one for each act
     assert second.verdict is Verdict.CLEAN
-    assert "1 open; 6 s nominal, 10 s by the clock" in hand._text.value
+    assert "1 open; 6 s nominal, 15 s by the clock" in hand._text.value
+
+
+def test_a_pause_is_not_labelling(session):
+    now = [0.0]
+    hand = ByHand(session, clock=lambda: now[0])
+    region = session.state.pending[0]
+    now[0] = 3.0
+    press(hand, region.row + 1.0, region.col + 2.0)
+    now[0] = 3600.0
+    hand.next.click()
+
+    assert session.state.answers[0].seconds == 3 + PAUSE_S
 
 
 def test_a_press_beside_the_frame_sets_no_click(hand, session):

@@ -88,3 +88,15 @@ def test_an_older_journal_does_what_it_did_and_not_what_is_new():
     del older["predict_mirrored"]
 
     assert Config.from_dict(older) == Config(predict_mirrored=False)
+
+
+def test_only_masks_that_cost_nothing_choose_unless_it_is_said():
+    assert Config().validates(synthetic=True) and not Config().validates(synthetic=False)
+    assert PAPER.validates(synthetic=False)
+    assert not Config(validate=False).validates(synthetic=True)
+
+
+def test_an_older_journal_did_as_it_did():
+    old = Config.from_dict({"regions_per_slice": 16})
+
+    assert old.validate is True and old.predict_mirrored is False

@@ -37,17 +37,14 @@ def test_a_look_without_an_answer_costs_too():
     assert cost_of([Answer(REGION, Verdict.SKIPPED)], PAPER).nominal_s == 3
 
 
-def test_a_pause_is_not_labelling():
-    answers = [Answer(REGION, Verdict.CLEAN, seconds=s) for s in (2.5, 3600)]
+def test_measured_seconds_are_those_of_the_answers():
+    clicks = (Click(1, 1),)
+    answers = [
+        Answer(REGION, Verdict.CLEAN, seconds=62.5),
+        Answer(REGION, Verdict.INFECTED, clicks, seconds=4),
+    ]
 
-    assert cost_of(answers, PAPER).measured_s == pytest.approx(22.5)
-
-
-def test_points_take_the_time_to_set_them():
-    clicks = tuple(Click(n, n) for n in range(3))
-    answers = [Answer(REGION, Verdict.INFECTED, clicks, seconds=s) for s in (60.0, 3600)]
-
-    assert cost_of(answers, PAPER).measured_s == pytest.approx(60 + 4 * 20)
+    assert cost_of(answers, PAPER).measured_s == pytest.approx(66.5)
 
 
 def test_nothing_costs_nothing():

@@ -147,7 +147,8 @@ class Trainer(Predictor):
     @property
     def _validates(self) -> bool:
         """Whether masks of a validation part judge; without infection they could not."""
-        if not (self.config.validate and self.dataset.has_masks):
+        wanted = self.config.validates(synthetic=self.dataset.synthetic)
+        if not (wanted and self.dataset.has_masks):
             return False
         val = self.dataset.part("val")
         return any(self.dataset.infected_px(where) for where in val)

@@ -14,6 +14,7 @@ from alnb.pool import Pool
 from alnb.regions import Region
 from alnb.session import Session
 from alnb.ui.region_view import RegionView
+from alnb.ui.stopwatch import Stopwatch
 from alnb.ui.tap import Event, Press
 
 DONE = "Nothing is open. Run the next cell."
@@ -47,7 +48,7 @@ class ByHand:
         self._pool = Pool(session.dataset, session.state.config)
         self._region: Region | None = None
         self._clicks: tuple[Click, ...] = ()
-        self._shown_at = 0.0
+        self._watch = Stopwatch()
         self.view = RegionView((session.dataset.size,) * 2)
         self.view.on_event(self._on_event)
         self.clean = _button("No infection", lambda: self._answer(Verdict.CLEAN))
@@ -61,6 +62,7 @@ class ByHand:
 
     def _on_event(self, event: Event) -> None:
         region = self._region
+        self._watch.touch(self._clock())
         if not isinstance(event, Press) or event.elsewhere or region is None:
             return
         if region.contains(event.row, event.col):
@@ -71,9 +73,9 @@ class ByHand:
         if self._region is None:
             return
         clicks = self._clicks if verdict is Verdict.INFECTED else ()
-        seconds = max(0.0, self._clock() - self._shown_at)
+        self._watch.touch(self._clock())
         try:
-            answer = Answer(self._region, verdict, clicks, seconds, self.annotator)
+            answer = Answer(self._region, verdict, clicks, self._watch.seconds, self.annotator)
             self.session.submit(answer)
         except AlnbError as error:
             self._text.value = f"<b>{error}</b>"
@@ -82,6 +84,7 @@ class ByHand:
         self._draw()
 
     def _undo(self) -> None:
+        self._watch.touch(self._clock())
         if self._clicks:
             self._clicks = self._clicks[:-1]
         elif undone := self.session.undo():
@@ -95,7 +98,7 @@ class ByHand:
         if region is None:
             self.view.clear(DONE)
         elif region != self._region:
-            self._shown_at = self._clock()
+            self._watch.start(self._clock())
             self.view.show(
                 self.session.dataset.image(region.where), region, clicks=self._clicks,
                 regions=self._pool.borders(region.where, self.session.state),

@@ -216,7 +216,8 @@ def unmeasured(state: State, dataset: Dataset) -> str:
     """Say when the share of held-out answers can be drawn."""
     if state.config.holdout == 0:
         return "The setting holdout is 0: no answer is held out, and no point can be measured."
-    if state.config.validate and dataset.has_masks and dataset.part("val"):
+    wanted = state.config.validates(synthetic=dataset.synthetic)
+    if wanted and dataset.has_masks and dataset.part("val"):
         return (
             "The validation part's masks choose the network: no answer is held out to measure it."
         )
