@@ -211,6 +211,12 @@ def touching(one: Region, other: Region) -> bool:
 def check_not_negative(scores: Scores, config: Config) -> None:
     """Make sure that scores can be set against a price, and have a logarithm.
 
+    Parameters
+    ----------
+    scores : (N, K) float array
+        NaN is no region.
+    config : Config
+
     Raises
     ------
     ConfigError

@@ -37,6 +37,11 @@ class Scores:
     def of(cls, prediction: Mask, truth: Mask) -> Scores:
         """Count one slice.
 
+        Parameters
+        ----------
+        prediction, truth : (H, W) bool arrays
+            Where it is infected.
+
         Raises
         ------
         ValueError

@@ -76,6 +76,17 @@ class Pool:
         It can't if it was answered, or shares a pixel with one that was. Of a quad-tree only
         those blocks can be asked that it now divides a slice into, by these scores, or evenly
         if they are random: see `QuadTree.leaves`.
+
+        Parameters
+        ----------
+        scores : (N, K) float array
+            Of `shape`: a slice's regions are a row; higher is more wanted, NaN is no region.
+        state : State
+
+        Returns
+        -------
+        (N, K) float64 array
+            A copy.
         """
         scores = scores.astype(np.float64)
         tree, count = self._division.tree, self.config.regions_per_slice
@@ -135,7 +146,22 @@ class Pool:
         """Pick the best of the open regions, without those that show nothing.
 
         Only slices that are about to be picked are looked at, whatever the size of the pool.
-        If `lungs_first`, whose scores must be in [0, 1), other regions follow those that hold lung.
+
+        Parameters
+        ----------
+        scores : (N, K) float array
+            As `open` returns it: NaN can't be asked.
+        count : int
+            How many at most.
+        one_a_slice : bool
+            Whether a slice gives one at most.
+        lungs_first : bool
+            Whether other regions follow those that hold lung; scores must be in [0, 1) then.
+
+        Returns
+        -------
+        tuple of Pick
+            The most wanted first.
         """
         scores = scores.copy()
         looked_at: set[int] = set()

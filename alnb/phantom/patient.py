@@ -20,7 +20,7 @@ BODY_WIDTH = (0, 0, 3, 14, 44, 84)  # half width outside, beyond cage and wall
 
 
 def profile(values: tuple[float, ...], u: float) -> float:
-    """Interpolate a profile given at `LEVELS`."""
+    """Interpolate a profile in mm, given at `LEVELS`, at a height u in [0, 1]."""
     return float(np.interp(u, LEVELS, values))
 
 
@@ -97,12 +97,12 @@ class Patient:
 
     @property
     def wall(self) -> float:
-        """From the inside of the ribs to the skin, at the flank."""
+        """From the inside of the ribs to the skin, at the flank, in mm."""
         return 9 + self.muscle + self.fat
 
     @property
     def view(self) -> float:
-        """Side of the reconstructed square."""
+        """Side of the reconstructed square, in mm."""
         return 2.13 * (CAGE_WIDTH[0] * self.scale + self.wall)
 
     def segments(self, tubes: Any) -> Field:  # noqa: ANN401 - nested tuples of nodes
@@ -146,7 +146,7 @@ class Patient:
         return np.concatenate([head, nodes]).astype(np.float32)
 
     def spine(self, z: float) -> tuple[Field, Field, Field]:
-        """Lay a vertebra's arch, its body and the canal at one height, as flat segments."""
+        """Lay a vertebra's arch, its body and the canal at z mm, as flat (N, 2, 4) ends."""
         s, u = self.scale, z / self.height
         y = s * profile(CAGE_BACK, u) - 24
         turn = (z / 23 + self.phase) % 1

@@ -91,7 +91,7 @@ class Picture:
         self._lungs()
 
     def scan(self, rng: np.random.Generator) -> NDArray[np.int16]:
-        """Add what the scanner does: blur, correlated noise, streaks and the circle's edge."""
+        """Add what the scanner does: blur, noise, streaks, the circle's edge; (size, size), HU."""
         size, noise_hu = self.chest.size, self.chest.who.noise_hu
         shoulders = min(max((self.z / self.chest.who.height - 0.75) / 0.2, 0.0), 1.0)
         white = rng.standard_normal((size, size), dtype=np.float32)

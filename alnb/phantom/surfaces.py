@@ -83,14 +83,14 @@ def extent(distance: Field, soft: float) -> tuple[slice, slice]:
 
 
 def oval(x: Field, y: Field, half: tuple[float, float], power: float, pitch: float) -> Field:
-    """Signed distance, about, to a superellipse around the origin."""
+    """Signed distance in mm, about, of each pixel to a superellipse around the origin, (H, W)."""
     f = (np.abs(x / half[0]) ** power + np.abs(y / half[1]) ** power) ** (1 / power)
     slope = np.hypot(*np.gradient(f, pitch))
     return np.asarray((f - 1) / np.maximum(slope, 0.3 / max(half)))
 
 
 def tube(x: Field, y: Field, z: float, ends: Field, slab: float = 0.0) -> Field:
-    """Distance at height z to a cone from (x, y, z, radius) to another, seen through a slab."""
+    """Distance in mm, (H, W), at height z to a cone of (x, y, z, radius) ends, in a slab."""
     (px, py, pz, pr), (qx, qy, qz, qr) = ends.tolist()  # plain floats are faster than numpy's
     dx, dy, dz = qx - px, qy - py, qz - pz
     square = max(dx * dx + dy * dy + dz * dz, 1e-6)

@@ -16,7 +16,7 @@ class Trunk(nn.Module):
         raise NotImplementedError
 
     def rest(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Turn that map into the maps at strides 8, 16 and 32."""
+        """Turn that map into three, (B, C, h, w) each, at strides 8, 16 and 32."""
         raise NotImplementedError
 
     def stem_parameters(self) -> list[nn.Parameter]:
@@ -47,17 +47,17 @@ class VGG16Trunk(Trunk):
             self.add_module(str(index), layer)
 
     def stem(self, x: Tensor) -> Tensor:
-        """Run the two blocks up to stride 4."""
+        """Run the two blocks up to stride 4: (B, 128, H/4, W/4)."""
         for layer in list(self.children())[:10]:
             x = layer(x)
-        return x  # (B, 128, H/4, W/4)
+        return x
 
     def stem_parameters(self) -> list[nn.Parameter]:
         """List what `stem` holds."""
         return [p for layer in list(self.children())[:10] for p in layer.parameters()]
 
     def rest(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Run the blocks from stride 4 to pool3, pool4 and pool5."""
+        """Run the blocks from stride 4 to pool3, pool4 and pool5, of 256, 512 and 512 channels."""
         pools = []
         for layer in list(self.children())[10:]:
             x = layer(x)
@@ -83,12 +83,12 @@ class TimmTrunk(Trunk):
         self.body: Any = timm.create_model(name, features_only=True, out_indices=(2, 3, 4))
 
     def stem(self, x: Tensor) -> Tensor:
-        """Pad the image."""
+        """Pad the image: (B, 3, H', W'), multiples of 32."""
         height, width = x.shape[-2:]
         return functional.pad(x, (0, -width % 32, 0, -height % 32), mode="replicate")
 
     def rest(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Run the network."""
+        """Run the network, to its maps at strides 8, 16 and 32."""
         s8, s16, s32 = self.body(x)
         return s8, s16, s32
 
@@ -97,7 +97,7 @@ class EfficientNetTrunk(TimmTrunk):
     """An EfficientNet of timm, divided at stride 4."""
 
     def stem(self, x: Tensor) -> Tensor:
-        """Run the layers up to stride 4."""
+        """Run the layers up to stride 4: (B, C, H'/4, W'/4)."""
         x = self.body.bn1(self.body.conv_stem(super().stem(x)))
         for block in self.body.blocks[:2]:
             x = block(x)
@@ -109,7 +109,7 @@ class EfficientNetTrunk(TimmTrunk):
         return [parameter for layer in first for parameter in layer.parameters()]
 
     def rest(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Run the layers from stride 4."""
+        """Run the layers from stride 4, to its maps at strides 8, 16 and 32."""
         blocks = self.body.blocks
         s8 = blocks[2](x)
         s16 = blocks[4](blocks[3](s8))

@@ -40,7 +40,7 @@ class WeightsCache:
             return None
 
     def read(self, name: str) -> dict[str, Tensor]:
-        """Read weights whose report could be read."""
+        """Read weights whose report could be read: parameter name to tensor, on the CPU."""
         return load_file(self.path(name))
 
     def save(self, network: nn.Module, report: FitReport) -> None:
