@@ -18,7 +18,7 @@ from alnb.pool import Pool, next_picks, start_picks
 from alnb.session import Session
 from alnb.ui import explorer_words as words
 from alnb.ui.explorer import Explorer, explore_app
-from alnb.ui.region_figure import NOTHING
+from alnb.ui.region_figure import NO_PATH, NOTHING
 from alnb.ui.timeline import Recording
 
 CONFIG = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=2)
@@ -304,6 +304,11 @@ def test_three_runs_are_too_many(run):
     assert "alnb compare takes any number" in explore_app(run, run, run).value
 
 
+def outlined(app):
+    """The outlines that the right side shows, as a path."""
+    return app.page.view.figure.layout.shapes[-1].path
+
+
 def test_a_run_labelled_in_full_can_be_stepped_through(tmp_path, squares):
     config = CONFIG.replace(labels="full", loss="full")
     simulate(squares, tmp_path, config, cycles=1, learner=FakeLearner(squares, config))
@@ -313,6 +318,8 @@ def test_a_run_labelled_in_full_can_be_stepped_through(tmp_path, squares):
     for step in steps:
         for number in range(len(step.asked)):
             app.page.cycle.value, app.page.number.value = step.cycle, number + 1
+            answer = step.answers[step.asked[number].region.key]
+            assert (outlined(app) != NO_PATH) == bool(answer.outlines)
 
     assert any(answer.outlines for step in steps for answer in step.answers.values())
 

@@ -44,7 +44,14 @@ def test_each_side_has_its_pictures_frame_and_clicks(view):
     assert len(trace(view, "right clicks infected").x) == 0
     shapes = view.figure.layout.shapes
     assert shapes[1].path == "M-0.5,15.5L7.5,15.5L7.5,23.5L-0.5,23.5Z"
-    assert shapes[3].path == NO_PATH
+    assert shapes[4].path == NO_PATH
+
+
+def test_each_side_has_its_outlines(view):
+    show(view, panel(), panel(outlines=[((1, 2), (1, 6), (5, 6))]))
+
+    shapes = view.figure.layout.shapes
+    assert (shapes[2].path, shapes[5].path) == (NO_PATH, "M2,1L6,1L6,5Z")
 
 
 def test_what_is_switched_off_is_not_drawn(view):

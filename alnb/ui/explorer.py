@@ -305,6 +305,7 @@ class Explorer:
             image=self.dataset.image(where),
             region=region,
             clicks=answer.clicks if answer else (),
+            outlines=answer.outlines if answer else (),
             layers=layers,
             regions=self.recordings[look.of].pool.borders(where, look.step.after),
             note="" if "entropy" in layers else self._missing(look),

@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 
 from alnb.annotation import Click
 from alnb.arrays import INFECTED, Grey, Map, Mask
+from alnb.outlines import Outline
 from alnb.regions import Region
 from alnb.ui.live_figure import LiveFigure
 from alnb.ui.pictures import (
@@ -24,8 +25,8 @@ from alnb.ui.pictures import (
     prediction_png,
     uri,
 )
-from alnb.ui.region_figure import BEHIND, CLICK_COLOUR, NO_PATH, NOTHING
-from alnb.ui.region_view import grid_path
+from alnb.ui.region_figure import BEHIND, CLICK_COLOUR, INFECTED_RGBA, NO_PATH, NOTHING
+from alnb.ui.region_view import grid_path, polygon_path
 from alnb.ui.tap import Tap
 
 PANEL_PX, GAP_PX, TITLE_PX = 416, 16, 26
@@ -52,6 +53,8 @@ class Panel:
         Framed.
     clicks : sequence of Click
         On that slice.
+    outlines : sequence of Outline
+        Drawn around infection on that slice.
     layers : mapping of str to (H, W) array
         ``"entropy"`` in nats, ``"prediction"`` and ``"mask"`` as bool; any may be missing.
     regions : sequence of Region
@@ -64,6 +67,7 @@ class Panel:
     image: Grey | None = None
     region: Region | None = None
     clicks: Sequence[Click] = ()
+    outlines: Sequence[Outline] = ()
     layers: Mapping[str, Map | Mask] = field(default_factory=dict)
     regions: Sequence[Region] = ()
     note: str = ""
@@ -137,8 +141,13 @@ class PairView:
 
     def _put_paths(self, number: int, panel: Panel, grid: bool) -> None:
         shapes = self.figure.layout.shapes
-        shapes[2 * number].path = grid_path(panel.regions) if grid else NO_PATH
-        shapes[2 * number + 1].path = grid_path([panel.region]) if panel.region else NO_PATH
+        paths = (
+            grid_path(panel.regions) if grid else NO_PATH,
+            grid_path([panel.region]) if panel.region else NO_PATH,
+            polygon_path(panel.outlines),
+        )
+        for place, path in enumerate(paths, start=len(paths) * number):
+            shapes[place].path = path
 
     def _put_clicks(self, side: str, clicks: Sequence[Click]) -> None:
         for name, wanted in (("infected", True), ("background", False)):
@@ -241,7 +250,9 @@ def _shapes(x: str, y: str) -> list[dict[str, Any]]:
     return [
         path | {"line": {"color": "white", "width": 1}, "opacity": GRID_OPACITY},
         path | {"line": {"color": "white", "width": 2}},
-    ]
+        path | {"line": {"color": CLICK_COLOUR, "width": 2}, "fillrule": "evenodd",
+                "fillcolor": INFECTED_RGBA.format(0.2)},
+    ]  # fmt: skip
 
 
 def _title(left: float) -> dict[str, Any]:
