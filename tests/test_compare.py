@@ -279,3 +279,12 @@ def test_sessions_without_masks_show_the_held_out_accuracy(unmasked, tmp_path):
     session.close()
 
     assert Comparer(read_runs([tmp_path]), tmp_path / "out").y.value == "heldout_accuracy"
+
+
+def test_a_class_of_twenty_has_a_look_each_and_is_told_what_is_not_said(runs):
+    klass = tuple(replace(runs[0], name=f"student {n}") for n in range(20))
+    comparison = Comparison(group(klass, "run"))
+    looks = {(t["line"]["color"], t["line"]["dash"]) for t in comparison.traces()}
+
+    assert len(looks) == 20
+    assert comparison.verdicts()[-1].startswith("15 more are in the table alone")

@@ -29,6 +29,7 @@ AXES = {  # column of a curve -> (what its axis is called, its unit)
     "clicks": ("Clicks", "clicks"),
 }
 OTHERS = 4  # ours: verdicts on more arms would not be read
+DASHES = ("solid", "dash", "dot", "dashdot")  # of as many curves as there are colours, each
 PICTURE = (928, 1200)  # of the page's window, in its own pixels
 
 
@@ -108,7 +109,10 @@ class Comparison:
             return ["no verdict: an arm holds several runs of one seed, so seeds can't be paired"]
         if self.common is None:
             return ["no verdict: the curves have no part of the axis in common"]
-        return [line for second in others[:OTHERS] for line in self._verdicts(first, second)]
+        said = [line for second in others[:OTHERS] for line in self._verdicts(first, second)]
+        if (left := len(others) - OTHERS) > 0:
+            said.append(f"{left} more are in the table alone; name two to compare them in words")
+        return said
 
     def _verdicts(self, first: str, second: str) -> list[str]:
         assert self.common is not None  # noqa: S101 - the caller looked
@@ -153,8 +157,13 @@ class Comparison:
             trace
             for n, arm in enumerate(self.arms)
             for trace in arm_traces(
-                arm, self.curves(arm), COLOURS[n % len(COLOURS)], self.unit, self.score
-            )
+                arm,
+                self.curves(arm),
+                COLOURS[n % len(COLOURS)],
+                self.unit,
+                self.score,
+                DASHES[n // len(COLOURS) % len(DASHES)],
+            )  # fmt: skip
         ]
 
     def layout(self) -> dict[str, Any]:

@@ -25,6 +25,7 @@ def arm_traces(
     colour: str,
     unit: str = "s",
     score: str = "Dice",
+    dash: str = "solid",
 ) -> list[Trace]:
     """Draw an arm: the band, a thin line for each run, and their mean.
 
@@ -38,6 +39,8 @@ def arm_traces(
         As ``#rrggbb``.
     unit, score : str
         Of what ``cost_s`` and ``dice`` hold, where it is something else.
+    dash : str
+        Plotly's name of how the line is broken, where there are more arms than colours.
 
     Returns
     -------
@@ -45,7 +48,7 @@ def arm_traces(
         Scatter traces: the band, the runs, the mean; of a single run its curve alone.
     """
     if len(curves) == 1:
-        return [_alone(label, next(iter(curves.values())), colour, unit, score)]
+        return [_dashed(_alone(label, next(iter(curves.values())), colour, unit, score), dash)]
     tables = list(curves.values())
     costs, mean, low, high = mean_and_range(tables)
     points = enumerate(zip(costs, mean, strict=True))
@@ -60,7 +63,11 @@ def arm_traces(
     ]
     thick = _thick(curve_trace(rows, label, colour=colour), shape)
     thick |= {"hovertemplate": f"mean of {len(tables)}<br>{hover}"}
-    return [_band(costs, low, high, colour, shape), *thin, thick]
+    return [_band(costs, low, high, colour, shape), *thin, _dashed(thick, dash)]
+
+
+def _dashed(trace: Trace, dash: str) -> Trace:
+    return trace | {"line": trace["line"] | {"dash": dash}}
 
 
 def _alone(label: str, curve: pd.DataFrame, colour: str, unit: str, score: str) -> Trace:
