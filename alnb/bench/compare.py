@@ -163,7 +163,7 @@ class Comparison:
                 self.unit,
                 self.score,
                 DASHES[n // len(COLOURS) % len(DASHES)],
-            )  # fmt: skip
+            )
         ]
 
     def layout(self) -> dict[str, Any]:
