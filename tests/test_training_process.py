@@ -6,7 +6,10 @@ import pytest
 import torch
 
 from alnb.config import Config
+from alnb.oracle import Oracle
+from alnb.regions import grid
 from alnb.training.__main__ import Commands, Wire
+from alnb.training.trainer import Trainer
 
 FULL = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 ON_CPU = RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 8 bytes")
@@ -24,6 +27,7 @@ def said(error, do="fit", **changes):
         config=Config(batch=8, crop=128).replace(**changes),
         dataset=SimpleNamespace(size=352), fit=fail, evaluate=fail,
     )  # fmt: skip
+    commands._make = lambda dataset, config: None
     commands.run({"do": do, "id": 1, "answers": [], "part": "test", "weights": ""})
     return json.loads(out.getvalue())["message"]
 
@@ -32,15 +36,15 @@ def said(error, do="fit", **changes):
 def test_out_of_memory_offers_half_the_batch(error):
     assert said(error) == (
         "the memory was too small for 8 pictures of 128×128 pixels at once. Every answer is "
-        "saved. Close other programs and train again; if that does not help, start a session with "
-        "--set batch=4."
+        "saved. Press Train again: it then takes 4 pictures of 128×128 pixels at once, which "
+        "learns a little otherwise."
     )
 
 
 @pytest.mark.parametrize(
     ("changes", "offer"),
     [
-        ({}, "start a session with --set crop=64."),
+        ({}, "it then takes 1 picture of 64×64 pixels at once, which learns a little otherwise."),
         ({"crop": 64}, "import the dataset with --size 176."),
         ({"crop": None}, "import the dataset with --size 176."),
         ({"freeze": "trunk"}, "import the dataset with --size 176."),
@@ -56,6 +60,35 @@ def test_what_has_no_batches_offers_smaller_slices():
 
     assert message.startswith("the memory was too small for slices of 352×352 pixels.")
     assert message.endswith("import the dataset with --size 176.")
+
+
+def test_after_too_much_the_next_training_takes_half(squares, tmp_path, monkeypatch):
+    out, sizes = io.StringIO(), []
+
+    def fit(trainer, answers):
+        sizes.append(trainer.config.batch)
+        if sizes[-1] > 2:
+            raise MemoryError
+        return real(trainer, answers)
+
+    real = Trainer.fit
+    monkeypatch.setattr(Trainer, "fit", fit)
+    commands = Commands(Wire(out))
+    config = Config(pretrain_steps=0, regions_per_slice=4, steps=2, batch=8, crop=32)
+    region = grid(squares.part("train")[0], (32, 32), 4)[0]
+    answers = [Oracle(squares).answer(region).to_dict()]
+    commands.run({
+        "do": "open", "id": 0, "dataset": str(squares.folder), "config": config.to_dict(),
+        "cache": str(tmp_path),
+    })  # fmt: skip
+    for number in (1, 2, 3):
+        commands.run({"do": "fit", "id": number, "answers": answers})
+    events = [json.loads(line) for line in out.getvalue().splitlines()]
+
+    assert sizes == [8, 4, 2]
+    assert [e["event"] for e in events if e["event"] != "progress"] == [
+        "done", "failed", "failed", "done",
+    ]  # fmt: skip
 
 
 def test_what_else_fails_is_told_with_where_to_read_more():

@@ -112,11 +112,31 @@ class Commands:
         text = str(error)
         full = isinstance(error, MemoryError) or any(words in text for words in OUT_OF_MEMORY)
         if full and self.trainer is not None:
-            return _out_of_memory(self.trainer, trains=command.get("do") == "fit")
+            return self._out_of_memory(self.trainer, trains=command.get("do") == "fit")
         reason = text.splitlines()[0] if text else type(error).__name__
         return (
             f"the training failed ({reason}). Every answer is saved; train again, and if it fails "
             "again send training.log from the session's folder to whoever keeps alnb."
+        )
+
+    def _out_of_memory(self, trainer: Trainer, *, trains: bool) -> str:
+        """Say what was too large; a training takes half of it the next time."""
+        config, size = trainer.config, trainer.dataset.size
+        smaller = _smaller(config, size) if trains else None
+        if smaller is None:
+            return (
+                f"the memory was too small for {_taken(config, size, trains=trains)}. Every answer "
+                "is saved. Close other programs and try again; if that does not help, import the "
+                f"dataset with --size {size // 2}."
+            )
+        import torch  # as late as the trainer that needs it
+
+        self.trainer = self._make(trainer.dataset, smaller)
+        torch.cuda.empty_cache()
+        return (
+            f"the memory was too small for {_taken(config, size, trains=trains)}. Every answer is "
+            f"saved. Press Train again: it then takes {_taken(smaller, size, trains=trains)}, "
+            "which learns a little otherwise."
         )
 
     def _do(self, command: dict[str, Any]) -> dict[str, Any]:
@@ -154,19 +174,19 @@ class Commands:
         return self.trainer
 
     def _open(self, command: dict[str, Any]) -> dict[str, Any]:
-        from alnb.training.trainer import Trainer
-
         self.cache = Path(command["cache"])
         self.cache.mkdir(parents=True, exist_ok=True)
-        self.trainer = Trainer(
-            Dataset.open(command["dataset"]),
-            Config.from_dict(command["config"]),
-            self.cache,
-            progress=self._progress,
-            cancelled=self._cancelled,
-        )
+        dataset, config = Dataset.open(command["dataset"]), Config.from_dict(command["config"])
+        self.trainer = self._make(dataset, config)
         networks = self.trainer.networks
         return {"device": networks.device_name, "backbone": networks.backbone}
+
+    def _make(self, dataset: Dataset, config: Config) -> Trainer:
+        from alnb.training.trainer import Trainer
+
+        return Trainer(
+            dataset, config, self.cache, progress=self._progress, cancelled=self._cancelled
+        )
 
     def _prepare(self, command: dict[str, Any]) -> dict[str, Any]:
         self._ready.prepare()
@@ -225,22 +245,28 @@ def _save(path: Path, **arrays: Any) -> None:  # noqa: ANN401 - arrays of any ki
         temporary.unlink(missing_ok=True)
 
 
-def _out_of_memory(trainer: Trainer, *, trains: bool) -> str:
-    """Say what was too large, and offer half of it; only a training has batches and crops."""
-    config, size = trainer.config, trainer.dataset.size
-    cut = config.crop is not None and config.freeze != "trunk"
-    crop = min(config.crop or size, size) if cut else size
-    what, smaller = f"slices of {size}×{size} pixels", f"import the dataset with --size {size // 2}"
-    if trains:
-        what = f"{config.batch} pictures of {crop}×{crop} pixels at once"
-    if trains and config.batch > 1:
-        smaller = f"start a session with --set batch={config.batch // 2}"
-    elif trains and cut and crop // 2 >= SMALLEST_CROP:
-        smaller = f"start a session with --set crop={crop // 2}"
-    return (
-        f"the memory was too small for {what}. Every answer is saved. Close other programs and "
-        f"train again; if that does not help, {smaller}."
-    )
+def _smaller(config: Config, size: int) -> Config | None:
+    """Halve what a training holds at once: its batch, or else its crops; None if neither can be."""
+    if config.batch > 1:
+        return config.replace(batch=config.batch // 2)
+    crop = _crop(config, size)
+    if crop is not None and crop // 2 >= SMALLEST_CROP:
+        return config.replace(crop=crop // 2)
+    return None
+
+
+def _crop(config: Config, size: int) -> int | None:
+    """Return the side of a training's crops in pixels; None where it takes whole slices."""
+    return min(config.crop, size) if config.crop and config.freeze != "trunk" else None
+
+
+def _taken(config: Config, size: int, *, trains: bool) -> str:
+    """Say what is in memory at once; only a training has batches and crops."""
+    if not trains:
+        return f"slices of {size}×{size} pixels"
+    crop = _crop(config, size) or size
+    pictures = "picture" if config.batch == 1 else "pictures"
+    return f"{config.batch} {pictures} of {crop}×{crop} pixels at once"
 
 
 def _beat(wire: Wire) -> None:
