@@ -37,7 +37,7 @@ EMPTY_LINE = "That line encloses nothing; draw around the infection."
 NO_LINES = "A whole slice is answered by clicks; leave the sweep to outline in a region."
 TAKEN_OVER = (
     "This session was opened in another window, which now writes it. Everything answered here is "
-    "saved. Go on there, or reload this page to take it back."
+    "saved. Go on there, look on from here, or reload this page to take it back."
 )
 
 

@@ -198,6 +198,7 @@ class LabelApp:
         page.on_overlays(self._on_overlays)
         page.auto.observe(lambda _: self._on_auto(), names="value")
         page.axis.observe(lambda _: self._on_overlays(), names="value")
+        page.look_on.on_click(lambda _: self._look_on())
         page.annotator.observe(lambda _: self._on_annotator(), names="value")
 
     def _on_button(self, name: str, _button: object) -> None:
@@ -206,6 +207,13 @@ class LabelApp:
     def _on_annotator(self) -> None:
         """Take the name for the answers to come; those given keep theirs."""
         self.answering.annotator = self.page.annotator.value.strip()
+
+    def _look_on(self) -> None:
+        """Follow who took the session over: read alone, in this page's place."""
+        from alnb.ui.explorer import look_at  # not before somebody looks
+
+        with self._guarded():
+            self.page.become(look_at(self.session.journal.path.parent, self.dataset.folder))
 
     def _on_overlays(self) -> None:
         """Draw the pictures anew with the overlays, the window and the chart that are wanted."""
@@ -337,6 +345,7 @@ class LabelApp:
                 self._thumbnails[tile.region.key] = thumbnail_png(image, tile.region.window)
         message = self.message if self.session.journal.owned else TAKEN_OVER
         self.page.show(screen, message, self._thumbnails)
+        self.page.offer_to_look_on(offered=not self.session.journal.owned)
         self.charts.axis = self.page.axis.value
         charted = screen.rows, screen.chart_hint, self.charts.axis
         if charted != self._charted:

@@ -79,6 +79,23 @@ def explore_app(
         return Page.failure(f"something went wrong in alnb ({type(error).__name__}: {error}).")
 
 
+def look_at(session: Path, data: Path | None) -> widgets.Widget:
+    """Open the explorer on a session, which may be open elsewhere, without the true mask.
+
+    Who labels it must not see the answers unasked.
+
+    Parameters
+    ----------
+    session : Path
+        Its folder.
+    data : Path or None
+        Its dataset's; None takes the one that its journal names.
+    """
+    explorer = Explorer([Recording.open(session, data)])
+    explorer.page.layers["mask"].value = False
+    return explorer.start().page.widget
+
+
 class Explorer:
     """The explorer on one recording or two; `page.widget` is what to show.
 

@@ -120,6 +120,11 @@ class Page:
             "Sweep slice", "128px", "sweep", "Answer the whole slice at once", "alnb-quiet"
         )
         self.help = button("?", "36px", "help", "All keys", "alnb-quiet")
+        self.look_on = widgets.Button(
+            description="Look on",
+            tooltip="Follow the other window's labelling; it is read alone",
+            layout=widgets.Layout(width="110px", display="none"),
+        )
         self.train = button("Train", "150px", "train", "Learn from the answers", "alnb-main")
         self.cancel = button("Cancel", "90px", "cancel", "Stop training; the last network is kept")
         self.auto = widgets.Checkbox(
@@ -152,7 +157,7 @@ class Page:
         buttons = widgets.HBox([*answers, self.background, self.sweep, self.help], layout=row)
         pictures = widgets.Box([view.widget, self.looks.widget, self._teaching])
         pictures.add_class("alnb-pictures")
-        under = widgets.VBox([self._strip, self._message])
+        under = widgets.VBox([self._strip, self._message, self.look_on])
         under.add_class("alnb-under")
         left = widgets.VBox([pictures, self._question, buttons, under])
         maps = widgets.HBox([self.entropy, self.prediction, self.on_region], layout=row)
@@ -249,6 +254,15 @@ class Page:
         ):
             if made.description != words:
                 made.description = words
+
+    def offer_to_look_on(self, *, offered: bool) -> None:
+        """Show the button that leaves labelling to another window, or hide it."""
+        self.look_on.layout.display = "" if offered else "none"
+
+    def become(self, app: widgets.Widget) -> None:
+        """Put another app in this one's place."""
+        self.widget.remove_class("alnb-app")  # the app brings its own
+        self.widget.children = [app]
 
     def say(self, message: str) -> None:
         """Show a sentence for the person; an empty one for none."""

@@ -27,12 +27,31 @@ def test_a_session_taken_over_is_said_and_written_no_more(using, squares, folder
         person.press(5, 5)
 
         assert person.reads(TAKEN_OVER)
+        assert person.page.look_on.layout.display == ""
         assert (folder / "journal.jsonl").read_bytes() == before
         assert not (folder / "draft.json").exists()
         assert all(
             button.disabled
             for button in (person.page.clean, person.page.next, person.page.undo, person.page.train)
         )
+        other.close()
+
+    using(story)
+
+
+def test_whoever_lost_a_session_can_look_on(using, squares, folder):
+    async def story(person):
+        person.push(person.page.clean)
+        assert person.page.look_on.layout.display == "none"
+        other = Session.open(folder, squares, take_over=True)
+        person.app.draw()
+        before = (folder / "journal.jsonl").read_bytes()
+        person.page.look_on.click()
+
+        (explorer,) = person.page.widget.children
+        assert "alnb-app" in explorer._dom_classes
+        assert "alnb-app" not in person.page.widget._dom_classes
+        assert (folder / "journal.jsonl").read_bytes() == before
         other.close()
 
     using(story)
