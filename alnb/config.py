@@ -27,7 +27,7 @@ HOLDOUT = 0.2
 """Share of the answers that measure the network, and set its threshold, where `Config.holdout` is
 None and no slice has a mask that could (ours). Where one has, all answers are learned from."""
 
-CLICKS_THRESHOLD, DISTILLED_THRESHOLD = 0.7, 0.45
+CLICKS_THRESHOLD, DISTILLED_THRESHOLD = 0.7, 0.4
 """Where `Config.threshold` is None (ours): a network that learns from clicks alone over-segments,
 one that keeps what it believed before under-segments. The latter is where `training.calibration`
 begins, and held-out answers correct either by 0.1 at most. Both are of folds of medseg's train
