@@ -417,6 +417,21 @@ def test_what_the_app_takes_in_use_is_printed_as_it_is_found(run, monkeypatch):
     assert json.loads(run("bench", "ui", "--answers", "7", "--json")[1])[0]["limit"] == 300
 
 
+@pytest.mark.parametrize(
+    ("value", "unit", "limit", "status"),
+    [(300.0, "ms", 300.0, 0), (301.0, "ms", 300.0, 1), (9.0, "×", 10.0, 1), (None, "s", 2.0, 0)],
+)
+def test_what_takes_too_long_fails(run, monkeypatch, value, unit, limit, status):
+    from alnb.bench import speed, use
+
+    measured = [speed.Measure("the next region", value, unit, limit)]
+    monkeypatch.setattr(use, "measure_use", lambda data, answers: measured)
+    ended, _, errors = run("bench", "ui")
+
+    assert ended == status
+    assert ("over the limit: the next region" in errors) == bool(status)
+
+
 def test_speed_prints_json(run, monkeypatch):
     from alnb.bench import speed
 

@@ -101,6 +101,7 @@ def opened(
     ready: Sequence[str],
     cache: Path | None = None,
     watch: Callable[[Page], None] = lambda page: None,
+    place: Path | None = None,
 ) -> Iterator[tuple[Page, float]]:
     """Run a command of alnb that serves a page; give the page and how long it took.
 
@@ -115,15 +116,20 @@ def opened(
         For the embedded data; None: the user's.
     watch : callable
         Called with the page before it asks for anything.
+    place : Path or None
+        Where it is run, and where its sessions are kept; None: here, and with the user's.
     """
     command = [sys.executable, "-c", "from alnb.cli import main; main()", *words, "--no-browser"]
     own = {"XDG_CACHE_HOME": str(cache)} if cache else {}
+    if place is not None:
+        own["XDG_DATA_HOME"] = str(place)
     begin = time.perf_counter()
     process = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, **own, "PYTHONUNBUFFERED": "1"},
+        cwd=place,
     )
     with process:
         assert process.stdout is not None  # noqa: S101

@@ -29,16 +29,18 @@ DRAWN = f"""name => {{
   return Boolean(trace) && trace.source.length > 3000; // one empty pixel has 1510
 }}"""
 EXPLORER_READY = (".alnb-figure .nsewdrag", ".alnb-charts .nsewdrag")
+START_READY = (".alnb-start",)
 COMPARE_READY = (".alnb-compare-chart .legendtext",)
 
 
 def photograph(out: Path, data: Path | None = None) -> Iterator[Path]:
-    """Photograph the label app, the explorer and the comparison at 1280×720.
+    """Photograph the main states of the apps at 1280×720.
 
     Parameters
     ----------
     out : Path
-        Gets ``label.png``, ``explore.png`` and ``compare.png``.
+        Gets ``app_start.png``, ``app_compare.png``, ``app_explore.png``, ``app_label.png``,
+        ``app_keys.png``, ``app_sweep.png`` (on a dark page) and ``app_training.png``.
     data : Path or None
         A dataset with masks; None takes the embedded phantom.
 
@@ -60,8 +62,10 @@ def photograph(out: Path, data: Path | None = None) -> Iterator[Path]:
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, launched() as browser:
         runs = _runs(dataset, Path(folder))
-        for take in (_compare, _explore, _label):  # the last goes on with a run
-            yield take(browser, dataset, runs, out)
+        yield _start(browser, Path(folder), out)
+        yield _compare(browser, runs, out)
+        yield _explore(browser, runs, out)
+        yield from _label(browser, dataset, runs, out)  # which goes on with a run
 
 
 def _runs(dataset: Dataset, folder: Path) -> list[Path]:
@@ -73,7 +77,13 @@ def _runs(dataset: Dataset, folder: Path) -> list[Path]:
     return runs
 
 
-def _label(browser: Browser, dataset: Dataset, runs: list[Path], out: Path) -> Path:
+def _start(browser: Browser, folder: Path, out: Path) -> Path:
+    with opened(browser, ["label"], START_READY, place=folder) as (page, _):
+        page.wait_for_timeout(500)
+        return _shot(page, out / "app_start.png")
+
+
+def _label(browser: Browser, dataset: Dataset, runs: list[Path], out: Path) -> Iterator[Path]:
     """Ask the next regions of a run, answer until one is infected, and click on it."""
     words = ["label", str(dataset.folder), "--session", str(runs[0])]
     with opened(browser, words, LABEL_READY) as (page, _):
@@ -91,7 +101,23 @@ def _label(browser: Browser, dataset: Dataset, runs: list[Path], out: Path) -> P
             page.get_by_role("button", name="No infection").click()
         page.get_by_text("Network: up to date").wait_for(timeout=WAIT_MS)
         page.wait_for_timeout(1500)
-        return _shot(page, out / "label.png")
+        yield _shot(page, out / "app_label.png")
+        page.keyboard.press("?")
+        page.wait_for_timeout(500)
+        yield _shot(page, out / "app_keys.png")
+        page.keyboard.press("Escape")
+        page.keyboard.press("n")
+        page.wait_for_timeout(1500)
+        page.emulate_media(color_scheme="dark")
+        page.keyboard.press("w")
+        page.wait_for_timeout(1500)
+        yield _shot(page, out / "app_sweep.png")
+        page.emulate_media(color_scheme="light")
+        page.keyboard.press("w")
+        page.keyboard.press("t")
+        page.get_by_text(" left", exact=False).first.wait_for(timeout=WAIT_MS)
+        page.wait_for_timeout(1500)
+        yield _shot(page, out / "app_training.png")
 
 
 def _first_infected(run: Path) -> int:
@@ -117,7 +143,7 @@ def _click(page: Page, row: float, col: float) -> None:
     page.mouse.click(*place)
 
 
-def _explore(browser: Browser, dataset: Dataset, runs: list[Path], out: Path) -> Path:
+def _explore(browser: Browser, runs: list[Path], out: Path) -> Path:
     with opened(browser, ["explore", str(runs[0]), str(runs[len(SEEDS)])], EXPLORER_READY) as (
         page,
         _,
@@ -130,13 +156,13 @@ def _explore(browser: Browser, dataset: Dataset, runs: list[Path], out: Path) ->
         for name in ("left entropy", "right entropy"):
             page.wait_for_function(DRAWN, arg=name, timeout=WAIT_MS)
         page.wait_for_timeout(3000)
-        return _shot(page, out / "explore.png")
+        return _shot(page, out / "app_explore.png")
 
 
-def _compare(browser: Browser, dataset: Dataset, runs: list[Path], out: Path) -> Path:
+def _compare(browser: Browser, runs: list[Path], out: Path) -> Path:
     with opened(browser, ["compare", *map(str, runs)], COMPARE_READY) as (page, _):
         page.wait_for_timeout(2000)
-        return _shot(page, out / "compare.png")
+        return _shot(page, out / "app_compare.png")
 
 
 def _shot(page: Page, path: Path) -> Path:

@@ -51,6 +51,13 @@ class Measure:
     limit: float | None = None
     note: str = ""
 
+    @property
+    def kept(self) -> bool:
+        """Whether it keeps to its limit, as far as was measured."""
+        if self.limit is None or self.value is None:
+            return True
+        return self.value >= self.limit if self.unit == "×" else self.value <= self.limit
+
     def line(self) -> str:
         """Return it as a line for a terminal."""
         figure = "not measured" if self.value is None else f"{self.value:8.2f} {self.unit}"

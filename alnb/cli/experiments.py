@@ -18,6 +18,7 @@ from alnb.cli.options import (
     setting_of,
 )
 from alnb.cli.terminal import line_of, progress_bar, say
+from alnb.errors import AlnbError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,14 +55,19 @@ def ui(
     ] = 1000,
     as_json: AsJson = False,
 ) -> None:
-    """Measure what a person of the label app waits for, and its memory, in a real browser."""
+    """Measure what a person of the label app waits for, and its memory, in a real browser.
+
+    It fails where a limit is not kept to.
+    """
     from alnb.bench.use import measure_use
 
-    _print(measure_use(data, answers), as_json=as_json)
+    missed = [one for one in _print(measure_use(data, answers), as_json=as_json) if not one.kept]
+    if missed:
+        raise AlnbError(f"over the limit: {'; '.join(one.what for one in missed)}.")
 
 
-def _print(found: Iterable[Measure], *, as_json: bool) -> None:
-    """Print each figure as it is found, or all as JSON."""
+def _print(found: Iterable[Measure], *, as_json: bool) -> list[Measure]:
+    """Print each figure as it is found, or all as JSON; return them."""
     measures = []
     for one in found:
         measures.append(one)
@@ -71,11 +77,12 @@ def _print(found: Iterable[Measure], *, as_json: bool) -> None:
         import json
 
         say(json.dumps([one.to_dict() for one in measures], indent=1))
+    return measures
 
 
 @bench.command("shots")
 def shots(
-    out: Annotated[Path, typer.Argument(help="Gets label.png, explore.png and compare.png.")],
+    out: Annotated[Path, typer.Argument(help="Gets app_label.png, app_start.png and others.")],
     data: Annotated[
         Path | None, typer.Option(help="A dataset with masks; none takes the phantom.")
     ] = None,
