@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -143,7 +142,7 @@ def opened(
             yield page, time.perf_counter() - begin
         finally:  # else leaving would wait for the command for ever
             page.close()
-            process.send_signal(signal.SIGINT)
+            process.terminate()  # Ctrl-C is not heard by what a script runs in the background
 
 
 def click_p95(page: Page) -> float:
