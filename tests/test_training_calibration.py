@@ -48,7 +48,7 @@ def world(count, shift, seed=0, sick=0.5):
     return answers, believed
 
 
-@pytest.mark.parametrize("shift", [-1.0, 0.0, 1.0])
+@pytest.mark.parametrize("shift", [0.5, 1.0])
 def test_beliefs_that_are_too_high_move_the_threshold_up_by_as_much(shift):
     thresholds = []
     for seed in range(8):
@@ -58,6 +58,12 @@ def test_beliefs_that_are_too_high_move_the_threshold_up_by_as_much(shift):
         thresholds.append(moved * (infected + WORTH) / infected)
 
     assert np.mean(thresholds) == pytest.approx(shift, abs=0.3)
+
+
+def test_beliefs_that_are_too_low_do_not_move_it():
+    answers, believed = world(12, -2.0)
+
+    assert calibrated(0.4, answers, believed) == pytest.approx(0.4)
 
 
 def test_few_infected_answers_move_it_little_and_none_not_at_all():
@@ -96,10 +102,16 @@ def test_skipped_answers_and_background_clicks_tell_nothing():
         assert calibrated(0.4, [beside, *others], believed) == pytest.approx(threshold, abs=1e-6)
 
 
-def test_beliefs_of_nothing_at_all_lower_it_as_far_as_it_goes():
-    answers, believed = world(6, 0.0)
-    nothing = {where: torch.zeros_like(p) for where, p in believed.items()}
+def test_it_goes_no_farther_than_is_known_to_be_right():
+    answers, believed = world(6, 4.0)
     infected = sum(answer.verdict is Verdict.INFECTED for answer in answers)
 
-    farthest = expit(logit(0.4) - FARTHEST * infected / (infected + WORTH))
-    assert calibrated(0.4, answers, nothing) == pytest.approx(farthest)
+    farthest = expit(logit(0.4) + FARTHEST * infected / (infected + WORTH))
+    assert calibrated(0.4, answers, believed) == pytest.approx(farthest)
+
+
+def test_beliefs_of_nothing_at_all_leave_it_as_it_is():
+    answers, believed = world(6, 0.0)
+    nothing = {where: torch.zeros_like(p) for where, p in believed.items()}
+
+    assert calibrated(0.4, answers, nothing) == pytest.approx(0.4)
