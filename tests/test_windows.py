@@ -14,6 +14,14 @@ def test_the_lung_window_is_the_radiologists():
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [("lung", -1350, 150), ("mediastinum", -160, 240), ("full", -1024, 1024)],
+)
+def test_each_preset_shows_what_it_is_for(name, low, high):
+    assert Look(*PRESETS[name]).window == Window(low, high)
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_knows_its_name(name):
     assert Look(*PRESETS[name]).name == name

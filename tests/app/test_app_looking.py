@@ -1,5 +1,6 @@
 """The label app: what is seen, and what outlives a reload."""
 
+import asyncio
 import contextlib
 
 import numpy as np
@@ -12,6 +13,7 @@ from alnb.pool import Pool, start_picks
 from alnb.session import Session
 from alnb.ui.app import LabelApp
 from alnb.ui.opening import label_app
+from alnb.ui.viewing import PREPARE_S
 
 # --- looking ---
 
@@ -139,7 +141,7 @@ def test_the_annotator_comes_from_the_environment(squares, folder, monkeypatch):
 
 def test_the_next_region_is_drawn_ahead(using):
     async def story(person):
-        person.app.viewing.prepare()
+        await asyncio.sleep(2 * PREPARE_S)  # the page is at rest
         ahead = person.app.viewing._ready[person.app.viewing._token(person.state.pending[1])]
         shown, show = [], person.app.view.show
         person.app.view.show = lambda *a, **options: (shown.append(options), show(*a, **options))
