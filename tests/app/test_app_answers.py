@@ -253,6 +253,21 @@ def test_undo_and_redo_cross_a_training_and_say_that_the_network_is_out_of_date(
     using(story)
 
 
+def test_what_is_taken_back_while_it_trains_leaves_the_network_out_of_date(using):
+    async def story(person):
+        person.push(person.page.clean, person.page.clean)
+        person.worker.gate.clear()
+        await person.train()
+        person.push(person.page.undo)
+        person.worker.gate.set()
+        await person.settle()
+
+        assert len(person.state.answers) == 1
+        assert person.reads("Network: out of date")
+
+    using(story)
+
+
 def test_a_tile_of_the_strip_opens_its_answer_to_be_corrected(using, folder):
     async def story(person):
         first = person.state.pending[0]

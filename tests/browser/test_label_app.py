@@ -139,6 +139,31 @@ def test_a_dead_kernel_is_said_and_the_page_comes_back(serving, watched, phantom
         app.reads("1 region")
 
 
+def test_kernel_and_trainer_end_with_their_page_in_the_middle_of_a_training(
+    serving, watched, phantom, tmp_path
+):
+    folder = tmp_path / "long"
+    Session.open(folder, phantom, CONFIG.replace(steps=100, epochs=100)).close()
+    env = {"ALNB_DATA": phantom.folder, "ALNB_SESSION": folder}
+    with serving(app_notebook("label"), **env) as server:
+        app = App(watched.page, server.address)
+        app.answer("No infection")
+        app.click(*middle(asked(folder)[1]))
+        app.answer("Next")
+        app.train()
+        app.page.get_by_text(re.compile(r"training \d+ of \d+")).wait_for(timeout=60_000)
+        page = {
+            pid
+            for name in ("alnb.training", "ipykernel_launcher")
+            for pid in children(server.pid, name)
+        }
+        app.page.goto("about:blank")
+
+        assert len(page) == 2
+        assert wait_until(lambda: not page & processes("python"))
+        assert len(events(folder, "answered")) == 2
+
+
 def test_a_server_that_is_gone_is_said_soon_and_no_reload_is_offered(
     serving, watched, phantom, folder
 ):
