@@ -76,6 +76,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("auto", ("u",), "Train by itself after each batch, or on Train alone", "Session"),
     Action("cancel", ("q",), "Stop training", "Session"),
     Action("axis", ("x",), "Chart against nominal s, measured s, regions", "Session"),
+    Action("export", ("f",), "Export: clicks, curve, network and masks as files", "Session"),
     Action("help", ("?",), "Show these keys", "Session"),
 )
 

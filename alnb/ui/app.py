@@ -28,6 +28,7 @@ from alnb.ui.answering import TAKEN_OVER, Answering, last_annotator
 from alnb.ui.charts import Charts
 from alnb.ui.commands import Commands
 from alnb.ui.draft import Draft
+from alnb.ui.exporting import exported
 from alnb.ui.learning import Learning
 from alnb.ui.page import Page
 from alnb.ui.pictures import thumbnail_png
@@ -42,6 +43,7 @@ WATCH_S = 2.0  # how often to look whether another window has taken the session 
 MEANT_S = 0.4  # an answer given sooner after a region appears was meant for the one before it
 LOOKED_AT = 16  # slices at once, to see whether a region is left: most often the first have one
 LOG = "app.log"
+EXPORTING = "Exporting: clicks, curve and network, then the masks of every slice…"
 MEANT = {"clean", "next", "skip", "mark"}  # what is said of the region on screen
 
 
@@ -82,6 +84,7 @@ class LabelApp:
         self._thumbnails: dict[str, bytes] = {}
         self._charted: tuple[object, ...] = ()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._exporting = False
         size = (self.dataset.size, self.dataset.size)
         self.view = RegionView(size, tuple(BY_KEY), REPEATING)
         self.view.tap.drawing = session.state.config.labels == "full"
@@ -94,7 +97,7 @@ class LabelApp:
         self.page.annotator.value = self.answering.annotator
         self.viewing = Viewing(self.dataset, self.pool, self.view, self.page)
         self.commands = Commands(
-            self.answering, self.viewing, self.learning, self._screen, self._train
+            self.answering, self.viewing, self.learning, self._screen, self._train, self._export
         )
         self._connect()
 
@@ -246,6 +249,20 @@ class LabelApp:
         with self._guarded():
             self.answering.touch()
             self.commands.do(name)
+
+    def _export(self) -> None:
+        """Write the session's files beside it; a second press meanwhile does nothing more."""
+        self.message = EXPORTING
+        if not self._exporting:
+            self._exporting = True
+            self._spawn(self._exported())
+
+    async def _exported(self) -> None:
+        try:
+            folder = self.session.journal.path.parent
+            self.message = await exported(folder, self.dataset.folder)
+        finally:
+            self._exporting = False
 
     def _train(self) -> None:
         self.learning.begin()

@@ -24,6 +24,7 @@ LOOKING = {
     "axis",
     "help",
     "auto",
+    "export",
 }  # leave the strip where it is
 ANSWERS = {"clean", "next", "skip"}  # what may end a batch
 NO_NEIGHBOURS = "This slice has no neighbours: its file holds slices of several patients."
@@ -42,6 +43,8 @@ class Commands:
         Gives the `Screen`, which says what can be done.
     train : callable
         Begins a cycle.
+    export : callable
+        Begins to write files.
 
     Attributes
     ----------
@@ -58,6 +61,7 @@ class Commands:
         learning: Learning,
         screen: Callable[[], Screen],
         train: Callable[[], None],
+        export: Callable[[], None],
     ) -> None:
         self.answering = answering
         self.viewing = viewing
@@ -65,7 +69,7 @@ class Commands:
         self.stale = True
         self.strip_from: int | None = None
         self._view, self._page = viewing.view, viewing.page
-        self._screen, self._train = screen, train
+        self._screen, self._train, self._export = screen, train, export
 
     @staticmethod
     def verb(name: str) -> str:
@@ -231,6 +235,10 @@ class Commands:
     def do_help(self, _what: str) -> None:
         """Show the keys, or hide them."""
         self._page.toggle_help()
+
+    def do_export(self, _what: str) -> None:
+        """Write what there is as files."""
+        self._export()
 
     def do_train(self, _what: str) -> None:
         """Train on the answers so far, then ask the next regions; labelling goes on."""

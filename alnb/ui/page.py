@@ -146,7 +146,7 @@ class Page:
         self.mask.layout.display = None if has_masks else "none"
         self.opacity = widgets.FloatSlider(
             value=OPACITY, min=0.1, max=1, step=0.1, description="opacity", readout=False,
-            tooltip=f"Of all of them [{key_of('opacity')}]",
+            tooltip=f"Of maps, answered regions and grid [{key_of('opacity')}]",
             layout=widgets.Layout(width="180px", height="26px", margin="0 16px 0 0"),
             style={"description_width": "52px"},
         )  # fmt: skip

@@ -155,10 +155,11 @@ def help_panel() -> str:
         "</dd><dt>drag</dt><dd>Move the large picture, or draw where regions are outlined; on the "
         "slice: the slices beside it</dd></dl></section>"
     )
+    export = f"<button type='button' data-act='export'>Export [{key_of('export')}]</button> "
     close = f"<button type='button' data-act='help'>Close [{key_of('back')}]</button>"
     return (
         "<div class='alnb-help' role='dialog' aria-label='Keys'><header><b>Keys</b>"
-        f"{close}</header><div>{groups}{mouse}</div></div>"
+        f"<span>{export}{close}</span></header><div>{groups}{mouse}</div></div>"
     )
 
 
