@@ -87,7 +87,9 @@ def _label(browser: Browser, dataset: Dataset, runs: list[Path], out: Path) -> I
     """Ask the next regions of a run, answer until one is infected, and click on it."""
     words = ["label", str(dataset.folder), "--session", str(runs[0])]
     with opened(browser, words, LABEL_READY) as (page, _):
-        page.get_by_role("button", name="Train").click()  # which asks the next, all being answered
+        page.get_by_role(
+            "button", name="Train", exact=True
+        ).click()  # which asks the next, all being answered
         while not _pending(runs[0]):
             page.wait_for_timeout(500)
         for _ in range(Config().regions_per_cycle):
@@ -98,7 +100,7 @@ def _label(browser: Browser, dataset: Dataset, runs: list[Path], out: Path) -> I
                 row, col = (values.mean() for values in infected.nonzero())
                 _click(page, region.row + row, region.col + col)
                 break
-            page.get_by_role("button", name="No infection").click()
+            page.get_by_role("button", name="No infection", exact=True).click()
         page.get_by_text("Network: up to date").wait_for(timeout=WAIT_MS)
         page.wait_for_timeout(1500)
         yield _shot(page, out / "app_label.png")
