@@ -169,7 +169,7 @@ class Advice:
         """A few words for the end of a line; empty if it is too early."""
         if self.outlook is None:
             return ""
-        enough = ", no more than it jumps" if self.outlook.enough else ""
+        enough = ": within chance" if self.outlook.enough else ""
         return f"another minute: {_range(self.outlook)}{enough}"
 
     @property

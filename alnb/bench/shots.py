@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,7 @@ DRAWN = f"""name => {{
   return Boolean(trace) && trace.source.length > 3000; // one empty pixel has 1510
 }}"""
 EXPLORER_READY = (".alnb-figure .nsewdrag", ".alnb-charts .nsewdrag")
+RESTS = re.compile("Network: (up to|out of) date")  # and not: learning
 START_READY = (".alnb-start",)
 COMPARE_READY = (".alnb-compare-chart .legendtext",)
 
@@ -101,7 +103,7 @@ def _label(browser: Browser, dataset: Dataset, runs: list[Path], out: Path) -> I
                 _click(page, region.row + row, region.col + col)
                 break
             page.get_by_role("button", name="No infection", exact=True).click()
-        page.get_by_text("Network: up to date").wait_for(timeout=WAIT_MS)
+        page.get_by_text(RESTS).wait_for(timeout=WAIT_MS)
         page.wait_for_timeout(1500)
         yield _shot(page, out / "app_label.png")
         page.keyboard.press("?")
