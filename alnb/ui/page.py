@@ -125,6 +125,7 @@ class Page:
             tooltip="Follow the other window's labelling; it is read alone",
             layout=widgets.Layout(width="110px", display="none"),
         )
+        self.look_on.add_class("alnb-look-on")
         self.train = button("Train", "150px", "train", "Learn from the answers", "alnb-main")
         self.cancel = button("Cancel", "90px", "cancel", "Stop training; the last network is kept")
         self.auto = widgets.Checkbox(

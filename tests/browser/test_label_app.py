@@ -217,7 +217,8 @@ def test_a_second_window_takes_over_and_the_first_says_so(serving, watching, pha
         old.page.wait_for_function(
             """looking => [...document.querySelectorAll('.jupyter-button')]
               .filter(button => !button.matches(looking)).every(button => button.disabled)""",
-            arg=".alnb-act-help, [class*='alnb-act-window'], .widget-toggle-buttons *",
+            arg=".alnb-act-help, [class*='alnb-act-window'], .widget-toggle-buttons *, "
+            ".alnb-look-on",
         )
 
         new.answer("No infection")
