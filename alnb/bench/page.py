@@ -118,7 +118,7 @@ def opened(
     place : Path or None
         Where it is run, and where its sessions are kept; None: here, and with the user's.
     """
-    command = [sys.executable, "-c", "from alnb.cli import main; main()", *words, "--no-browser"]
+    command = [sys.executable, "-m", "alnb.cli", *words, "--no-browser"]
     own = {"XDG_CACHE_HOME": str(cache)} if cache else {}
     if place is not None:
         own["XDG_DATA_HOME"] = str(place)

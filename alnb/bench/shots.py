@@ -89,9 +89,8 @@ def _label(browser: Browser, dataset: Dataset, runs: list[Path], out: Path) -> I
     """Ask the next regions of a run, answer until one is infected, and click on it."""
     words = ["label", str(dataset.folder), "--session", str(runs[0])]
     with opened(browser, words, LABEL_READY) as (page, _):
-        page.get_by_role(
-            "button", name="Train", exact=True
-        ).click()  # which asks the next, all being answered
+        train = page.get_by_role("button", name="Train", exact=True)
+        train.click()  # which asks the next, all being answered
         while not _pending(runs[0]):
             page.wait_for_timeout(500)
         for _ in range(Config().regions_per_cycle):

@@ -1,9 +1,9 @@
 """A threshold from the answers, by what the network believed before it had any.
 
-How much infection there is differs from dataset to dataset by more than any one threshold bears: a
-network that has seen none of it takes a sparse one's vessels for lesions, and is blind to half of a
-dense one's. The answers tell, and cost nothing more. What it believed before is compared with them,
-since of the regions it learned from it only says what it was told.
+How much infection there is differs from dataset to dataset by more than any one threshold bears:
+in a sparse one a network that has seen none of it takes vessels for lesions. The answers tell, and
+cost nothing more. What it believed before is compared with them, since of the regions that it
+learned from it only says what it was told.
 """
 
 from __future__ import annotations

@@ -68,11 +68,7 @@ def balanced_point(logits: Tensor, labels: Tensor, infected_weight: float = 1.0)
     () tensor
         Nats, ≥ 0; a class that is not labelled adds 0.
     """
-    losses = functional.cross_entropy(
-        logits.float(), labels.long(), ignore_index=UNLABELLED, reduction="none"
-    )
-    infected = (labels == INFECTED).float()
-    background = (labels == BACKGROUND).float()
+    losses, infected, background = _by_class(logits, labels)
     return infected_weight * _mean_over(losses, infected) + _mean_over(losses, background)
 
 
@@ -96,13 +92,17 @@ def balanced_answers(logits: Tensor, labels: Tensor, infected_weight: float = 1.
     () tensor
         Nats, ≥ 0.
     """
+    losses, infected, background = _by_class(logits, labels)
+    answers = _over_image(losses * infected) / _over_image(infected).clamp(min=1)
+    return 2 * infected_weight * answers.mean() + _mean_over(losses, background)
+
+
+def _by_class(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Compute each pixel's cross-entropy, and who is labelled as what, (B, H, W) each."""
     losses = functional.cross_entropy(
         logits.float(), labels.long(), ignore_index=UNLABELLED, reduction="none"
     )
-    infected = (labels == INFECTED).float()
-    background = (labels == BACKGROUND).float()
-    answers = _over_image(losses * infected) / _over_image(infected).clamp(min=1)
-    return 2 * infected_weight * answers.mean() + _mean_over(losses, background)
+    return losses, (labels == INFECTED).float(), (labels == BACKGROUND).float()
 
 
 def distillation(logits: Tensor, labels: Tensor, believed: Tensor) -> Tensor:

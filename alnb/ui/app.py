@@ -216,7 +216,11 @@ class LabelApp:
         from alnb.ui.explorer import look_at  # not before somebody looks
 
         with self._guarded():
-            self.page.become(look_at(self.session.journal.path.parent, self.dataset.folder))
+            try:
+                shown = look_at(self.session.journal.path.parent, self.dataset.folder)
+            except AlnbError as error:  # who lost a session is told nothing else on this page
+                shown = Page.failure(str(error))
+            self.page.become(shown)
 
     def _on_overlays(self) -> None:
         """Draw the pictures anew with the overlays, the window and the chart that are wanted."""

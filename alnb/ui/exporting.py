@@ -8,7 +8,6 @@ from pathlib import Path
 
 from alnb.errors import SessionError
 
-COMMAND = "from alnb.cli import main; main()"
 FOLDER = "export"
 
 
@@ -35,7 +34,7 @@ async def exported(session: Path, data: Path) -> str:
     out = session / FOLDER
     words = ("export", str(session), "--out", str(out), "--data", str(data))
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", COMMAND, *words,
+        sys.executable, "-m", "alnb.cli", *words,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip

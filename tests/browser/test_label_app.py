@@ -2,7 +2,7 @@ import os
 import re
 import signal
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 import pytest
 from app_page import (
@@ -93,18 +93,23 @@ def test_a_person_labels_trains_and_comes_back(serving, watched, phantom, folder
     assert watched.errors == []
 
 
-def test_a_dead_trainer_and_a_cancelled_training_leave_the_page_usable(
-    serving, watched, phantom, tmp_path
-):
-    folder = tmp_path / "long"
+@contextmanager
+def training(serving, page, phantom, folder):
+    """The app in a session whose trainings take long, once the first has been asked for."""
     Session.open(folder, phantom, CONFIG.replace(steps=100, epochs=100)).close()
-    env = {"ALNB_DATA": phantom.folder, "ALNB_SESSION": folder}
-    with serving(app_notebook("label"), **env) as server:
-        app = App(watched.page, server.address)
+    with serving(app_notebook("label"), ALNB_DATA=phantom.folder, ALNB_SESSION=folder) as server:
+        app = App(page, server.address)
         app.answer("No infection")
         app.click(*middle(asked(folder)[1]))
         app.answer("Next")
         app.train()
+        yield app, server
+
+
+def test_a_dead_trainer_and_a_cancelled_training_leave_the_page_usable(
+    serving, watched, phantom, tmp_path
+):
+    with training(serving, watched.page, phantom, tmp_path / "long") as (app, server):
         assert wait_until(lambda: children(server.pid, "alnb.training"))
         app.page.locator("[role=progressbar]").wait_for()
         for pid in children(server.pid, "alnb.training"):
@@ -142,15 +147,7 @@ def test_a_dead_kernel_is_said_and_the_page_comes_back(serving, watched, phantom
 def test_kernel_and_trainer_end_with_their_page_in_the_middle_of_a_training(
     serving, watched, phantom, tmp_path
 ):
-    folder = tmp_path / "long"
-    Session.open(folder, phantom, CONFIG.replace(steps=100, epochs=100)).close()
-    env = {"ALNB_DATA": phantom.folder, "ALNB_SESSION": folder}
-    with serving(app_notebook("label"), **env) as server:
-        app = App(watched.page, server.address)
-        app.answer("No infection")
-        app.click(*middle(asked(folder)[1]))
-        app.answer("Next")
-        app.train()
+    with training(serving, watched.page, phantom, tmp_path / "long") as (app, server):
         app.page.get_by_text(re.compile(r"training \d+ of \d+")).wait_for(timeout=60_000)
         page = {
             pid
@@ -161,7 +158,7 @@ def test_kernel_and_trainer_end_with_their_page_in_the_middle_of_a_training(
 
         assert len(page) == 2
         assert wait_until(lambda: not page & processes("python"))
-        assert len(events(folder, "answered")) == 2
+        assert len(events(tmp_path / "long", "answered")) == 2
 
 
 def test_a_server_that_is_gone_is_said_soon_and_no_reload_is_offered(
