@@ -155,10 +155,11 @@ class Page:
     def _arranged(self, view: RegionView, charts: Charts) -> widgets.Widget:
         row = widgets.Layout(align_items="center", overflow="hidden", flex_flow="row wrap")
         answers = [self.clean, self.next, self.skip, self.undo, self.redo]
-        buttons = widgets.HBox([*answers, self.background, self.sweep, self.help], layout=row)
+        more = [self.background, self.sweep, self.look_on, self.help]
+        buttons = widgets.HBox([*answers, *more], layout=row)
         pictures = widgets.Box([view.widget, self.looks.widget, self._teaching])
         pictures.add_class("alnb-pictures")
-        under = widgets.VBox([self._strip, self._message, self.look_on])
+        under = widgets.VBox([self._strip, self._message])
         under.add_class("alnb-under")
         left = widgets.VBox([pictures, self._question, buttons, under])
         maps = widgets.HBox([self.entropy, self.prediction, self.on_region], layout=row)
@@ -257,8 +258,9 @@ class Page:
                 made.description = words
 
     def offer_to_look_on(self, *, offered: bool) -> None:
-        """Show the button that leaves labelling to another window, or hide it."""
+        """Show the button that leaves labelling to another window, for a sweep, or hide it."""
         self.look_on.layout.display = "" if offered else "none"
+        self.sweep.layout.display = "none" if offered else ""
 
     def become(self, app: widgets.Widget) -> None:
         """Put another app in this one's place."""

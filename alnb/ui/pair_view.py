@@ -99,6 +99,7 @@ class PairView:
         self.widget = ipywidgets.Box([self.figure, self.tap], layout=size)
         self.widget.add_class(target)
         self.widget.add_class("alnb-figure")
+        self.widget.add_class("alnb-pair")
 
     def show(
         self, left: Panel, right: Panel, visible: Collection[str], opacity: float, *, zoom: bool
