@@ -48,7 +48,7 @@ def known_sessions(place: Path) -> tuple[Known, ...]:
     folders = {*_folders(sessions_folder()), *_folders(place)}
     journals = [path for folder in folders if (path := folder / "journal.jsonl").is_file()]
     journals.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-    return tuple(_known(path) for path in journals[:MOST])
+    return tuple(known_session(path.parent) for path in journals[:MOST])
 
 
 def known_datasets(place: Path, sessions: Iterable[Known] = ()) -> dict[str, Path | None]:
@@ -97,10 +97,10 @@ def _may_enter(folder: Path) -> bool:
     return os.access(folder, os.R_OK | os.X_OK) and folder.is_dir()
 
 
-def _known(path: Path) -> Known:
-    folder = path.parent
+def known_session(folder: Path) -> Known:
+    """Tell what a person should know of the session in a folder."""
     try:
-        journal = Journal.open(path)
+        journal = Journal.open(folder / "journal.jsonl")
         events = journal.events
         state = state_of(events)
         named = events[0].data["dataset"]

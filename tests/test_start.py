@@ -1,5 +1,6 @@
 import json
 import os
+import threading
 
 import pytest
 
@@ -9,6 +10,7 @@ from alnb.journal import Journal
 from alnb.pool import Pool, start_picks
 from alnb.session import Session, default_folder
 from alnb.state import state_of
+from alnb.ui import opening
 from alnb.ui.opening import label_app
 from alnb.ui.start import StartPage
 
@@ -70,6 +72,40 @@ def test_a_session_that_is_open_elsewhere_can_be_looked_at_and_stays_theirs(begu
     assert not button(page, "mask").value
     assert (begun / "journal.owner").read_text() == mark
     assert (begun / "journal.jsonl").read_bytes() == before
+
+
+@pytest.fixture
+def held(begun, squares, monkeypatch):
+    """The same session, while another process writes it."""
+    monkeypatch.setattr(opening, "GONE_S", 0.2)
+    (begun / "journal.owner").write_text(json.dumps({"token": "theirs", "pid": os.getppid()}))
+    return begun
+
+
+def test_a_session_that_another_window_writes_is_not_taken_over_unasked(held, squares):
+    before = (held / "journal.owner").read_bytes(), (held / "journal.jsonl").read_bytes()
+    page = label_app(squares.folder, held)
+
+    assert "open in another window" in text(page)
+    assert "squares · entropy · 1 answer" in text(page)
+    button(page, "Look on").click()
+    assert button(page, "Fork here")
+    assert before == ((held / "journal.owner").read_bytes(), (held / "journal.jsonl").read_bytes())
+
+
+def test_a_session_that_another_window_writes_is_taken_over_if_one_says_so(held, squares):
+    page = label_app(squares.folder, held)
+    button(page, "Go on here").click()
+
+    assert "1 of 6 regions answered" in text(page)
+    assert json.loads((held / "journal.owner").read_text())["pid"] == os.getpid()
+
+
+def test_a_session_whose_window_is_going_opens_without_a_question(held, squares, monkeypatch):
+    monkeypatch.setattr(opening, "GONE_S", 60)
+    threading.Timer(0.3, (held / "journal.owner").unlink).start()
+
+    assert "1 of 6 regions answered" in text(label_app(squares.folder, held))
 
 
 def test_a_new_session_begins_with_the_settings_chosen(place, squares):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import time
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,15 @@ import ipywidgets as widgets
 from alnb.config import Config
 from alnb.dataset import Dataset, embedded
 from alnb.errors import AlnbError
+from alnb.journal import Journal
 from alnb.known import free_folder
 from alnb.session import Session, default_folder
 from alnb.ui.app import LabelApp
 from alnb.ui.page import Page
 from alnb.ui.query import session_named
-from alnb.ui.start import StartPage
+from alnb.ui.start import HeldPage, StartPage
+
+GONE_S = 5.0  # ours: a page that is loaded anew ends the kernel of the old one within two or so
 
 
 def label_app(
@@ -47,7 +52,8 @@ def label_app(
     Returns
     -------
     ipywidgets.Widget
-        The app; or a sentence that says why it can't start.
+        The app; where another window writes the session, the question who goes on; or a sentence
+        that says why it can't start.
     """
     try:
         annotator = annotator or os.environ.get("ALNB_ANNOTATOR", "")
@@ -59,6 +65,9 @@ def label_app(
             return StartPage(Path(place), annotator, _chosen, in_words).widget
         dataset = Dataset.open(Path(data)) if data else embedded()
         folder = Path(named) if named else _of_the_address(dataset)
+        if not _comes_free(folder):
+            taken = partial(_started, dataset, folder, annotator, settings)
+            return HeldPage(folder, dataset.folder, taken, in_words).widget
         return _started(dataset, folder, annotator, settings)
     except Exception as error:  # else the page would stay empty
         return Page.failure(in_words(error))
@@ -87,6 +96,17 @@ def _chosen(
     """Start the app on what was chosen on the start page."""
     dataset = embedded() if data is None else Dataset.open(data)
     return _started(dataset, session or free_folder(dataset), annotator, settings)
+
+
+def _comes_free(folder: Path) -> bool:
+    """Tell whether no other window writes the session, after it had time to end."""
+    journal = Journal.open(folder / "journal.jsonl")
+    until = time.monotonic() + GONE_S
+    while journal.held:
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.1)
+    return True
 
 
 def _started(

@@ -1,4 +1,4 @@
-"""The start page: go on with a session, or begin a new one on a dataset with some settings."""
+"""Pages before the label app: what to go on with or begin, and whose a session is that is open."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import ipywidgets as widgets
 from alnb import plugins
 from alnb.acquisition import FOREGROUND_RANDOM, HEURISTICS, RANDOM
 from alnb.config import Config
-from alnb.known import Known, known_datasets, known_sessions
+from alnb.known import Known, known_datasets, known_session, known_sessions
 from alnb.ui import page_html
 from alnb.ui.page import CSS
 
@@ -25,11 +25,89 @@ REGIONS = {
     "blocks of mixed sizes": "quadtree",
 }
 HELD = "It is open in another window: Go on takes it over there, Look leaves it alone."
+ASKED = (
+    "This session is open in another window. Go on here, and that one can't answer any more; or "
+    "look on: what is answered there shows here, and is read alone."
+)
 Opener = Callable[[Path | None, Path | None, str, dict[str, Any]], widgets.Widget]
 FIELD = {"layout": {"width": "530px"}, "style": {"description_width": "260px"}}
 
 
-class StartPage:
+class Before:
+    """A page until something is chosen on it; then the app that was chosen takes its place.
+
+    Parameters
+    ----------
+    in_words : callable
+        Makes a sentence of what goes wrong.
+
+    Attributes
+    ----------
+    widget : ipywidgets.Widget
+        The page.
+    """
+
+    def __init__(self, in_words: Callable[[Exception], str]) -> None:
+        self._in_words = in_words
+        self._begun = False
+        self.message = widgets.HTML()
+        title = "<div class='alnb-head'><span><h1>alnb</h1>Label chest CT</span></div>"
+        self._title = widgets.HTML(title)
+        self.widget = widgets.VBox([])
+        self.widget.add_class("alnb-app")
+
+    def _show(self, *parts: widgets.Widget) -> None:
+        self.widget.children = [_style(), self._title, *parts]
+
+    def _put(self, make: Callable[[], widgets.Widget]) -> None:
+        """Put an app in the page's place; what goes wrong is said on the page."""
+        if self._begun:
+            return  # a second press, meant for the page that has gone
+        self.message.value = page_html.message("Opening…")
+        try:
+            app = make()
+        except Exception as error:
+            self.message.value = page_html.message(self._in_words(error))
+            return
+        self._begun = True
+        self.widget.remove_class("alnb-app")  # the app brings its own
+        self.widget.children = [app]
+
+
+class HeldPage(Before):
+    """Asks whether to take over a session that is open in another window, or to look on.
+
+    Parameters
+    ----------
+    session : Path
+        Its folder.
+    data : Path
+        Its dataset's.
+    take_over : callable
+        Makes the label app on it.
+    in_words : callable
+        Makes a sentence of what goes wrong.
+    """
+
+    def __init__(
+        self,
+        session: Path,
+        data: Path,
+        take_over: Callable[[], widgets.Widget],
+        in_words: Callable[[Exception], str],
+    ) -> None:
+        super().__init__(in_words)
+        words = escape(known_session(session).words)
+        self.take_over = _button("Go on here")
+        self.look_on = _button("Look on", "alnb-main")
+        self.take_over.on_click(lambda _: self._put(take_over))
+        self.look_on.on_click(lambda _: self._put(partial(_looked_at, session, data)))
+        said = f"<p>{words}<br><span class='alnb-small'>{escape(str(session))}</span></p>"
+        asked = widgets.HTML(f"{said}<p role='alert'>{ASKED}</p>")
+        self._show(asked, widgets.HBox([self.take_over, self.look_on]), self.message)
+
+
+class StartPage(Before):
     """What to choose from; once something is chosen, the label app takes its place.
 
     Parameters
@@ -43,21 +121,15 @@ class StartPage:
         embedded dataset, None as session a new one.
     in_words : callable
         Makes a sentence of what goes wrong.
-
-    Attributes
-    ----------
-    widget : ipywidgets.Widget
-        The page.
     """
 
     def __init__(
         self, place: Path, annotator: str, opener: Opener, in_words: Callable[[Exception], str]
     ) -> None:
-        self._opener, self._in_words = opener, in_words
-        self._begun = False
+        super().__init__(in_words)
+        self._opener = opener
         known = known_sessions(place)
         self._datasets = known_datasets(place, known)
-        self.message = widgets.HTML()
         self.annotator = widgets.Text(description="your name", value=annotator, **FIELD)
         self._make_fields()
         self.begin = _button("Begin", "alnb-main")
@@ -66,13 +138,9 @@ class StartPage:
         rows = [self._row(one) for one in known]
         if self.go_on:
             self.go_on[0].add_class("alnb-main")
-        title = widgets.HTML(
-            "<div class='alnb-head'><span><h1>alnb</h1>Label chest CT</span></div>"
-        )
         old = [_heading("Go on with a session"), *rows] if rows else []
         new = [_heading("Begin a new session"), *self._fields, self.begin]
-        self.widget = widgets.VBox([_style(), title, self.annotator, self.message, *old, *new])
-        self.widget.add_class("alnb-app")
+        self._show(self.annotator, self.message, *old, *new)
 
     def _make_fields(self) -> None:
         heuristics = [*HEURISTICS, RANDOM, FOREGROUND_RANDOM, *plugins.names()]
@@ -134,20 +202,6 @@ class StartPage:
     def _open(self, data: Path | None, session: Path | None, settings: dict[str, Any]) -> None:
         annotator = self.annotator.value.strip()
         self._put(lambda: self._opener(data, session, annotator, settings))
-
-    def _put(self, make: Callable[[], widgets.Widget]) -> None:
-        """Put an app in the page's place; what goes wrong is said on the page."""
-        if self._begun:
-            return  # a second press, meant for the page that has gone
-        self.message.value = page_html.message("Opening…")
-        try:
-            app = make()
-        except Exception as error:
-            self.message.value = page_html.message(self._in_words(error))
-            return
-        self._begun = True
-        self.widget.remove_class("alnb-app")  # the app brings its own
-        self.widget.children = [app]
 
 
 def _looked_at(session: Path, data: Path | None) -> widgets.Widget:

@@ -200,7 +200,9 @@ def test_a_press_on_the_small_picture_is_answered(serving, watched, phantom, fol
         assert app.marks() == 0
 
 
-def test_a_second_window_takes_over_and_the_first_says_so(serving, watching, phantom, folder):
+def test_a_second_window_asks_then_takes_over_and_the_first_says_so(
+    serving, watching, phantom, folder
+):
     env = {"ALNB_DATA": phantom.folder, "ALNB_SESSION": folder}
     with (
         serving(app_notebook("label"), **env) as server,
@@ -209,7 +211,14 @@ def test_a_second_window_takes_over_and_the_first_says_so(serving, watching, pha
     ):
         old = App(first.page, server.address)
         old.answer("No infection")
-        new = App(second.page, server.address)
+        second.page.goto(server.address)
+        second.page.get_by_role("button", name="Look on", exact=True).click(timeout=60_000)
+        second.page.get_by_text("1 answer", exact=False).first.wait_for(timeout=60_000)
+        old.answer("No infection")  # who looks on takes nothing away
+
+        second.page.reload()
+        second.page.get_by_role("button", name="Go on here", exact=True).click(timeout=60_000)
+        new = App(second.page)
         old.says("opened in another window")
         old.page.wait_for_function(
             """looking => [...document.querySelectorAll('.jupyter-button')]
@@ -219,8 +228,8 @@ def test_a_second_window_takes_over_and_the_first_says_so(serving, watching, pha
         )
 
         new.answer("No infection")
-        assert len(events(folder, "answered")) == 2
-        new.reads("2 regions")
+        assert len(events(folder, "answered")) == 3
+        new.reads("3 regions")
 
 
 def test_a_tablet_is_tapped(serving, watching, phantom, folder):
