@@ -16,27 +16,31 @@ from alnb.serve import app_notebook
 
 ROOT = str(Path(__file__).parents[2])  # where alnb is not installed
 PLACES = {"jupyterlab": "lab/tree/label.ipynb", "notebook": "notebooks/label.ipynb"}
-THEIRS = ["a", "b", "d", "d", "x", "v", "m", "y", "ArrowDown", "Space"]  # cells made, cut, changed
+LESSON = "lab/tree/notebooks/03_one_cycle_by_hand.ipynb"
+THEIRS = [  # cells made, cut, changed; kernels interrupted and restarted
+    "a", "b", "d", "d", "x", "v", "m", "y", "ArrowDown", "Space", "i", "i", "0", "0",
+]  # fmt: skip
 
 
 @contextmanager
-def jupyter(program, place, env):
-    """Start JupyterLab or Notebook 7 in a folder; give the notebook's address."""
+def jupyter(program, place, env, *, base="/", logs=None):
+    """Start JupyterLab or Notebook 7 in a folder; give its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     options = [
         "--no-browser", f"--port={port}", "--ServerApp.port_retries=0",
         "--IdentityProvider.token=t", f"--ServerApp.root_dir={place}", "--allow-root",
+        f"--ServerApp.base_url={base}",
     ]  # fmt: skip
-    with (place / "server.log").open("w") as log:
+    with ((logs or place) / "server.log").open("w") as log:
         server = subprocess.Popen(
             [sys.executable, "-m", program, *options], env=env, stdout=log, stderr=log
         )
         try:
-            address = f"http://127.0.0.1:{port}"
-            assert wait_until(lambda: _answers(f"{address}/api?token=t"), 60)
-            yield f"{address}/{PLACES[program]}?token=t"
+            address = f"http://127.0.0.1:{port}{base}"
+            assert wait_until(lambda: _answers(f"{address}api?token=t"), 60)
+            yield address
         finally:
             server.terminate()
             server.wait(30)
@@ -68,7 +72,7 @@ def test_a_notebooks_own_keys_are_not_pressed(program, watching, phantom, folder
         watching(1400, 900) as watched,
     ):
         page = watched.page
-        page.goto(address)
+        page.goto(f"{address}{PLACES[program]}?token=t")
         page.locator(".jp-Cell .cm-content").first.click(timeout=60_000)
         page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=60_000)
         page.keyboard.press("Shift+Enter")
@@ -87,6 +91,50 @@ def test_a_notebooks_own_keys_are_not_pressed(program, watching, phantom, folder
             page.keyboard.press(key)
         page.wait_for_timeout(500)
         assert cells(page) == before
+        assert page.locator(".jp-Dialog").count() == 0
         box = page.locator(".alnb-app").bounding_box()
         inside = page.locator(".jp-OutputArea-output:has(.alnb-app)").bounding_box()
         assert box["width"] <= inside["width"]
+
+
+def test_a_lesson_is_answered_by_hand(watching, folder, tmp_path):
+    pytest.importorskip("jupyterlab")
+    (tmp_path / "notebooks").mkdir()
+    shutil.copy(Path(ROOT) / "notebooks" / Path(LESSON).name, tmp_path / "notebooks")
+    env = os.environ | {"PYTHONPATH": ROOT}
+    with jupyter("jupyterlab", tmp_path, env) as address, watching(1400, 900) as watched:
+        page = watched.page
+        page.goto(f"{address}{LESSON}?token=t")
+        page.locator(".jp-MarkdownCell").first.click(timeout=60_000)
+        page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=60_000)
+        while page.locator(".alnb-figure").count() == 0:
+            page.keyboard.press("Shift+Enter")  # through text, imports and the first questions
+            page.wait_for_timeout(1000)
+        said = page.locator(".widget-html-content", has_text="open;")
+        said.filter(has_text="12 open; 0 s nominal").wait_for(timeout=60_000)
+        page.locator(".alnb-tap[data-ready]").wait_for(state="attached", timeout=60_000)
+
+        panel = page.locator(".alnb-figure .nsewdrag[data-subplot=x2y2]")
+        panel.click()
+        page.get_by_role("button", name="Next", exact=True).click()
+        said.filter(has_text="11 open; 3 s nominal").wait_for()
+        page.get_by_role("button", name="No infection", exact=True).click()
+        said.filter(has_text="10 open; 6 s nominal").wait_for()
+        page.get_by_role("button", name="Undo", exact=True).click()
+        said.filter(has_text="11 open; 3 s nominal").wait_for()
+
+
+def test_the_app_opens_by_its_address_in_a_server_started_here_as_on_binder(
+    watching, phantom, folder, tmp_path
+):
+    pytest.importorskip("jupyterlab")
+    env = {"PYTHONPATH": ROOT, "ALNB_DATA": str(phantom.folder), "ALNB_SESSION": str(folder)}
+    with (
+        jupyter(
+            "jupyterlab", ROOT, os.environ | env, base="/user/ann-x1/", logs=tmp_path
+        ) as address,
+        watching() as watched,
+    ):
+        app = App(watched.page, f"{address}voila/render/apps/label.ipynb?token=t")
+        app.answer("No infection")
+        assert len(events(folder, "answered")) == 1
