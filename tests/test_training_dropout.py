@@ -1,10 +1,12 @@
 import weakref
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
 from alnb.posterior import Posterior
+from alnb.training import dropout
 from alnb.training.dropout import TOGETHER, entropy, fold, mc_dropout, probability
 from alnb.training.fcn8 import FCN8
 
@@ -33,20 +35,31 @@ def seeded(seed):
     return torch.Generator().manual_seed(seed)
 
 
+@pytest.fixture(params=[1, TOGETHER], ids=["one by one", "together"])
+def agree(request, monkeypatch):
+    """Compare with whole passes: in every bit, or as far as BLAS rounds rows alike.
+
+    Several draws go through fc7 as one product of more rows, which some processors round otherwise.
+    """
+    monkeypatch.setattr(dropout, "TOGETHER", request.param)
+    same = np.array_equal if request.param == 1 else partial(np.allclose, rtol=0, atol=1e-6)
+    return partial(agree_with_whole_passes, same)
+
+
 @pytest.mark.parametrize("size", [(64, 96), (192, 256)], ids=["a few cells", "many cells"])
-def test_it_gives_the_bits_of_whole_passes_under_the_same_masks(network, size):
-    agree_in_every_bit(network, torch.linspace(-1, 1, 3 * size[0] * size[1]).reshape(1, 3, *size))
+def test_it_gives_the_bits_of_whole_passes_under_the_same_masks(network, size, agree):
+    agree(network, torch.linspace(-1, 1, 3 * size[0] * size[1]).reshape(1, 3, *size))
 
 
-def test_the_published_network_gives_them_too():
+def test_the_published_network_gives_them_too(agree):
     published = with_random_scores(FCN8("vgg16", input_padding=100))
     published = published.to(memory_format=torch.channels_last)
 
-    agree_in_every_bit(published, torch.linspace(-1, 1, 3 * 160 * 192).reshape(1, 3, 160, 192))
+    agree(published, torch.linspace(-1, 1, 3 * 160 * 192).reshape(1, 3, 160, 192))
 
 
 @torch.inference_mode()
-def agree_in_every_bit(network, image):
+def agree_with_whole_passes(same, network, image):
     draws = TOGETHER + 1
     generator = seeded(5)
     naive = []
@@ -57,8 +70,8 @@ def agree_in_every_bit(network, image):
 
     posterior = mc_dropout(network, image, draws, seeded(5))
 
-    assert np.array_equal(posterior.mean, naive.mean)
-    assert np.array_equal(posterior.expected_entropy, naive.expected_entropy)
+    assert same(posterior.mean, naive.mean)
+    assert same(posterior.expected_entropy, naive.expected_entropy)
     assert posterior.mutual_information.max() > 1e-6
 
 

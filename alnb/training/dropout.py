@@ -3,7 +3,8 @@
 What is sampled: the two dropouts of FCN8, after the ReLUs of fc6 and fc7. Why it is exact: the
 trunk, fc6 and the skips' scores come before the first dropout, so they are the same numbers in
 each of the T whole passes of the naive loop. Running them once gives the same distribution,
-and under the same masks the same bits. fc7, most of the tail's work, takes a few draws at a
+and under the same masks the same bits (of draws that go through fc7 together, but for what BLAS
+rounds otherwise with more rows, which it does on some processors). fc7, most of the tail's work, takes a few draws at a
 time, since its weights are then read once for all of them; each draw is folded into two sums on
 the device, so memory does not grow with T.
 """
@@ -19,7 +20,7 @@ from alnb.posterior import Posterior
 from alnb.training.fcn8 import FCN8, Features
 
 TOGETHER = 5  # ours: draws that go through fc7 at once; more are no faster on two cores
-ENOUGH = 32  # ours: cells of fc6 from which BLAS gives the same bits however many rows it gets
+ENOUGH = 32  # ours: cells of fc6 from which BLAS (on AVX2) gives the same bits whatever its rows
 
 
 def probability(logits: Tensor) -> Tensor:
