@@ -3,10 +3,9 @@
 What is sampled: the two dropouts of FCN8, after the ReLUs of fc6 and fc7. Why it is exact: the
 trunk, fc6 and the skips' scores come before the first dropout, so they are the same numbers in
 each of the T whole passes of the naive loop. Running them once gives the same distribution,
-and under the same masks the same bits (of draws that go through fc7 together, but for what BLAS
-rounds otherwise with more rows, which it does on some processors). fc7, most of the tail's work, takes a few draws at a
-time, since its weights are then read once for all of them; each draw is folded into two sums on
-the device, so memory does not grow with T.
+and under the same masks the same bits. fc7, most of the tail's work, takes a few draws at a
+time, since its weights are then read once for all of them; on some processors BLAS rounds more
+rows otherwise. Each draw is folded into two sums on the device, so memory does not grow with T.
 """
 
 from __future__ import annotations

@@ -86,11 +86,20 @@ def serving():
 
 @dataclass
 class Watched:
-    """A page, and what went wrong or left the machine while it was open."""
+    """A page, and what went wrong, left the machine or was sent while it was open."""
 
     page: object
     errors: list = field(default_factory=list)
     foreign: list = field(default_factory=list)
+    sent: int = 0
+
+    def _socket(self, socket):
+        self._request(socket)
+        socket.on("framesent", self._frame)
+
+    def _frame(self, payload):
+        if b'"kind":"ping"' not in (payload if isinstance(payload, bytes) else payload.encode()):
+            self.sent += 1
 
     def _request(self, request):
         url = urlsplit(request.url)
@@ -111,7 +120,7 @@ def watching(browser):
         page = browser.new_page(viewport={"width": width, "height": height}, **options)
         watch = Watched(page)
         page.on("request", watch._request)
-        page.on("websocket", watch._request)
+        page.on("websocket", watch._socket)
         page.on("console", watch._console)
         page.on("pageerror", lambda error: watch.errors.append(str(error)))
         yield watch

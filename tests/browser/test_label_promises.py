@@ -228,6 +228,36 @@ def test_a_window_is_chosen_by_key_and_the_picture_follows(app):
     app.page.wait_for_function(f"before => ({source})() === before", arg=before)
 
 
+@pytest.mark.parametrize("name", ["level", "width"])
+def test_level_and_width_are_moved_and_the_picture_follows(app, name):
+    source = f"() => {FIGURE}.data.find((t) => t.name === 'slice ct').source"
+    before = app.page.evaluate(source)
+    slider = app.page.locator(f"[role=slider][aria-label={name}]")
+    at = float(slider.get_attribute("aria-valuenow"))
+    slider.focus()
+    app.page.keyboard.press("PageUp")
+    app.page.wait_for_function(f"before => ({source})() !== before", arg=before)
+    assert float(slider.get_attribute("aria-valuenow")) > at
+    app.page.locator(".alnb-app").focus()
+    app.page.keyboard.press("4")
+    app.page.wait_for_function(f"before => ({source})() === before", arg=before)
+
+
+def test_a_mouse_that_only_moves_sends_nothing(app, opened):
+    app.page.wait_for_timeout(500)
+    before = opened[3].sent
+    for panel in ("xy", "x2y2"):
+        x, y = app.place(*middle(asked(opened[1])[0]), panel)
+        for step in range(40):
+            app.page.mouse.move(x + step, y + step % 7)
+    app.page.wait_for_timeout(500)
+
+    assert opened[3].sent == before
+    app.page.keyboard.press("g")
+    assert wait_until(lambda: app.page.wait_for_timeout(50) or opened[3].sent > before)
+    app.page.keyboard.press("g")
+
+
 def test_nothing_jumps_or_goes_dark_between_regions(app):
     app.settle()
     before = app.page.evaluate(PLACES)
@@ -326,6 +356,45 @@ def test_after_a_training_the_card_says_why_and_the_chart_has_three_axes(app, fo
     app.reads("Network: out of date")
     app.key_answer("y")
     app.reads("Network: up to date")
+
+
+def test_each_overlay_has_a_key_and_all_have_one_opacity(app):
+    seen = f"""() => JSON.stringify([
+      {FIGURE}.data.map((t) => [t.name, t.visible, t.opacity, (t.source || "").length]),
+      {FIGURE}.layout.shapes.map((shape) => [shape.visible, shape.opacity]),
+    ])"""
+    before = app.page.evaluate(seen)
+    for key in ("e", "p", "k", "a", "g", "r"):
+        app.page.keyboard.press(key)
+        app.page.wait_for_function(f"before => ({seen})() !== before", arg=before)
+        app.page.keyboard.press(key)
+        app.page.wait_for_function(f"before => ({seen})() === before", arg=before)
+    faint = f"() => {FIGURE}.data.find((t) => t.name === 'slice entropy').opacity"
+    assert app.page.evaluate(faint) == pytest.approx(0.4)
+    app.page.keyboard.press("o")
+    app.page.wait_for_function(f"() => Math.abs(({faint})() - 0.6) < 0.01")
+
+
+def test_training_goes_on_by_itself_where_that_is_set(app, folder):
+    app.page.keyboard.press("u")
+    app.page.wait_for_function(
+        "() => [...document.querySelectorAll('label')]"
+        ".find((l) => l.innerText.includes('automatic')).querySelector('input').checked"
+    )
+    while app.page.locator(".alnb-strip .current").count():
+        app.settle()
+        app.page.keyboard.press("c")
+        app.settle()
+    app.reads("Network: training")
+    app.wait_for_points(2)
+    app.page.keyboard.press("u")
+
+
+def test_a_session_is_exported_by_key(app, folder):
+    app.page.keyboard.press("f")
+    app.says("files are in", timeout=120_000)
+    written = {path.name for path in (folder / "export").rglob("*.*")}
+    assert {"answers.csv", "journal.jsonl", "MODEL_CARD.md", "phantom_01.nii.gz"} <= written
 
 
 def test_all_that_went_without_an_error_and_without_another_host(opened):
