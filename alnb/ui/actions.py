@@ -49,6 +49,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("sweep", ("w",), "Answer the whole slice at once, or leave that", "Answer"),
     *(action for way in ("Up", "Down", "Left", "Right") for action in _cursor(way)),
     Action("mark", ("Space",), "Set or take back a mark at the cursor", "Answer"),
+    Action("line", ("l",), "Begin an outline at the cursor, and close it", "Answer"),
     Action("undo", ("z", "Ctrl+z"), "Take the last mark or answer back", "Go back"),
     Action("redo", ("y", "Ctrl+y", "Ctrl+Shift+z"), "Give it again", "Go back"),
     Action("earlier", (",",), "Open the answer before this one, to correct it", "Go back"),

@@ -34,6 +34,8 @@ OPEN_MARKS = (
     "The marks here are no answer yet: keep them with Next, or take them back with Undo, first."
 )
 EMPTY_LINE = "That line encloses nothing; draw around the infection."
+POINTS_ALONE = "Infection is outlined in sessions with labels=full; here it is clicked."
+PEN_DOWN = "A line begins at the cursor: arrows draw it, L closes it, Undo takes it away."
 NO_LINES = "A whole slice is answered by clicks; leave the sweep to outline in a region."
 TAKEN_OVER = (
     "This session was opened in another window, which now writes it. Everything answered here is "
@@ -73,6 +75,8 @@ class Answering:
         What a click marks: "infection" or "background".
     cursor : (row, col) or None
         Of who marks with keys alone.
+    pen : tuple of (row, col)
+        The line that keys are drawing; empty if none.
     taught : bool
         Whether the mask was on screen with this region; then its answer says so.
     saved_at : str
@@ -88,6 +92,7 @@ class Answering:
         self.draft = Draft()
         self.marking: Marking = "infection"
         self.cursor: Vertex | None = None
+        self.pen: tuple[Vertex, ...] = ()
         self.taught = False
         self.saved_at = _said(session.journal.events[-1].at) if session.state.given else ""
         self.watch = Stopwatch()
@@ -103,7 +108,7 @@ class Answering:
     def shown(self) -> None:
         """Start to count: another region is on screen."""
         self.watch.start(self._clock())
-        self.cursor = None
+        self.cursor, self.pen = None, ()
         self._marked = (0.0, None)
 
     def touch(self) -> None:
@@ -194,6 +199,25 @@ class Answering:
             for at, by, first, size in zip(place, WAYS[way], low, high, strict=True)
         )
         self.cursor = (row, col)
+        if self.pen:
+            self.pen = (*self.pen, self.cursor)
+
+    def line(self) -> None:
+        """Begin an outline at the cursor, which draws it from then on; or close the one begun.
+
+        Raises
+        ------
+        Aside
+            If infection is not outlined here, or the line encloses nothing.
+        """
+        if self.session.state.config.labels != "full":
+            raise Aside(POINTS_ALONE)
+        drawn, self.pen = self.pen, ()
+        if drawn:
+            self.stroke(drawn)
+        elif self.cursor is not None:
+            self.pen = (self.cursor,)
+            raise Aside(PEN_DOWN)
 
     # --- answers ---
 
@@ -225,6 +249,9 @@ class Answering:
     def undo(self) -> None:
         """Take the last mark back, or the last answer where nothing was marked since."""
         self._check_owned()
+        if self.pen:
+            self.pen = ()
+            return
         if self.draft.can_undo:
             self._put(self.draft.undone())
             return

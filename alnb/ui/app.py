@@ -44,7 +44,7 @@ MEANT_S = 0.4  # an answer given sooner after a region appears was meant for the
 LOOKED_AT = 16  # slices at once, to see whether a region is left: most often the first have one
 LOG = "app.log"
 EXPORTING = "Exporting: clicks, curve and network, then the masks of every slice…"
-MEANT = {"clean", "next", "skip", "mark"}  # what is said of the region on screen
+MEANT = {"clean", "next", "skip", "mark", "line"}  # what is said of the region on screen
 
 
 class LabelApp:
@@ -320,7 +320,7 @@ class LabelApp:
         draft = self.draft
         self.view.mark(
             () if self.viewing.offset else draft.clicks,
-            outlines=draft.outlines,
+            outlines=(*draft.outlines, self.answering.pen),
             cursor=self.answering.cursor,
             picked=self.answering.picked(),
         )

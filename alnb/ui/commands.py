@@ -172,6 +172,8 @@ class Commands:
             self._page.toggle_help(False)
         elif self.viewing.offset:
             self.do_home("")
+        elif self.answering.pen:
+            self.answering.pen = ()
         else:
             self.answering.back()
 
@@ -186,6 +188,13 @@ class Commands:
             self.answering.move_cursor("up", far=False)
         elif not self.viewing.offset:
             self._press(*self.answering.cursor)
+
+    def do_line(self, _what: str) -> None:
+        """Begin an outline at the cursor, or close it."""
+        if self.answering.cursor is None:
+            self.answering.move_cursor("up", far=False)
+        if not self.viewing.offset:
+            self.answering.line()
 
     def do_window(self, name: str) -> None:
         """Look through another window."""

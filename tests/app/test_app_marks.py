@@ -226,6 +226,46 @@ def test_a_sweep_of_one_cell_is_taken_back_as_a_sweep(using):
     using(story)
 
 
+def test_an_outline_is_drawn_by_keys(using):
+    async def story(person):
+        person.key("l")
+        assert person.reads("L closes it")
+        person.key("ArrowRight", "ArrowDown", "ArrowLeft", "l")
+        assert person.reads("1 outline")
+        person.key("n")
+
+        (answer,) = person.state.answers
+        (outline,) = answer.outlines
+        rows, cols = zip(*outline, strict=True)
+        assert len(outline) == 4
+        assert max(rows) - min(rows) == max(cols) - min(cols) == 2
+
+    using(story, config=CONFIG.replace(labels="full", loss="full"))
+
+
+def test_a_line_begun_by_keys_is_taken_away_by_undo_escape_and_the_next_region(using):
+    async def story(person):
+        for away in ("z", "Escape", "c"):
+            person.key("l", "ArrowRight", "ArrowDown", away)
+            assert person.app.answering.pen == ()
+            assert person.app.draft.outlines == ()
+        assert len(person.state.answers) == 1
+        person.key("l", "ArrowRight", "l")
+        assert person.reads("encloses nothing")
+
+    using(story, config=CONFIG.replace(labels="full", loss="full"))
+
+
+def test_a_line_by_keys_is_refused_where_infection_is_clicked(using):
+    async def story(person):
+        person.key("l")
+
+        assert person.reads("sessions with labels=full")
+        assert person.app.answering.pen == ()
+
+    using(story)
+
+
 def test_where_infection_is_outlined_no_slice_is_swept(using):
     async def story(person):
         assert person.page.sweep.disabled

@@ -425,3 +425,10 @@ def test_infection_is_outlined_by_hand_where_regions_are_labelled_in_full(
         for corner, drawn in zip(sorted(corners), sorted(map(tuple, outline)), strict=True):
             assert drawn == pytest.approx(corner, abs=1)
         app.reads("12 s nominal")
+
+        app.settle()
+        for key in ("l", "Shift+ArrowRight", "Shift+ArrowDown", "Shift+ArrowLeft", "l"):
+            app.page.keyboard.press(key)
+        app.asks("1 outline")
+        app.key_answer("n")
+        assert len(events(folder, "answered")[1]["outlines"][0]) == 4
