@@ -306,9 +306,9 @@ function render({ model, el }) {
     if (!ours || belongsToFocus(event) || !model.get("shortcuts").includes(name)) return;
     event.preventDefault();
     event.stopPropagation();
-    const moving = model.get("repeating").includes(name);
+    const held = event.repeat && model.get("repeating").includes(name);
     const message = { kind: "key", key: name, screen: screenOf(target()) };
-    if (moving) moves.add(message, []);
+    if (held) moves.add(message, []); // of a key that is held the kernel gets as many as it can take
     else if (!event.repeat) send(message);
   };
 
