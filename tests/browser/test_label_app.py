@@ -263,6 +263,22 @@ def test_a_tablet_is_tapped(serving, watching, phantom, folder):
         assert app.marks() == 0
 
 
+def test_a_tablet_held_upright_shows_the_whole_width(serving, watching, phantom, folder):
+    env = {"ALNB_DATA": phantom.folder, "ALNB_SESSION": folder}
+    with (
+        serving(app_notebook("label"), **env) as server,
+        watching(
+            768, 1024, has_touch=True, is_mobile=True, screen={"width": 768, "height": 1024}
+        ) as tablet,
+    ):
+        app = App(tablet.page, server.address)
+        app.marks()
+        size = "() => [document.documentElement.scrollWidth, window.innerWidth]"
+        assert tablet.page.evaluate(size) == [880, 880]
+        tablet.page.touchscreen.tap(*app.place(*middle(asked(folder)[0])))
+        tablet.page.wait_for_function("() => window.alnbMarks() === 1")
+
+
 def test_a_class_labels_at_once_each_in_a_session_of_their_own(
     serving, watching, phantom, tmp_path
 ):
