@@ -19,7 +19,7 @@ from PIL import Image
 from alnb.arrays import Grey, Map, Mask
 
 PREDICTION_RGB = (0, 229, 255)  # cyan: no colour of inferno, and told apart by colour-blind eyes
-MASK_RGB = (124, 252, 120)  # light green: lighter than cyan, not in inferno, and a line alone
+MASK_RGB = (200, 255, 0)  # lime: apart from cyan for all eyes; of inferno's yellow a line alone
 HEAT_ALPHA = 0.9  # of the hottest pixel; the coldest is clear, so that CT shows where all is sure
 FILL_ALPHA = 0.35  # of a prediction's inside; its edge is opaque
 

@@ -35,7 +35,8 @@ NOTHING = uri(heat_png(np.zeros((1, 1))))  # heat of 0 is transparent
 ENTROPY_KEY = "entropy, 0 to 0.69 nats"
 PREDICTION_KEY = f"<span style='color:rgb{PREDICTION_RGB}'>■</span> predicted infection"
 PLACE_NOTE, PREDICTION_NOTE, ENTROPY_NOTE, LOOKING_NOTE, REST_NOTE = range(5)
-INFECTED_RGBA, CLEAN_RGBA = "rgba(255,45,149,{})", "rgba(0,158,115,{})"  # after Okabe and Ito
+INFECTED_RGBA = "rgba(255,45,149,{})"
+CLEAN_RGBA = "rgba(86,180,233,{})"  # Okabe and Ito's sky blue
 BEHIND, REST_COLOUR = (
     "black",
     "rgba(127,135,147,0.12)",
