@@ -22,6 +22,7 @@ from alnb.ui.freehand import outline_of
 from alnb.ui.history import neighbour, regions_of
 from alnb.ui.present import Marking
 from alnb.ui.stopwatch import Stopwatch
+from alnb.ui.sweep import answered_by_a_sweep, covered, holding, open_cells
 
 DOUBLE_S = 0.4  # ours: a second press within this was no second thought
 STEPS_PX = (2.0, 8.0)  # ours: of the cursor, in pixels of the slice; with Shift
@@ -234,7 +235,8 @@ class Answering:
             return
         annotator = self.annotator + (TAUGHT if self.taught else "")
         if draft.sweep:
-            self.session.sweep(draft.swept(self.cells(), self.watch.seconds, annotator))
+            cells = answered_by_a_sweep(self.pool, self.open(), draft.clicks)
+            self.session.sweep(draft.swept(cells, self.watch.seconds, annotator))
         elif verdict is not Verdict.INFECTED or draft.infected:
             seconds = round(self.watch.seconds, 3)
             self.session.submit(draft.answer(verdict, seconds, annotator))
@@ -349,41 +351,18 @@ class Answering:
 
     def _covered(self, where: SliceId) -> bool:
         if where not in self._covers:
-            cells = self.pool.regions(where) if where in self.pool.slices else ()
-            self._covers[where] = sum(map(_area, cells)) == self.pool.dataset.size**2
+            self._covers[where] = covered(self.pool, where)
         return self._covers[where]
 
     def open(self) -> tuple[Region, ...]:
         """List the slice's regions that have no answer."""
         if self.draft.region is None:
             return ()
-        answered = self.session.state.by_key
-        cells = self.pool.regions(self.draft.region.where)
-        return tuple(cell for cell in cells if cell.key not in answered)
-
-    def cells(self) -> tuple[Region, ...]:
-        """List those that a sweep answers: not those that show nothing, unless clicked."""
-        if self.draft.region is None:
-            return ()
-        where = self.draft.region.where
-        names = zip(self.pool.regions(where), self.pool.left_out(where), strict=True)
-        bare = {cell.key for cell, left_out in names if left_out}
-        picked = {cell.key for cell in self.picked()}
-        return tuple(c for c in self.open() if c.key not in bare or c.key in picked)
+        return open_cells(self.pool, self.session.state, self.draft.region.where)
 
     def picked(self) -> tuple[Region, ...]:
         """List the cells of a sweep that hold a mark."""
-        if not self.draft.sweep:
-            return ()
-        clicks = self.draft.clicks
-        return tuple(
-            cell for cell in self.open() if any(cell.contains(c.row, c.col) for c in clicks)
-        )
-
-
-def _area(region: Region) -> int:
-    mask = region.mask
-    return region.height * region.width if mask is None else int(mask.sum())
+        return holding(self.open(), self.draft.clicks) if self.draft.sweep else ()
 
 
 def _said(at: float) -> str:

@@ -16,6 +16,7 @@ from alnb.arrays import INFECTED, Grey, Map, Mask
 from alnb.outlines import Outline
 from alnb.regions import Region
 from alnb.ui.live_figure import LiveFigure
+from alnb.ui.paths import grid_path, polygon_path
 from alnb.ui.pictures import (
     enlarge_grey,
     enlarge_map,
@@ -26,7 +27,6 @@ from alnb.ui.pictures import (
     uri,
 )
 from alnb.ui.region_figure import BEHIND, CLICK_COLOUR, INFECTED_RGBA, NO_PATH, NOTHING
-from alnb.ui.region_view import grid_path, polygon_path
 from alnb.ui.tap import Tap
 
 PANEL_PX, GAP_PX, TITLE_PX = 416, 16, 26

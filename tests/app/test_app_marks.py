@@ -6,7 +6,7 @@ from app_person import CONFIG, journal_of
 
 from alnb.annotation import Answer, Click, Verdict
 from alnb.regions import Region
-from alnb.ui.region_view import grid_path
+from alnb.ui.paths import grid_path
 
 # --- keys ---
 
