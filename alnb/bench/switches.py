@@ -33,6 +33,7 @@ SWITCHES: Mapping[str, Mapping[str, Any]] = {
     "a region's highest pixel": {"region_score": "max"},
     "PowerBALD's noise": {"power": 1.0},
     "no two neighbours": {"neighbours": False},
+    "several regions of a slice": {"one_region_a_slice": False},
     "superpixels": {"regions": "superpixels"},
     "blocks of mixed sizes": {"regions": "quadtree"},
 }
