@@ -103,9 +103,21 @@ def test_a_session_that_another_window_writes_is_taken_over_if_one_says_so(held,
 
 def test_a_session_whose_window_is_going_opens_without_a_question(held, squares, monkeypatch):
     monkeypatch.setattr(opening, "GONE_S", 60)
-    threading.Timer(0.3, (held / "journal.owner").unlink).start()
+    going = threading.Timer(0.3, (held / "journal.owner").unlink)
+    going.start()
 
     assert "1 of 6 regions answered" in text(label_app(squares.folder, held))
+    assert going.finished.is_set()
+    assert json.loads((held / "journal.owner").read_text())["pid"] == os.getpid()
+
+
+def test_who_goes_on_from_the_start_page_is_asked_too(held):
+    page = label_app()
+    button(page, "Go on").click()
+    assert "1 of 6 regions answered" not in text(page)
+    button(page, "Go on here").click()
+
+    assert "1 of 6 regions answered" in text(page)
 
 
 def test_a_new_session_begins_with_the_settings_chosen(place, squares):

@@ -37,6 +37,7 @@ OPEN_MARKS = (
 EMPTY_LINE = "That line encloses nothing; draw around the infection."
 POINTS_ALONE = "Infection is outlined in sessions with labels=full; here it is clicked."
 PEN_DOWN = "A line begins at the cursor: arrows draw it, L closes it, Undo takes it away."
+OPEN_LINE = "A line is begun: close it with L, or take it away with Undo, first."
 NO_LINES = "A whole slice is answered by clicks; leave the sweep to outline in a region."
 TAKEN_OVER = (
     "This session was opened in another window, which now writes it. Everything answered here is "
@@ -316,8 +317,20 @@ class Answering:
             self._put(Draft())
 
     def _check_free(self) -> None:
+        self.check_line()
         if self.draft.changed or (self.draft.sweep and self.draft.marked):
             raise Aside(OPEN_MARKS)
+
+    def check_line(self) -> None:
+        """Make sure that no line is begun, which would be lost.
+
+        Raises
+        ------
+        Aside
+            If one is.
+        """
+        if self.pen:
+            raise Aside(OPEN_LINE)
 
     # --- a whole slice at once ---
 

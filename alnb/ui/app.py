@@ -288,7 +288,8 @@ class LabelApp:
             self.page.say(self.message)
 
     def _draw_pictures(self) -> None:
-        region = focus(self.session.state, self.draft)
+        drawing = self.draft.region if self.answering.pen else None
+        region = drawing or focus(self.session.state, self.draft)
         if region != self.draft.region:
             self.answering.draft = Draft(region)
         seen = self.answering.taught and region == self._shown  # hidden again, it was still seen
@@ -332,7 +333,13 @@ class LabelApp:
             self.draft,
             self.learning.activity,
             self.dataset,
-            mode=Mode(answering.marking, self._strip_from, answering.can_sweep, answering.can_redo),
+            mode=Mode(
+                answering.marking,
+                self._strip_from,
+                answering.can_sweep,
+                answering.can_redo,
+                bool(answering.pen),
+            ),
             why=self._why(),
             saved_at=answering.saved_at,
             owned=self.session.journal.owned,

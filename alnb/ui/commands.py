@@ -79,6 +79,8 @@ class Commands:
     def do(self, name: str) -> None:
         """Do an action, named as in `actions.ACTIONS`; what follows a colon is handed on."""
         verb, _, what = name.partition(":")
+        if verb in ANSWERS:
+            self.answering.check_line()
         if verb not in LOOKING:
             self.strip_from = None
         getattr(self, f"do_{verb}")(what)
@@ -179,6 +181,9 @@ class Commands:
 
     def do_cursor(self, what: str) -> None:
         """Move the cursor of who works without a mouse."""
+        if self.viewing.offset and self.answering.pen:
+            self.do_home("")
+            raise Aside(BACK_HOME)
         way, _, far = what.partition(",")
         self.answering.move_cursor(way, far=bool(far))
 
@@ -193,8 +198,10 @@ class Commands:
         """Begin an outline at the cursor, or close it."""
         if self.answering.cursor is None:
             self.answering.move_cursor("up", far=False)
-        if not self.viewing.offset:
-            self.answering.line()
+        if self.viewing.offset:
+            self.do_home("")
+            raise Aside(BACK_HOME)
+        self.answering.line()
 
     def do_window(self, name: str) -> None:
         """Look through another window."""

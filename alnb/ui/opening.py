@@ -65,10 +65,7 @@ def label_app(
             return StartPage(Path(place), annotator, _chosen, in_words).widget
         dataset = Dataset.open(Path(data)) if data else embedded()
         folder = Path(named) if named else _of_the_address(dataset)
-        if not _comes_free(folder):
-            taken = partial(_started, dataset, folder, annotator, settings)
-            return HeldPage(folder, dataset.folder, taken, in_words).widget
-        return _started(dataset, folder, annotator, settings)
+        return _asked(dataset, folder, annotator, settings, wait_s=GONE_S)
     except Exception as error:  # else the page would stay empty
         return Page.failure(in_words(error))
 
@@ -95,13 +92,26 @@ def _chosen(
 ) -> widgets.Widget:
     """Start the app on what was chosen on the start page."""
     dataset = embedded() if data is None else Dataset.open(data)
-    return _started(dataset, session or free_folder(dataset), annotator, settings)
+    folder = session or free_folder(dataset)
+    return _asked(dataset, folder, annotator, settings, wait_s=0)
 
 
-def _comes_free(folder: Path) -> bool:
-    """Tell whether no other window writes the session, after it had time to end."""
+def _asked(
+    dataset: Dataset, folder: Path, annotator: str, settings: dict[str, Any], *, wait_s: float
+) -> widgets.Widget:
+    """Start the app, but ask first where another window writes the session."""
+    if _comes_free(folder, wait_s):
+        return _started(dataset, folder, annotator, settings)
+    taken = partial(_started, dataset, folder, annotator, settings)
+    return HeldPage(folder, dataset.folder, taken, in_words).widget
+
+
+def _comes_free(folder: Path, wait_s: float) -> bool:
+    """Tell whether no other window writes the session, after one had some seconds to end."""
+    if not (folder / "journal.jsonl").is_file():
+        return True
     journal = Journal.open(folder / "journal.jsonl")
-    until = time.monotonic() + GONE_S
+    until = time.monotonic() + wait_s
     while journal.held:
         if time.monotonic() > until:
             return False

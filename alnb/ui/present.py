@@ -38,12 +38,15 @@ class Mode:
         Whether the slice has regions to answer at once.
     can_redo : bool
         Whether an answer was taken back that can be given again.
+    drawing : bool
+        Whether keys draw a line that is not closed yet.
     """
 
     marking: Marking = "infection"
     strip_from: int | None = None
     can_sweep: bool = False
     can_redo: bool = False
+    drawing: bool = False
 
 
 PLAIN = Mode()
@@ -158,7 +161,7 @@ def present(
         earlier=tiles.earlier,
         later=tiles.later,
         **_answering(draft, owned),
-        can_undo=owned and bool(draft.can_undo or state.given),
+        can_undo=owned and bool(draft.can_undo or mode.drawing or state.given),
         can_redo=owned and bool(draft.future or mode.can_redo),
         can_sweep=owned and (draft.sweep or (mode.can_sweep and not draft.changed)),
         can_train=owned and _trainable(state, left) and not activity.cycling,

@@ -24,10 +24,11 @@ REGIONS = {
     "shapes that follow edges": "superpixels",
     "blocks of mixed sizes": "quadtree",
 }
-HELD = "It is open in another window: Go on takes it over there, Look leaves it alone."
+HELD = "It is open in another window: Go on asks before it takes it over, Look leaves it alone."
 ASKED = (
-    "This session is open in another window. Go on here, and that one can't answer any more; or "
-    "look on: what is answered there shows here, and is read alone."
+    "This session is open in another window, or was a moment ago: in one that went without a "
+    "word. Go on here, and the other can't answer any more; all that was answered there is saved. "
+    "Or look on: what is answered there shows here, and is read alone."
 )
 Opener = Callable[[Path | None, Path | None, str, dict[str, Any]], widgets.Widget]
 FIELD = {"layout": {"width": "530px"}, "style": {"description_width": "260px"}}
@@ -98,8 +99,8 @@ class HeldPage(Before):
     ) -> None:
         super().__init__(in_words)
         words = escape(known_session(session).words)
-        self.take_over = _button("Go on here")
-        self.look_on = _button("Look on", "alnb-main")
+        self.take_over = _button("Go on here", "alnb-main")
+        self.look_on = _button("Look on")
         self.take_over.on_click(lambda _: self._put(take_over))
         self.look_on.on_click(lambda _: self._put(partial(_looked_at, session, data)))
         said = f"<p>{words}<br><span class='alnb-small'>{escape(str(session))}</span></p>"

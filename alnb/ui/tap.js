@@ -129,6 +129,9 @@ function oneAtATime(send) {
     done(id) {
       if (id === flying) go();
     },
+    flush() {
+      if (waiting) go(); // what comes next must not overtake it
+    },
   };
 }
 
@@ -309,7 +312,10 @@ function render({ model, el }) {
     const held = event.repeat && model.get("repeating").includes(name);
     const message = { kind: "key", key: name, screen: screenOf(target()) };
     if (held) moves.add(message, []); // of a key that is held the kernel gets as many as it can take
-    else if (!event.repeat) send(message);
+    else if (!event.repeat) {
+      moves.flush();
+      send(message);
+    }
   };
 
   const onMessage = (message) => {

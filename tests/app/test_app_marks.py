@@ -243,15 +243,32 @@ def test_an_outline_is_drawn_by_keys(using):
     using(story, config=CONFIG.replace(labels="full", loss="full"))
 
 
-def test_a_line_begun_by_keys_is_taken_away_by_undo_escape_and_the_next_region(using):
+def test_a_line_begun_by_keys_is_taken_away_by_undo_and_escape(using):
     async def story(person):
-        for away in ("z", "Escape", "c"):
-            person.key("l", "ArrowRight", "ArrowDown", away)
+        for away in ("z", "Escape"):
+            person.key("l", "ArrowRight", "ArrowDown")
+            assert not person.page.undo.disabled
+            person.key(away)
             assert person.app.answering.pen == ()
             assert person.app.draft.outlines == ()
-        assert len(person.state.answers) == 1
         person.key("l", "ArrowRight", "l")
         assert person.reads("encloses nothing")
+
+    using(story, config=CONFIG.replace(labels="full", loss="full"))
+
+
+def test_a_line_begun_by_keys_is_not_lost_by_an_answer_or_another_region(using):
+    async def story(person):
+        person.key("l", "ArrowRight", "ArrowDown", "l", "l", "ArrowRight", "ArrowDown")
+        assert len(person.app.draft.outlines) == 1
+        region = person.app.draft.region
+        for key in ("n", "c", "s", "."):
+            person.key(key)
+            assert person.reads("close it with L"), key
+            assert person.app.draft.region == region
+        assert person.state.answers == ()
+        person.key("ArrowLeft", "l", "n")
+        assert len(person.state.answers[0].outlines) == 2
 
     using(story, config=CONFIG.replace(labels="full", loss="full"))
 

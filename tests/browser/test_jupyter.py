@@ -107,9 +107,9 @@ def test_a_lesson_is_answered_by_hand(watching, folder, tmp_path):
         page.goto(f"{address}{LESSON}?token=t")
         page.locator(".jp-MarkdownCell").first.click(timeout=60_000)
         page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=60_000)
-        while page.locator(".alnb-figure").count() == 0:
-            page.keyboard.press("Shift+Enter")  # through text, imports and the first questions
-            page.wait_for_timeout(1000)
+        for _ in range(4):  # through text, imports, text, and the first questions
+            page.keyboard.press("Shift+Enter")
+        page.locator(".alnb-figure").wait_for(timeout=120_000)
         said = page.locator(".widget-html-content", has_text="open;")
         said.filter(has_text="12 open; 0 s nominal").wait_for(timeout=60_000)
         page.locator(".alnb-tap[data-ready]").wait_for(state="attached", timeout=60_000)

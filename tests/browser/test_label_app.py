@@ -1,3 +1,4 @@
+import json
 import os
 import re
 import signal
@@ -230,6 +231,25 @@ def test_a_second_window_asks_then_takes_over_and_the_first_says_so(
         new.answer("No infection")
         assert len(events(folder, "answered")) == 3
         new.reads("3 regions")
+
+
+def test_a_page_that_is_reloaded_while_it_starts_is_no_other_window(
+    serving, watched, phantom, folder
+):
+    env = {"ALNB_DATA": phantom.folder, "ALNB_SESSION": folder}
+    with serving(app_notebook("label"), **env) as server:
+        watched.page.goto(server.address, wait_until="commit")
+        assert wait_until(lambda: "token" in _owner(folder))
+        old = _owner(folder)["pid"]
+        watched.page.reload()
+        app = App(watched.page)
+        app.answer("No infection")
+        assert _owner(folder)["pid"] != old
+
+
+def _owner(folder):
+    path = folder / "journal.owner"
+    return json.loads(path.read_text()) if path.exists() else {}
 
 
 def test_a_tablet_is_tapped(serving, watching, phantom, folder):

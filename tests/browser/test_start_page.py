@@ -35,6 +35,7 @@ def test_a_session_is_begun_looked_at_and_taken_over(serving, watching, place, t
         app.key_answer("c")  # the first window still writes
 
         opened(two.page, server.address, "Go on")
+        two.page.get_by_role("button", name="Go on here", exact=True).click()
         other = App(two.page)
         other.reads("3 regions")
         one.page.get_by_text("This session was opened in another window").wait_for()
