@@ -252,6 +252,24 @@ def _owner(folder):
     return json.loads(path.read_text()) if path.exists() else {}
 
 
+def test_the_budget_is_seen_to_be_spent_and_the_last_answer_to_be_saved(
+    serving, watched, phantom, tmp_path
+):
+    folder = tmp_path / "session"
+    Session.open(folder, phantom, CONFIG.replace(budget_s=9.0, start_regions=4)).close()
+    env = {"ALNB_DATA": phantom.folder, "ALNB_SESSION": folder}
+    with serving(app_notebook("label"), **env) as server:
+        app = App(watched.page, server.address)
+        for spent in (3, 6, 9):
+            app.press("No infection")
+            app.page.locator(
+                f'.alnb-budget[role=meter][aria-valuetext="{spent} of the budget\'s 9 s"]'
+            ).wait_for(state="attached")
+        assert re.search(r"saved \d\d:\d\d:\d\d", app.head())
+        app.page.get_by_text("The budget of 9 s is spent").first.wait_for()
+        assert len(events(folder, "answered")) == 3
+
+
 def test_a_tablet_is_tapped(serving, watching, phantom, folder):
     env = {"ALNB_DATA": phantom.folder, "ALNB_SESSION": folder}
     with (
