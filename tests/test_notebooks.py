@@ -9,6 +9,7 @@ NOTEBOOKS = sorted(ROOT.glob("notebooks/*.ipynb"))
 APPS = sorted(ROOT.glob("apps/*.ipynb"))
 
 
+@pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 def test_a_notebook_runs_from_top_to_bottom(path):
     notebook = nbformat.read(path, as_version=4)
