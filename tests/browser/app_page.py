@@ -53,6 +53,13 @@ class App:
         """Press a button that answers, and wait for the next region."""
         self._then_another(lambda: self.press(name))
 
+    def answer_all(self):
+        """Say of every region that is asked that it is clean."""
+        while self.page.locator(".alnb-strip .current").count():
+            self.settle()
+            self.page.keyboard.press("c")
+            self.settle()
+
     def key_answer(self, key):
         """Press a key that answers, or opens a region, and wait for that."""
         self.settle()

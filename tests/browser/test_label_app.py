@@ -1,9 +1,11 @@
 import json
 import os
 import re
+import resource
 import signal
 import time
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 from app_page import (
@@ -126,6 +128,64 @@ def test_a_dead_trainer_and_a_cancelled_training_leave_the_page_usable(
 
         app.train()
         app.wait_for_points(1)
+
+
+def test_a_training_that_runs_out_of_memory_says_so_and_the_next_takes_half(
+    serving, watched, phantom, tmp_path
+):
+    folder = tmp_path / "session"
+    Session.open(folder, phantom, CONFIG).close()
+    with serving(app_notebook("label"), ALNB_DATA=phantom.folder, ALNB_SESSION=folder) as server:
+        app = App(watched.page, server.address)
+        app.answer("No infection")
+        app.click(*middle(asked(folder)[1]))
+        app.answer("Next")
+        app.train()
+        app.wait_for_points(1)  # what a training loads is there
+        app.answer("No infection")
+        (trainer,) = children(server.pid, "alnb.training")
+        assert wait_until(lambda: app.page.wait_for_timeout(1000) or idle(trainer), 60)
+        taken = re.search(r"VmSize:\s+(\d+)", Path(f"/proc/{trainer}/status").read_text())
+        limit = resource.prlimit(trainer, resource.RLIMIT_AS)
+        resource.prlimit(trainer, resource.RLIMIT_AS, (int(taken[1]) * 1024, limit[1]))
+        app.train()
+        app.says("the memory was too small for 2 pictures of 64×64 pixels", timeout=120_000)
+        app.says("Press Train again: it then takes 1 picture")
+
+        resource.prlimit(trainer, resource.RLIMIT_AS, limit)
+        app.train()
+        app.wait_for_points(2)
+        assert children(server.pid, "alnb.training") == {trainer}
+
+
+def idle(pid):
+    """Tell whether a process used no time for half a second."""
+
+    def used():
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]
+
+    before = used()
+    time.sleep(0.5)
+    return used() == before
+
+
+def test_hidden_repeats_tell_how_often_one_agrees_with_oneself(serving, watched, phantom, tmp_path):
+    folder = tmp_path / "session"
+    config = CONFIG.replace(repeats=0.5, regions_per_cycle=3, start_regions=11)
+    Session.open(folder, phantom, config).close()
+    with serving(app_notebook("label"), ALNB_DATA=phantom.folder, ALNB_SESSION=folder) as server:
+        app = App(watched.page, server.address)
+        app.click(*middle(asked(folder)[0]))
+        app.answer("Next")
+        for cycle in (1, 2):  # what was answered just now is not asked again
+            app.answer_all()
+            app.train()
+            app.wait_for_points(cycle)
+            assert wait_until(lambda n=cycle: len(events(folder, "asked")) == n + 1)
+        first = [pick for pick in events(folder, "asked")[-1]["picks"] if pick.get("repeat")]
+        assert first
+        app.answer_all()
+        app.page.get_by_text(re.compile(r"\d of \d repeats agree")).first.wait_for()
 
 
 def test_a_dead_kernel_is_said_and_the_page_comes_back(serving, watched, phantom, folder):

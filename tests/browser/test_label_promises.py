@@ -387,10 +387,7 @@ def test_training_goes_on_by_itself_where_that_is_set(app, folder):
         "() => [...document.querySelectorAll('label')]"
         ".find((l) => l.innerText.includes('automatic')).querySelector('input').checked"
     )
-    while app.page.locator(".alnb-strip .current").count():
-        app.settle()
-        app.page.keyboard.press("c")
-        app.settle()
+    app.answer_all()
     app.reads("Network: training")
     app.wait_for_points(2)
     app.page.keyboard.press("u")
