@@ -26,9 +26,9 @@ REGIONS = {
 }
 HELD = "It is open in another window: Go on asks before it takes it over, Look leaves it alone."
 ASKED = (
-    "This session is open in another window, or was a moment ago: in one that went without a "
-    "word. Go on here, and the other can't answer any more; all that was answered there is saved. "
-    "Or look on: what is answered there shows here, and is read alone."
+    "This session is open in another window; or it was, in one that ended without saying so. "
+    "<b>Go on here</b> takes it over: all that was answered there is saved, and the other window "
+    "can't answer any more. <b>Look on</b> leaves it alone: what is answered there shows here."
 )
 Opener = Callable[[Path | None, Path | None, str, dict[str, Any]], widgets.Widget]
 FIELD = {"layout": {"width": "530px"}, "style": {"description_width": "260px"}}
