@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alnb import plugins
+from alnb.plugins import load_plugin, plugin_names
 from alnb.arrays import Map
 from alnb.config import Config, RegionScore
 from alnb.errors import ConfigError
@@ -86,7 +86,7 @@ def check_heuristic(name: str) -> str:
         If there is none; the sentence lists those there are.
     """
     ours = (*HEURISTICS, RANDOM, FOREGROUND_RANDOM)
-    if name not in ours and name not in (theirs := plugins.names()):
+    if name not in ours and name not in (theirs := plugin_names()):
         raise ConfigError(
             f"heuristic {name!r} is unknown; there are {', '.join((*ours, *theirs))}."
         )
@@ -104,7 +104,7 @@ def scored_by(config: Config) -> dict[str, Heuristic]:
     scored = dict(HEURISTICS)
     name = check_heuristic(config.heuristic)
     if needs_network(name) and name not in scored:
-        scored[name] = plugins.load(name)
+        scored[name] = load_plugin(name)
     return scored | ({INFECTED: infected} if config.per_second else {})
 
 

@@ -19,12 +19,12 @@ from alnb.posterior import Posterior
 GROUP = "alnb.heuristics"
 
 
-def names() -> tuple[str, ...]:
+def plugin_names() -> tuple[str, ...]:
     """List the heuristics that installed packages bring, by name; none is loaded."""
     return tuple(sorted(entry_points(group=GROUP).names))
 
 
-def load(name: str) -> Callable[[Posterior], Map]:
+def load_plugin(name: str) -> Callable[[Posterior], Map]:
     """Load a heuristic, and check whatever it will return.
 
     Parameters

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from fakes import install_heuristics
 
-from alnb import plugins
+from alnb.plugins import load_plugin, plugin_names
 from alnb.acquisition import check_heuristic, scored_by
 from alnb.config import Config
 from alnb.errors import ConfigError
@@ -42,13 +42,13 @@ def theirs(tmp_path, monkeypatch):
 
 
 def test_the_heuristics_of_a_package_are_named_and_not_loaded(theirs):
-    assert {"variance", "gone"} <= set(plugins.names())
+    assert {"variance", "gone"} <= set(plugin_names())
     assert check_heuristic("gone") == "gone"
     assert "theirs" not in sys.modules
 
 
 def test_a_packages_heuristic_scores_pixels(theirs):
-    assert (plugins.load("variance")(POSTERIOR) == 0.1875).all()
+    assert (load_plugin("variance")(POSTERIOR) == 0.1875).all()
 
 
 def test_it_is_scored_only_if_it_is_chosen(theirs):
@@ -72,7 +72,7 @@ def test_an_unknown_heuristic_is_said_with_those_of_packages(theirs):
 )
 def test_one_that_can_not_be_loaded_is_a_sentence(theirs, name, sentence):
     with pytest.raises(ConfigError) as error:
-        plugins.load(name)
+        load_plugin(name)
 
     assert sentence in str(error.value)
 
@@ -87,7 +87,7 @@ def test_one_that_can_not_be_loaded_is_a_sentence(theirs, name, sentence):
 )
 def test_one_that_returns_what_it_must_not_is_a_sentence(theirs, name, sentence):
     with pytest.raises(ConfigError, match=sentence):
-        plugins.load(name)(POSTERIOR)
+        load_plugin(name)(POSTERIOR)
 
 
 def test_two_packages_may_not_bring_the_same(theirs, tmp_path, monkeypatch):
@@ -95,7 +95,7 @@ def test_two_packages_may_not_bring_the_same(theirs, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path / "more")
 
     with pytest.raises(ConfigError, match="brought by others and theirs; it must be one"):
-        plugins.load("variance")
+        load_plugin("variance")
 
 
 def test_what_is_named_as_one_of_ours_is_not_used(tmp_path, monkeypatch):

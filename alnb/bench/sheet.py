@@ -37,7 +37,7 @@ PSEUDO = (
 )
 BOUNDED = ("fig5", "fig7", "imperfect")  # whose figures show the upper bound
 BESIDE = ("", "Laradji et al. 2020", "here")
-SHARES = ("", "labels", "cost", "of the full effort", "Dice", "of the bound")
+SHARE_COLUMNS = ("", "labels", "cost", "of the full effort", "Dice", "of the bound")
 
 
 def experiment_page(result: Result) -> str:
@@ -57,7 +57,7 @@ def report_page(results: Mapping[str, Result]) -> str:
     parts.append("<h2>Beside the paper</h2>" + _table(BESIDE, beside(results)))
     shares = list(share_rows(results))
     if shares:
-        parts.append("<h2>Share of the upper bound</h2>" + _table(SHARES, shares, numbers=4))
+        parts.append("<h2>Share of the upper bound</h2>" + _table(SHARE_COLUMNS, shares, numbers=4))
     for result in results.values():
         drawn = _figure(result, bound if result.name in BOUNDED else None)
         parts.append(f"<h2>{escape(result.facts['title'])}</h2>{drawn}{_made(result)}")

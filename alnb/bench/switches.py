@@ -12,7 +12,7 @@ from alnb.errors import ConfigError
 
 SHARE = 0.035  # ours: of the effort of labelling all with masks; half of the paper's 7 %
 START = 0.2  # ours: of those answers, before the first training
-CYCLES = 3  # ours: so that acquisition counts, with fewer trainings than in a session
+ABLATION_CYCLES = 3  # ours: so that acquisition counts, with fewer trainings than in a session
 
 SWITCHES: Mapping[str, Mapping[str, Any]] = {
     "from ImageNet alone": {"pretrain_steps": 0},
@@ -50,7 +50,7 @@ def switches(dataset: Dataset, base: Config, options: Options) -> Experiment:
     changes = options.switches or SWITCHES
     answers = _answers(dataset, base, options.folds)
     start = max(1, round(START * answers))
-    cycles = 0 if options.quick else CYCLES
+    cycles = 0 if options.quick else ABLATION_CYCLES
     if options.cycles is not None:
         cycles = options.cycles
     base = base.replace(

@@ -156,9 +156,9 @@ def export(
     ] = None,
 ) -> None:
     """Write a session's clicks (CSV, COCO), curve, journal, network and masks (NIfTI, PNG)."""
-    from alnb.bench.export import export as write
+    from alnb.bench.export import export as write_export
 
-    for path in write(session, out, data):
+    for path in write_export(session, out, data):
         say(f"Written: {path}")
 
 

@@ -287,9 +287,9 @@ def report(
     folder: Annotated[Path, typer.Argument(help="Where experiments put their results.")],
 ) -> None:
     """Put a folder's figures on one page beside the paper's numbers, with verdicts."""
-    from alnb.bench.publish import report as write
+    from alnb.bench.publish import report as write_report
 
-    path, verdicts = write(folder)
+    path, verdicts = write_report(folder)
     for line in verdicts:
         say(line)
     say(f"Written: {path}")

@@ -12,15 +12,15 @@ from alnb.dataset.folder import Dataset
 from alnb.dataset.importers import import_phantom
 from alnb.errors import DataError
 
-SIZE = 256  # ours: half the work of 352 at the first start and in every cycle, on two cores
+EMBEDDED_SIZE = 256  # ours: half the work of 352 at the first start and in every cycle, on two cores
 VERSION = 2  # of the phantom; raise it when its slices change, so that old caches are left
 
 
 def embedded_folder(size: int | None = None) -> Path:
-    """Name the folder of the embedded dataset, of slices of `size` pixels; None for `SIZE`."""
+    """Name the folder of the embedded dataset, of slices of `size` pixels; None for `EMBEDDED_SIZE`."""
     from platformdirs import user_cache_path
 
-    other = "" if size in (None, SIZE) else f"-{size}"
+    other = "" if size in (None, EMBEDDED_SIZE) else f"-{size}"
     return user_cache_path("alnb") / f"phantom-{VERSION}{other}"
 
 
@@ -34,7 +34,7 @@ def embedded(progress: Progress | None = None, *, size: int | None = None) -> Da
     progress : callable or None
         Called after each scan that is drawn, with its name and how many are.
     size : int or None
-        Side of its slices, in pixels; None for `SIZE`. At 128 all takes a quarter of the time, so
+        Side of its slices, in pixels; None for `EMBEDDED_SIZE`. At 128 all takes a quarter of the time, so
         that notebooks can train.
 
     Raises
@@ -46,7 +46,7 @@ def embedded(progress: Progress | None = None, *, size: int | None = None) -> Da
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(str(folder.with_name(f"{folder.name}.lock"))):
-            return _opened_or_drawn(folder, size or SIZE, progress)
+            return _opened_or_drawn(folder, size or EMBEDDED_SIZE, progress)
     except OSError as error:
         raise DataError(
             f"the embedded data can't be written to {folder}: {error.strerror}. Mend the "

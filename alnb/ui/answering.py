@@ -16,7 +16,7 @@ from alnb.pool import Pool
 from alnb.regions import Region
 from alnb.session import Session
 from alnb.state import State, undone
-from alnb.ui import draft_file
+from alnb.ui.draft_file import DRAFT_FILE, keep_draft, restore_draft
 from alnb.ui.draft import Draft
 from alnb.ui.freehand import outline_of
 from alnb.ui.history import neighbour, regions_of
@@ -105,7 +105,7 @@ class Answering:
     @property
     def path(self) -> Path:
         """Of the file that keeps the draft."""
-        return self.session.journal.path.with_name(draft_file.NAME)
+        return self.session.journal.path.with_name(DRAFT_FILE)
 
     def shown(self) -> None:
         """Start to count: another region is on screen."""
@@ -121,7 +121,7 @@ class Answering:
         self.draft = draft
         region = draft.region
         answered = region is not None and region.key in self.session.state.by_key
-        draft_file.keep(self.path, draft, answered=answered)
+        keep_draft(self.path, draft, answered=answered)
 
     def _check_owned(self) -> None:
         if not self.session.journal.owned:

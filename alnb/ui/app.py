@@ -22,7 +22,7 @@ from alnb.errors import AlnbError
 from alnb.pool import Pool, start_picks
 from alnb.regions import Region
 from alnb.session import Session
-from alnb.ui import draft_file
+from alnb.ui.draft_file import DRAFT_FILE, keep_draft, restore_draft
 from alnb.ui.actions import BY_KEY, REPEATING
 from alnb.ui.answering import TAKEN_OVER, Answering, last_annotator
 from alnb.ui.charts import Charts
@@ -122,7 +122,7 @@ class LabelApp:
         if self.session.state.cycle < 0:
             self.session.ask(start_picks(self.pool))
         self._note_data()
-        self.answering.draft = draft_file.restore(self.answering.path, self.session.state)
+        self.answering.draft = restore_draft(self.answering.path, self.session.state)
         self.draw()
         with contextlib.suppress(RuntimeError):  # no loop: a test, or plain Python
             asyncio.get_running_loop()

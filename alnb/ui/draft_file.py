@@ -11,10 +11,10 @@ from alnb.regions import Region
 from alnb.state import State
 from alnb.ui.draft import Draft
 
-NAME = "draft.json"
+DRAFT_FILE = "draft.json"
 
 
-def keep(path: Path, draft: Draft, *, answered: bool) -> None:
+def keep_draft(path: Path, draft: Draft, *, answered: bool) -> None:
     """Write a draft's marks; nothing is kept of one that has none, or those of its answer alone.
 
     Parameters
@@ -41,7 +41,7 @@ def keep(path: Path, draft: Draft, *, answered: bool) -> None:
     whole.replace(path)
 
 
-def restore(path: Path, state: State) -> Draft:
+def restore_draft(path: Path, state: State) -> Draft:
     """Read the marks that a page had when it went; a broken file, or an old one, is no draft."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         kept = json.loads(path.read_text())

@@ -36,10 +36,10 @@ def outline_of(points: Sequence[Vertex], region: Region, tolerance_px: float) ->
     ring = np.clip(np.array([*points, points[0]], dtype=np.float64), low, high)
     kept = approximate_polygon(ring, tolerance_px)[:-1].round(DIGITS)
     outline = tuple((float(row), float(col)) for row, col in kept)
-    return outline if len(set(outline)) >= 3 and _area(kept) >= 1 else ()
+    return outline if len(set(outline)) >= 3 and _enclosed(kept) >= 1 else ()
 
 
-def _area(ring: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> float:
+def _enclosed(ring: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> float:
     """Find the area in a closed ring, in pixels."""
     following = np.roll(ring, -1, axis=0)
     return abs(float(ring[:, 0] @ following[:, 1] - following[:, 0] @ ring[:, 1])) / 2

@@ -10,7 +10,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from alnb import plugins
+from alnb.plugins import load_plugin, plugin_names
 from alnb.acquisition import FOREGROUND_RANDOM, HEURISTICS, RANDOM
 from alnb.config import Config
 from alnb.known import Known, known_datasets, known_session, known_sessions
@@ -144,7 +144,7 @@ class StartPage(Before):
         self._show(self.annotator, self.message, *old, *new)
 
     def _make_fields(self) -> None:
-        heuristics = [*HEURISTICS, RANDOM, FOREGROUND_RANDOM, *plugins.names()]
+        heuristics = [*HEURISTICS, RANDOM, FOREGROUND_RANDOM, *plugin_names()]
         self.dataset = widgets.Dropdown(
             options=list(self._datasets), description="dataset", **FIELD
         )
