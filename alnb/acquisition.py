@@ -1,4 +1,9 @@
-"""Which regions to ask about next: a heuristic scores pixels, regions take their scores.
+"""Heuristics from other packages: entry points of the group ``alnb.heuristics``.
+
+Such a heuristic is a function that takes the `Posterior` of a slice and returns an (H, W) array of
+finite numbers in which higher is more wanted. It is named by its entry point.
+
+Which regions to ask about next: a heuristic scores pixels, regions take their scores.
 
 A heuristic turns a `Posterior` into a `Map` in which higher is more wanted; other packages bring
 theirs as `plugins`. `random` and `foreground_random` need no network: their scores are drawn by
@@ -9,24 +14,101 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from alnb.plugins import load_plugin, plugin_names
 from alnb.arrays import Map
 from alnb.config import Config, RegionScore
 from alnb.errors import ConfigError
 from alnb.posterior import Posterior
 from alnb.regions import Region
 
+GROUP = "alnb.heuristics"
+
+
+def plugin_names() -> tuple[str, ...]:
+    """List the heuristics that installed packages bring, by name; none is loaded."""
+    return tuple(sorted(entry_points(group=GROUP).names))
+
+
+def load_plugin(name: str) -> Callable[[Posterior], Map]:
+    """Load a heuristic, and check whatever it will return.
+
+    Parameters
+    ----------
+    name : str
+        One of `names`.
+
+    Returns
+    -------
+    callable
+        Takes a `Posterior`, returns an (H, W) float64 array. It raises `ConfigError` if the
+        heuristic fails, or returns another shape or a number that is not finite.
+
+    Raises
+    ------
+    ConfigError
+        If there is none, several packages bring one of that name, or it can't be loaded.
+    """
+    found = tuple(entry_points(group=GROUP, name=name))
+    if len({entry.value for entry in found}) != 1:
+        whose = " and ".join(sorted(map(_package, found))) or "no package"
+        raise ConfigError(f"heuristic {name!r} is brought by {whose}; it must be one.")
+    entry = found[0]
+    try:
+        heuristic = entry.load()
+    except Exception as error:
+        raise ConfigError(
+            f"heuristic {name!r} of the package {_package(entry)} can't be loaded from "
+            f"{entry.value!r} ({_in_words(error)}). Mend the package, or choose another heuristic."
+        ) from error
+    if not callable(heuristic):
+        raise ConfigError(
+            f"heuristic {name!r} of the package {_package(entry)} is no function: {entry.value!r}."
+        )
+    return _checked(entry, heuristic)
+
+
+def _checked(
+    entry: EntryPoint, heuristic: Callable[[Posterior], Any]
+) -> Callable[[Posterior], Map]:
+    whose = f"heuristic {entry.name!r} of the package {_package(entry)}"
+
+    def checked(posterior: Posterior) -> Map:
+        try:
+            scores = np.asarray(heuristic(posterior), dtype=np.float64)
+        except Exception as error:
+            raise ConfigError(
+                f"{whose} failed ({_in_words(error)}). Mend it, or choose another heuristic."
+            ) from error
+        if scores.shape != posterior.mean.shape:
+            raise ConfigError(
+                f"{whose} returned an array of shape {scores.shape}; the slice's is "
+                f"{posterior.mean.shape}. It must return a number for each pixel."
+            )
+        if not np.isfinite(scores).all():
+            raise ConfigError(f"{whose} returned numbers that are not finite; it must not.")
+        return scores
+
+    return checked
+
+
+def _package(entry: EntryPoint) -> str:
+    return entry.dist.name if entry.dist else "unknown"
+
+
+def _in_words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
 Heuristic = Callable[[Posterior], Map]
 Scores = NDArray[np.float64]
 
 RANDOM = "random"
 FOREGROUND_RANDOM = "foreground_random"  # ours: random among regions that hold some lung
-INFECTED = "infected"  # beside the heuristics' scores: how much of a region may be infected
 
 
 def predictive_entropy(posterior: Posterior) -> Map:
@@ -55,11 +137,6 @@ def least_confidence(posterior: Posterior) -> Map:
     same.
     """
     return np.minimum(posterior.mean, 1 - posterior.mean)
-
-
-def infected(posterior: Posterior) -> Map:
-    """Return the probability that a pixel is infected: no heuristic, but what costs follow from."""
-    return posterior.mean
 
 
 HEURISTICS: Mapping[str, Heuristic] = {
@@ -94,7 +171,7 @@ def check_heuristic(name: str) -> str:
 
 
 def scored_by(config: Config) -> dict[str, Heuristic]:
-    """List what regions are scored by: our heuristics, and what the settings need beside them.
+    """List what regions are scored by: our heuristics, and that of a package if it is set.
 
     Raises
     ------
@@ -105,12 +182,10 @@ def scored_by(config: Config) -> dict[str, Heuristic]:
     name = check_heuristic(config.heuristic)
     if needs_network(name) and name not in scored:
         scored[name] = load_plugin(name)
-    return scored | ({INFECTED: infected} if config.per_second else {})
+    return scored
 
 
-_REDUCE: Mapping[RegionScore, Callable[[Map], np.floating[Any]]] = {
-    "mean": np.mean, "max": np.max, "sum": np.sum,
-}  # fmt: skip
+_REDUCE: Mapping[RegionScore, Callable[[Map], np.floating[Any]]] = {"mean": np.mean, "max": np.max}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +209,8 @@ def region_scores(score: Map, regions: Sequence[Region], how: RegionScore = "mea
         A heuristic's map of the slice.
     regions : sequence of K Region
         Of that slice.
-    how : {"mean", "max", "sum"}
-        The paper states both of the mean and the largest of the region's pixels (section 3). By
-        their sum (ours) a large region, which costs no more to answer, is worth more than a small
-        one as uncertain; among regions of one size it ranks as the mean does.
+    how : {"mean", "max"}
+        The paper states both: the mean and the largest of the region's pixels (section 3).
 
     Returns
     -------
@@ -188,96 +261,3 @@ def rank(scores: Scores, count: int, *, one_a_slice: bool = True) -> tuple[tuple
         order = np.argsort(turn, kind="stable")
         n, k = n[order], k[order]
     return tuple(zip(n[:count].tolist(), k[:count].tolist(), strict=True))
-
-
-def touching(one: Region, other: Region) -> bool:
-    """Tell whether two regions are neighbours.
-
-    In a slice if their rectangles share an edge or a corner; in slices that follow each other if
-    their rectangles lie over each other, in part at least.
-    """
-    gap = abs(one.where.z - other.where.z)
-    if one.where.scan != other.where.scan or gap > 1:
-        return False
-    reach = 1 - gap
-    return (
-        one.row < other.row + other.height + reach
-        and other.row < one.row + one.height + reach
-        and one.col < other.col + other.width + reach
-        and other.col < one.col + one.width + reach
-    )
-
-
-def check_not_negative(scores: Scores, config: Config) -> None:
-    """Make sure that scores can be set against a price, and have a logarithm.
-
-    Parameters
-    ----------
-    scores : (N, K) float array
-        NaN is no region.
-    config : Config
-
-    Raises
-    ------
-    ConfigError
-        If one is negative, as those of a package's heuristic may be.
-    """
-    if (scores < 0).any():
-        raise ConfigError(
-            "settings per_second and power need scores that aren't negative; some of heuristic "
-            f"{config.heuristic!r} are."
-        )
-
-
-def power_noise(scores: Scores, beta: float, rng: np.random.Generator) -> Scores:
-    """Blur a ranking, so that a batch is not all of one kind.
-
-    Parameters
-    ----------
-    scores : (N, K) float64 array
-        Not negative; NaN is out of the pool, and stays so.
-    beta : float
-        Above 0; the higher, the less noise.
-    rng : numpy.random.Generator
-        Draws N·K numbers, whatever is open.
-
-    Returns
-    -------
-    (N, K) float64 array
-        log(score) + Gumbel(0, 1/beta): the best n of them are n regions drawn one after the other
-        with probabilities proportional to score^beta.
-
-    References
-    ----------
-    Kirsch et al. 2021, arXiv 2106.12059: PowerBALD.
-    """
-    noise = rng.gumbel(scale=1 / beta, size=scores.shape)
-    noisy: Scores = np.log(np.maximum(scores, np.finfo(np.float64).tiny)) + noise
-    return noisy
-
-
-def expected_price(infected: Scores, paid: Sequence[tuple[float, float]], click_s: float) -> Scores:
-    """Estimate what regions would cost, from what others cost (ours).
-
-    A region costs a click if the network sees no infection in it, and more in proportion to what it
-    sees: the factor is fitted to the answers by least squares. Where every answer costs a click,
-    as those that the paper's annotator gives, so does every region.
-
-    Parameters
-    ----------
-    infected : (N, K) float64 array
-        The probability of infection in each region, in [0, 1], reduced as its score is.
-    paid : sequence of (float, float)
-        Of answered regions: that probability, and the price in nominal seconds.
-    click_s : float
-        The price of a click, in nominal seconds.
-
-    Returns
-    -------
-    (N, K) float64 array
-        Nominal seconds, at least `click_s`.
-    """
-    seen, prices = np.array(paid, dtype=np.float64).reshape(-1, 2).T
-    weight = float((seen**2).sum())
-    factor = max(0.0, float((seen * (prices - click_s)).sum()) / weight) if weight else 0.0
-    return click_s + factor * infected

@@ -7,64 +7,65 @@ beside it: "paper 4.1" is a section of the paper, "ours" says why we chose other
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
 from alnb.errors import ConfigError
 
-RegionScore = Literal["mean", "max", "sum"]
+RegionScore = Literal["mean", "max"]
 Start = Literal["regions", "slices"]
 Loss = Literal["auto", "point_ce", "balanced_point", "balanced_answers", "full"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Schedule = Literal["constant", "cosine"]
-Freeze = Literal["none", "stem", "trunk"]
+Freeze = Literal["none", "stem"]
 Labels = Literal["points", "full"]
-Prices = Literal["paper", "exact_hull"]
-Regions = Literal["grid", "superpixels", "quadtree"]
+Regions = Literal["grid", "superpixels"]
 
-HOLDOUT = 0.2
-"""Share of the answers that measure the network, and set its threshold, where `Config.holdout` is
-None and no slice has a mask that could (ours). Where one has, all answers are learned from."""
+FROM_IMAGENET: Mapping[str, Any] = {
+    "start_regions": 40,  # 120 s: five answers that are all clean teach it to see no infection
+    "loss": "balanced_point",
+    "epochs": 40,  # paper 4.1
+    "head_rate": 10.0,  # layers that come untrained learn faster than the trunk
+    "threshold": 0.7,  # a network that learns from clicks only over-segments
+}
+"""What `Config.resolved` puts for None and "auto" where a network starts from ImageNet (ours)."""
 
-CLICKS_THRESHOLD, DISTILLED_THRESHOLD = 0.7, 0.4
-"""Where `Config.threshold` is None (ours): a network that learns from clicks alone over-segments,
-one that keeps what it believed before under-segments. The latter is where `training.calibration`
-begins, and held-out answers correct either by 0.1 at most. Both are of folds of medseg's train
-part, where of 0.3 to 0.5 0.35 to 0.5 do equally well for the latter; sparser data want more."""
+FROM_SYNTHETIC: Mapping[str, Any] = {
+    "start_regions": 5,  # 15 s: it can ask by itself from then on
+    "loss": "balanced_answers",
+    "epochs": 10,  # a few answers should not lead it far away
+    "head_rate": 3.0,
+    "threshold": 0.4,
+}
+"""The same where a network learned from synthetic scans first (ours).
 
-START_REGIONS, START_REGIONS_PRETRAINED = 40, 5
-"""Where `Config.start_regions` is None (ours): 120 s, and 15 s for a network that learned from
-synthetic scans, which can ask by itself from then on. From ImageNet five answers, if all are clean,
-teach a network to see nothing, and where to ask it then does not know."""
-
-EPOCHS, EPOCHS_PRETRAINED = 40, 10
-"""Where `Config.epochs` is None: the paper's, and ours for a network that learned from synthetic
-scans, which a few answers should not lead far away."""
-
-LOSS: Loss = "balanced_point"
-LOSS_PRETRAINED: Loss = "balanced_answers"
-"""What `Config.loss` "auto" is (ours), the latter for a network that learned from synthetic scans.
-It knows what infection is, and where answers are mostly clean, `balanced_point` makes it see ever
-more of it: on covid19b_pseudo's train part, random answers (two folds of Mixed, one of Sep), a
-threshold of 0.4 has a Dice of 0.63 with that and 0.72 with this, while on medseg's both have 0.71.
-From ImageNet neither is shown to be better (phantom, 3 seeds)."""
-
-HEAD_RATE, HEAD_RATE_PRETRAINED = 10.0, 3.0
-"""Where `Config.head_rate` is None (ours): layers that come untrained learn faster than the trunk;
-those that learned from synthetic scans know something. By cross-validation in medseg's train part
-(3 folds, `bench switches`) Dice over five cycles is 0.01 ± 0.015 higher with 3 than with 10: a
-choice, not a finding."""
+``loss``: it knows what infection is, and where answers are mostly clean, `balanced_point` makes it
+see ever more of it. On covid19b_pseudo's train part, random answers (two folds of Mixed, one of
+Sep), a threshold of 0.4 has a Dice of 0.63 with that and 0.72 with this; on medseg's both have
+0.71. From ImageNet neither is shown to be better (phantom, 3 seeds). ``head_rate``: Dice over five
+cycles is 0.01 ± 0.015 higher with 3 than with 10 (3 folds of medseg's train part): a choice, not a
+finding. ``threshold``: of 0.3 to 0.5, 0.35 to 0.5 do equally well on those folds; sparser data need
+more, and `training.validation` raises it by the answers.
+"""
 
 MASKS_THRESHOLD = 0.5
-"""The same for regions and slices labelled in full."""
+"""`Config.threshold` where regions and slices are outlined, and no threshold is set."""
 
-RETIRED = frozenset({"keep", "consistency", "warm_start"})
-"""Settings of older journals that have no effect any more."""
-BEFORE = {"predict_mirrored": False, "validate": True}
-"""What a journal did that does not know the setting yet."""
-RENAMED = {"backbone": {"auto": "efficientnet_lite0"}}  # values; auto was vgg16 on a GPU
+HOLDOUT = 0.2
+"""`Config.holdout` where no mask can measure the network: the answers do (ours)."""
 FEWEST_TO_HOLD_OUT = 10  # ours: fewer answers are all trained on, and none measures the network
+
+RETIRED: Mapping[str, Any] = {
+    "neighbours": True, "per_second": False, "power": None, "prices": "paper",
+    "smallest_region_px": 16,
+}  # fmt: skip
+"""Settings that alnb no longer has, and the value at which each did nothing."""
+RETIRED_VALUES: Mapping[str, str] = {
+    "freeze": "trunk", "region_score": "sum", "regions": "quadtree",
+}  # fmt: skip
+"""Values that a setting no longer has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,25 +86,21 @@ class Config:
     precision: Precision = "auto"  # ours: bfloat16 on a GPU that has it; 5 times slower on AVX2
 
     # --- regions ---
-    regions: Regions = "grid"  # paper 3; superpixels are its future work (6), quadtree is ours
-    regions_per_slice: int = 64  # paper 5.1: 64 equal rectangles; of other kinds at most so many
-    smallest_region_px: int = 16  # ours: side of a quadtree's blocks; 64 of a grid at 256 px: 32
+    regions: Regions = "grid"  # paper 3; superpixels are its future work (6)
+    regions_per_slice: int = 64  # paper 5.1: 64 equal rectangles; of superpixels at most as many
 
     # --- acquisition ---
     heuristic: str = "entropy"  # paper 3
-    region_score: RegionScore = "mean"  # paper 3, the first of two statements; sum: for mixed sizes
+    region_score: RegionScore = "mean"  # paper 3, the first of two statements
     draws: int = 20  # the authors' code; the paper names no number
     regions_per_cycle: int = 5  # paper 4.1
     ask_bare: bool = False  # ours: padding and air are clean, asked or not (paper: all regions)
     one_region_a_slice: bool = True  # paper 3: the best region of each of the best slices
-    neighbours: bool = True  # paper 3: regions of a cycle may touch; false (ours): no two do
-    power: float | None = None  # paper 3: none; beta of PowerBALD's noise (Kirsch et al. 2021: 1)
     repeats: float = 0.0  # ours: share of the questions that were asked before, unmarked
-    per_second: bool = False  # paper 3: no; true (ours): score a second of the expected price
 
     # --- start and budget ---
     start: Start = "regions"  # ours: whole slices cost 960 s before the first training
-    start_regions: int | None = None  # ours: instead of slices of 960 s; see `START_REGIONS`
+    start_regions: int | None = None  # ours: instead of slices of 960 s; see `FROM_SYNTHETIC`
     start_in_lungs: float = 1.0  # ours: share; 0.59 Dice, not 0.56, on folds of medseg's train part
     start_slices: int = 5  # paper 4.1; used when start is "slices"
     cycles: int = 100  # paper 4.1
@@ -111,29 +108,29 @@ class Config:
 
     # --- training ---
     pretrain_steps: int = 600  # ours: on synthetic scans, once for a seed; 0: none (paper)
-    loss: Loss = "auto"  # ours: see `LOSS`; eq. 1 collapses to background on few clicks
+    loss: Loss = "auto"  # ours: see `FROM_SYNTHETIC`; eq. 1 collapses to background on few clicks
     infected_weight: float = 0.3  # ours: clicks over-segment at 1; of infected against clean
     crf: float = 0.1  # ours: weight of the gated CRF loss; 0.56 Dice, not 0.54, on those folds
     prior_answers: float = 20.0  # ours: so many answers is what it believed before worth; 0: none
     distil: float = 1.0  # ours: weight of what it believed before any answer, where none is given
-    epochs: int | None = None  # the most in a cycle; see `EPOCHS` (paper 4.1: 40)
+    epochs: int | None = None  # the most in a cycle; see `FROM_SYNTHETIC` (paper 4.1: 40)
     steps: int | None = 150  # ours: the most in a cycle; None: `epochs` alone (paper)
     batch: int = 8  # ours: of crops; steadier than the paper's 1 with few clicks
-    crop: int | None = 128  # ours: pixels round an answer, half the time; None, freeze="trunk": all
+    crop: int | None = 128  # ours: pixels round an answer, half the time; None: whole slices
     learning_rate: float = 3e-4  # ours: with a falling rate and few steps (paper 4.1: 1e-4)
-    head_rate: float | None = None  # times the rate, behind the trunk; see `HEAD_RATE` (paper: 1)
+    head_rate: float | None = None  # times the rate, behind the trunk; as above (paper: 1)
     schedule: Schedule = "cosine"  # ours: warm up, fall to 0, keep the last (paper 4.1: constant)
-    freeze: Freeze = "stem"  # ours: to stride 4, 1.6 times faster; "trunk": 5 to 9 more, Dice -0.12
-    validate: bool | None = None  # ours: by masks of val that cost nothing; see `validates`
+    freeze: Freeze = "stem"  # ours: the trunk up to stride 4 stays; 1.6 times faster
+    validate: bool | None = None  # ours: by masks of val that cost nothing: synthetic ones
     holdout: float | None = None  # ours: share of answers not learned from; see `HOLDOUT`
     predict_zoom: float = 1.5  # ours: averages slice and enlarged slice; 1: the slice (paper)
     predict_mirrored: bool = True  # ours: averages slice and mirror image; false: the slice (paper)
-    threshold: float | None = None  # ours: infection probability; see `CLICKS_THRESHOLD`
+    threshold: float | None = None  # ours: infection probability; see `FROM_SYNTHETIC`
+    adapt_threshold: bool | None = None  # ours: answers move it, unless a threshold is set
 
     # --- prices, in seconds ---
     click_s: float = 3.0  # paper 5.3: a click, or saying that a region is clean
     slice_s: float = 96.0  # paper 5.3: outlining a slice accurately
-    prices: Prices = "paper"  # paper 5.3: vertices drawn; "exact_hull": of the hull around them
 
     # --- simulated annotator ---
     labels: Labels = "points"  # paper 3; "full" outlines infection (5.3), for loss="full"
@@ -178,8 +175,8 @@ class Config:
 
     def _check_ranges(self) -> None:
         positive = (
-            "regions_per_slice", "smallest_region_px", "draws", "regions_per_cycle",
-            "start_regions", "start_slices", "epochs", "steps", "batch", "budget_s", "power",
+            "regions_per_slice", "draws", "regions_per_cycle",
+            "start_regions", "start_slices", "epochs", "steps", "batch", "budget_s",
             "learning_rate", "head_rate", "click_s", "slice_s", "miss_area_px",
         )  # fmt: skip
         for name in positive:
@@ -198,22 +195,56 @@ class Config:
         if self.crop is not None and self.crop < 32:
             raise ConfigError(f"setting crop is {self.crop}; it must be at least 32, or None.")
 
-    def learns_first(self, *, synthetic: bool) -> bool:
-        """Tell whether a network learns from synthetic scans before any answer.
+    def resolved(
+        self,
+        *,
+        synthetic: bool,
+        val_masks: bool,
+        test_masks: bool,
+        bfloat16: bool | None = None,
+    ) -> Resolved:
+        """Return the settings as they take effect on one dataset: no "auto", no None to be chosen.
 
-        Not where `synthetic` scans are what is labelled: there it would be cheating.
+        What is resolved stays as it is, so that resolving twice changes nothing.
+
+        Parameters
+        ----------
+        synthetic : bool
+            Whether the dataset's scans are synthetic. Nothing is learned from other synthetic
+            scans first then: that would be cheating.
+        val_masks : bool
+            Whether a mask of the validation part shows infection. Unless it is set, only synthetic
+            masks choose epoch and threshold: others cost 96 s each to draw, which no curve counts.
+        test_masks : bool
+            Whether masks of a test part measure the network; else held-out answers do.
+        bfloat16 : bool, optional
+            Whether the device computes fast in it; None leaves `precision` open.
         """
-        return self.pretrain_steps > 0 and not synthetic
+        pretrain_steps = 0 if synthetic else self.pretrain_steps
+        start = FROM_SYNTHETIC if pretrain_steps else FROM_IMAGENET
+        believes = start if self.distil > 0 else FROM_IMAGENET
+        threshold = MASKS_THRESHOLD if self.labels == "full" else believes["threshold"]
+        validate = val_masks and (synthetic if self.validate is None else self.validate)
+        holdout = (0.0 if test_masks else HOLDOUT) if self.holdout is None else self.holdout
+        precision = self.precision
+        if precision == "auto" and bfloat16 is not None:
+            precision = "bfloat16" if bfloat16 else "float32"
+        chosen = {name: start[name] for name in start if getattr(self, name) in (None, "auto")}
+        adapt = self.threshold is None if self.adapt_threshold is None else self.adapt_threshold
+        return Resolved(
+            **self.to_dict()
+            | chosen
+            | {
+                "pretrain_steps": pretrain_steps,
+                "threshold": threshold if self.threshold is None else self.threshold,
+                "adapt_threshold": adapt,
+                "validate": validate,
+                "holdout": 0.0 if validate else holdout,
+                "precision": precision,
+            }
+        )
 
-    def validates(self, *, synthetic: bool) -> bool:
-        """Tell whether masks of a validation part choose epoch and threshold, where there are some.
-
-        Unless it is said, those of `synthetic` scans alone: others cost 96 s each to draw, which no
-        curve counts, and the answers can choose.
-        """
-        return synthetic if self.validate is None else self.validate
-
-    def replace(self, **changes: Any) -> Config:  # noqa: ANN401 - the values of any field
+    def replace(self, **changes: Any) -> Self:  # noqa: ANN401 - the values of any field
         """Return a copy with some settings changed.
 
         Raises
@@ -224,9 +255,6 @@ class Config:
         unknown = changes.keys() - {field.name for field in dataclasses.fields(self)}
         if unknown:
             raise ConfigError(f"unknown setting {', '.join(sorted(unknown))}.")
-        for name, names in RENAMED.items():
-            if isinstance(value := changes.get(name), str):
-                changes[name] = names.get(value, value)
         return dataclasses.replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
@@ -235,7 +263,7 @@ class Config:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Config:
-        """Read settings that `to_dict` wrote, of an older alnb too.
+        """Read settings that `to_dict` wrote; those that were retired are left out.
 
         Raises
         ------
@@ -243,7 +271,38 @@ class Config:
             If a setting is unknown or out of range.
         """
         known = {name: value for name, value in values.items() if name not in RETIRED}
-        return cls().replace(**BEFORE | known)
+        for name, value in RETIRED_VALUES.items():
+            if known.get(name) == value:
+                del known[name]
+        return cls().replace(**known)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved(Config):
+    """Settings as they take effect on one dataset; see `Config.resolved`."""
+
+    start_regions: int
+    loss: Literal["point_ce", "balanced_point", "balanced_answers", "full"]
+    epochs: int
+    head_rate: float
+    validate: bool
+    holdout: float
+    threshold: float
+    adapt_threshold: bool
+
+
+def retired_settings(values: Mapping[str, Any]) -> tuple[str, ...]:
+    """List what a journal's settings ask for and alnb no longer has, as ``name=value``.
+
+    Examples
+    --------
+    >>> retired_settings({"regions": "quadtree", "power": None, "per_second": True, "seed": 0})
+    ('per_second=True', 'regions=quadtree')
+    """
+    gone = {name for name, off in RETIRED.items() if values.get(name, off) != off}
+    gone.discard("smallest_region_px")  # it did nothing without regions=quadtree
+    gone |= {name for name, value in RETIRED_VALUES.items() if values.get(name) == value}
+    return tuple(f"{name}={values[name]}" for name in sorted(gone))
 
 
 _WORDS: dict[type, str] = {
@@ -261,8 +320,8 @@ def _kinds() -> dict[str, tuple[type, ...]]:
 
 
 THREADS = {"GOMP_SPINCOUNT": "10000"}
-"""For the environment of whoever loads torch: a thread that waits spins for some ten microseconds,
-then sleeps (ours). OpenMP's default lets a page, or another training, wait for threads that do
+"""For a process that loads torch: a thread that waits spins for some ten microseconds, then
+sleeps (ours). OpenMP's default lets a page, or another training, wait for threads that do
 nothing; sleeping at once made a cycle on two cores 1.5 times longer."""
 
 PAPER = Config(
@@ -273,7 +332,7 @@ PAPER = Config(
     loss="point_ce",
     pretrain_steps=0,
     crf=0.0,
-    epochs=EPOCHS,
+    epochs=40,
     steps=None,
     batch=1,
     crop=None,

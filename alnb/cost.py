@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from alnb.annotation import Answer, Verdict
 from alnb.config import Config
-from alnb.outlines import hull
 
 PAUSE_S = 20.0  # ours, after RootPainter: of a longer gap between two acts the rest is a pause
 
@@ -40,17 +39,9 @@ def price_of(answer: Answer, config: Config) -> float:
     A click costs `Config.click_s`, so does each vertex of an outline, and so does saying that a
     region is clean (paper 5.3). Skipping costs as much (ours: the region was looked at, so it
     can't be free).
-
-    With ``Config.prices="exact_hull"`` outlines cost the vertices of their convex hull instead,
-    one hull a region. The authors' code takes such a hull, of the infected pixels, but lets Qhull
-    joggle them, which makes corners of points that lie on a line (up to nine times as many), and
-    charges a few pixels or a clean region otherwise; here the hull is exact, and the rest as above.
     """
     if answer.verdict is not Verdict.INFECTED:
         return config.click_s
-    if config.prices == "exact_hull":
-        corners = hull(vertex for outline in answer.outlines for vertex in outline)
-        return config.click_s * (len(answer.clicks) + len(corners))
     return config.click_s * answer.points
 
 

@@ -17,8 +17,7 @@ from alnb.acquisition import needs_network
 from alnb.annotation import Answer
 from alnb.cost import cost_of, price_of
 from alnb.dataset import SliceId
-from alnb.errors import ConfigError, SessionError
-from alnb.journal import Event, live
+from alnb.errors import ConfigError
 from alnb.metrics import Scores
 from alnb.pool import Pool, affordable, next_picks, start_picks
 from alnb.regions import Region
@@ -54,33 +53,6 @@ class Annotator(Protocol):
     def answer(self, region: Region) -> Answer:
         """Say whether a region is infected, and click where."""
         ...
-
-
-class Replay:
-    """An annotator that answers as a journal's did.
-
-    Parameters
-    ----------
-    events : sequence of Event
-        Of that journal; of several answers on a region the last that stands is given.
-    """
-
-    def __init__(self, events: Sequence[Event]) -> None:
-        answers = (Answer.from_dict(e.data) for e in live(events) if e.kind == "answered")
-        self._answers = {answer.region.key: answer for answer in answers}
-
-    def answer(self, region: Region) -> Answer:
-        """Give the answer of the journal.
-
-        Raises
-        ------
-        SessionError
-            If that journal has none.
-        """
-        try:
-            return self._answers[region.key]
-        except KeyError:
-            raise SessionError(f"the journal has no answer on region {region.key}.") from None
 
 
 def answer_pending(session: Session, annotator: Annotator) -> None:

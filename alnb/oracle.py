@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import math
+from typing import Any
 
 import numpy as np
 
-from alnb.annotation import Answer, Click, Verdict
+from alnb.annotation import Answer, Click, Outline, Verdict, Vertex, trace
 from alnb.arrays import BACKGROUND, INFECTED, Mask
 from alnb.config import Config
 from alnb.dataset import Dataset
-from alnb.outlines import Outline, Vertex, trace
 from alnb.regions import Region
 
 DEFAULT = Config()
+_SIMULATED: dict[str, Any] = {"annotator": "oracle", "simulated": True}
 
 
 class Oracle:
@@ -53,8 +54,6 @@ class Oracle:
         At the first answer, if the dataset has no masks.
     """
 
-    name = "oracle"
-
     def __init__(self, dataset: Dataset, seed: int = 0, config: Config = DEFAULT) -> None:
         self._dataset = dataset
         self._seed = seed
@@ -75,16 +74,16 @@ class Oracle:
         errors = self._rng(region, 1)
         seen = self._seen(region, errors)
         if not seen.any():
-            return Answer(region, Verdict.CLEAN, annotator=self.name)
+            return Answer(region, Verdict.CLEAN, **_SIMULATED)
         if self._config.labels == "full":
             outlines = self._outlines(region, seen, errors)
-            return Answer(region, Verdict.INFECTED, annotator=self.name, outlines=outlines)
+            return Answer(region, Verdict.INFECTED, **_SIMULATED, outlines=outlines)
         chance = self._rng(region)
         clicks = [self._click(region, seen, INFECTED, chance, errors)]
         other = _shape(region) & ~seen
         if self._config.background_click and other.any():
             clicks.append(self._click(region, other, BACKGROUND, chance, errors))
-        return Answer(region, Verdict.INFECTED, tuple(clicks), annotator=self.name)
+        return Answer(region, Verdict.INFECTED, tuple(clicks), **_SIMULATED)
 
     def _click(
         self,

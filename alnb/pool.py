@@ -12,23 +12,17 @@ from numpy.typing import NDArray
 
 from alnb.acquisition import (
     FOREGROUND_RANDOM,
-    INFECTED,
     Pick,
     check_heuristic,
-    check_not_negative,
-    expected_price,
     needs_network,
-    power_noise,
     random_scores,
     rank,
-    touching,
 )
 from alnb.annotation import Verdict
 from alnb.arrays import Mask
-from alnb.config import START_REGIONS, START_REGIONS_PRETRAINED, Config
-from alnb.cost import price_of
+from alnb.config import Config
 from alnb.dataset import Dataset, SliceId
-from alnb.regions import Division, QuadTree, Region, bare, in_lungs
+from alnb.regions import Division, Region, bare, in_lungs
 from alnb.state import State
 
 REPEAT_AFTER = 10  # ours: answers until a region may be asked again, so that it isn't remembered
@@ -58,13 +52,6 @@ class Pool:
         """List the regions of a slice, in the order of the table's columns; at most K."""
         return self._division.regions(where)
 
-    def borders(self, where: SliceId, state: State) -> tuple[Region, ...]:
-        """List the regions of a slice that are decided: all, or a quad-tree's that were asked."""
-        if self._division.tree is None:
-            return self.regions(where)
-        asked = (Region.parse(key) for key in sorted(state.ever_asked))
-        return tuple(region for region in asked if region.where == where)
-
     @property
     def shape(self) -> tuple[int, int]:
         """(N, K)."""
@@ -73,9 +60,7 @@ class Pool:
     def open(self, scores: NDArray[np.float64], state: State) -> NDArray[np.float64]:
         """Return the scores with NaN where a region can't be asked.
 
-        It can't if it was answered, or shares a pixel with one that was. Of a quad-tree only
-        those blocks can be asked that it now divides a slice into, by these scores, or evenly
-        if they are random: see `QuadTree.leaves`.
+        It can't if it was answered, or shares a pixel with one that was.
 
         Parameters
         ----------
@@ -89,31 +74,11 @@ class Pool:
             A copy.
         """
         scores = scores.astype(np.float64)
-        tree, count = self._division.tree, self.config.regions_per_slice
-        if tree is not None:
-            by = scores if needs_network(self.config.heuristic) else np.zeros_like(scores)
-            scores[~tree.leaves(by, self._asked(state, tree), count)] = np.nan
         for answer in state.answers:
             n = self._row_of.get(answer.region.where)
             if n is not None:
                 scores[n, self._columns_of(answer.region)[1]] = np.nan
         return scores
-
-    def _asked(self, state: State, tree: QuadTree) -> Mask:
-        """Mark what a quad-tree may not cut: (N, K) True for blocks that were ever asked about.
-
-        Asked, not answered: an answer may come after the next regions were asked. A region of
-        another kind, in a session that was forked, stands for the smallest blocks it reaches into.
-        """
-        asked = np.zeros(self.shape, dtype=bool)
-        for region in map(Region.parse, state.ever_asked):
-            n, block = self._row_of.get(region.where), tree.number(region)
-            if n is not None and block is not None:
-                asked[n, block] = True
-            elif n is not None:
-                _, shared = self._columns_of(region)
-                asked[n, shared[shared >= tree.first_smallest]] = True
-        return asked
 
     def place(self, region: Region) -> tuple[int, int] | None:
         """Find a region in the table: (n, k); None if it is not there."""
@@ -166,7 +131,7 @@ class Pool:
         scores = scores.copy()
         looked_at: set[int] = set()
         while True:
-            best = self._best(scores, count, one_a_slice=one_a_slice)
+            best = rank(scores, count, one_a_slice=one_a_slice)
             new = {n for n, _ in best} - looked_at
             if not new:
                 break
@@ -182,38 +147,6 @@ class Pool:
     def _without_lung(self, where: SliceId) -> NDArray[np.intp]:
         return np.flatnonzero(~in_lungs(self.dataset.image(where), self.regions(where)))
 
-    def _best(
-        self, scores: NDArray[np.float64], count: int, *, one_a_slice: bool
-    ) -> tuple[tuple[int, int], ...]:
-        """Rank; unless neighbours may be asked together, pass over those of better regions.
-
-        Those passed over follow if there is nothing else.
-        """
-        if self.config.neighbours:
-            return rank(scores, count, one_a_slice=one_a_slice)
-        wanted = count
-        while True:
-            ranked = rank(scores, wanted, one_a_slice=one_a_slice)
-            taken = self._apart(ranked, count)
-            if len(taken) == count or len(ranked) < wanted:
-                rest = (place for place in ranked if place not in taken)
-                return (*taken, *rest)[:count]
-            wanted *= 4
-
-    def _apart(
-        self, ranked: Sequence[tuple[int, int]], count: int
-    ) -> dict[tuple[int, int], Region]:
-        taken: dict[tuple[int, int], Region] = {}
-        for n, k in ranked:
-            regions = self.regions(self.slices[n])
-            if k >= len(regions):  # the table may have columns beyond them
-                continue
-            if not any(touching(regions[k], other) for other in taken.values()):
-                taken[n, k] = regions[k]
-            if len(taken) == count:
-                break
-        return taken
-
     def left_out(self, where: SliceId) -> Mask:
         """Tell of each of its regions whether it is never asked since it shows nothing."""
         regions = self.regions(where)
@@ -228,10 +161,7 @@ def _rng(config: Config, cycle: int) -> np.random.Generator:
 
 def start_regions(pool: Pool) -> int:
     """Count the regions of a start: as many as are set, or as the network needs."""
-    if pool.config.start_regions is not None:
-        return pool.config.start_regions
-    learned = pool.config.learns_first(synthetic=pool.dataset.synthetic)
-    return START_REGIONS_PRETRAINED if learned else START_REGIONS
+    return pool.dataset.resolve(pool.config).start_regions
 
 
 def start_picks(pool: Pool) -> tuple[Pick, ...]:
@@ -304,13 +234,12 @@ def next_picks(
     Raises
     ------
     ConfigError
-        If there is no heuristic of the name in `Config`, or its scores are negative where they
-        can't be.
+        If there is no heuristic of the name in `Config`.
     """
     config = pool.config
     rng = _rng(config, state.cycle + 1)
     if needs_network(check_heuristic(config.heuristic)):
-        table = _wanted(pool, state, scores, rng)
+        table = pool.open(scores[config.heuristic], state)
         one_a_slice = config.one_region_a_slice
     else:
         table = pool.open(random_scores(pool.shape, rng), state)
@@ -342,22 +271,3 @@ def _with_repeats(pool: Pool, state: State, picks: tuple[Pick, ...]) -> tuple[Pi
         place = int(rng.integers(len(mixed) + 1))
         mixed.insert(place, Pick(old[n], picks[-1].score, repeat=True))
     return tuple(mixed)
-
-
-def _wanted(
-    pool: Pool, state: State, scores: Mapping[str, NDArray[np.float64]], rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """Return how much each open region is wanted: its score, by the second and blurred if set."""
-    config = pool.config
-    table = pool.open(scores[config.heuristic], state)
-    if config.per_second or config.power is not None:
-        check_not_negative(table, config)
-    if config.per_second:
-        seen = scores[INFECTED]
-        paid = [
-            (float(seen[place]), price_of(answer, config))
-            for answer in state.answers
-            if answer.verdict is not Verdict.SKIPPED and (place := pool.place(answer.region))
-        ]
-        table = table / expected_price(seen, paid, config.click_s)
-    return table if config.power is None else power_noise(table, config.power, rng)

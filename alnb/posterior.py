@@ -6,7 +6,6 @@ All entropies are of the two-class distribution (p, 1 − p), in nats.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,33 +68,6 @@ class Posterior:
                 f"mean is {self.mean.shape}, expected_entropy {self.expected_entropy.shape}; "
                 "they must be equal"
             )
-
-    @classmethod
-    def from_draws(cls, draws: Iterable[Map]) -> Posterior:
-        """Fold draws, one at a time, into a posterior.
-
-        Parameters
-        ----------
-        draws : iterable of (H, W) float array
-            Infection probability, one map a draw, in [0, 1].
-
-        Raises
-        ------
-        ValueError
-            If there are no draws.
-        """
-        count = 0
-        total = entropy = np.zeros((0, 0))
-        for draw in draws:
-            if count == 0:
-                total = np.zeros(draw.shape)
-                entropy = np.zeros(draw.shape)
-            total += draw
-            entropy += binary_entropy(draw)
-            count += 1
-        if count == 0:
-            raise ValueError("a posterior needs at least one draw")
-        return cls(total / count, entropy / count, count)
 
     @property
     def predictive_entropy(self) -> Map:

@@ -14,7 +14,7 @@ from typing import Any
 import alnb
 from alnb.acquisition import Pick
 from alnb.annotation import Answer
-from alnb.config import Config
+from alnb.config import Config, retired_settings
 from alnb.cost import Cost
 from alnb.dataset import Dataset
 from alnb.errors import DataError, SessionError
@@ -89,9 +89,10 @@ class Session:
         journal.claim(take_over=take_over)
         try:
             if not journal.events:
-                journal.append("opened", _opening(dataset, config or Config()))
+                journal.append("opened", _opening(dataset, dataset.resolve(config or Config())))
             session = cls(dataset, journal)
             session._check_dataset()
+            session._refuse_retired()
             if config is not None:
                 session.require(config)
         except Exception:
@@ -112,6 +113,16 @@ class Session:
                 "dataset, or choose another folder."
             )
 
+    def _refuse_retired(self) -> None:
+        opened = [e for e in self.journal.events if e.kind in ("opened", "forked")]
+        gone = retired_settings(opened[-1].data["config"])
+        if gone:
+            raise SessionError(
+                f"the session in {self.journal.path.parent} was labelled with {', '.join(gone)}, "
+                "which alnb no longer has. It can be read, compared and exported, but not gone on "
+                "with; begin a new session on the same data."
+            )
+
     def require(self, config: Config) -> None:
         """Make sure that the session runs on these settings.
 
@@ -120,7 +131,8 @@ class Session:
         SessionError
             If it was started with others; the sentence names them.
         """
-        old, new = self.state.config.to_dict(), config.to_dict()
+        resolve = self.dataset.resolve
+        old, new = resolve(self.state.config).to_dict(), resolve(config).to_dict()
         differ = [f"{key} {old[key]!r}, not {new[key]!r}" for key in old if old[key] != new[key]]
         if differ:
             raise SessionError(

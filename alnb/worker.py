@@ -1,6 +1,6 @@
 """Starts the training process, talks to it and stops it, on an asyncio loop.
 
-`alnb.training.__main__` documents what is said. The process is started at the first need and
+`alnb.training.process` documents what is said. The process is started at the first need and
 again after it died; it ends with whoever started it, because its standard input closes.
 """
 
@@ -126,7 +126,7 @@ class Worker:
             self._cache.mkdir(parents=True, exist_ok=True)
             with (self._cache.parent / LOG).open("ab") as log:
                 self._process = await asyncio.create_subprocess_exec(
-                    sys.executable, "-m", "alnb.training",
+                    sys.executable, "-m", "alnb.training.process",
                     stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log,
                     limit=2**20, start_new_session=True, env={**THREADS, **os.environ},
                 )  # fmt: skip

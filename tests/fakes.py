@@ -8,13 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from alnb.acquisition import HEURISTICS, INFECTED
+from alnb.acquisition import HEURISTICS
 from alnb.annotation import Answer
 from alnb.config import Config
 from alnb.dataset import Dataset, SliceId
-from alnb.errors import TrainerError
+from alnb.errors import SessionError, TrainerError
+from alnb.journal import Event, live
 from alnb.metrics import Scores
-from alnb.regions import Division
+from alnb.posterior import Posterior, binary_entropy
+from alnb.regions import Division, Region
 from alnb.reports import FitReport
 from alnb.state import digest
 from alnb.volumes import Source, Volume
@@ -117,7 +119,7 @@ class FakeLearner:
     def score(self, slices: Sequence[SliceId], weights: str) -> Mapping[str, np.ndarray]:
         rng = np.random.default_rng(int(weights[:8], 16))
         shape = (len(slices), Division(self.dataset, self.config).columns)
-        return {name: rng.random(shape) for name in (*HEURISTICS, INFECTED)}
+        return {name: rng.random(shape) for name in HEURISTICS}
 
     def evaluate(self, part: str, weights: str) -> Scores | None:
         if not self.dataset.has_masks:
@@ -146,3 +148,36 @@ def install_heuristics(folder: Path, code: str, package: str = "theirs", **entri
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
     lines = "".join(f"{name} = {value}\n" for name, value in entries.items())
     (info / "entry_points.txt").write_text(f"[alnb.heuristics]\n{lines}")
+
+
+def posterior_of(draws):
+    """Fold draws, (H, W) probabilities each, as dropout does on torch tensors."""
+    draws = np.stack(list(draws))
+    return Posterior(draws.mean(axis=0), binary_entropy(draws).mean(axis=0), len(draws))
+
+
+class Replay:
+    """An annotator that answers as a journal's did.
+
+    Parameters
+    ----------
+    events : sequence of Event
+        Of that journal; of several answers on a region the last that stands is given.
+    """
+
+    def __init__(self, events: Sequence[Event]) -> None:
+        answers = (Answer.from_dict(e.data) for e in live(events) if e.kind == "answered")
+        self._answers = {answer.region.key: answer for answer in answers}
+
+    def answer(self, region: Region) -> Answer:
+        """Give the answer of the journal.
+
+        Raises
+        ------
+        SessionError
+            If that journal has none.
+        """
+        try:
+            return self._answers[region.key]
+        except KeyError:
+            raise SessionError(f"the journal has no answer on region {region.key}.") from None

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
+from fakes import posterior_of
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from alnb.acquisition import (
     HEURISTICS,
-    INFECTED,
     check_heuristic,
     check_not_negative,
     expected_price,
@@ -15,8 +15,6 @@ from alnb.acquisition import (
     random_scores,
     rank,
     region_scores,
-    scored_by,
-    touching,
 )
 from alnb.config import Config
 from alnb.dataset import SliceId
@@ -50,7 +48,7 @@ def test_the_most_uncertain_pixel_wins_by_entropy():
 
 
 def test_bald_prefers_disagreement_to_noise():
-    agreed = Posterior.from_draws([np.array([[0.5, 0.0]]), np.array([[0.5, 1.0]])])
+    agreed = posterior_of([np.array([[0.5, 0.0]]), np.array([[0.5, 1.0]])])
 
     assert HEURISTICS["bald"](agreed).argmax() == 1
 
@@ -86,32 +84,6 @@ def test_only_random_heuristics_need_no_network():
     needy = {name for name in (*HEURISTICS, "random", "foreground_random") if needs_network(name)}
 
     assert needy == set(HEURISTICS)
-
-
-def test_what_may_be_infected_is_scored_only_where_prices_need_it():
-    assert scored_by(Config()).keys() == HEURISTICS.keys()
-    assert scored_by(Config(per_second=True)).keys() == {*HEURISTICS, INFECTED}
-
-
-@pytest.mark.parametrize(
-    ("row", "col", "z", "scan", "together"),
-    [
-        (8, 8, 0, "scan_01", True),  # shares a corner
-        (0, 8, 0, "scan_01", True),  # an edge
-        (0, 9, 0, "scan_01", False),
-        (16, 0, 0, "scan_01", False),
-        (0, 0, 1, "scan_01", True),  # lies over it in the next slice
-        (7, 7, 1, "scan_01", True),
-        (0, 8, 1, "scan_01", False),
-        (0, 0, 2, "scan_01", False),
-        (0, 0, 1, "scan_02", False),
-    ],
-)
-def test_regions_that_touch_are_neighbours(row, col, z, scan, together):
-    one = Region(SliceId("scan_01", 0), 0, 0, 8, 8)
-    other = Region(SliceId(scan, z), row, col, 8, 8)
-
-    assert touching(one, other) is touching(other, one) is together
 
 
 def test_power_noise_draws_regions_in_proportion_to_their_power():

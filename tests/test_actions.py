@@ -1,5 +1,5 @@
-from alnb.ui.actions import ACTIONS, BY_KEY, GROUPS, key_of
-from alnb.ui.commands import Commands
+from alnb.ui.label.commands import Commands
+from alnb.ui.label.shortcuts import ACTIONS, BY_KEY, GROUPS, key_of
 
 
 def test_no_key_does_two_things():

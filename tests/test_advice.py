@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alnb.advice import FEWEST, Outlook, advise, outlook
 from alnb.cost import Cost
+from alnb.forecast import FEWEST, Outlook, advise, outlook
 from alnb.metrics import Scores
 from alnb.reports import CycleReport, FitReport
 

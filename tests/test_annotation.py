@@ -200,3 +200,18 @@ def test_outlines_read_back_from_a_journals_line(outlines):
 def test_outlines_that_can_not_be_read_are_said(outlines):
     with pytest.raises(DataError, match="read"):
         Answer.from_dict({**outlined(BOX).to_dict(), "outlines": outlines})
+
+
+def test_a_journal_of_before_says_by_the_name_that_the_mask_was_shown_or_nobody_answered():
+    values = Answer(REGION, Verdict.CLEAN).to_dict()
+    shown = Answer.from_dict(values | {"annotator": "Ann (mask shown)"})
+    simulated = Answer.from_dict(values | {"annotator": "oracle"})
+
+    assert (shown.annotator, shown.mask_shown, shown.simulated) == ("Ann", True, False)
+    assert simulated.simulated and not simulated.mask_shown
+
+
+def test_what_is_true_of_an_answer_reads_back():
+    answer = Answer(REGION, Verdict.CLEAN, annotator="oracle", mask_shown=True, simulated=True)
+
+    assert Answer.from_dict(answer.to_dict()) == answer

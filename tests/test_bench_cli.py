@@ -3,8 +3,9 @@ import json
 import pytest
 from fakes import FakeLearner
 
-from alnb.bench import publish, running
-from alnb.bench.experiments import EXPERIMENTS
+from alnb.experiments import report as publish
+from alnb.experiments import run as running
+from alnb.experiments.plan import EXPERIMENTS
 
 SMALL = ("--set", "regions_per_slice=16", "--set", "start_regions=6")
 

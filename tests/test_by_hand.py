@@ -7,8 +7,8 @@ from alnb.cycle import answer_pending
 from alnb.oracle import Oracle
 from alnb.pool import Pool, start_picks
 from alnb.session import Session
-from alnb.ui.by_hand import ByHand
-from alnb.ui.tap import Press
+from alnb.ui.in_cell import ByHand
+from alnb.ui.viewer.input import Press
 
 CONFIG = Config(regions_per_slice=16, start_regions=3)
 

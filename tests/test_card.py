@@ -3,10 +3,10 @@ import json
 import pytest
 from fakes import FakeLearner
 
-from alnb.bench.card import card
-from alnb.bench.simulate import simulate
 from alnb.config import Config
 from alnb.cycle import run
+from alnb.experiments.run import simulate
+from alnb.export.model_card import card
 from alnb.journal import Journal
 from alnb.oracle import Oracle
 from alnb.session import Session
@@ -34,7 +34,7 @@ def test_it_names_data_answers_and_settings(squares, events):
 
 
 def test_its_snippet_predicts_as_was_measured(squares, tmp_path):
-    config = CONFIG.replace(freeze="trunk", ask_bare=True)
+    config = CONFIG.replace(ask_bare=True)
     simulate(squares, tmp_path / "run", config, cycles=1, learner=FakeLearner(squares, config))
     events = Journal.open(tmp_path / "run" / "journal.jsonl").events
     frozen = card(state_of(events), events[0].data)

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from alnb.ui.charts import Charts, CurveChart
+from alnb.ui.viewer.charts import Charts, CurveChart
 
 ROWS = [
     {"cycle": 0, "cost_s": 120.0, "dice": 0.3, "heldout_accuracy": 0.7},

@@ -1,6 +1,5 @@
 import csv
 import io
-import json
 import shutil
 import subprocess
 import sys
@@ -403,40 +402,3 @@ def test_label_prints_its_address_with_the_token_and_ends_with_its_input(data, t
     assert "http://127.0.0.1:" in lines[0]
     assert "?token=" in lines[0]
     assert "answers are kept in" in lines[1]
-
-
-def test_what_the_app_takes_in_use_is_printed_as_it_is_found(run, monkeypatch):
-    from alnb.bench import speed, use
-
-    def found(data, answers):
-        return [speed.Measure(f"over {answers} answers", 12.0, "ms", 300.0)]
-
-    monkeypatch.setattr(use, "measure_use", found)
-
-    assert "over 1000 answers" in run("bench", "ui")[1]
-    assert json.loads(run("bench", "ui", "--answers", "7", "--json")[1])[0]["limit"] == 300
-
-
-@pytest.mark.parametrize(
-    ("value", "unit", "limit", "status"),
-    [(300.0, "ms", 300.0, 0), (301.0, "ms", 300.0, 1), (9.0, "×", 10.0, 1), (None, "s", 2.0, 0)],
-)
-def test_what_takes_too_long_fails(run, monkeypatch, value, unit, limit, status):
-    from alnb.bench import speed, use
-
-    measured = [speed.Measure("the next region", value, unit, limit)]
-    monkeypatch.setattr(use, "measure_use", lambda data, answers: measured)
-    ended, _, errors = run("bench", "ui")
-
-    assert ended == status
-    assert ("over the limit: the next region" in errors) == bool(status)
-
-
-def test_speed_prints_json(run, monkeypatch):
-    from alnb.bench import speed
-
-    monkeypatch.setattr(speed, "measure", lambda data: [speed.Measure("x", 1.5, "s", 2.0)])
-    _, out, _ = run("bench", "speed", "--json")
-
-    assert json.loads(out) == [{"what": "x", "value": 1.5, "unit": "s", "limit": 2.0, "note": ""}]
-    assert "1.50 s  (limit 2 s)" in run("bench", "speed")[1]

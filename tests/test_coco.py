@@ -5,8 +5,8 @@ import numpy as np
 from PIL import Image
 
 from alnb.annotation import Answer, Click, Verdict
-from alnb.bench.coco import write_coco
 from alnb.dataset import SliceId
+from alnb.export.coco import write_coco
 from alnb.regions import Region
 
 ONE, TWO = SliceId("one", 2), SliceId("two", 0)

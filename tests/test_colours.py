@@ -5,8 +5,13 @@ import pytest
 from PIL import ImageColor
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from alnb.ui.pictures import MASK_RGB, PREDICTION_RGB
-from alnb.ui.region_figure import CLEAN_RGBA, INFECTED_RGBA, region_figure
+from alnb.ui.viewer.drawing import (
+    CLEAN_RGBA,
+    INFECTED_RGBA,
+    MASK_RGB,
+    PREDICTION_RGB,
+    region_figure,
+)
 
 # Machado, Oliveira, Fernandes 2009: of linear RGB, where a kind of cone is wholly absent.
 BLIND = {

@@ -8,16 +8,26 @@ from fakes import FakeLearner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alnb.bench import compare
-from alnb.bench.compare import Comparison, area, summary_html, write
-from alnb.bench.gathered import find_runs, group, names_of, natural, read_runs, table_of
-from alnb.bench.picture import NoPictureError
-from alnb.bench.simulate import simulate
 from alnb.config import Config
+from alnb.curves import compare
+from alnb.curves.compare import (
+    Comparison,
+    area,
+    find_runs,
+    group,
+    names_of,
+    natural,
+    read_runs,
+    summary_html,
+    table_of,
+    write,
+)
 from alnb.errors import DataError, SessionError
+from alnb.experiments.report import NoPictureError
+from alnb.experiments.run import simulate
 from alnb.pool import Pool, start_picks
 from alnb.session import Session
-from alnb.ui.comparer import Comparer, compare_app
+from alnb.ui.explore.comparer import Comparer, compare_app
 
 CONFIG = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=2)
 COST = st.floats(0, 1000)

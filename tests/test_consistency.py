@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from fakes import FakeLearner
 
+from alnb.agreement import consistency
 from alnb.annotation import Answer, Click, Verdict
 from alnb.config import Config
-from alnb.consistency import consistency
 from alnb.cycle import run
 from alnb.dataset import SliceId
 from alnb.errors import ConfigError
@@ -14,8 +14,8 @@ from alnb.pool import REPEAT_AFTER
 from alnb.regions import Region
 from alnb.session import Session
 from alnb.state import state_of
-from alnb.ui import sentences
-from alnb.ui.history import strip
+from alnb.ui.label import sentences
+from alnb.ui.label.screen import strip
 
 CONFIG = Config(regions_per_slice=16, start_regions=24, regions_per_cycle=6, repeats=0.25)
 REGION = Region(SliceId("one", 0), 0, 0, 32, 32)

@@ -65,18 +65,8 @@ def test_every_vertex_of_an_outline_costs_a_click():
     assert (cost.nominal_s, cost.clicks, cost.regions) == (3 * 10 + 3, 10, 2)
 
 
-def test_an_exact_hull_is_priced_by_its_corners():
-    exact = Config(prices="exact_hull")
-
-    assert price_of(outlined(ARROW), PAPER) == 18
-    assert price_of(outlined(ARROW), exact) == 12
-    assert price_of(outlined(BOX, ARROW), exact) == 12  # one hull a region; it holds both
-    assert price_of(outlined(ARROW, clicks=(Click(1, 1),)), exact) == 15
-
-
-@pytest.mark.parametrize("prices", ["paper", "exact_hull"])
-def test_clicks_and_clean_regions_cost_the_same_by_either_price_list(prices):
-    config = Config(prices=prices)
+def test_a_click_and_a_clean_region_cost_the_same():
+    config = Config()
 
     assert price_of(Answer(REGION, Verdict.INFECTED, (Click(1, 1), Click(2, 2))), config) == 6
     assert price_of(Answer(REGION, Verdict.CLEAN), config) == 3

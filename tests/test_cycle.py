@@ -2,14 +2,13 @@ import itertools
 
 import numpy as np
 import pytest
-from fakes import FakeLearner, install_heuristics
+from fakes import FakeLearner, Replay, install_heuristics
 
 from alnb import pool as pool_module
-from alnb.acquisition import INFECTED, touching
 from alnb.annotation import Answer, Verdict
 from alnb.config import Config
 from alnb.cost import price_of
-from alnb.cycle import Replay, ran_out, run
+from alnb.cycle import ran_out, run
 from alnb.dataset import SliceId, build, import_phantom
 from alnb.errors import ConfigError, SessionError
 from alnb.oracle import Oracle
@@ -279,88 +278,6 @@ def test_foreground_random_goes_on_where_no_lung_is_left(chest):
 
     assert inside == sorted(inside, reverse=True)
     assert not inside[-1]
-
-
-def neighbours(picks):
-    return [
-        pair for pair in itertools.combinations(picks, 2) if touching(*(p.region for p in pair))
-    ]
-
-
-@pytest.mark.parametrize("one_a_slice", [True, False])
-def test_no_two_regions_of_a_cycle_are_neighbours_unless_they_may(squares, one_a_slice):
-    config = CONFIG.replace(regions_per_cycle=6, one_region_a_slice=one_a_slice)
-    pool = Pool(squares, config)
-    table = {"entropy": np.tile(np.linspace(1, 0.5, 16), (8, 1))}  # the top row is wanted most
-    together = next_picks(pool, State(config, cycle=0), table)
-    config = config.replace(neighbours=False)
-    apart = next_picks(Pool(squares, config), State(config, cycle=0), table)
-
-    assert neighbours(together)
-    assert len(apart) == 6 and not neighbours(apart)
-    assert apart[0] == together[0]
-
-
-def test_neighbours_follow_where_nothing_else_is_left(squares):
-    config = CONFIG.replace(regions_per_cycle=999, neighbours=False)
-    pool = Pool(squares, config)
-    picks = next_picks(pool, State(config, cycle=0), {"entropy": np.ones(pool.shape)})
-
-    assert len({pick.region.key for pick in picks}) == len(picks) == 8 * 16
-
-
-def test_power_changes_the_picks_by_seed_and_cycle(squares):
-    def picks(cycle=0, **changes):
-        config = CONFIG.replace(power=1.0, **changes)
-        pool = Pool(squares, config)
-        table = {"entropy": np.linspace(0.4, 0.6, 128).reshape(pool.shape)}
-        return [p.region.key for p in next_picks(pool, State(config, cycle=cycle), table)]
-
-    assert picks() == picks()
-    assert len({tuple(picks(cycle)) for cycle in range(5)}) > 1
-    assert picks() != picks(seed=1)
-
-
-def outlined(region, corners):
-    """Answer with an outline of so many corners."""
-    ring = [(region.row + n % 3, region.col + n % 2) for n in range(corners)]
-    return Answer(region, Verdict.INFECTED, outlines=(tuple(ring),))
-
-
-def test_by_the_second_a_dear_region_must_be_worth_it(squares):
-    config = CONFIG.replace(regions_per_cycle=1, labels="full", per_second=True)
-    pool = Pool(squares, config)
-    first, second, third = pool.regions(pool.slices[0])[:3]
-    table = {name: np.zeros(pool.shape) for name in ("entropy", INFECTED)}
-    table["entropy"][0, 1:3] = 0.6, 0.5
-    table[INFECTED][0, :3] = 0.5, 1.0, 0.1
-    dear = State(config, cycle=0, given=(outlined(first, 11),))  # 33 s: 63 s, and 9 s expected
-    cheap = State(config, cycle=0, given=(Answer(first, Verdict.CLEAN),))
-
-    assert next_picks(pool, cheap, table)[0].region == second
-    assert next_picks(pool, dear, table)[0].region == third
-
-
-@pytest.mark.parametrize("regions", ["grid", "superpixels", "quadtree"])
-@pytest.mark.parametrize("heuristic", ["margin", "foreground_random"])
-def test_every_kind_of_region_can_be_spread_blurred_and_priced(
-    tmp_path, squares, regions, heuristic
-):
-    config = Config(
-        regions=regions, regions_per_slice=16, smallest_region_px=4, start_regions=6,
-        regions_per_cycle=3, heuristic=heuristic, neighbours=False, power=2.0, per_second=True,
-        labels="full", one_region_a_slice=False,
-    )  # fmt: skip
-    session = open_session(tmp_path, squares, config)
-    reports = run(session, FakeLearner(squares, config), Oracle(squares, 0, config), cycles=4)
-    asked = [event.data["picks"] for event in session.journal.events if event.kind == "asked"]
-    keys = [pick["region"] for picks in asked for pick in picks]
-
-    assert len(reports) == 5
-    assert len(set(keys)) == len(keys) == 6 + 4 * 3
-    for picks in asked:
-        batch = [Region.parse(pick["region"]) for pick in picks]
-        assert not any(touching(*pair) for pair in itertools.combinations(batch, 2))
 
 
 def test_a_packages_heuristic_runs_the_loop(tmp_path, squares, monkeypatch):

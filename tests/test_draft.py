@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from alnb.annotation import Click, Verdict
 from alnb.dataset import SliceId
 from alnb.regions import Region, grid
-from alnb.ui.draft import Draft
+from alnb.ui.label.draft import Draft
 
 WHERE = SliceId("one", 0)
 CELLS = grid(WHERE, (32, 32), 4)
@@ -69,15 +69,15 @@ def test_an_outline_makes_an_infected_answer():
     draft = Draft(FIRST).outlined(BOX)
 
     assert draft.infected
-    assert draft.answer(Verdict.INFECTED, 1, "me").outlines == (BOX,)
-    assert draft.answer(Verdict.CLEAN, 1, "me").outlines == ()
+    assert draft.answer(Verdict.INFECTED, 1, annotator="me").outlines == (BOX,)
+    assert draft.answer(Verdict.CLEAN, 1, annotator="me").outlines == ()
 
 
 def test_a_sweep_answers_each_cell_by_its_clicks_and_shares_the_time():
     draft = Draft(WHOLE, sweep=True)
     for click in (Click(2, 2), Click(3, 20), Click(4, 24), Click(20, 2, 0)):
         draft = draft.toggled(click, 0.5)
-    answers = draft.swept(CELLS, 10.0, "me")
+    answers = draft.swept(CELLS, 10.0, annotator="me")
 
     assert [str(a.verdict) for a in answers] == ["infected", "infected", "clean", "clean"]
     assert [len(a.clicks) for a in answers] == [1, 2, 0, 0]

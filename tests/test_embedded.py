@@ -5,7 +5,7 @@ import pytest
 from alnb.dataset import embedded, embedded_folder, import_phantom
 from alnb.errors import DataError
 
-MODULE = "alnb.dataset.embedded"
+MODULE = "alnb.dataset.importers"
 
 
 @pytest.fixture(autouse=True)

@@ -1,9 +1,15 @@
 import pytest
 from fakes import FakeLearner, scan_of
 
-from alnb.bench.experiments import (
+from alnb.config import PAPER, Config
+from alnb.dataset import build
+from alnb.errors import ConfigError
+from alnb.experiments.plan import (
     ERRORS,
     EXPERIMENTS,
+    SWITCHES,
+    Comparison,
+    Options,
     arms_of,
     fig5,
     fig6,
@@ -14,12 +20,7 @@ from alnb.bench.experiments import (
     switches,
     upper_bound,
 )
-from alnb.bench.plan import Comparison, Options
-from alnb.bench.simulate import simulate
-from alnb.bench.switches import SWITCHES
-from alnb.config import PAPER, Config
-from alnb.dataset import build
-from alnb.errors import ConfigError
+from alnb.experiments.run import simulate
 
 QUICK = Options(quick=True)
 FORTY = Config(start_regions=40)  # 120 s

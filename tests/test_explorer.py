@@ -9,17 +9,17 @@ from fakes import FakeLearner, FakeWorker
 
 from alnb import journal
 from alnb.annotation import Answer, Verdict
-from alnb.bench.simulate import simulate
 from alnb.cli.options import changes_of, config_of
 from alnb.config import Config
 from alnb.cycle import train_and_score
 from alnb.errors import TrainerError
+from alnb.experiments.run import simulate
 from alnb.pool import Pool, next_picks, start_picks
 from alnb.session import Session
-from alnb.ui import explorer_words as words
-from alnb.ui.explorer import Explorer, explore_app
-from alnb.ui.region_figure import NO_PATH, NOTHING
-from alnb.ui.timeline import Recording
+from alnb.ui.explore import words
+from alnb.ui.explore.explorer import Explorer, explore_app
+from alnb.ui.explore.recording import Recording
+from alnb.ui.viewer.drawing import NO_PATH, NOTHING
 
 CONFIG = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=2)
 
@@ -324,7 +324,7 @@ def test_a_run_labelled_in_full_can_be_stepped_through(tmp_path, squares):
     assert any(answer.outlines for step in steps for answer in step.answers.values())
 
 
-@pytest.mark.parametrize("kind", ["superpixels", "quadtree"])
+@pytest.mark.parametrize("kind", ["superpixels"])
 def test_regions_of_any_kind_can_be_stepped_through(tmp_path, squares, kind):
     config = CONFIG.replace(regions=kind)
     simulate(squares, tmp_path, config, cycles=1, learner=FakeLearner(squares, config))

@@ -1,8 +1,8 @@
 import csv
 
 from alnb.annotation import Answer, Click, Verdict
-from alnb.bench.export import export
 from alnb.config import Config
+from alnb.export.export import export
 from alnb.pool import Pool, start_picks
 from alnb.session import Session
 

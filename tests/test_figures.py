@@ -1,6 +1,6 @@
 import math
 
-from alnb.bench.figures import curve_figure
+from alnb.curves.charts import curve_figure
 
 ROWS = [
     {"cycle": 0, "cost_s": 120.0, "dice": 0.3},

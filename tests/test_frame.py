@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest import approx
 
-from alnb.ui.frame import CLOSEST_PX, Frame
+from alnb.ui.viewer.viewport import CLOSEST_PX, Frame
 
 SHAPE = (352, 352)
 frames = st.builds(

@@ -3,11 +3,10 @@ import math
 import numpy as np
 import pytest
 
-from alnb.annotation import Answer, Verdict
+from alnb.annotation import Answer, Verdict, fill
 from alnb.dataset import SliceId
-from alnb.outlines import fill
 from alnb.regions import Region
-from alnb.ui.freehand import outline_of
+from alnb.ui.label.editor import outline_of
 
 REGION = Region(SliceId("one", 0), 10, 20, 32, 32)
 

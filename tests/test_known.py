@@ -5,9 +5,9 @@ import pytest
 
 from alnb.annotation import Answer, Verdict
 from alnb.config import Config
-from alnb.known import free_folder, known_datasets, known_sessions, something_to_choose
 from alnb.pool import Pool, start_picks
 from alnb.session import Session, default_folder
+from alnb.sessions import free_folder, known_datasets, known_sessions, something_to_choose
 
 CONFIG = Config(regions_per_slice=16, start_regions=6)
 

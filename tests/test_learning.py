@@ -6,8 +6,7 @@ from fakes import FakeWorker
 from alnb.config import Config
 from alnb.pool import Pool
 from alnb.session import Session
-from alnb.ui.activity import WEIGHT
-from alnb.ui.learning import STILL_S, Learning
+from alnb.ui.label.training_client import STILL_S, WEIGHT, Learning
 from alnb.worker import Progress
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from alnb.ui.live_figure import LiveFigure
+from alnb.ui.viewer.drawing import LiveFigure
 
 
 @pytest.fixture

@@ -1,8 +1,7 @@
 import pytest
 
 from alnb.arrays import Window
-from alnb.ui.looks import Looks
-from alnb.ui.windows import Look
+from alnb.ui.viewer.window_controls import Look, Looks
 
 NETWORK = Look.of(Window(-1250, 250))
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.ndimage import gaussian_filter
 
-from alnb.outlines import fill, hull, trace
+from alnb.annotation import fill, trace
 
 
 def square(side=8, size=16):
@@ -114,22 +114,4 @@ def test_an_outline_in_a_hole_is_infected_again():
     assert fill(rings, (11, 11)).sum() == 81 - 25 + 1
 
 
-def test_a_hull_has_no_vertex_between_two_others():
-    points = [(0, 0), (0, 1), (0, 2), (2, 2), (1, 1), (2, 0), (1, 2)]
-
-    assert set(hull(points)) == {(0, 0), (0, 2), (2, 2), (2, 0)}
-    assert hull([(0, 0), (1, 1), (2, 2)]) == ((0, 0), (2, 2))
-    assert hull([(1, 1)]) == ((1, 1),)
-    assert hull([]) == ()
-
-
 half = st.integers(0, 40).map(lambda n: n / 2)
-
-
-@given(st.lists(st.tuples(half, half), min_size=3, max_size=30))
-def test_a_hull_is_convex_and_holds_every_point(points):
-    corners = hull(points)
-    for a, b in zip(corners, (*corners[1:], corners[0]), strict=True):
-        turns = [(b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]) for c in points]
-        assert min(turns) >= 0
-    assert set(corners) <= set(points) and len(set(corners)) == len(corners)

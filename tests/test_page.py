@@ -3,19 +3,18 @@ import dataclasses
 import numpy as np
 import pytest
 
-from alnb.advice import Advice, Outlook
 from alnb.dataset import SliceId
+from alnb.forecast import Advice, Outlook
 from alnb.regions import grid
 from alnb.state import State
-from alnb.ui.activity import Activity
-from alnb.ui.charts import Charts
-from alnb.ui.draft import Draft
-from alnb.ui.history import Tile
-from alnb.ui.page import Page
-from alnb.ui.pictures import thumbnail_png
-from alnb.ui.present import present
-from alnb.ui.region_view import RegionView
-from alnb.ui.why import Reason, Why
+from alnb.ui.label.draft import Draft
+from alnb.ui.label.explanation import Reason, Why
+from alnb.ui.label.page import Page
+from alnb.ui.label.screen import Tile, present
+from alnb.ui.label.training_client import Activity
+from alnb.ui.viewer.charts import Charts
+from alnb.ui.viewer.drawing import thumbnail_png
+from alnb.ui.viewer.slice_view import RegionView
 
 NAMES = {
     "clean": "No infection", "next": "Next", "skip": "Skip", "undo": "Undo", "train": "Train",

@@ -4,8 +4,8 @@ import pytest
 from alnb.annotation import Click
 from alnb.dataset import SliceId
 from alnb.regions import Region, grid
-from alnb.ui.pair_view import PairView, Panel
-from alnb.ui.region_figure import NO_PATH, NOTHING
+from alnb.ui.viewer.drawing import NO_PATH, NOTHING
+from alnb.ui.viewer.pair_view import PairView, Panel
 
 REGION = Region(SliceId("scan", 3), 16, 0, 8, 8)
 IMAGE = np.arange(32 * 32, dtype=np.uint32).reshape(32, 32).astype(np.uint8)

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 
 from alnb.errors import ConfigError
 from alnb.phantom import CONSOLIDATION, GROUND_GLASS, phantom
-from alnb.phantom.chest import Chest
-from alnb.phantom.surfaces import cover, smooth_min, spline, spread, tube
+from alnb.phantom.anatomy import Chest, cover, smooth_min, spline, spread, tube
 
 
 @pytest.fixture(scope="module")

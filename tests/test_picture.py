@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alnb.bench import picture
-from alnb.bench.picture import NoPictureError, take
+from alnb.experiments import report as picture
+from alnb.experiments.report import NoPictureError, take
 
 PAGE = """<html><body style="margin:0"><script>
 document.body.innerHTML = '<div style="background:#0072b2;width:50px;height:40px"></div>';

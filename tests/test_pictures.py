@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
-from alnb.ui.pictures import (
+from alnb.ui.viewer.drawing import (
     PREDICTION_RGB,
     edge,
     grey_png,

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from fakes import install_heuristics
 
-from alnb.plugins import load_plugin, plugin_names
-from alnb.acquisition import check_heuristic, scored_by
+from alnb.acquisition import check_heuristic, load_plugin, plugin_names, scored_by
 from alnb.config import Config
 from alnb.errors import ConfigError
 from alnb.posterior import Posterior

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from fakes import posterior_of
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -22,14 +23,14 @@ def test_one_half_has_the_most():
 
 
 def test_draws_that_agree_tell_nothing_more():
-    posterior = Posterior.from_draws([np.full((2, 2), 0.3)] * 5)
+    posterior = posterior_of([np.full((2, 2), 0.3)] * 5)
 
     assert posterior.mutual_information == pytest.approx(np.zeros((2, 2)))
     assert posterior.draws == 5
 
 
 def test_draws_that_contradict_each_other_tell_all():
-    posterior = Posterior.from_draws([np.array([[0.0]]), np.array([[1.0]])])
+    posterior = posterior_of([np.array([[0.0]]), np.array([[1.0]])])
 
     assert posterior.mean == 0.5
     assert posterior.expected_entropy == 0
@@ -38,7 +39,7 @@ def test_draws_that_contradict_each_other_tell_all():
 
 @given(draws)
 def test_running_sums_equal_the_whole_stack(stack):
-    posterior = Posterior.from_draws(iter(stack))
+    posterior = posterior_of(iter(stack))
 
     np.testing.assert_allclose(posterior.mean, stack.mean(axis=0))
     np.testing.assert_allclose(posterior.expected_entropy, binary_entropy(stack).mean(axis=0))
@@ -46,7 +47,7 @@ def test_running_sums_equal_the_whole_stack(stack):
 
 @given(draws)
 def test_mutual_information_lies_between_nothing_and_the_entropy(stack):
-    posterior = Posterior.from_draws(stack)
+    posterior = posterior_of(stack)
 
     assert (posterior.mutual_information >= 0).all()
     assert (posterior.mutual_information <= posterior.predictive_entropy + 1e-12).all()
@@ -58,7 +59,7 @@ def test_float32_stays_float32_in_the_entropy():
 
 def test_no_draws_are_no_posterior():
     with pytest.raises(ValueError, match="at least one draw"):
-        Posterior.from_draws([])
+        posterior_of([])
 
 
 def test_maps_of_different_shapes_are_no_posterior():

@@ -13,11 +13,10 @@ from alnb.metrics import Scores
 from alnb.regions import grid
 from alnb.reports import CycleReport, FitReport
 from alnb.state import State, digest
-from alnb.ui.activity import Activity
-from alnb.ui.draft import Draft
-from alnb.ui.history import STRIP, neighbour
-from alnb.ui.present import Mode, focus, present
-from alnb.ui.why import Why
+from alnb.ui.label.draft import Draft
+from alnb.ui.label.explanation import Why
+from alnb.ui.label.screen import STRIP, Mode, focus, neighbour, present
+from alnb.ui.label.training_client import Activity
 
 REGIONS = grid(SliceId("one", 0), (32, 32), 64)
 FIRST, SECOND, THIRD = REGIONS[:3]
@@ -108,13 +107,13 @@ def test_pressing_twice_in_a_place_changes_nothing(places):
 def test_clicks_belong_to_an_infected_answer_alone():
     draft = Draft(FIRST, (CLICK,))
 
-    assert draft.answer(Verdict.INFECTED, 1.0, "me").clicks == (CLICK,)
-    assert draft.answer(Verdict.SKIPPED, 1.0, "me").clicks == ()
+    assert draft.answer(Verdict.INFECTED, 1.0, annotator="me").clicks == (CLICK,)
+    assert draft.answer(Verdict.SKIPPED, 1.0, annotator="me").clicks == ()
 
 
 def test_there_is_no_answer_without_a_region():
     with pytest.raises(ValueError, match="no region"):
-        Draft().answer(Verdict.CLEAN, 1.0, "")
+        Draft().answer(Verdict.CLEAN, 1.0, annotator="")
 
 
 # --- which region is on screen ---

@@ -7,18 +7,14 @@ import pandas as pd
 import pytest
 from fakes import FakeLearner, scan_of
 
-from alnb.bench import publish
-from alnb.bench.bands import caption_of, figure_of
-from alnb.bench.curves import mean_and_range
-from alnb.bench.experiments import EXPERIMENTS
-from alnb.bench.paper import beside, share_rows
-from alnb.bench.picture import NoPictureError
-from alnb.bench.plan import Options
-from alnb.bench.results import COLUMNS, is_pseudo, read, read_all
-from alnb.bench.switches import SWITCHES
 from alnb.config import Config
+from alnb.curves.compare import mean_and_range
 from alnb.dataset import Dataset, build
 from alnb.errors import DataError, SessionError
+from alnb.experiments import report as publish
+from alnb.experiments.plan import EXPERIMENTS, SWITCHES, Options
+from alnb.experiments.report import NoPictureError, beside, caption_of, figure_of, share_rows
+from alnb.experiments.results import COLUMNS, is_pseudo, read, read_all
 
 CONFIG = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=2)
 COMMAND = "alnb bench … DATA <here>"

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alnb.errors import AlnbError
-from alnb.ui.query import session_named
+from alnb.ui.launch import session_named
 
 
 def test_a_name_is_a_folder_in_the_one_that_is_served(tmp_path):

@@ -10,8 +10,8 @@ from PIL import Image
 from alnb.annotation import Click
 from alnb.dataset import SliceId
 from alnb.regions import Region, grid
-from alnb.ui.region_view import REGION_PX, RegionView, crop_box, view_ranges
-from alnb.ui.tap import Press
+from alnb.ui.viewer.input import Press
+from alnb.ui.viewer.slice_view import RegionView
 
 WHERE = SliceId("scan_01", 23)
 REGION = Region(WHERE, 132, 88, 44, 44)
@@ -32,39 +32,9 @@ def picture(view, name):
     return np.asarray(Image.open(io.BytesIO(b64decode(data))).convert("RGBA"))
 
 
-def test_the_region_is_drawn_at_a_whole_number_of_screen_pixels():
-    columns, rows = view_ranges(REGION, (352, 352))
-
-    assert REGION_PX / (columns[1] - columns[0]) == 8
-    assert np.mean(columns) == 109.5
-    assert np.mean(rows) == 153.5
-
-
 @given(
     st.integers(0, 300), st.integers(0, 300), st.integers(1, 352), st.integers(1, 352)
 )  # fmt: skip
-def test_the_view_holds_the_region_with_room_around_it(row, col, height, width):
-    columns, rows = view_ranges(Region(WHERE, row, col, height, width), (352, 352))
-
-    assert columns[0] < col - 0.5
-    assert col + width - 0.5 < columns[1]
-    assert rows[0] < row - 0.5
-    assert row + height - 0.5 < rows[1]
-    assert np.isclose(np.ptp(columns), np.ptp(rows))
-
-
-def test_a_whole_slice_fills_the_panel():
-    columns, _ = view_ranges(Region(WHERE, 0, 0, 256, 256), (256, 256))
-
-    assert np.allclose(columns, [-1.5, 256.5])
-
-
-def test_a_corner_region_is_cropped_within_the_slice():
-    rows, cols = crop_box(Region(WHERE, 0, 308, 44, 44), (352, 352))
-
-    assert (rows.start, cols.stop) == (0, 352)
-
-
 def test_a_slice_as_large_as_its_panel_is_shown_as_it_is(view, image):
     view.show(image, REGION)
 

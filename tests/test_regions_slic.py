@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alnb.dataset import SliceId, build
-from alnb.dataset.folder import SUPERPIXELS
+from alnb.dataset.dataset import SUPERPIXELS
 from alnb.regions import SuperpixelCache, grid, superpixels
-from alnb.regions.slic import label_map
+from alnb.regions.tilings import label_map
 from alnb.volumes import Volume
 
 HERE = SliceId("scan_01", 23)
@@ -90,7 +90,7 @@ def counted(monkeypatch):
         looked_at.append(n)
         return label_map(image, n)
 
-    monkeypatch.setattr("alnb.regions.slic.label_map", noted)
+    monkeypatch.setattr("alnb.regions.tilings.label_map", noted)
     return looked_at
 
 

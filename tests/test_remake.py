@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from fakes import FakeLearner, FakeWorker
 
-from alnb.bench.simulate import simulate
 from alnb.config import Config
 from alnb.errors import SessionError
-from alnb.ui.remake import Remaker
-from alnb.ui.timeline import Recording
+from alnb.experiments.run import simulate
+from alnb.ui.explore.recompute import Remaker
+from alnb.ui.explore.recording import Recording
 
 CONFIG = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=2)
 

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 import torch
+from benchmarks import baselines as rivals
+from benchmarks import memory
+from fakes import posterior_of
 
-from alnb.bench import memory, rivals
-from alnb.posterior import Posterior
 from alnb.training.dropout import mc_dropout, probability
 from alnb.training.fcn8 import FCN8
 
@@ -36,7 +37,7 @@ def test_the_naive_loop_samples_the_same_posterior(network, image):
     naive.drop6.train()
     naive.drop7.train()
     draws = [probability(naive(image))[0].numpy() for _ in range(200)]
-    theirs = Posterior.from_draws(draws)
+    theirs = posterior_of(draws)
 
     ours = mc_dropout(network, image, 200, torch.Generator().manual_seed(0))
 

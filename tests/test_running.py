@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 from fakes import FakeLearner
 
-from alnb.bench.experiments import fig5
-from alnb.bench.plan import Options
-from alnb.bench.running import Clock, carry_out, check, runs_of
 from alnb.config import Config
 from alnb.cost import Cost
 from alnb.dataset import Dataset
 from alnb.errors import ConfigError, DataError, SessionError, TrainerError
+from alnb.experiments.plan import Options, fig5
+from alnb.experiments.run import Clock, carry_out, check, runs_of
 from alnb.journal import Journal
 from alnb.reports import CycleReport, FitReport
 

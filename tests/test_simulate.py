@@ -3,10 +3,10 @@ import csv
 import pytest
 from fakes import FakeLearner, scan_of
 
-from alnb.bench.simulate import check_masks, simulate, why_ended
 from alnb.config import PAPER, Config
 from alnb.dataset import Dataset, build, import_medseg
 from alnb.errors import ConfigError, DataError, SessionError
+from alnb.experiments.run import check_masks, simulate, why_ended
 from alnb.journal import Journal
 from alnb.reports import CURVE_COLUMNS
 from alnb.state import state_of
@@ -49,7 +49,9 @@ def test_the_papers_start_costs_960_s_and_each_cycle_15(tmp_path, tmp_path_facto
 
 
 def test_the_same_seed_gives_the_same_curve_of_a_network(tmp_path, squares):
-    config = CONFIG.replace(backbone="efficientnet_lite0", steps=2, batch=2, crop=32, draws=2)
+    config = CONFIG.replace(
+        backbone="efficientnet_lite0", pretrain_steps=0, steps=2, batch=2, crop=32, draws=2
+    )
 
     def curve(name, seed):
         reports = simulate(squares, tmp_path / name, config.replace(seed=seed), cycles=1)

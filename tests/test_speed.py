@@ -1,6 +1,8 @@
 import shutil
 
-from alnb.bench import rivals, speed
+from benchmarks import baselines as rivals
+from benchmarks import speed
+
 from alnb.config import Config
 
 

@@ -10,9 +10,9 @@ from alnb.journal import Journal
 from alnb.pool import Pool, start_picks
 from alnb.session import Session, default_folder
 from alnb.state import state_of
-from alnb.ui import opening
-from alnb.ui.opening import label_app
-from alnb.ui.start import StartPage
+from alnb.ui import launch as opening
+from alnb.ui.launch import label_app
+from alnb.ui.start_page import StartPage
 
 CONFIG = Config(regions_per_slice=16, start_regions=6)
 

@@ -1,6 +1,6 @@
 import pytest
 
-from alnb.ui.stopwatch import Stopwatch
+from alnb.ui.label.editor import Stopwatch
 
 
 @pytest.mark.parametrize(

@@ -3,16 +3,16 @@ import pytest
 from fakes import FakeLearner
 
 from alnb.annotation import Answer, Verdict
-from alnb.bench.simulate import simulate
 from alnb.config import Config
 from alnb.cycle import answer_pending, train_and_score
 from alnb.errors import SessionError
+from alnb.experiments.run import simulate
 from alnb.journal import Journal
 from alnb.oracle import Oracle
 from alnb.pool import Pool, next_picks, start_picks
 from alnb.session import Session
 from alnb.state import digest
-from alnb.ui.timeline import Recording, agreement, states_of, steps_of
+from alnb.ui.explore.recording import Recording, agreement, states_of, steps_of
 
 CONFIG = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=2)
 

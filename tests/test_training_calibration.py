@@ -6,7 +6,7 @@ from scipy.special import expit, logit
 from alnb.annotation import Answer, Click, Verdict
 from alnb.dataset import SliceId
 from alnb.regions import Region
-from alnb.training.calibration import FARTHEST, WORTH, calibrated
+from alnb.training.validation import FARTHEST, WORTH, calibrated
 
 SIDE, CELL = 64, 16
 CELLS = [(row, col) for row in range(0, SIDE, CELL) for col in range(0, SIDE, CELL)]

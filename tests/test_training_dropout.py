@@ -3,8 +3,8 @@ import weakref
 import numpy as np
 import pytest
 import torch
+from fakes import posterior_of
 
-from alnb.posterior import Posterior
 from alnb.training import dropout
 from alnb.training.dropout import ENOUGH, TOGETHER, entropy, fold, mc_dropout, probability
 from alnb.training.fcn8 import FCN8
@@ -105,7 +105,7 @@ def test_nothing_global_is_drawn_from(network, image):
 def test_folding_agrees_with_the_posterior_of_the_draws():
     draws = torch.rand(5, 3, 4, generator=seeded(0))
 
-    ours, wanted = fold(draws), Posterior.from_draws(draws.numpy())
+    ours, wanted = fold(draws), posterior_of(draws.numpy())
 
     np.testing.assert_allclose(ours.mean, wanted.mean, rtol=1e-6)
     np.testing.assert_allclose(ours.expected_entropy, wanted.expected_entropy, rtol=1e-5)

@@ -7,10 +7,12 @@ from alnb.dataset import SliceId
 from alnb.regions import Region
 from alnb.training.fcn8 import FCN8
 from alnb.training.fit import Labelled, _cut, train
-from alnb.training.judging import Judgement
 from alnb.training.losses import LOSSES
+from alnb.training.validation import Judgement
 
-QUICK = Config(steps=3, batch=2, crop=None)
+QUICK = Config(steps=3, batch=2, crop=None, pretrain_steps=0).resolved(
+    synthetic=False, val_masks=False, test_masks=True
+)
 
 
 def build():
@@ -58,7 +60,7 @@ def test_batchnorm_and_the_frozen_stem_stay_as_they_came(slices):
     assert "score_pool3.weight" in moved
 
 
-@pytest.mark.parametrize(("freeze", "trunk_moves"), [("none", True), ("trunk", False)])
+@pytest.mark.parametrize(("freeze", "trunk_moves"), [("none", True), ("stem", False)])
 def test_what_is_frozen_is_a_setting(slices, freeze, trunk_moves):
     network = build()
     before = network.trunk.body.conv_stem.weight.detach().clone()

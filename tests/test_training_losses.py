@@ -217,7 +217,7 @@ def test_full_weighs_a_boundary_more_than_what_lies_far_from_it():
 
 def test_every_loss_of_the_settings_is_in_the_table():
     assert ("auto", *LOSSES) == get_args(config.Loss)
-    assert {config.LOSS, config.LOSS_PRETRAINED} < set(LOSSES)
+    assert {config.FROM_IMAGENET["loss"], config.FROM_SYNTHETIC["loss"]} < set(LOSSES)
 
 
 def test_the_table_binds_the_weight_of_infected_pixels():

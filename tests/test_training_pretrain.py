@@ -9,9 +9,9 @@ from alnb.oracle import Oracle
 from alnb.regions import grid
 from alnb.training import Cancelled, pretrain
 from alnb.training.fit import train
-from alnb.training.judging import infection
-from alnb.training.synthetic import Slices
+from alnb.training.pretrain import Slices
 from alnb.training.trainer import Trainer
+from alnb.training.validation import infection
 
 CONFIG = Config(backbone="efficientnet_lite0", pretrain_steps=2, steps=2, batch=2, draws=2)
 
@@ -117,9 +117,9 @@ def test_on_the_phantom_and_in_the_paper_nothing_is_learned_first(tmp_path, squa
     parts = {"phantom_01": "train", "phantom_02": "test"}
     phantom = import_phantom(tmp_path / "phantom", scans=2, size=32, split=parts)
 
-    assert not pretrain.wanted(phantom, CONFIG)
-    assert not pretrain.wanted(squares, PAPER)
-    assert pretrain.wanted(squares, CONFIG)
+    assert phantom.resolve(CONFIG).pretrain_steps == 0
+    assert squares.resolve(PAPER).pretrain_steps == 0
+    assert squares.resolve(CONFIG).pretrain_steps > 0
 
 
 def test_the_weights_are_named_by_whether_it_was_learned(squares, tmp_path):
@@ -189,18 +189,6 @@ def test_clean_answers_alone_do_not_teach_it_to_see_nothing(squares, tmp_path):
     assert same(one.networks.copy(report.weights).state_dict(), before)
     plain = trainer(squares, tmp_path / "plain", CONFIG.replace(pretrain_steps=0)).fit(clean)
     assert plain.steps == 2
-
-
-def test_a_frozen_trunk_learns_it_too(squares, tmp_path):
-    config = CONFIG.replace(freeze="trunk")
-    network = trainer(squares, tmp_path, config).networks.fresh()
-    plain = trainer(squares, tmp_path, config.replace(pretrain_steps=0)).networks.fresh()
-
-    changed = [
-        not torch.equal(a, b)
-        for a, b in zip(network.trunk.parameters(), plain.trunk.parameters(), strict=True)
-    ]
-    assert any(changed)
 
 
 def test_the_more_answers_the_less_of_the_start_stays(squares, tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ import torch
 from alnb.config import Config
 from alnb.oracle import Oracle
 from alnb.regions import grid
-from alnb.training.__main__ import Commands, Wire
+from alnb.training.process import Commands, Wire
 from alnb.training.trainer import Trainer
 
 FULL = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
@@ -47,9 +47,8 @@ def test_out_of_memory_offers_half_the_batch(error):
         ({}, "it then takes 1 picture of 64×64 pixels at once, which learns a little otherwise."),
         ({"crop": 64}, "import the dataset with --size 176."),
         ({"crop": None}, "import the dataset with --size 176."),
-        ({"freeze": "trunk"}, "import the dataset with --size 176."),
     ],
-    ids=["crops", "small crops", "whole slices", "a frozen trunk"],
+    ids=["crops", "small crops", "whole slices"],
 )
 def test_a_batch_of_one_offers_a_smaller_crop_or_a_smaller_size(changes, offer):
     assert said(FULL, batch=1, **changes).endswith(offer)

@@ -13,10 +13,10 @@ from alnb.regions import Region
 from alnb.training.trainer import Trainer
 
 CONFIG = Config(
-    backbone="efficientnet_lite0", regions_per_slice=9, smallest_region_px=8, start_regions=12,
+    backbone="efficientnet_lite0", regions_per_slice=9, start_regions=12,
     pretrain_steps=0, steps=2, batch=2, draws=2, crop=32,
 )  # fmt: skip
-KINDS = ("grid", "superpixels", "quadtree")
+KINDS = ("grid", "superpixels")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -39,10 +39,10 @@ def test_each_region_is_scored_by_its_own_pixels(tmp_path, squares, kind, how):
             assert np.isnan(table[n, len(regions) :]).all()
 
 
-@pytest.mark.parametrize("kind", ["superpixels", "quadtree"])
+@pytest.mark.parametrize("kind", ["superpixels"])
 def test_a_run_by_command_asks_such_regions(command_line, tmp_path, squares, kind):
     settings = ["steps=2", "draws=2", "start_regions=8", "crop=32", "regions_per_slice=9",
-                "smallest_region_px=8", f"regions={kind}"]  # fmt: skip
+                f"regions={kind}"]  # fmt: skip
     words = [word for setting in settings for word in ("--set", setting)]
     out = tmp_path / "run"
     status, _, err = command_line(

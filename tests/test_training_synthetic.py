@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from alnb.training.synthetic import Slices, batches
+from alnb.training.pretrain import Slices, batches
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +58,8 @@ def test_some_lesions_are_crossed_by_lines_and_what_is_healthy_never_is(slices, 
     infected = np.zeros_like(slices.infected)
     infected[:, 24:72, 24:72] = True
     even = Slices(np.full_like(slices.hu, -600), infected)
-    monkeypatch.setattr("alnb.training.synthetic.BLUR_PX", 0.0)
-    monkeypatch.setattr("alnb.training.synthetic.NOISE", 0.0)
+    monkeypatch.setattr("alnb.training.pretrain.BLUR_PX", 0.0)
+    monkeypatch.setattr("alnb.training.pretrain.NOISE", 0.0)
     grey, labels = next(batches(even, 40, 64, np.random.default_rng(2)))
 
     def varies(infected):

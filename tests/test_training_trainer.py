@@ -1,25 +1,22 @@
-import shutil
 import subprocess
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from fakes import install_heuristics, scan_of
 
-from alnb.acquisition import INFECTED
 from alnb.annotation import Answer, Verdict
 from alnb.config import Config
-from alnb.dataset import Dataset, build
+from alnb.dataset import build
 from alnb.errors import ConfigError, TrainerError
 from alnb.metrics import Scores
 from alnb.oracle import Oracle
 from alnb.regions import grid
 from alnb.training import Cancelled
-from alnb.training.judging import hold_out, infection
+from alnb.training.backbones import EfficientNetTrunk
 from alnb.training.trainer import Trainer
-from alnb.training.trunks import EfficientNetTrunk
+from alnb.training.validation import hold_out
 
 CONFIG = Config(
     backbone="efficientnet_lite0", regions_per_slice=4, pretrain_steps=0, steps=2, batch=2,
@@ -113,19 +110,22 @@ def test_every_region_of_every_slice_is_scored_by_each_heuristic(trained, square
     assert (scores["entropy"] >= scores["bald"]).all() and (scores["entropy"] > 0).all()
 
 
-def test_a_packages_heuristic_and_what_prices_need_are_scored_too(
-    trained, squares, tmp_path, monkeypatch
-):
+def test_a_packages_heuristic_is_scored_too(trained, squares, tmp_path, monkeypatch):
     trainer, report = trained
     code = "def low(posterior):\n    return 1 - posterior.mean\n"
     install_heuristics(tmp_path, code, low="theirs:low")
     monkeypatch.syspath_prepend(tmp_path)
-    config = CONFIG.replace(heuristic="low", per_second=True)
+    config = CONFIG.replace(heuristic="low")
     scores = Trainer(squares, config, trainer.cache).score(
         squares.part("train")[:2], report.weights
     )
 
-    assert scores["low"] == pytest.approx(1 - scores[INFECTED])
+    mean = [
+        posterior.mean
+        for _, posterior in trainer.predict(squares.part("train")[:2], report.weights)
+    ]
+    low = [1 - np.mean(p) for p in mean]
+    assert scores["low"].mean(axis=1) == pytest.approx(low, abs=1e-6)
     assert scores["margin"] == pytest.approx(2 * scores["least_confidence"])
 
 
@@ -298,132 +298,6 @@ def passes(monkeypatch):
 
     monkeypatch.setattr(EfficientNetTrunk, "rest", counting)
     return counted
-
-
-FROZEN = CONFIG.replace(freeze="trunk", crop=32)
-
-
-@pytest.fixture
-def copied(squares, tmp_path):
-    """The same dataset in a folder of its own."""
-    return Dataset.open(shutil.copytree(squares.folder, tmp_path / "copied"))
-
-
-def cycle(trainer, answers):
-    report = trainer.fit(answers)
-    scores = trainer.score(trainer.dataset.part("train")[:3], report.weights)
-    return report, scores, trainer.evaluate("test", report.weights)
-
-
-def same(one, other):
-    (report, scores, evaluated), (report2, scores2, evaluated2) = one, other
-    equal = all(np.array_equal(scores[name], scores2[name]) for name in scores)
-    return equal and evaluated == evaluated2 and report == replace(report2, train_s=report.train_s)
-
-
-def test_a_frozen_trunk_runs_once_a_slice_and_never_again(copied, answered, tmp_path, passes):
-    trainer = Trainer(copied, FROZEN, tmp_path / "cache")
-    cycle(trainer, answered[:-2])
-    assert len(passes) == len(copied.slices)
-    passes.clear()
-
-    cycle(trainer, answered)
-    other = Trainer(copied, FROZEN.replace(seed=1), tmp_path / "cache")
-    report, _, _ = cycle(other, answered)
-    list(other.predict(copied.part("train"), report.weights))
-
-    assert passes == []
-
-
-def test_a_frozen_trunk_gives_the_same_with_and_without_its_maps_kept(
-    copied, answered, tmp_path, passes
-):
-    first = cycle(Trainer(copied, FROZEN, tmp_path / "first"), answered)
-    warm = cycle(Trainer(copied, FROZEN, tmp_path / "warm"), answered)
-    assert len(passes) == len(copied.slices)
-    shutil.rmtree(copied.folder / "features")
-    deleted = cycle(Trainer(copied, FROZEN, tmp_path / "deleted"), answered)
-
-    assert same(first, warm) and same(first, deleted)
-    assert len(passes) == 2 * len(copied.slices)
-
-
-def test_weights_scored_after_the_maps_are_gone_score_the_same(copied, answered, tmp_path):
-    trainer = Trainer(copied, FROZEN, tmp_path / "cache")
-    before = cycle(trainer, answered)
-    shutil.rmtree(copied.folder / "features")
-
-    assert same(before, cycle(Trainer(copied, FROZEN, tmp_path / "cache"), answered))
-
-
-def test_the_maps_agree_with_what_the_whole_network_predicts(copied, answered, tmp_path):
-    trainer = Trainer(copied, FROZEN, tmp_path / "cache")
-    report = trainer.fit(answered)
-    where = copied.part("test")[0]
-    network, _ = trainer.networks.kept(report.weights)
-
-    found = infection(network, trainer._view(network, [where])(where))[0]
-
-    wanted = infection(network, trainer._grey(where)[None])[0]
-    assert np.abs(found - wanted).max() < 2e-3
-
-
-def test_a_crop_is_nothing_to_a_frozen_trunk(copied, answered, tmp_path):
-    one, other = (
-        cycle(Trainer(copied, FROZEN.replace(crop=crop), tmp_path / str(crop)), answered)
-        for crop in (32, None)
-    )
-
-    assert one[0].loss == other[0].loss
-
-
-def test_making_the_maps_is_told_once_and_can_be_cancelled(copied, answered, tmp_path):
-    heard = []
-
-    def hear(stage, done, total, **numbers):
-        heard.append((stage, done, total))
-
-    stopped = Trainer(
-        copied, FROZEN, tmp_path, progress=hear, cancelled=lambda: ("features", 3, 12) in heard
-    )
-    with pytest.raises(Cancelled):
-        stopped.fit(answered)
-    heard.clear()
-
-    trainer = Trainer(copied, FROZEN, tmp_path, progress=hear)
-    cycle(trainer, answered)
-
-    assert heard[:9] == [("features", n, 9) for n in range(1, 10)]
-    assert {stage for stage, _, _ in heard[9:]} == {"fit", "score", "evaluate"}
-
-
-def test_without_masks_no_maps_are_made_of_what_is_never_evaluated(
-    unmasked, answered, tmp_path, passes
-):
-    shutil.copytree(unmasked.folder, tmp_path / "data")
-    dataset = Dataset.open(tmp_path / "data")
-
-    Trainer(dataset, FROZEN, tmp_path / "cache").fit(answered)
-
-    assert len(passes) == len(dataset.part("train"))
-
-
-def test_a_dataset_that_cannot_be_written_keeps_its_maps_in_the_cache(copied, answered, tmp_path):
-    (copied.folder / "features").write_text("in the way")
-    trainer = Trainer(copied, FROZEN, tmp_path / "cache")
-
-    cycle(trainer, answered)
-
-    (folder,) = (tmp_path / "cache" / "features").iterdir()
-    assert np.load(folder / "done.npy").all()
-
-
-@pytest.mark.parametrize("freeze", ["none", "stem"])
-def test_a_trunk_that_learns_keeps_no_maps(copied, answered, tmp_path, freeze):
-    cycle(Trainer(copied, CONFIG.replace(freeze=freeze), tmp_path / "cache"), answered)
-
-    assert not (copied.folder / "features").exists()
-    assert not (tmp_path / "cache" / "features").exists()
 
 
 def test_importing_the_package_does_not_import_torch():

@@ -1,6 +1,6 @@
 import pytest
 
-from alnb.ui.tap import Act, Drag, Key, Press, Stroke, Tap, Wheel
+from alnb.ui.viewer.input import Act, Drag, Key, Press, Stroke, Tap, Wheel
 
 
 @pytest.fixture

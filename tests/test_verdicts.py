@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alnb.bench.verdicts import at_cost, dices, difference, shares, verdict
+from alnb.curves.statistics import at_cost, dices, difference, shares, verdict
 
 ENTROPY, RANDOM = ("entropy", "entropy"), ("random", "random")
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from alnb.arrays import Window
-from alnb.ui.windows import PRESETS, Look
+from alnb.ui.viewer.window_controls import PRESETS, Look
 
 
 def test_the_lung_window_is_the_radiologists():

@@ -12,7 +12,7 @@ import typer
 
 import alnb
 from alnb.cli.data import fetches, imports, phantom
-from alnb.cli.experiments import bench
+from alnb.cli.experiments import bench, compare, explore
 from alnb.cli.options import (
     Backbone,
     Data,
@@ -23,9 +23,10 @@ from alnb.cli.options import (
     Weights,
     changes_of,
     config_of,
+    line_of,
+    progress_bar,
+    say,
 )
-from alnb.cli.reading import compare, explore
-from alnb.cli.terminal import line_of, progress_bar, say
 from alnb.config import THREADS
 from alnb.errors import AlnbError
 
@@ -63,9 +64,9 @@ def run(
     settings: Settings = None,
 ) -> None:
     """Simulate the annotator from the masks, and write the learning curve."""
-    from alnb.advice import advise
-    from alnb.bench.simulate import simulate, why_ended
     from alnb.dataset import Dataset
+    from alnb.experiments.run import simulate, why_ended
+    from alnb.forecast import advise
     from alnb.journal import Journal
     from alnb.state import state_of
 
@@ -115,9 +116,9 @@ def label(
     """Open the label app in a browser; settings are for a new session."""
     import json
 
-    from alnb.known import something_to_choose
     from alnb.serve import app_notebook, serve
     from alnb.session import default_folder
+    from alnb.sessions import something_to_choose
 
     changes = changes_of(backbone, weights, settings, heuristic)
     config_of("default", **changes)
@@ -156,7 +157,7 @@ def export(
     ] = None,
 ) -> None:
     """Write a session's clicks (CSV, COCO), curve, journal, network and masks (NIfTI, PNG)."""
-    from alnb.bench.export import export as write_export
+    from alnb.export.export import export as write_export
 
     for path in write_export(session, out, data):
         say(f"Written: {path}")
@@ -165,7 +166,7 @@ def export(
 @app.command()
 def doctor() -> None:
     """Check what alnb needs on this machine, and say what to do about what is missing."""
-    from alnb.bench.doctor import check
+    from alnb.export.doctor import check
 
     findings = check()
     for finding in findings:

@@ -19,9 +19,10 @@ from alnb.cli.options import (
     Unit,
     WindowText,
     labels_of,
+    progress_bar,
+    say,
     window_of,
 )
-from alnb.cli.terminal import progress_bar, say
 from alnb.errors import DataError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ fetches = typer.Typer(no_args_is_help=True, help="Fetch published data.")
 
 def _build(make: Any, *sources: Path, out: Path, **options: Any) -> None:  # noqa: ANN401
     """Import with any importer, and tell what came of it."""
-    from alnb.dataset.folder import MANIFEST
+    from alnb.dataset.dataset import MANIFEST
 
     if (out / MANIFEST).exists():
         raise DataError(

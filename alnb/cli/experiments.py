@@ -1,7 +1,11 @@
-"""``alnb bench``: speed, and the paper's experiments."""
+"""``alnb explore`` and ``alnb compare``: pages that read runs and sessions.
+
+``alnb bench``: speed, and the paper's experiments.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,83 +19,76 @@ from alnb.cli.options import (
     Weights,
     changes_of,
     config_of,
+    line_of,
+    progress_bar,
+    say,
     setting_of,
 )
-from alnb.cli.terminal import line_of, progress_bar, say
-from alnb.errors import AlnbError
+from alnb.errors import SessionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from alnb.bench.running import Clock, Run
-    from alnb.bench.speed import Measure
     from alnb.config import Config
+    from alnb.experiments.run import Clock, Run
     from alnb.reports import CycleReport
+
+
+Port = Annotated[int | None, typer.Option(help="None takes a free one.")]
+Browser = Annotated[bool, typer.Option(help="Open the page in a browser.")]
+
+
+def explore(
+    runs: Annotated[list[Path], typer.Argument(help="The folder of a run or session, or of two.")],
+    data: Annotated[
+        Path | None, typer.Option(help="Their dataset; none looks where it was labelled.")
+    ] = None,
+    port: Port = None,
+    browser: Browser = True,
+) -> None:
+    """Step through the cycles of a run or session in a browser, or of two side by side."""
+    for run in runs:
+        if not (run / "journal.jsonl").exists():
+            raise SessionError(f"{run} holds no session: there is no journal.jsonl in it.")
+    env = {"ALNB_DATA": str(data.resolve())} if data is not None else {}
+    _serve("explore", runs, port, env, browser=browser)
+
+
+def compare(
+    runs: Annotated[
+        list[Path], typer.Argument(help="Folders of runs or sessions, or folders above them.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Write figure and data here, and open no page.")
+    ] = None,
+    port: Port = None,
+    browser: Browser = True,
+) -> None:
+    """Compare the curves of runs and sessions, with verdicts, on a page or into a folder."""
+    from alnb.curves.compare import Comparison, find_runs, group, natural, read_runs, write
+
+    found = read_runs(find_runs(runs))
+    if out is None:
+        env = {"ALNB_OUT": str(Path("alnb-compare").resolve())}
+        _serve("compare", [run.folder for run in found], port, env, browser=browser)
+        return
+    comparison = Comparison(group(found, natural(found)))
+    for line in (*comparison.verdicts(), *write(comparison, out)):
+        say(line)
+
+
+def _serve(
+    name: str, runs: list[Path], port: int | None, env: dict[str, str], *, browser: bool
+) -> None:
+    """Serve an app that reads runs, until it is ended."""
+    from alnb.serve import app_notebook, serve
+
+    env = {**env, "ALNB_RUNS": os.pathsep.join(str(run.resolve()) for run in runs)}
+    with serve(app_notebook(name), port=port, open_browser=browser, env=env) as server:
+        say(f"Open {server.address}")
+        raise typer.Exit(server.wait())
+
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 bench = typer.Typer(no_args_is_help=True, help="Measure.")
-
-
-@bench.command("speed")
-def speed(
-    data: Annotated[
-        Path | None, typer.Option(help="A dataset for the whole cycle; none takes the phantom.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Measure start-up, a whole cycle, opening a large dataset, and click to marker."""
-    from alnb.bench.speed import measure
-
-    _print(measure(data), as_json=as_json)
-
-
-@bench.command("ui")
-def ui(
-    data: Annotated[
-        Path | None, typer.Option(help="A dataset to label; none takes the phantom.")
-    ] = None,
-    answers: Annotated[
-        int, typer.Option(min=2, help="Over which memory is weighed; 1,000 take ten minutes.")
-    ] = 1000,
-    as_json: AsJson = False,
-) -> None:
-    """Measure what a person of the label app waits for, and its memory, in a real browser.
-
-    It fails where a limit is not kept to.
-    """
-    from alnb.bench.use import measure_use
-
-    missed = [one for one in _print(measure_use(data, answers), as_json=as_json) if not one.kept]
-    if missed:
-        raise AlnbError(f"over the limit: {'; '.join(one.what for one in missed)}.")
-
-
-def _print(found: Iterable[Measure], *, as_json: bool) -> list[Measure]:
-    """Print each figure as it is found, or all as JSON; return them."""
-    measures = []
-    for one in found:
-        measures.append(one)
-        if not as_json:
-            say(one.line())
-    if as_json:
-        import json
-
-        say(json.dumps([one.to_dict() for one in measures], indent=1))
-    return measures
-
-
-@bench.command("shots")
-def shots(
-    out: Annotated[Path, typer.Argument(help="Gets app_label.png, app_start.png and others.")],
-    data: Annotated[
-        Path | None, typer.Option(help="A dataset with masks; none takes the phantom.")
-    ] = None,
-) -> None:
-    """Photograph the apps after real runs; takes some minutes."""
-    from alnb.bench.shots import photograph
-
-    for path in photograph(out, data):
-        say(f"Written: {path}")
 
 
 Seeds = Annotated[str, typer.Option(help="A run for each: 0,1,2.")]
@@ -124,7 +121,7 @@ def fig5(
     --arms compares other heuristics: entropy, bald, margin, least_confidence, random,
     foreground_random, or a package's.
     """
-    from alnb.bench.experiments import arms_of
+    from alnb.experiments.plan import arms_of
 
     base = config_of(preset, **changes_of(backbone, weights, settings))
     named = arms_of(arms)
@@ -253,10 +250,9 @@ def _experiment(
     """Carry an experiment out, with the fields of its `Options`, and say what it showed."""
     import shlex
 
-    from alnb.bench.experiments import planned, seeds_of
-    from alnb.bench.plan import Options
-    from alnb.bench.publish import draw, perform
     from alnb.dataset import Dataset
+    from alnb.experiments.plan import Options, planned, seeds_of
+    from alnb.experiments.report import draw, perform
 
     dataset = Dataset.open(data)
     experiment = planned(name, dataset, base, Options(**options))
@@ -287,7 +283,7 @@ def report(
     folder: Annotated[Path, typer.Argument(help="Where experiments put their results.")],
 ) -> None:
     """Put a folder's figures on one page beside the paper's numbers, with verdicts."""
-    from alnb.bench.publish import report as write_report
+    from alnb.experiments.report import report as write_report
 
     path, verdicts = write_report(folder)
     for line in verdicts:

@@ -12,21 +12,18 @@
 """
 
 from alnb.dataset.build import build
-from alnb.dataset.covid19a import import_covid19a
-from alnb.dataset.embedded import embedded, embedded_folder
-from alnb.dataset.folder import Dataset
-from alnb.dataset.folds import fold
+from alnb.dataset.dataset import PARTS, Dataset, Part, SliceId
 from alnb.dataset.importers import (
+    embedded,
+    embedded_folder,
     import_dicom,
     import_nifti,
     import_pairs,
     import_phantom,
 )
-from alnb.dataset.placement import Placement
-from alnb.dataset.published import import_covid19b, import_medseg
-from alnb.dataset.semiseg import import_semiseg
-from alnb.dataset.slices import PARTS, Part, SliceId
-from alnb.dataset.split import read_split
+from alnb.dataset.published import import_covid19a, import_covid19b, import_medseg, import_semiseg
+from alnb.dataset.split import fold, read_split
+from alnb.dataset.working_grid import Placement
 
 __all__ = [
     "PARTS",

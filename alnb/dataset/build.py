@@ -15,16 +15,26 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from alnb.arrays import Window
-from alnb.dataset.folder import CACHES, FORMAT, IMAGES, MANIFEST, MASKS, SLICES, Dataset
-from alnb.dataset.gate import LabelGate, check_shared, some
-from alnb.dataset.placement import Placement
-from alnb.dataset.slices import PARTS, Part, SliceId
-from alnb.dataset.split import KINDS, Split, deal, shared_scans
+from alnb.dataset.dataset import (
+    CACHES,
+    FORMAT,
+    IMAGES,
+    MANIFEST,
+    MASKS,
+    PARTS,
+    SLICES,
+    Dataset,
+    Part,
+    SliceId,
+)
+from alnb.dataset.split import KINDS, LabelGate, Split, check_shared, deal, shared_scans, some
+from alnb.dataset.working_grid import Placement
 from alnb.errors import DataError
 from alnb.volumes import Labels, Volume, mask_misfits, to_labels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
 
 SIZE = 352  # paper 4.1
 WINDOW = Window(-1250, 250)  # ours: centre -500, width 1500, a radiologist's lung window
@@ -48,6 +58,8 @@ def build(
     infected: Collection[int] | None = None,
     known: Collection[int] | None = None,
     allow_shared: bool = False,
+    synthetic: bool = False,
+    pseudo_masks: bool = False,
     notes: Iterable[str] = (),
     progress: Progress | None = None,
 ) -> Dataset:
@@ -76,6 +88,10 @@ def build(
         The labels that the masks may hold, all infected; None: any one label.
     allow_shared : bool
         Whether a split by name may put slices of one scan into different parts.
+    synthetic : bool
+        Whether the scans are drawn, as a phantom is.
+    pseudo_masks : bool
+        Whether a network made the masks, not a person.
     notes : iterable of str
         What the caller decided; the dataset's own notes follow them.
     progress : callable or None
@@ -111,6 +127,8 @@ def build(
             "size": size,
             "window": [window.low, window.high],
             "has_masks": has_masks,
+            "synthetic": synthetic,
+            "pseudo_masks": pseudo_masks and has_masks,
             "split": split if split in KINDS else "named",
             "seed": seed,
             "parts": _scans_of(parts),

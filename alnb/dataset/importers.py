@@ -1,18 +1,25 @@
-"""Build datasets from what people have: NIfTI folders, pictures, DICOM series; and the phantom."""
+"""Find the files of scans and of their masks, by name and in natural order.
+
+Build datasets from what people have: NIfTI folders, pictures, DICOM series; and the phantom.
+
+The embedded dataset: the phantom, drawn once into the user's cache.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+import re
+import shutil
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TypedDict, Unpack
 
+from filelock import FileLock
+
 from alnb.arrays import Window
 from alnb.dataset.build import SIZE, Pair, Progress, build
-from alnb.dataset.files import check_folder, find, natural, without
-from alnb.dataset.folder import Dataset
+from alnb.dataset.dataset import Dataset
 from alnb.dataset.split import Split
-from alnb.dicom import names_patient, read_dicom
 from alnb.errors import DataError
 from alnb.volumes import (
     NIFTI,
@@ -22,8 +29,101 @@ from alnb.volumes import (
     read_nifti,
     read_picture,
     read_picture_mask,
+    scan_name,
     upside_down,
 )
+from alnb.volumes.dicom import names_patient, read_dicom
+
+
+def find(
+    images: Path, masks: Path | str | None, endings: tuple[str, ...], skip: Collection[str]
+) -> tuple[dict[str, Path], dict[str, Path] | None]:
+    """Find the scans' files, and their masks' where there are masks.
+
+    Parameters
+    ----------
+    images : path
+        A folder, or one file.
+    masks : path or None
+        A folder of masks under the scans' names.
+    endings : tuple of str
+        Of the files, lower case.
+    skip : collection of str
+        Scans to leave out.
+
+    Returns
+    -------
+    dict of str to Path, and the same or None
+        By scan, in natural order.
+
+    Raises
+    ------
+    DataError
+        If there are none, two name one scan, or a scan has no mask or a mask no scan.
+    """
+    scans = without(files(images, endings), skip)
+    return scans, None if masks is None else _paired(scans, Path(masks), endings, skip)
+
+
+def files(folder: Path, endings: tuple[str, ...]) -> dict[str, Path]:
+    """Find the files of these endings by scan, in natural order."""
+    if folder.is_file():
+        return {scan_name(folder): folder}
+    check_folder(folder)
+    paths = [
+        path
+        for path in folder.iterdir()
+        if path.name.lower().endswith(endings) and not path.name.startswith(".")
+    ]
+    found: dict[str, Path] = {}
+    for path in sorted(paths, key=natural):
+        twin = found.setdefault(scan_name(path), path)
+        if twin is not path:
+            raise DataError(f"{folder}: {twin.name} and {path.name} name one scan. Remove one.")
+    if not found:
+        raise DataError(f"{folder}: it holds no {' or '.join(endings)} file. Name another folder.")
+    return found
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse what is no folder."""
+    if not folder.is_dir():
+        raise DataError(f"{folder}: there is no such folder. Check the path.")
+
+
+def without(scans: dict[str, Path], skip: Collection[str]) -> dict[str, Path]:
+    """Leave scans out, all of which must be there."""
+    unknown = next((scan for scan in skip if scan not in scans), None)
+    if unknown is not None:
+        raise DataError(f"--skip {unknown}: there is no such scan. Correct the name.")
+    return {scan: path for scan, path in scans.items() if scan not in skip}
+
+
+def natural(path: Path) -> list[tuple[int, str]]:
+    """Sort scan 2 before scan 10."""
+    return [
+        (int(digits or -1), text) for digits, text in re.findall(r"(\d+)|(\D+)", path.name.lower())
+    ]
+
+
+def _paired(
+    scans: Mapping[str, Path], folder: Path, endings: tuple[str, ...], skip: Collection[str]
+) -> dict[str, Path]:
+    masks = files(folder, endings)
+    lacking = next((scan for scan in scans if scan not in masks), None)
+    if lacking is not None:
+        raise DataError(
+            f"scan {lacking}: {folder} holds no mask of that name. Add it, or leave the scan "
+            f"out with --skip {lacking}."
+        )
+    surplus = next((name for name in masks if name not in scans and name not in skip), None)
+    if surplus is not None:
+        raise DataError(
+            f"mask {masks[surplus].name}: there is no scan of that name. Add the scan, or take "
+            "the mask out of its folder."
+        )
+    return masks
+
 
 ZENODO = ("COVID-19-CT-Seg_20cases", "Infection_Mask")  # of record 3757476
 PHANTOM_LABELS = (1, 2)  # ground-glass and consolidation, as the phantom draws them
@@ -40,6 +140,8 @@ class BuildOptions(TypedDict, total=False):
     infected: Collection[int] | None
     known: Collection[int] | None
     allow_shared: bool
+    synthetic: bool
+    pseudo_masks: bool
     notes: Iterable[str]
     progress: Progress | None
 
@@ -222,7 +324,60 @@ def import_phantom(
     from alnb.phantom import phantom
 
     merged: BuildOptions = {
-        "name": "phantom", "size": SIZE, "seed": 0, "known": PHANTOM_LABELS, **options,
+        "name": "phantom", "size": SIZE, "seed": 0, "known": PHANTOM_LABELS,
+        "synthetic": True, **options,
     }  # fmt: skip
     pairs = phantom(scans=scans, size=merged["size"], seed=merged["seed"])
     return build(pairs, out, **merged)
+
+
+EMBEDDED_SIZE = (
+    256  # ours: half the work of 352 at the first start and in every cycle, on two cores
+)
+VERSION = 2  # of the phantom; raise it when its slices change, so that old caches are left
+
+
+def embedded_folder(size: int | None = None) -> Path:
+    """Name the folder of the embedded dataset; `size` is the side of its slices in pixels."""
+    from platformdirs import user_cache_path
+
+    other = "" if size in (None, EMBEDDED_SIZE) else f"-{size}"
+    return user_cache_path("alnb") / f"phantom-{VERSION}{other}"
+
+
+def embedded(progress: Progress | None = None, *, size: int | None = None) -> Dataset:
+    """Open the embedded dataset; draw it first where there is none.
+
+    Of two processes that need it at once, one draws and the other waits.
+
+    Parameters
+    ----------
+    progress : callable or None
+        Called after each scan that is drawn, with its name and how many are.
+    size : int or None
+        Side of its slices, in pixels; None: `EMBEDDED_SIZE`. At 128 all takes a quarter, so
+        that notebooks can train.
+
+    Raises
+    ------
+    DataError
+        If it can't be written.
+    """
+    folder = embedded_folder(size)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(str(folder.with_name(f"{folder.name}.lock"))):
+            return _opened_or_drawn(folder, size or EMBEDDED_SIZE, progress)
+    except OSError as error:
+        raise DataError(
+            f"the embedded data can't be written to {folder}: {error.strerror}. Mend the "
+            "permissions, or name a dataset."
+        ) from error
+
+
+def _opened_or_drawn(folder: Path, size: int, progress: Progress | None) -> Dataset:
+    try:
+        return Dataset.open(folder)
+    except DataError:  # none yet, or an incomplete one
+        shutil.rmtree(folder, ignore_errors=True)
+        return import_phantom(folder, name="phantom", size=size, progress=progress)

@@ -1,20 +1,46 @@
-"""Build datasets from the NIfTI files that MedSeg and Zenodo's record 3757476 publish."""
+"""Build datasets from the NIfTI files that MedSeg and Zenodo's record 3757476 publish.
+
+Build COVID-19-A from DICOM series and a PNG mask for every slice.
+
+Build a dataset from COVID-SemiSeg's folders of pictures.
+"""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection
+import hashlib
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
+
+import numpy as np
 
 from alnb.dataset.build import Pair, build
-from alnb.dataset.files import files, without
-from alnb.dataset.folder import Dataset
-from alnb.dataset.importers import ZENODO, BuildOptions, import_nifti
-from alnb.dataset.slices import Part
+from alnb.dataset.dataset import Dataset, Part
+from alnb.dataset.importers import ZENODO, BuildOptions, files, import_nifti, natural, without
+from alnb.dataset.split import some
 from alnb.errors import DataError
-from alnb.volumes import NIFTI, Unit, read_mask, read_nifti
+from alnb.volumes import (
+    NIFTI,
+    Labels,
+    Unit,
+    mask_misfits,
+    read_mask,
+    read_nifti,
+    read_picture_labels,
+    sha256_of,
+)
+from alnb.volumes.dicom import read_series
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+from collections.abc import Iterator
+from typing import TypeAlias
+
+from alnb.dataset.importers import check_folder, find
+from alnb.volumes import PICTURES, read_picture, read_picture_mask
 
 MEDSEG_LABELS = (1, 2, 3)  # ground-glass, consolidation, effusion
 _VOLUMES = ("rp_im", "rp_msk")  # MedSeg's nine scans
@@ -168,3 +194,256 @@ def _covid19b_notes(scans: list[str], flip: Collection[str], split: object) -> l
             "whether they lie in different parts."
         )
     return notes
+
+
+LABELS = (127, 255)  # both are infection
+_SERIES, _MASKS = "OpenSourceDCMs", "InfectionMasks"
+
+
+def import_covid19a(
+    folder: Path | str,
+    out: Path | str,
+    *,
+    skip: Collection[str] = (),
+    unit: Unit | None = None,
+    **options: Unpack[BuildOptions],
+) -> Dataset:
+    """Import COVID-19-A from DICOM series and a PNG mask for every slice.
+
+    Parameters
+    ----------
+    folder : path
+        Holds ``OpenSourceDCMs/DCM<scan>/*s<slice:04d>*`` and
+        ``InfectionMasks/<scan>_z<slice>.png``. Slices are sorted by their position; the number
+        in a file's name finds its mask, and nothing else.
+    out : path
+        The dataset's folder.
+    skip : collection of str
+        Scans to leave out, as in ``DCM3``.
+    unit : "hu", "grey" or None
+        What the values are after rescaling; None: decided scan by scan.
+    **options
+        As `build` takes them; the split is the paper's "sep", unless told.
+
+    Returns
+    -------
+    Dataset
+        Labels are 127 and 255, both infected. Masks are flipped left to right and then turned
+        by 90°, which lays them onto the stored pixels, as the paper's authors read them.
+
+    Raises
+    ------
+    DataError
+        If a slice has no mask or a mask no slice, masks differ in size from their slices or
+        hold another label, a series is broken, or as `build`.
+    """
+    folder = Path(folder)
+    for name in (_SERIES, _MASKS):
+        if not (folder / name).is_dir():
+            raise DataError(
+                f"{folder}: {name} is not in it. Name the folder that holds {_SERIES} and {_MASKS}."
+            )
+    found = [one for one in (folder / _SERIES).glob("DCM*") if one.is_dir()]
+    series = without({one.name: one for one in sorted(found, key=natural)}, skip)
+    masks = _masks_by_scan(folder / _MASKS)
+    stray = next((scan for scan in masks if scan not in series and scan not in skip), None)
+    if stray is not None:
+        raise DataError(
+            f"{_MASKS}: there are masks of {stray}, and no such series. Add it, or take the "
+            "masks out."
+        )
+    note = "masks were flipped left to right and turned by 90°, as their authors read them."
+    options = {
+        "name": "covid19a", "split": "sep", "known": LABELS, "notes": (note,), **options,
+    }  # fmt: skip
+    pairs = (_covid19a(path, masks.get(scan, {}), unit) for scan, path in series.items())
+    return build(pairs, out, **options)
+
+
+def _masks_by_scan(folder: Path) -> dict[str, dict[int, Path]]:
+    """Find masks by series and number of slice."""
+    masks: dict[str, dict[int, Path]] = {}
+    for path in sorted(folder.iterdir()):
+        named = re.fullmatch(r"(\w+)_z(\d+)\.png", path.name, flags=re.IGNORECASE)
+        if named:
+            masks.setdefault(f"DCM{named[1]}", {})[int(named[2])] = path
+    return masks
+
+
+def _covid19a(folder: Path, masks: Mapping[int, Path], unit: Unit | None) -> Pair:
+    series = read_series(folder, unit=unit)
+    volume = series.volume
+    numbers = [tuple(_slice_number(name, folder) for name in names) for names in series.files]
+    _check_masks(volume.scan, numbers, masks)
+    columns, rows, _ = volume.source.shape
+    planes = [
+        _turned_mask([masks[one] for one in theirs if one in masks], volume.scan, (rows, columns))
+        for theirs in numbers
+    ]
+    stored = np.stack([plane.T for plane in planes], axis=-1)
+    digests = "".join(sha256_of(masks[number]) for number in sorted(masks))
+    checksum = hashlib.sha256(digests.encode()).hexdigest()
+    labels = np.ascontiguousarray(volume.source.to_display(stored))
+    return volume, Labels(labels, f"{len(masks)} files", checksum)
+
+
+def _slice_number(name: str, folder: Path) -> int:
+    found = {int(digits) for digits in re.findall(r"s(\d{4,})", name)}
+    if len(found) != 1:
+        raise DataError(
+            f"{folder.name}: {name} tells no slice's number, as s0012 would. Rename it, or leave "
+            "it out."
+        )
+    return found.pop()
+
+
+def _check_masks(scan: str, numbers: list[tuple[int, ...]], masks: Mapping[int, Path]) -> None:
+    bare = [theirs[0] for theirs in numbers if not any(one in masks for one in theirs)]
+    if bare:
+        raise DataError(
+            f"scan {scan}: {_MASKS} holds no mask for slice {some(bare)}. Add it, or leave the "
+            f"scan out with --skip {scan}."
+        )
+    stray = masks.keys() - {one for theirs in numbers for one in theirs}
+    if stray:
+        raise DataError(
+            f"scan {scan}: there is a mask for slice {some(sorted(stray))}, and no such slice. "
+            f"Add it, or leave the scan out with --skip {scan}."
+        )
+
+
+def _turned_mask(paths: list[Path], scan: str, shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return the (rows, columns) mask of a slice; that of its doubles must be the same."""
+    planes = [np.rot90(np.fliplr(read_picture_labels(path))) for path in paths]
+    if planes[0].shape != shape:
+        raise mask_misfits(scan, planes[0].shape, shape)
+    if not all(np.array_equal(planes[0], plane) for plane in planes):
+        raise DataError(
+            f"scan {scan}: {paths[0].name} and {paths[1].name} are masks of one slice and "
+            "differ. Leave one of them out, and its slice."
+        )
+    return planes[0]
+
+
+_TRAIN = (
+    Path("TrainingSet/LungInfection-Train/Doctor-label"),
+    Path("TrainingSet/LungInfection-Train"),
+)
+_TEST = (Path("TestingSet/LungInfection-Test"),)
+_IMAGE_FOLDERS = {"imgs", "img", "images", "image"}
+_MASK_FOLDERS = {"gt", "gts", "masks", "mask"}
+
+_Set: TypeAlias = tuple[dict[str, Path], dict[str, Path]]  # slices and masks, by name
+
+
+def import_semiseg(
+    folder: Path | str,
+    out: Path | str,
+    *,
+    skip: Collection[str] = (),
+    **options: Unpack[BuildOptions],
+) -> Dataset:
+    """Import COVID-SemiSeg's pictures; each becomes a scan of one slice.
+
+    Parameters
+    ----------
+    folder : path
+        Holds ``TrainingSet/LungInfection-Train/Doctor-label`` (or the same without its last
+        part) and ``TestingSet/LungInfection-Test``, here or in ``Dataset``; or is one of these
+        itself. In each, ``Imgs`` holds the slices and ``GT`` the masks, under equal names.
+    out : path
+        The dataset's folder.
+    skip : collection of str
+        Pictures to leave out.
+    **options
+        As `build` takes them; where both parts are there, the split is the published one.
+
+    Returns
+    -------
+    Dataset
+        Pseudo-labels and the set of several classes, which lie beside these, are left alone.
+
+    Raises
+    ------
+    DataError
+        If the folders aren't there, a slice has no mask or a mask no slice, or as `build`.
+    """
+    sets = _semiseg_sets(Path(folder))
+    note = (
+        "which slices are of one patient isn't published, so a patient may lie in different parts."
+    )
+    options = {"name": "semiseg", "notes": (note,), **options}
+    unknown = next((one for one in skip if not any(one in pictures for pictures, _ in sets)), None)
+    if unknown is not None:
+        raise DataError(f"--skip {unknown}: there is no such picture. Correct the name.")
+    names = _unique_names([pictures for pictures, _ in sets])
+    if len(sets) == 2:
+        options["split"] = _published(sets, names, skip)
+    return build(_semiseg(sets, names, skip), out, **options)
+
+
+def _semiseg_sets(folder: Path) -> list[_Set]:
+    """Find pictures and masks of the train and test part, or of the one set that is there."""
+    check_folder(folder)
+    roots = (folder, folder / "Dataset")
+    found = [
+        next((pair for root in roots for one in paths if (pair := _folders(root / one))), None)
+        for paths in (_TRAIN, _TEST)
+    ]
+    parts = [pair for pair in found if pair]
+    if len(parts) == 1:
+        raise DataError(
+            f"{folder}: only one of {_TRAIN[0]} and {_TEST[0]} is in it. Add the other, or name "
+            "that one's folder."
+        )
+    single = _folders(folder)
+    parts = parts or ([single] if single else [])
+    if not parts:
+        raise DataError(
+            f"{folder}: no folders Imgs and GT are in it, nor in {_TRAIN[0]}. Name the folder "
+            "that COVID-SemiSeg is unpacked in."
+        )
+    sets = []
+    for images, masks in parts:
+        pictures, theirs = find(images, masks, PICTURES, ())
+        sets.append((pictures, theirs or {}))
+    return sets
+
+
+def _folders(folder: Path) -> tuple[Path, Path] | None:
+    """Return a folder's folders of slices and of masks, where it has both."""
+    inner = {path.name.lower(): path for path in folder.glob("*") if path.is_dir()}
+    images = next((inner[name] for name in sorted(inner.keys() & _IMAGE_FOLDERS)), None)
+    masks = next((inner[name] for name in sorted(inner.keys() & _MASK_FOLDERS)), None)
+    return (images, masks) if images and masks else None
+
+
+def _unique_names(sets: list[dict[str, Path]]) -> list[dict[str, str]]:
+    """Name pictures by their files, and by their part too if the parts share a name."""
+    clash = len(sets) == 2 and sets[0].keys() & sets[1].keys()
+    return [
+        {name: f"{part}_{name}" if clash else name for name in pictures}
+        for part, pictures in zip(("train", "test"), sets, strict=False)
+    ]
+
+
+def _published(
+    sets: list[_Set], names: list[dict[str, str]], skip: Collection[str]
+) -> dict[str, Part]:
+    parts: tuple[Part, Part] = ("train", "test")
+    return {
+        theirs[name]: part
+        for part, (pictures, _), theirs in zip(parts, sets, names, strict=True)
+        for name in pictures
+        if name not in skip
+    }
+
+
+def _semiseg(
+    sets: list[_Set], names: list[dict[str, str]], skip: Collection[str]
+) -> Iterator[Pair]:
+    for (pictures, masks), theirs in zip(sets, names, strict=True):
+        for name, path in pictures.items():
+            if name not in skip:
+                volume = replace(read_picture(path), scan=theirs[name])
+                yield volume, read_picture_mask(masks[name], volume)

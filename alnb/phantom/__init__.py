@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alnb.errors import ConfigError
-from alnb.phantom.chest import Chest
+from alnb.phantom.anatomy import Chest
 from alnb.phantom.picture import CONSOLIDATION, GROUND_GLASS, Picture, Scene
 from alnb.volumes import Volume
 

@@ -6,11 +6,27 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from alnb.phantom.chest import COARSE, SURFACES, Chest, Surfaces
-from alnb.phantom.lesions import Lesions
-from alnb.phantom.patient import AIRWAYS, GULLET, HILA, RIB_TALL, VEINS, VESSELS
-from alnb.phantom.surfaces import Field, cover, extent, field, spline, spread, tube
-from alnb.phantom.trees import tree
+from alnb.phantom.anatomy import (
+    AIRWAYS,
+    COARSE,
+    GULLET,
+    HILA,
+    RIB_TALL,
+    SURFACES,
+    VEINS,
+    VESSELS,
+    Chest,
+    Field,
+    Lesions,
+    Surfaces,
+    cover,
+    extent,
+    field,
+    spline,
+    spread,
+    tree,
+    tube,
+)
 
 AIR, FAT, MUSCLE, BLOOD, MARROW, CORTEX = -1000.0, -105.0, 55.0, 42.0, 190.0, 620.0
 OUTSIDE = -1024  # beyond the reconstructed circle

@@ -118,6 +118,10 @@ class FCN8(nn.Module):
         """
         return (grey[:, None].float() / 255 - self.mean) / self.std
 
+    def features_of_grey(self, grey: Tensor) -> Features:
+        """Run everything before the first dropout on (B, H, W) uint8 slices, on its own device."""
+        return self.features(self.normalise(grey.to(self.mean.device)))
+
     def features(self, x: Tensor) -> Features:
         """Run everything before the first dropout.
 

@@ -6,23 +6,22 @@ import copy
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from alnb.config import EPOCHS, HEAD_RATE, LOSS, Config
+from alnb.config import Resolved
 from alnb.regions import Region
 from alnb.training.fcn8 import FCN8
-from alnb.training.features import Seen, features_of, mirrored, stacked
-from alnb.training.judging import Judge, Judgement
 from alnb.training.losses import LOSSES, distillation, gated_crf
+from alnb.training.validation import Judge, Judgement
 
 WARM_UP = 10  # ours: steps until the learning rate is reached, with `cosine`
 
 
-Cut = tuple[Seen, Tensor, Tensor | None]  # what is seen, labels, what was believed
+Cut = tuple[Tensor, Tensor, Tensor | None]  # grey levels, labels, what was believed
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +30,7 @@ class Labelled:
 
     Parameters
     ----------
-    seen : (H, W) uint8 tensor or Kept
-        Grey levels, or the slice's maps of a frozen trunk.
+    grey : (H, W) uint8 tensor
     labels : (H, W) int8 tensor
         As `arrays.PointLabels`.
     regions : tuple of Region
@@ -41,7 +39,7 @@ class Labelled:
         Infection probabilities of the network before any answer; all slices have them or none.
     """
 
-    seen: Seen
+    grey: Tensor
     labels: Tensor
     regions: tuple[Region, ...]
     believed: Tensor | None = None
@@ -49,7 +47,7 @@ class Labelled:
     def cut(self, rows: slice, cols: slice) -> Cut:
         """Return a part of it."""
         believed = None if self.believed is None else self.believed[rows, cols]
-        return cast("Tensor", self.seen)[rows, cols], self.labels[rows, cols], believed
+        return self.grey[rows, cols], self.labels[rows, cols], believed
 
 
 Item = tuple[Labelled, Region | None]
@@ -66,24 +64,16 @@ class Trained:
 
 
 def freeze(network: FCN8, part: str) -> None:
-    """Keep a part of the trunk as it came: ``none``, its ``stem`` up to stride 4, or ``trunk``.
-
-    What is left to learn behind a frozen trunk overfits few clicks: on medseg (ours, 11 cycles)
-    a mean Dice of 0.48 against 0.60 with ``stem``.
-    """
-    kept: list[torch.nn.Parameter] = []
+    """Keep a part of the trunk as it came: ``none``, or its ``stem`` up to stride 4."""
     if part == "stem":
-        kept = network.trunk.stem_parameters()
-    elif part == "trunk":
-        kept = list(network.trunk.parameters())
-    for parameter in kept:
-        parameter.requires_grad_(False)
+        for parameter in network.trunk.stem_parameters():
+            parameter.requires_grad_(False)
 
 
 def train(
     network: FCN8,
     slices: Sequence[Labelled],
-    config: Config,
+    config: Resolved,
     judge: Judge,
     on_step: OnStep = lambda step, steps, loss: None,
     *,
@@ -91,14 +81,13 @@ def train(
 ) -> Trained:
     """Train a network in place, and leave in it the weights that were judged best.
 
-    BatchNorm stays in eval mode; dropout is drawn explicitly, from the config's seed. With a
-    frozen trunk whole slices are trained on, since that is what its maps are kept of.
+    BatchNorm stays in eval mode; dropout is drawn explicitly, from the config's seed.
 
     Parameters
     ----------
     network : FCN8
     slices : non-empty sequence of Labelled
-    config : Config
+    config : Resolved
         Loss, optimizer, steps, seed.
     judge : callable
         Called after each epoch, or at the end alone if the learning rate falls; of equal
@@ -112,7 +101,7 @@ def train(
     """
     network.eval()  # BatchNorm; dropout is explicit
     freeze(network, config.freeze)
-    items = _items(slices, None if config.freeze == "trunk" else config.crop)
+    items = _items(slices, config.crop)
     steps, checks = _plan(len(items), config)
     best, state = Judgement(-math.inf, 0.5), network.state_dict()
     before = copy.deepcopy(state) if keep else {}
@@ -143,7 +132,7 @@ def descend(
     network: FCN8,
     losses: Iterable[Tensor],
     steps: int,
-    config: Config,
+    config: Resolved,
     after: Callable[[int, float], None],
 ) -> list[float]:
     """Take Adam's steps down a stream of losses.
@@ -155,7 +144,7 @@ def descend(
     losses : iterable of () tensor
         One is computed for each step, with the network as it is then; at least `steps` of them.
     steps : int
-    config : Config
+    config : Resolved
         Rates and schedule.
     after : callable
         Called after each step with its number and loss; may raise to stop.
@@ -180,31 +169,31 @@ def descend(
     return values
 
 
-def _losses(network: FCN8, items: Sequence[Item], config: Config) -> Iterator[Tensor]:
+def _losses(network: FCN8, items: Sequence[Item], config: Resolved) -> Iterator[Tensor]:
     device = next(network.parameters()).device
     generator = torch.Generator(device).manual_seed(config.seed)
-    for seen, labels, believed in _batches(items, config, np.random.default_rng(config.seed)):
-        yield _loss(network, seen, labels.to(device), believed, config, generator)
+    for grey, labels, believed in _batches(items, config, np.random.default_rng(config.seed)):
+        yield _loss(network, grey, labels.to(device), believed, config, generator)
 
 
-def _groups(network: FCN8, config: Config) -> list[dict[str, Any]]:
+def _groups(network: FCN8, config: Resolved) -> list[dict[str, Any]]:
     """Give the layers behind the trunk, most of which start untrained, their own rate."""
     trained = [(n, p) for n, p in network.named_parameters() if p.requires_grad]
     trunk = [p for name, p in trained if name.startswith("trunk.")]
     head = [p for name, p in trained if not name.startswith("trunk.")]
     return [
         {"params": trunk, "lr": config.learning_rate},
-        {"params": head, "lr": config.learning_rate * (config.head_rate or HEAD_RATE)},
+        {"params": head, "lr": config.learning_rate * config.head_rate},
     ]
 
 
-def _plan(slices: int, config: Config) -> tuple[int, set[int]]:
+def _plan(slices: int, config: Resolved) -> tuple[int, set[int]]:
     """Count the steps, and say after which of them the network is judged.
 
     At a constant rate after each epoch, as the paper does; a falling rate makes the last the best.
     """
     an_epoch = math.ceil(slices / config.batch)
-    steps = (config.epochs or EPOCHS) * an_epoch
+    steps = config.epochs * an_epoch
     if config.steps is not None:
         steps = min(steps, config.steps)
     if config.schedule == "cosine":
@@ -225,7 +214,7 @@ def _items(slices: Sequence[Labelled], crop: int | None) -> list[Item]:
     return [(one, region) for one in slices for region in one.regions]
 
 
-def _batches(items: Sequence[Item], config: Config, rng: np.random.Generator) -> Iterator[Cut]:
+def _batches(items: Sequence[Item], config: Resolved, rng: np.random.Generator) -> Iterator[Cut]:
     """Deal B slices with (B, h, w) labels for ever, each once an epoch, half of them mirrored."""
     waiting: list[int] = []
     while True:
@@ -237,20 +226,20 @@ def _batches(items: Sequence[Item], config: Config, rng: np.random.Generator) ->
             _mirrored(cut) if flip else cut
             for cut, flip in zip(cuts, rng.random(len(cuts)) < 0.5, strict=True)
         ]
-        seen, labels, believed = zip(*turned, strict=True)
+        grey, labels, believed = zip(*turned, strict=True)
         known = [one for one in believed if one is not None]
-        yield stacked(seen), torch.stack(labels), torch.stack(known) if known else None
+        yield torch.stack(grey), torch.stack(labels), torch.stack(known) if known else None
 
 
 def _mirrored(cut: Cut) -> Cut:
-    seen, labels, believed = cut
-    return mirrored(seen), labels.flip(-1), None if believed is None else believed.flip(-1)
+    grey, labels, believed = cut
+    return grey.flip(-1), labels.flip(-1), None if believed is None else believed.flip(-1)
 
 
 def _cut(one: Labelled, region: Region | None, crop: int | None, rng: np.random.Generator) -> Cut:
     """Cut a square of `crop` pixels at a random place around a region, or take the slice."""
     if region is None or crop is None:
-        return one.seen, one.labels, one.believed
+        return one.grey, one.labels, one.believed
     height, width = one.labels.shape
     return one.cut(
         _span(region.row, region.height, crop, height, rng),
@@ -269,23 +258,22 @@ def _span(start: int, length: int, crop: int, whole: int, rng: np.random.Generat
 
 def _loss(
     network: FCN8,
-    seen: Seen,
+    grey: Tensor,
     labels: Tensor,
     believed: Tensor | None,
-    config: Config,
+    config: Resolved,
     generator: torch.Generator,
 ) -> Tensor:
-    logits = drawn(network, seen, generator)
-    name = LOSS if config.loss == "auto" else config.loss
-    loss = LOSSES[name](config)(logits, labels)
-    if config.crf > 0 and isinstance(seen, Tensor):  # of a frozen trunk there are only its maps
-        loss = loss + config.crf * gated_crf(logits, seen.to(logits.device))
+    logits = drawn(network, grey, generator)
+    loss = LOSSES[config.loss](config)(logits, labels)
+    if config.crf > 0:
+        loss = loss + config.crf * gated_crf(logits, grey.to(logits.device))
     if config.distil > 0 and believed is not None:
         loss = loss + config.distil * distillation(logits, labels, believed.to(logits.device))
     return loss
 
 
-def drawn(network: FCN8, seen: Seen, generator: torch.Generator) -> Tensor:
+def drawn(network: FCN8, grey: Tensor, generator: torch.Generator) -> Tensor:
     """Compute the logits of a batch under dropout masks drawn for it, (B, 2, H, W)."""
-    features = features_of(network, seen)
+    features = network.features_of_grey(grey)
     return network.tail(features, network.draw_masks(features, generator))

@@ -10,7 +10,6 @@ Intensities are HU (``"hu"``, int16) or already windowed to 8 bits (``"grey"``, 
 of the two is decided by `to_unit` and never guessed where the values allow both.
 """
 
-from alnb.volumes.intensities import to_labels, to_unit
 from alnb.volumes.nifti import NIFTI, read_mask, read_nifti, write_mask
 from alnb.volumes.pictures import PICTURES, read_picture, read_picture_labels, read_picture_mask
 from alnb.volumes.scan import (
@@ -23,6 +22,8 @@ from alnb.volumes.scan import (
     scan_name,
     sha256_of,
     source_of,
+    to_labels,
+    to_unit,
     upside_down,
 )
 

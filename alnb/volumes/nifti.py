@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alnb.errors import DataError
-from alnb.volumes.intensities import to_labels, to_unit
 from alnb.volumes.scan import (
     Labels,
     OnGrid,
@@ -25,6 +24,8 @@ from alnb.volumes.scan import (
     scan_name,
     sha256_of,
     source_of,
+    to_labels,
+    to_unit,
 )
 
 if TYPE_CHECKING:

@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alnb.errors import DataError
-from alnb.volumes.intensities import to_labels, to_unit
-from alnb.volumes.scan import Labels, Unit, Volume, mask_misfits, scan_name, sha256_of
+from alnb.volumes.scan import (
+    Labels,
+    Unit,
+    Volume,
+    mask_misfits,
+    scan_name,
+    sha256_of,
+    to_labels,
+    to_unit,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

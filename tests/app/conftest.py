@@ -6,9 +6,9 @@ import pytest
 from app_person import CONFIG, Clock, Person
 from fakes import FakeWorker
 
-import alnb.ui.app as app_module
+import alnb.ui.label.app as app_module
 from alnb.session import Session
-from alnb.ui.app import LabelApp
+from alnb.ui.label.app import LabelApp
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from app_person import CONFIG, journal_of
 
 from alnb.annotation import Answer, Click, Verdict
 from alnb.regions import Region
-from alnb.ui.paths import grid_path
+from alnb.ui.viewer.drawing import grid_path
 
 # --- keys ---
 
@@ -348,9 +348,9 @@ def test_the_clicks_in_a_superpixel_outlive_a_reload(using):
     assert using(before, config=SHAPED) == using(after, config=SHAPED)
 
 
-@pytest.mark.parametrize("kind", ["superpixels", "quadtree"])
+@pytest.mark.parametrize("kind", ["superpixels"])
 def test_other_regions_are_asked_and_trained_on_as_the_grids_are(using, squares, kind):
-    config = CONFIG.replace(regions=kind, smallest_region_px=4)
+    config = CONFIG.replace(regions=kind)
 
     async def story(person):
         for cycle in range(3):
@@ -365,6 +365,6 @@ def test_other_regions_are_asked_and_trained_on_as_the_grids_are(using, squares,
     path = app.view.figure.layout.shapes[0].path
     asked = [r for r in map(Region.parse, app.session.state.ever_asked) if r.where == where]
 
-    assert path == grid_path(app.pool.borders(where, app.session.state))
-    assert app.draft.region in (asked if kind == "quadtree" else app.pool.regions(where))
+    assert path == grid_path(app.pool.regions(where))
+    assert app.draft.region in app.pool.regions(where)
     assert sum(r.drawn((32, 32)).astype(int) for r in asked).max() == 1

@@ -6,11 +6,11 @@ import sys
 
 from app_person import journal_of
 
-import alnb.ui.app as app_module
+import alnb.ui.label.app as app_module
 from alnb.annotation import Verdict
 from alnb.session import Session
-from alnb.ui.app import TAKEN_OVER
-from alnb.ui.opening import label_app
+from alnb.ui.label.app import TAKEN_OVER
+from alnb.ui.launch import label_app
 
 # --- what goes wrong ---
 
@@ -196,7 +196,7 @@ def test_a_setting_that_is_none_is_a_sentence(squares, folder):
 
 
 def test_the_app_does_not_load_torch():
-    code = "import sys, alnb.ui.opening; print([m for m in ('torch', 'timm') if m in sys.modules])"
+    code = "import sys, alnb.ui.launch; print([m for m in ('torch', 'timm') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "[]"

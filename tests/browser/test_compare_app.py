@@ -1,8 +1,8 @@
 import pytest
 from fakes import FakeLearner
 
-from alnb.bench.simulate import simulate
 from alnb.config import Config
+from alnb.experiments.run import simulate
 from alnb.serve import app_notebook
 
 CONFIG = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=2)

@@ -3,13 +3,13 @@ import os
 import pytest
 
 from alnb.annotation import Answer, Verdict
-from alnb.bench.simulate import simulate
 from alnb.config import Config
 from alnb.dataset import Dataset, import_phantom
+from alnb.experiments.run import simulate
 from alnb.pool import Pool, start_picks
 from alnb.serve import app_notebook
 from alnb.session import Session
-from alnb.ui.region_figure import NOTHING
+from alnb.ui.viewer.drawing import NOTHING
 
 CONFIG = Config(
     backbone="efficientnet_lite0", steps=6, batch=2, crop=64, draws=2, start_regions=12,

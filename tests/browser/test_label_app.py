@@ -113,9 +113,9 @@ def test_a_dead_trainer_and_a_cancelled_training_leave_the_page_usable(
     serving, watched, phantom, tmp_path
 ):
     with training(serving, watched.page, phantom, tmp_path / "long") as (app, server):
-        assert wait_until(lambda: children(server.pid, "alnb.training"))
+        assert wait_until(lambda: children(server.pid, "alnb.training.process"))
         app.page.locator("[role=progressbar]").wait_for()
-        for pid in children(server.pid, "alnb.training"):
+        for pid in children(server.pid, "alnb.training.process"):
             os.kill(pid, signal.SIGKILL)
         app.says("Every answer is saved; press Train to start it again")
 
@@ -143,7 +143,7 @@ def test_a_training_that_runs_out_of_memory_says_so_and_the_next_takes_half(
         app.train()
         app.wait_for_points(1)  # what a training loads is there
         app.answer("No infection")
-        (trainer,) = children(server.pid, "alnb.training")
+        (trainer,) = children(server.pid, "alnb.training.process")
         assert wait_until(lambda: app.page.wait_for_timeout(1000) or idle(trainer), 60)
         taken = re.search(r"VmSize:\s+(\d+)", Path(f"/proc/{trainer}/status").read_text())
         limit = resource.prlimit(trainer, resource.RLIMIT_AS)
@@ -155,7 +155,7 @@ def test_a_training_that_runs_out_of_memory_says_so_and_the_next_takes_half(
         resource.prlimit(trainer, resource.RLIMIT_AS, limit)
         app.train()
         app.wait_for_points(2)
-        assert children(server.pid, "alnb.training") == {trainer}
+        assert children(server.pid, "alnb.training.process") == {trainer}
 
 
 def idle(pid):
@@ -193,12 +193,12 @@ def test_a_dead_kernel_is_said_and_the_page_comes_back(serving, watched, phantom
     with serving(app_notebook("label"), **env) as server:
         app = App(watched.page, server.address)
         app.answer("No infection")
-        assert wait_until(lambda: children(server.pid, "alnb.training"))
-        (trainer,) = children(server.pid, "alnb.training")
+        assert wait_until(lambda: children(server.pid, "alnb.training.process"))
+        (trainer,) = children(server.pid, "alnb.training.process")
         for pid in children(server.pid, "ipykernel_launcher"):
             os.kill(pid, signal.SIGKILL)
         app.page.locator(".alnb-kernel-gone").wait_for(timeout=40_000)
-        assert wait_until(lambda: trainer not in processes("alnb.training"))
+        assert wait_until(lambda: trainer not in processes("alnb.training.process"))
 
         app.page.reload()
         app.wait_until_usable()
@@ -212,7 +212,7 @@ def test_kernel_and_trainer_end_with_their_page_in_the_middle_of_a_training(
         app.page.get_by_text(re.compile(r"training \d+ of \d+")).wait_for(timeout=60_000)
         page = {
             pid
-            for name in ("alnb.training", "ipykernel_launcher")
+            for name in ("alnb.training.process", "ipykernel_launcher")
             for pid in children(server.pid, name)
         }
         app.page.goto("about:blank")

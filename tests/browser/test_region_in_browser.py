@@ -8,9 +8,9 @@ import ipywidgets, numpy as np
 from alnb.annotation import Click
 from alnb.dataset import SliceId
 from alnb.regions import grid
-from alnb.ui.charts import Charts
-from alnb.ui.region_view import RegionView
-from alnb.ui.tap import Press
+from alnb.ui.viewer.charts import Charts
+from alnb.ui.viewer.slice_view import RegionView
+from alnb.ui.viewer.input import Press
 
 regions = grid(SliceId("scan_01", 3), (256, 256), 64)
 image = np.random.default_rng(0).integers(0, 256, (256, 256), dtype=np.uint8)

@@ -1,1 +1,0 @@
-"""Simulated runs and what is drawn from them."""

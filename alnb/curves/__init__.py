@@ -1,0 +1,1 @@
+"""Learning curves: how they are drawn, tested and compared."""

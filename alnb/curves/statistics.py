@@ -1,0 +1,201 @@
+"""What curves show: paired differences over seeds at a cost, in a sentence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+LEVEL = 0.95  # ours, as is usual
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The mean of paired differences, and how sure it is.
+
+    Parameters
+    ----------
+    mean : float
+    half : float or None
+        Half the width of its 95 % interval by Student's t; None for a single pair.
+    pairs : int
+        At least 1.
+    """
+
+    mean: float
+    half: float | None
+    pairs: int
+
+    @property
+    def shown(self) -> bool:
+        """Whether the interval excludes 0."""
+        return self.half is not None and abs(self.mean) > self.half
+
+
+def difference(first: Sequence[float], second: Sequence[float]) -> Difference:
+    """Average what is paired, one pair a seed.
+
+    Examples
+    --------
+    >>> found = difference([0.5, 0.7], [0.4, 0.4])
+    >>> round(found.mean, 2), round(found.half, 2)  # t = 12.71 at one degree of freedom
+    (0.2, 1.27)
+
+    Raises
+    ------
+    ValueError
+        If there are no pairs, or not as many of one as of the other.
+    """
+    if len(first) != len(second) or not len(first):
+        raise ValueError("pairs are needed")
+    deltas = np.subtract(first, second)
+    n = len(deltas)
+    if n == 1:
+        return Difference(float(deltas[0]), None, 1)
+    from scipy.special import stdtrit
+
+    t = float(stdtrit(n - 1, (1 + LEVEL) / 2))
+    return Difference(float(deltas.mean()), t * float(deltas.std(ddof=1)) / math.sqrt(n), n)
+
+
+def at_cost(curve: pd.DataFrame, cost_s: float) -> float | None:
+    """Read a curve as steps: the Dice of its last cycle within a cost.
+
+    Parameters
+    ----------
+    curve : table
+        Of one run, with columns ``cost_s`` and ``dice``.
+
+    Returns
+    -------
+    float or None
+        None if its start costs more, or the cycle has no Dice.
+    """
+    within = curve[curve["cost_s"] <= cost_s]
+    if within.empty:
+        return None
+    dice = float(within.sort_values("cost_s", kind="stable")["dice"].iloc[-1])
+    return None if math.isnan(dice) else dice
+
+
+def dices(table: pd.DataFrame, arm: str, cost_s: float) -> dict[int, float]:
+    """Read the Dice of an arm at a cost, for each seed that has one.
+
+    Parameters
+    ----------
+    table : table
+        Of an experiment, with columns ``arm``, ``seed``, ``cost_s`` and ``dice``.
+    """
+    curves = table[table["arm"] == arm]
+    seeds: list[int] = curves["seed"].unique().tolist()
+    found = {seed: at_cost(curves[curves["seed"] == seed], cost_s) for seed in seeds}
+    return {seed: dice for seed, dice in found.items() if dice is not None}
+
+
+def verdict(
+    table: pd.DataFrame, first: tuple[str, str], second: tuple[str, str], cost_s: float | None,
+    unit: str = "s",
+) -> str:  # fmt: skip
+    """Say which of two arms has the higher Dice at a cost, or that it is not shown.
+
+    Parameters
+    ----------
+    table : table
+        As for `dices`.
+    first, second : (arm, label)
+        Its name in the table, and what the sentence calls it.
+    cost_s : float or None
+        None compares them where their curves end.
+    unit : str
+        Of the column ``cost_s``, where it holds something else than seconds.
+
+    Returns
+    -------
+    str
+        Such as "entropy beats random by 0.04 ± 0.01 at 600 s (3 seeds)".
+    """
+    within = math.inf if cost_s is None else cost_s
+    a, b = (dices(table, arm, within) for arm, _ in (first, second))
+    seeds = sorted(a.keys() & b.keys())
+    if not seeds:
+        return (
+            f"not shown: {first[1]} against {second[1]} at {within:.0f} {unit}, which is less than "
+            "a start costs"
+        )
+    found = difference([a[seed] for seed in seeds], [b[seed] for seed in seeds])
+    return sentence(found, first[1], second[1], "" if cost_s is None else f"at {cost_s:.0f} {unit}")
+
+
+def sentence(found: Difference, first: str, second: str, where: str) -> str:
+    """Say which of two is better, or that it is not shown.
+
+    Parameters
+    ----------
+    found : Difference
+        Of the first from the second.
+    first, second : str
+        What they are called.
+    where : str
+        Such as "at 600 s"; may be empty.
+    """
+    count = f"{found.pairs} seeds" if found.pairs > 1 else "1 seed, so no interval"
+    at = f"{where} ({count})" if where else f"({count})"
+    if not found.shown:
+        spread = "" if found.half is None else f" ± {_of(found.half)}"
+        return f"not shown: {first} against {second} {_signed(found.mean)}{spread} {at}"
+    better, worse = (first, second) if found.mean > 0 else (second, first)
+    gain = f"{_of(abs(found.mean), found)} ± {_of(found.half or 0.0, found)}"
+    return f"{better} beats {worse} by {gain} {at}"
+
+
+def _digits(found: Difference | None) -> int:
+    """Show a third digit where two would round a shown difference to its interval, or to 0."""
+    if found is None or found.half is None:
+        return 2
+    return 2 if round(abs(found.mean), 2) > round(found.half, 2) else 3
+
+
+def _of(value: float, found: Difference | None = None) -> str:
+    return f"{value:.{_digits(found)}f}"
+
+
+def _signed(value: float) -> str:
+    text = f"{value:+.2f}"
+    return text.replace("-", "\N{MINUS SIGN}") if float(text) else "0.00"
+
+
+def shares(
+    table: pd.DataFrame, arm: str, costs: Sequence[float], bound: float
+) -> list[tuple[float, float, float]]:
+    """Set an arm beside the upper bound.
+
+    Parameters
+    ----------
+    table : table
+        As for `dices`.
+    costs : sequence of float
+        In seconds.
+    bound : float
+        Dice of the bound, above 0.
+
+    Returns
+    -------
+    list of (cost_s, dice, share)
+        Dice is the mean over the seeds, the share is of the bound; a cost below some seed's
+        start is left out.
+    """
+    seeds = table[table["arm"] == arm]["seed"].nunique()
+    found = ((cost, dices(table, arm, cost)) for cost in costs)
+    means = [
+        (cost, float(np.mean(list(by_seed.values()))))
+        for cost, by_seed in found
+        if by_seed and len(by_seed) == seeds
+    ]
+    return [(cost, dice, dice / bound) for cost, dice in means]

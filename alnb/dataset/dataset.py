@@ -1,0 +1,442 @@
+"""`SliceId` names a slice, `Part` what it is for.
+
+`Dataset`: an opened folder of memory-mapped slices.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, get_args
+
+import numpy as np
+
+from alnb.arrays import Grey, Mask, Window, read_only
+from alnb.config import Config, Resolved
+from alnb.dataset.working_grid import Placement
+from alnb.errors import DataError
+from alnb.volumes import Source, Unit, write_mask
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+
+Part = Literal["train", "val", "test"]
+PARTS: tuple[Part, ...] = get_args(Part)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SliceId:
+    """Names one axial slice of a dataset.
+
+    Parameters
+    ----------
+    scan : str
+        The scan's name.
+    z : int
+        Counts its slices from 0, from the feet to the head.
+    """
+
+    scan: str
+    z: int
+
+    def __str__(self) -> str:
+        return f"{self.scan}/{self.z}"
+
+
+FORMAT = 1
+MANIFEST, SLICES, IMAGES, MASKS = "manifest.json", "slices.csv", "images", "masks"
+FEATURES = "features"  # what training keeps of the slices
+SUPERPIXELS = "superpixels"  # where slices have edges
+CACHES = (FEATURES, SUPERPIXELS)  # follow from the slices; may be deleted at any time
+_OPEN_ARRAYS = 64  # mapped files kept open; a process may hold about 1000
+
+
+class _Row(NamedTuple):
+    part: Part
+    infected_px: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Origin:
+    """Where a stored scan came from; what `volumes.write_mask` needs."""
+
+    scan: str
+    affine: NDArray[np.float64]
+    source: Source
+
+
+class Dataset:
+    """Slices, masks and split of a dataset folder, read only.
+
+    Made by `Dataset.open`; arrays are mapped into memory when a slice is first asked for, so
+    that opening costs the two tables and nothing else.
+
+    Attributes
+    ----------
+    name : str
+    folder : Path
+    size : int
+        Side of every slice, in pixels.
+    window : Window
+        Shows HU as the network sees it.
+    has_masks : bool
+        All scans have masks, or none has.
+    slices : tuple of SliceId
+        In the order of import.
+    synthetic : bool
+        The scans are drawn, not scanned: no network learns from other synthetic scans first.
+    pseudo_masks : bool
+        A network made the masks, not a person.
+    notes : tuple of str
+        What was decided at import, for the person.
+    fingerprint : str
+        SHA-256 of the manifest, which holds the checksums of all else.
+    """
+
+    def __init__(self, folder: Path, manifest: dict[str, Any], rows: dict[SliceId, _Row]) -> None:
+        self.folder = folder
+        self.name: str = manifest["name"]
+        self.size: int = manifest["size"]
+        self.window = Window(*manifest["window"])
+        self.has_masks: bool = manifest["has_masks"]
+        self.synthetic: bool = manifest["synthetic"]
+        self.pseudo_masks: bool = manifest["pseudo_masks"]
+        self.notes: tuple[str, ...] = tuple(manifest["notes"])
+        self.scans: Mapping[str, Any] = MappingProxyType(manifest["scans"])
+        self.slices = tuple(rows)
+        self.fingerprint = ""
+        self._rows = rows
+        self._parts = {
+            part: tuple(where for where, row in rows.items() if row.part == part) for part in PARTS
+        }
+        self._array = lru_cache(maxsize=_OPEN_ARRAYS)(self._map)
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Dataset:
+        """Open a dataset folder.
+
+        Parameters
+        ----------
+        folder : path
+            As `build` or an `import_*` function wrote it.
+
+        Returns
+        -------
+        Dataset
+
+        Raises
+        ------
+        DataError
+            If the folder is missing, no dataset, of a newer format, or a file of it is
+            missing or was changed.
+        """
+        folder = Path(folder)
+        text = _read(folder, MANIFEST)
+        manifest = _parse_manifest(text, folder)
+        table = _read(folder, SLICES)
+        if hashlib.sha256(table).hexdigest() != manifest["slices_sha256"]:
+            raise DataError(f"dataset {folder}: {SLICES} was changed. Import the data again.")
+        _check_files(folder, manifest)
+        reader = csv.reader(table.decode("utf-8").splitlines()[1:])
+        rows = {
+            SliceId(scan, int(z)): _Row(cast("Part", part), int(infected))
+            for scan, z, part, infected in reader
+        }
+        dataset = cls(folder, manifest, rows)
+        dataset.fingerprint = hashlib.sha256(text).hexdigest()
+        return dataset
+
+    def divided(self, parts: Mapping[SliceId, Part], name: str) -> Dataset:
+        """Return a dataset of the same folder with another split, as `folds.fold` needs it.
+
+        Parameters
+        ----------
+        parts : mapping
+            Of the slices that are kept; the others are left out.
+        name : str
+            For notes and tables; not in the fingerprint, which tells splits apart by their parts.
+
+        Raises
+        ------
+        DataError
+            If there is no such slice.
+        """
+        rows = {where: self._row(where)._replace(part=part) for where, part in parts.items()}
+        manifest = {
+            "name": name, "size": self.size, "window": [self.window.low, self.window.high],
+            "has_masks": self.has_masks, "synthetic": self.synthetic,
+            "pseudo_masks": self.pseudo_masks, "notes": self.notes, "scans": dict(self.scans),
+        }  # fmt: skip
+        divided = Dataset(self.folder, manifest, rows)
+        text = "\n".join(f"{where} {part}" for where, part in parts.items())
+        divided.fingerprint = hashlib.sha256(f"{self.fingerprint}\n{text}".encode()).hexdigest()
+        return divided
+
+    def __repr__(self) -> str:
+        return f"<Dataset {self.name}: {len(self.scans)} scans, {len(self.slices)} slices>"
+
+    def resolve(self, config: Config, *, bfloat16: bool | None = None) -> Resolved:
+        """Return settings as they take effect on this dataset; see `Config.resolved`."""
+        return config.resolved(
+            synthetic=self.synthetic,
+            val_masks=any(self.infected_px(where) for where in self.part("val")),
+            test_masks=self.has_masks and bool(self.part("test")),
+            bfloat16=bfloat16,
+        )
+
+    def part(self, part: Part) -> tuple[SliceId, ...]:
+        """Return the slices of "train", "val" or "test"; none where there is no such part."""
+        return self._parts[part]
+
+    def part_of(self, where: SliceId) -> Part:
+        """Return the part that a slice belongs to."""
+        return self._row(where).part
+
+    def infected_px(self, where: SliceId) -> int:
+        """Count the infected pixels of a slice; 0 without masks."""
+        return self._row(where).infected_px
+
+    def unit(self, where: SliceId) -> Unit:
+        """Return whether a slice holds HU or came windowed, "hu" or "grey"."""
+        return cast("Unit", self._scan(where.scan)["unit"])
+
+    def stacked(self, scan: str) -> bool:
+        """Return whether a scan's slices lie on each other, so that there are neighbours to see."""
+        return bool(self._scan(scan).get("stacked", True))
+
+    def raw(self, where: SliceId) -> NDArray[Any]:
+        """Return a slice as stored.
+
+        Returns
+        -------
+        (size, size) read-only int16 HU or uint8 grey array
+        """
+        self._row(where)
+        voxels: NDArray[Any] = self._array(IMAGES, where.scan)[where.z]
+        return voxels
+
+    def image(self, where: SliceId, window: Window | None = None) -> Grey:
+        """Return a slice as the network sees it.
+
+        Parameters
+        ----------
+        where : SliceId
+        window : Window or None
+            For HU; None: the dataset's. What came windowed passes as it is.
+
+        Returns
+        -------
+        (size, size) read-only uint8 array
+        """
+        raw = self.raw(where)
+        if self.unit(where) == "hu":
+            return read_only((window or self.window).to_grey(raw))
+        return cast("Grey", raw)
+
+    def labels(self, where: SliceId) -> NDArray[np.uint8]:
+        """Return the class labels of a slice, 0 for background.
+
+        Returns
+        -------
+        (size, size) read-only uint8 array
+
+        Raises
+        ------
+        DataError
+            If the dataset has no masks.
+        """
+        if not self.has_masks:
+            raise DataError(
+                f"dataset {self.name}: it has no masks, so nothing can be simulated or scored "
+                "from them. Import it with --masks, or label it by hand."
+            )
+        self._row(where)
+        return cast("NDArray[np.uint8]", self._array(MASKS, where.scan)[where.z])
+
+    def mask(self, where: SliceId) -> Mask:
+        """Return where a slice is infected.
+
+        Returns
+        -------
+        (size, size) read-only bool array
+
+        Raises
+        ------
+        DataError
+            If the dataset has no masks.
+        """
+        return cast("Mask", read_only(self.labels(where) > 0))
+
+    def origin(self, scan: str) -> Origin:
+        """Return the grid that a scan came from."""
+        record = self._scan(scan)
+        source: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in record["source"].items()
+        }
+        return Origin(scan, np.array(record["affine"]), Source(**source))
+
+    def to_source(self, scan: str, masks: NDArray[Any]) -> NDArray[Any]:
+        """Lay masks of the working grid on the grid that the scan came from.
+
+        Parameters
+        ----------
+        scan : str
+        masks : (Z, size, size) array
+            One for each slice of the scan.
+
+        Returns
+        -------
+        (Z, Y, X) array of the same type
+            In display order; `volumes.write_mask` takes it on to the file's axes.
+
+        Raises
+        ------
+        DataError
+            If there is no such scan, or the masks are of another shape.
+        """
+        depth, height, width = self.origin(scan).source.display_shape
+        if masks.shape != (depth, self.size, self.size):
+            raise DataError(
+                f"scan {scan}: masks of {'×'.join(map(str, masks.shape))} don't fit its "
+                f"{depth} slices of {self.size}×{self.size}. Give one mask for each slice."
+            )
+        return Placement(self.size, (height, width)).back(masks)
+
+    def write_mask(self, path: Path | str, scan: str, masks: NDArray[Any]) -> None:
+        """Write masks of the working grid as NIfTI on the grid that the scan came from.
+
+        Raises
+        ------
+        DataError
+            As `to_source` and `volumes.write_mask`.
+        """
+        write_mask(path, self.to_source(scan, masks), self.origin(scan))
+
+    def describe(self) -> dict[str, Any]:
+        """Count what is in the dataset, for a table.
+
+        Returns
+        -------
+        dict
+            name, size, window, units, has_masks, scans, slices, and for each part its scans,
+            slices and infected slices (None without masks).
+        """
+        units = {record["unit"] for record in self.scans.values()}
+        return {
+            "name": self.name,
+            "size": self.size,
+            "window": (self.window.low, self.window.high),
+            "unit": "+".join(sorted(units)),
+            "has_masks": self.has_masks,
+            "scans": len(self.scans),
+            "slices": len(self.slices),
+            "parts": {part: self._count(part) for part in PARTS},
+        }
+
+    def _count(self, part: Part) -> dict[str, int | None]:
+        slices = self.part(part)
+        infected = sum(self._rows[where].infected_px > 0 for where in slices)
+        return {
+            "scans": len({where.scan for where in slices}),
+            "slices": len(slices),
+            "infected_slices": infected if self.has_masks else None,
+        }
+
+    def verify(self) -> None:
+        """Read every array and compare it with the manifest's checksum.
+
+        Raises
+        ------
+        DataError
+            If a file is missing, truncated or was changed; the sentence names it.
+        """
+        for scan, record in self.scans.items():
+            for kind, checksum in record["stored_sha256"].items():
+                path = self.folder / kind / f"{scan}.npy"
+                self._array(kind, scan)
+                if hashlib.sha256(path.read_bytes()).hexdigest() != checksum:
+                    raise DataError(f"{path}: it was changed. Import the data again.")
+
+    def _row(self, where: SliceId) -> _Row:
+        try:
+            return self._rows[where]
+        except KeyError:
+            raise DataError(
+                f"dataset {self.name}: it has no slice {where}. Was the session begun with "
+                "another dataset?"
+            ) from None
+
+    def _scan(self, scan: str) -> dict[str, Any]:
+        try:
+            return cast("dict[str, Any]", self.scans[scan])
+        except KeyError:
+            raise DataError(
+                f"dataset {self.name}: it has no scan {scan}. Was the session begun with "
+                "another dataset?"
+            ) from None
+
+    def _map(self, kind: str, scan: str) -> NDArray[Any]:
+        path = self.folder / kind / f"{scan}.npy"
+        record = self._scan(scan)
+        try:
+            array = cast("NDArray[Any]", np.load(path, mmap_mode="r", allow_pickle=False))
+        except (OSError, ValueError, EOFError) as error:
+            raise DataError(
+                f"{path}: it is missing or truncated. Import the data again."
+            ) from error
+        dtype = np.int16 if (kind, record["unit"]) == (IMAGES, "hu") else np.uint8
+        if array.shape != (record["depth"], self.size, self.size) or array.dtype != dtype:
+            raise DataError(f"{path}: it was changed. Import the data again.")
+        return array.view(np.ndarray)
+
+
+def _read(folder: Path, name: str) -> bytes:
+    if not folder.is_dir():
+        raise DataError(f"{folder}: there is no such folder. Make a dataset with alnb import.")
+    try:
+        return (folder / name).read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"{folder}: it is no dataset, {name} is missing or can't be read. "
+            "Make one with alnb import."
+        ) from error
+
+
+def _parse_manifest(text: bytes, folder: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads(text)
+        version = manifest["format"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{folder / MANIFEST}: it is broken or not of alnb. Import the data again."
+        ) from error
+    if version != FORMAT:
+        raise DataError(
+            f"dataset {folder}: it is of format {version}, this alnb reads {FORMAT}. "
+            "Import the data again, or update alnb."
+        )
+    manifest.setdefault("synthetic", all(scan.startswith("phantom_") for scan in manifest["scans"]))
+    manifest.setdefault("pseudo_masks", False)  # as above, in datasets of before both were kept
+    return cast("dict[str, Any]", manifest)
+
+
+def _check_files(folder: Path, manifest: dict[str, Any]) -> None:
+    """Look for the arrays by name; their contents are checked when they are asked for."""
+    for kind in (IMAGES, MASKS) if manifest["has_masks"] else (IMAGES,):
+        inside = folder / kind
+        found = set(os.listdir(inside)) if inside.is_dir() else set()  # noqa: PTH208 - 9 times faster
+        lost = next((scan for scan in manifest["scans"] if f"{scan}.npy" not in found), None)
+        if lost is not None:
+            raise DataError(
+                f"dataset {folder}: {kind}/{lost}.npy is missing. Import the data again."
+            )

@@ -1,0 +1,1 @@
+"""The paper's experiments: planned, run, summarised and drawn."""

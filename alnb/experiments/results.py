@@ -1,0 +1,202 @@
+"""What an experiment leaves in its folder, and how it is read again.
+
+``NAME.csv`` is its curves as a tidy table, ``NAME.json`` says what they are of, ``NAME.html``
+and ``NAME.png`` draw them.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import alnb
+from alnb.curves.statistics import verdict
+from alnb.dataset import Dataset
+from alnb.errors import DataError
+from alnb.experiments.plan import EXPERIMENTS, Experiment
+from alnb.experiments.run import Run
+from alnb.journal import Journal
+from alnb.reports import CURVE_COLUMNS
+from alnb.state import state_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+COLUMNS = (
+    "experiment", "dataset", "arm", "seed", *(name for name in CURVE_COLUMNS if name != "seed"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """An experiment's table and what it is of.
+
+    Parameters
+    ----------
+    facts : mapping
+        As `facts_of` returns.
+    table : table
+        With `COLUMNS`.
+    """
+
+    facts: Mapping[str, Any]
+    table: pd.DataFrame
+
+    @property
+    def name(self) -> str:
+        """The experiment's."""
+        return str(self.facts["experiment"])
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What figures call each arm, by its name, in order."""
+        return {name: arm["label"] for name, arm in self.facts["arms"].items()}
+
+    @property
+    def verdicts(self) -> list[str]:
+        """A sentence for each comparison."""
+        labels = self.labels
+        return [
+            verdict(self.table, (first, labels[first]), (second, labels[second]), cost)
+            for first, second, cost in self.facts["comparisons"]
+        ]
+
+
+def table_of(experiment: Experiment, runs: Sequence[Run], dataset: Dataset) -> pd.DataFrame:
+    """Put the curves of finished runs together, up to the cycle that the experiment asks for.
+
+    Returns
+    -------
+    table
+        With `COLUMNS`; a row a cycle.
+    """
+    import pandas as pd
+
+    tables = []
+    for run in runs:
+        curve = pd.read_csv(run.folder / "curve.csv")
+        curve = curve[curve["cycle"] <= run.arm.cycles]
+        if run.arm.cost_s is not None:
+            curve = curve.assign(cost_s=run.arm.cost_s)
+        tables.append(
+            curve.assign(experiment=experiment.name, dataset=dataset.name, arm=run.arm.name)
+        )
+    return pd.concat(tables, ignore_index=True)[list(COLUMNS)]
+
+
+def facts_of(
+    experiment: Experiment, runs: Sequence[Run], dataset: Dataset, command: str
+) -> dict[str, Any]:
+    """Gather what a reader must know of an experiment, as plain values.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    runs : non-empty sequence of Run
+        Finished.
+    dataset : Dataset
+    command : str
+        The command line.
+    """
+    fit = state_of(Journal.open(runs[0].folder / "journal.jsonl").events).fit
+    packages = ("torch", "torchvision", "timm", "numpy", "scikit-image", "plotly")
+    return {
+        "experiment": experiment.name,
+        "title": experiment.title,
+        "command": command,
+        "seeds": sorted({run.seed for run in runs}),
+        "notes": list(experiment.notes),
+        "comparisons": [[c.first, c.second, c.cost_s] for c in experiment.comparisons],
+        "dataset": {
+            **dataset.describe(),
+            "fingerprint": dataset.fingerprint,
+            "notes": list(dataset.notes),
+            "pseudo_labels": dataset.pseudo_masks,
+        },
+        "folds": experiment.folds,
+        "only_ends": experiment.only_ends,
+        "quick": experiment.quick,
+        "full_cost_s": runs[0].config.slice_s * len(dataset.part("train")),
+        "network": fit.backbone if fit else "",
+        "device": fit.device if fit else "",
+        "versions": {
+            "alnb": alnb.__version__,
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in packages},
+        },
+        "platform": f"{platform.system()} {platform.machine()}",
+        "arms": {
+            arm.name: {"label": arm.label, "cycles": arm.cycles, "config": _settings(arm.config)}
+            for arm in experiment.arms
+        },
+    }
+
+
+def _settings(config: Any) -> dict[str, Any]:  # noqa: ANN401 - a Config
+    """Return an arm's settings without the seed, which is each run's own."""
+    return {name: value for name, value in config.to_dict().items() if name != "seed"}
+
+
+def write(result: Result, out: Path) -> None:
+    """Write an experiment's table and facts."""
+    out.mkdir(parents=True, exist_ok=True)
+    _replace(out / f"{result.name}.csv", result.table.to_csv(index=False, lineterminator="\n"))
+    facts = json.dumps(result.facts, indent=1, ensure_ascii=False)
+    _replace(out / f"{result.name}.json", facts + "\n")
+
+
+def _replace(path: Path, text: str) -> None:
+    temporary = path.with_name(path.name + ".new")
+    temporary.write_text(text, encoding="utf-8", newline="\n")
+    temporary.replace(path)
+
+
+def read(out: Path, name: str) -> Result | None:
+    """Read what `write` wrote; None if there is nothing of that experiment.
+
+    Raises
+    ------
+    DataError
+        If a file of it can't be read.
+    """
+    import pandas as pd
+
+    path = out / f"{name}.json"
+    if not path.exists():
+        return None
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        return Result(facts, pd.read_csv(out / f"{name}.csv"))
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{path.with_suffix('')}: its .json or .csv can't be read ({error}). Run "
+            f"alnb bench {name} again: finished runs are kept."
+        ) from error
+
+
+def read_all(out: Path) -> dict[str, Result]:
+    """Read every experiment in a folder, by name.
+
+    Raises
+    ------
+    DataError
+        If there is none, or they are of different datasets.
+    """
+    found = {name: result for name in EXPERIMENTS if (result := read(out, name)) is not None}
+    if not found:
+        raise DataError(
+            f"{out} holds no experiment. Run one first: alnb bench fig5 DATA --out {out}"
+        )
+    datasets = {result.facts["dataset"]["fingerprint"] for result in found.values()}
+    if len(datasets) > 1:
+        raise DataError(
+            f"{out} holds experiments on different datasets, which can't be compared. Give each "
+            "dataset its own --out."
+        )
+    return found

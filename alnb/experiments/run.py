@@ -1,0 +1,450 @@
+"""Runs without a screen: the annotator is simulated from the masks.
+
+Carries an experiment out: a simulated run for each arm and seed, several at a time if asked.
+
+Runs lie in ``EXPERIMENT/runs/ARM-SEED`` and go on where they were stopped; one that is finished
+is marked by ``finished.json`` and not touched again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alnb.config import Config
+from alnb.curves.charts import curve_figure
+from alnb.cycle import Learner, ran_out, run
+from alnb.dataset import Dataset
+from alnb.oracle import Oracle
+from alnb.reports import CycleReport, curve_table
+from alnb.session import Session
+from alnb.state import State
+
+if TYPE_CHECKING:
+    from alnb.training import Progress
+import contextlib
+import dataclasses
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+
+import alnb
+from alnb.dataset import fold
+from alnb.errors import AlnbError, ConfigError, SessionError, TrainerError
+from alnb.experiments.plan import Arm, Experiment, check_masks
+
+
+def simulate(
+    dataset: Dataset,
+    out: Path,
+    config: Config,
+    *,
+    cycles: int | None = None,
+    learner: Learner | None = None,
+    progress: Progress | None = None,
+    on_cycle: Callable[[CycleReport], None] = lambda report: None,
+) -> tuple[CycleReport, ...]:
+    """Run cycles with a simulated annotator, and write the curve after each.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        With masks.
+    out : Path
+        Gets ``journal.jsonl``, ``curve.csv``, ``curve.html`` and the weights in ``cache``; a run
+        that was stopped there goes on.
+    config : Config
+        Of the run; one that goes on must have the same.
+    cycles : int, optional
+        After the start; `Config.cycles` if None.
+    learner : Learner, optional
+        None trains in this process.
+    progress : callable, optional
+        Hears of each step of a training and each slice scored.
+    on_cycle : callable
+        Called with the report of each cycle that is run now.
+
+    Returns
+    -------
+    tuple of CycleReport
+        The whole curve.
+
+    Raises
+    ------
+    DataError
+        If the dataset has no masks or no infected slice to train on.
+    SessionError
+        If `out` holds another run, or is in use.
+    """
+    check_masks(dataset)
+    learner = learner or _trainer(dataset, config, out / "cache", progress)  # may refuse settings
+    session = Session.open(out, dataset, config)
+    try:
+
+        def noted(report: CycleReport) -> None:
+            write_curve(session, out)
+            on_cycle(report)
+
+        oracle = Oracle(dataset, config.seed, config)
+        reports = run(session, learner, oracle, cycles=cycles, progress=noted)
+        write_curve(session, out)
+        return reports
+    finally:
+        session.close()
+
+
+def why_ended(state: State, cycles: int) -> str:
+    """Say why a run ended before its last cycle; empty if it did not.
+
+    Parameters
+    ----------
+    state : State
+        Of the run at its end.
+    cycles : int
+        How many were wanted after the start.
+    """
+    if len(state.reports) > cycles:
+        return ""
+    budget, spent = state.config.budget_s, state.cost.nominal_s
+    if state.spent:
+        return f"the budget of {budget:g} s is spent ({spent:g} s)"
+    if ran_out(state):
+        return (
+            f"the next answer costs more than is left of the budget of {budget:g} s "
+            f"({spent:g} s are spent)"
+        )
+    return "every region has been asked"
+
+
+def _trainer(dataset: Dataset, config: Config, cache: Path, progress: Progress | None) -> Learner:
+    from alnb.training.trainer import Trainer
+
+    if progress is None:
+        return Trainer(dataset, config, cache)
+    return Trainer(dataset, config, cache, progress=progress)
+
+
+def write_curve(session: Session, out: Path) -> None:
+    """Write a session's curve as ``curve.csv`` and, for a browser, ``curve.html``."""
+    table = curve_table(session.state.reports, session.state.config.seed)
+    _write(out / "curve.csv", table.to_csv(index=False))
+    masked = session.dataset.has_masks and bool(session.dataset.part("test"))
+    rows = [report.row(session.state.config.seed) for report in session.state.reports]
+    figure = curve_figure(
+        {session.state.config.heuristic: rows}, "dice" if masked else "heldout_accuracy"
+    )
+    figure.update_layout(title=f"{session.dataset.name}, {session.state.config.heuristic}")
+    _write(out / "curve.html", figure.to_html(include_plotlyjs=True))
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(path.name + ".new")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+FINISHED = "finished.json"
+END_S = 5.0  # how long a process may take to end before it is killed
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One arm with one seed.
+
+    Parameters
+    ----------
+    arm : Arm
+    seed : int
+    folder : Path
+        Its session's.
+    folds : int or None
+        Of the train part, of which it is on one; None: on the dataset.
+    """
+
+    arm: Arm
+    seed: int
+    folder: Path
+    folds: int | None = None
+
+    @property
+    def config(self) -> Config:
+        """The arm's settings with this run's seed."""
+        return self.arm.config.replace(seed=self.seed)
+
+    def data(self, dataset: Dataset) -> Dataset:
+        """Return what it trains and is measured on."""
+        if self.folds is None:
+            return dataset
+        return fold(dataset, self.seed % self.folds, self.folds)
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has come to the arm's last cycle, or to its end before."""
+        try:
+            mark = json.loads((self.folder / FINISHED).read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return False
+        return bool(mark["cycles"] >= self.arm.cycles)
+
+    def share(self, cycle: int, cost_s: float = 0.0) -> float:
+        """Estimate how much of it is done after a cycle: in (0, 1], by its cycles or its budget."""
+        done = (cycle + 1) / (self.arm.cycles + 1)
+        budget = self.arm.config.budget_s
+        return min(1.0, max(done, cost_s / budget if budget else 0.0))
+
+    def priced(self, report: CycleReport) -> CycleReport:
+        """Put the arm's own price, where it has one, in place of what the answers add up to."""
+        if self.arm.cost_s is None:
+            return report
+        cost = dataclasses.replace(report.cost, nominal_s=self.arm.cost_s)
+        return dataclasses.replace(report, cost=cost)
+
+
+MakeLearner = Callable[[Dataset, Config], Learner]
+Notify = Callable[[Run, CycleReport], None]
+
+
+def runs_of(experiment: Experiment, out: Path, seeds: Sequence[int]) -> tuple[Run, ...]:
+    """List the runs of an experiment, all arms of a seed before the next seed."""
+    folder = out / experiment.name / "runs"
+    return tuple(
+        Run(arm, seed, folder / f"{arm.name}-{seed}", experiment.folds)
+        for seed in seeds
+        for arm in experiment.arms
+    )
+
+
+def check(runs: Iterable[Run], dataset: Dataset) -> dict[Run, float]:
+    """Make sure that what lies in the runs' folders is theirs.
+
+    Returns
+    -------
+    dict of run to float
+        How much of it is done, in [0, 1].
+
+    Raises
+    ------
+    DataError
+        If the dataset has no masks or no infected slice to train on, or was changed since it was
+        imported.
+    SessionError
+        If a folder holds a run of another dataset, other settings or another alnb, or one in use.
+    """
+    check_masks(dataset)
+    dataset.verify()
+    return {run: _done(run, dataset) for run in runs}
+
+
+def _done(run: Run, dataset: Dataset) -> float:
+    if not (run.folder / "journal.jsonl").exists():
+        return 0.0
+    session = Session.open(run.folder, run.data(dataset), run.config)
+    reports, version = session.state.reports, session.journal.events[0].data["version"]
+    session.close()
+    if version != alnb.__version__:
+        raise SessionError(
+            f"{run.folder} was made by alnb {version}, and this is {alnb.__version__}, which may "
+            "train otherwise. Give another --out, or delete that folder."
+        )
+    if run.finished:
+        return 1.0
+    return run.share(reports[-1].cycle, reports[-1].cost.nominal_s) if reports else 0.0
+
+
+def carry_out(
+    runs: Sequence[Run],
+    dataset: Dataset,
+    *,
+    jobs: int = 1,
+    notify: Notify = lambda run, report: None,
+    learner: MakeLearner | None = None,
+) -> None:
+    """Finish what is not finished of some runs.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+    dataset : Dataset
+        With masks.
+    jobs : int
+        How many at a time, ≥ 1; more than one run in processes that share the cores.
+    notify : callable
+        Called here with each cycle that is run now.
+    learner : callable, optional
+        Makes a run's learner; None trains. It must be importable if there are several jobs.
+
+    Raises
+    ------
+    ConfigError
+        If `jobs` is below 1.
+    AlnbError
+        If a run fails; the others are ended, and go on the next time.
+    """
+    if jobs < 1:
+        raise ConfigError(f"--jobs is {jobs}; it must be at least 1.")
+    waiting = [run for run in runs if not run.finished]
+    if jobs == 1 or len(waiting) < 2:
+        for run in waiting:
+            _finish(run, dataset, notify, learner)
+    else:
+        _in_processes(waiting, dataset, min(jobs, len(waiting)), notify, learner)
+
+
+def _finish(run: Run, dataset: Dataset, notify: Notify, learner: MakeLearner | None) -> None:
+    """Run to the end, then drop weights and page: both can be made again, and fill the disk."""
+    data = run.data(dataset)
+    simulate(
+        data, run.folder, run.config, cycles=run.arm.cycles,
+        learner=learner(data, run.config) if learner else None,
+        on_cycle=lambda report: notify(run, report),
+    )  # fmt: skip
+    shutil.rmtree(run.folder / "cache", ignore_errors=True)
+    (run.folder / "curve.html").unlink(missing_ok=True)
+    mark = json.dumps({"cycles": run.arm.cycles}) + "\n"
+    (run.folder / FINISHED).write_text(mark, encoding="utf-8")
+
+
+def _in_processes(
+    waiting: list[Run], dataset: Dataset, jobs: int, notify: Notify, learner: MakeLearner | None
+) -> None:
+    context = multiprocessing.get_context("spawn")
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    working: dict[Connection, tuple[Run, SpawnProcess]] = {}
+    try:
+        while waiting or working:
+            while waiting and len(working) < jobs:
+                run = waiting.pop(0)
+                ours, theirs = context.Pipe(duplex=False)
+                process = context.Process(
+                    target=_work, args=(theirs, run, dataset.folder, threads, learner), daemon=True
+                )
+                process.start()
+                theirs.close()  # so that its end is heard
+                working[ours] = run, process
+            for pipe in wait(list(working)):
+                _hear(pipe, working, notify)  # type: ignore[arg-type] # they are connections
+    finally:
+        _end([process for _, process in working.values()])
+
+
+def _hear(
+    pipe: Connection, working: dict[Connection, tuple[Run, SpawnProcess]], notify: Notify
+) -> None:
+    """Take what a process says: a cycle's report, None at its end, or what went wrong."""
+    run, process = working[pipe]
+    try:
+        said = pipe.recv()
+    except EOFError:
+        process.join()
+        code = process.exitcode
+        raise TrainerError(
+            f"the process of {run.folder.name} ended unexpectedly (exit code {code}), perhaps for "
+            "want of memory. What was done is kept: the same command with fewer --jobs goes on."
+        ) from None
+    if isinstance(said, CycleReport):
+        notify(run, said)
+    elif said is None:
+        process.join()
+        del working[pipe]
+    else:
+        raise TrainerError(f"{run.folder.name}: {said}")
+
+
+def _end(processes: Sequence[SpawnProcess]) -> None:
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.join(END_S)
+        if process.is_alive():
+            process.kill()
+            process.join()
+
+
+def _work(
+    pipe: Connection, run: Run, folder: Path, threads: int, learner: MakeLearner | None
+) -> None:
+    """Finish a run in a process of its own, which ends with whoever started it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other gets it too, and ends this
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if learner is None:
+        import torch
+
+        torch.set_num_threads(threads)
+    with contextlib.suppress(BrokenPipeError):  # whoever started it is gone
+        try:
+            _finish(run, Dataset.open(folder), lambda _, report: pipe.send(report), learner)
+        except AlnbError as error:
+            pipe.send(str(error))
+        else:
+            pipe.send(None)
+
+
+def _end_with_parent() -> None:
+    """End this process as soon as the one that started it has ended, by whatever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+class Clock:
+    """Estimates the time left from what was done of the runs since it started.
+
+    Parameters
+    ----------
+    shares : mapping of run to float
+        How much of each is done already, as `check` finds.
+    now : callable
+        Gives seconds.
+    """
+
+    def __init__(
+        self, shares: Mapping[Run, float], now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._shares, self._now = dict(shares), now
+        self._before, self._begin = self.done, now()
+
+    @property
+    def runs(self) -> int:
+        """How many there are."""
+        return len(self._shares)
+
+    @property
+    def done(self) -> float:
+        """How many of them are done, in parts."""
+        return sum(self._shares.values())
+
+    def note(self, run: Run, report: CycleReport) -> None:
+        """Note a finished cycle."""
+        self._shares[run] = run.share(report.cycle, report.cost.nominal_s)
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds to go, if it goes on as fast; None before anything was done."""
+        gained = self.done - self._before
+        if gained <= 0:
+            return None
+        return (self._now() - self._begin) / gained * (len(self._shares) - self.done)
+
+    @property
+    def left(self) -> str:
+        """The time to go in words, and how many runs are done, for a line on the screen."""
+        finished = sum(share >= 1 for share in self._shares.values())
+        count = f"{finished} of {self.runs} runs done"
+        left_s = self.left_s
+        if left_s is None:
+            return count
+        minutes = round(left_s / 60)
+        time_left = (
+            f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
+        )
+        return f"{count}, about {time_left} left" if minutes else f"{count}, under a minute left"

@@ -1,0 +1,1 @@
+"""What leaves a session: masks, clicks, curves, the model card."""

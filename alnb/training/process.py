@@ -1,0 +1,314 @@
+"""The training process: reads commands from standard input, writes events to standard output.
+
+Both are JSON, an object a line. The first command must be `open`; commands run one after
+another, and each but `cancel` ends in exactly one of `done`, `cancelled` and `failed`.
+
+=============  =============================  =========================================
+command        fields besides id              `done` has
+=============  =============================  =========================================
+``open``       dataset, cache, config         device, backbone
+``prepare``    –                              –: learns from synthetic scans, if it is to
+``fit``        answers                        fit (a `FitReport`), notice
+``score``      slices, weights                file: (N, K) scores for each heuristic (.npz)
+``evaluate``   part, weights                  scores (tp, fp, fn, tn) or null
+``predict``    slices, weights                files: mean and entropy of each slice (.npz)
+``cancel``     –                              –: stops the command of that id and those before
+``quit``       –                              –: the process ends
+=============  =============================  =========================================
+
+=============  ===========================================================================
+event          fields besides id
+=============  ===========================================================================
+``beat``       –: every second, whatever else goes on
+``progress``   stage, done, total, and numbers such as loss
+``done``       as above
+``cancelled``  –: the last good weights are kept
+``failed``     message (a sentence for the person), detail (for the log)
+=============  ===========================================================================
+
+A slice is ``[scan, z]``; files are names in the cache folder. The process ends when its
+standard input closes, so that it can't outlive the program that started it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import queue
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from alnb.annotation import Answer
+from alnb.config import Config
+from alnb.dataset import Dataset, SliceId
+from alnb.errors import AlnbError, TrainerError
+from alnb.training import Cancelled
+
+if TYPE_CHECKING:
+    from alnb.training.trainer import Trainer
+
+
+BEAT_S = 1.0
+NICE = 10  # ours: the page stays quick while both cores train
+PROGRESS_S = 0.1  # ours: no more than ten progress events a second
+OUT_OF_MEMORY = ("out of memory", "can't allocate")  # as CUDA and the CPU's allocator say it
+SMALLEST_CROP = 64  # ours: crops halved below this show too little round an answer
+
+
+class Wire:
+    """Writes events, a line each, from any thread."""
+
+    def __init__(self, out: IO[str]) -> None:
+        self._out = out
+        self._lock = threading.Lock()
+
+    def send(self, event: str, **fields: Any) -> None:  # noqa: ANN401 - any JSON value
+        """Write one event and flush it."""
+        line = json.dumps({"event": event, **fields}, allow_nan=False)
+        with self._lock:
+            self._out.write(line + "\n")
+            self._out.flush()
+
+
+class Commands:
+    """Runs commands; knows which were cancelled."""
+
+    def __init__(self, wire: Wire) -> None:
+        self.wire = wire
+        self.cancelled_to = -1
+        self.trainer: Trainer | None = None
+        self.cache = Path()
+        self._id = -1
+        self._reported = 0.0
+
+    def run(self, command: dict[str, Any]) -> None:
+        """Run one command to its last event."""
+        self._id = command.get("id", -1)
+        try:
+            self._stop_if_cancelled()
+            self.wire.send("done", id=self._id, **self._do(command))
+        except Cancelled:
+            self.wire.send("cancelled", id=self._id)
+        except AlnbError as error:
+            self._fail(str(error))
+        except Exception as error:
+            self._fail(self._sentence(error, command))
+
+    def _fail(self, message: str) -> None:
+        detail = traceback.format_exc()
+        sys.stderr.write(detail)
+        self.wire.send("failed", id=self._id, message=message, detail=detail)
+
+    def _sentence(self, error: Exception, command: dict[str, Any]) -> str:
+        text = str(error)
+        full = isinstance(error, MemoryError) or any(words in text for words in OUT_OF_MEMORY)
+        if full and self.trainer is not None:
+            return self._out_of_memory(self.trainer, trains=command.get("do") == "fit")
+        reason = text.splitlines()[0] if text else type(error).__name__
+        return (
+            f"the training failed ({reason}). Every answer is saved; train again, and if it fails "
+            "again send training.log from the session's folder to whoever keeps alnb."
+        )
+
+    def _out_of_memory(self, trainer: Trainer, *, trains: bool) -> str:
+        """Say what was too large; a training takes half of it the next time."""
+        config, size = trainer.config, trainer.dataset.size
+        smaller = _smaller(config, size) if trains else None
+        if smaller is None:
+            return (
+                f"the memory was too small for {_taken(config, size, trains=trains)}. Every answer "
+                "is saved. Close other programs and try again; if that does not help, import the "
+                f"dataset with --size {size // 2}."
+            )
+        import torch  # as late as the trainer that needs it
+
+        self.trainer = self._make(trainer.dataset, smaller)
+        torch.cuda.empty_cache()
+        return (
+            f"the memory was too small for {_taken(config, size, trains=trains)}. Every answer is "
+            f"saved. Press Train again: it then takes {_taken(smaller, size, trains=trains)}, "
+            "which learns a little otherwise."
+        )
+
+    def _do(self, command: dict[str, Any]) -> dict[str, Any]:
+        actions: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+            "open": self._open,
+            "prepare": self._prepare,
+            "fit": self._fit,
+            "score": self._score,
+            "evaluate": self._evaluate,
+            "predict": self._predict,
+        }
+        name = command.get("do")
+        if name not in actions:
+            raise TrainerError(f"the training process knows no command {name!r}.")
+        return actions[name](command)
+
+    def _cancelled(self) -> bool:
+        return self._id <= self.cancelled_to
+
+    def _stop_if_cancelled(self) -> None:
+        if self._cancelled():
+            raise Cancelled("cancelled before it began")
+
+    def _progress(self, stage: str, done: int, total: int, **numbers: float) -> None:
+        now = time.monotonic()
+        if done < total and now - self._reported < PROGRESS_S:
+            return
+        self._reported = now
+        self.wire.send("progress", id=self._id, stage=stage, done=done, total=total, **numbers)
+
+    @property
+    def _ready(self) -> Trainer:
+        if self.trainer is None:
+            raise TrainerError("the training process was not told which dataset to open.")
+        return self.trainer
+
+    def _open(self, command: dict[str, Any]) -> dict[str, Any]:
+        self.cache = Path(command["cache"])
+        self.cache.mkdir(parents=True, exist_ok=True)
+        dataset, config = Dataset.open(command["dataset"]), Config.from_dict(command["config"])
+        self.trainer = self._make(dataset, config)
+        networks = self.trainer.networks
+        return {"device": networks.device_name, "backbone": networks.backbone}
+
+    def _make(self, dataset: Dataset, config: Config) -> Trainer:
+        from alnb.training.trainer import Trainer
+
+        return Trainer(
+            dataset, config, self.cache, progress=self._progress, cancelled=self._cancelled
+        )
+
+    def _prepare(self, command: dict[str, Any]) -> dict[str, Any]:
+        self._ready.prepare()
+        return {}
+
+    def _fit(self, command: dict[str, Any]) -> dict[str, Any]:
+        answers = [Answer.from_dict(answer) for answer in command["answers"]]
+        report = self._ready.fit(answers)
+        return {"fit": report.to_dict(), "notice": self._ready.networks.notice}
+
+    def _score(self, command: dict[str, Any]) -> dict[str, Any]:
+        name = f"scores-{command['weights']}.npz"
+        tables = self._ready.score(_slices(command), command["weights"])
+        _save(self.cache / name, **tables)
+        return {"file": name}
+
+    def _evaluate(self, command: dict[str, Any]) -> dict[str, Any]:
+        scores = self._ready.evaluate(command["part"], command["weights"])
+        return {"scores": dataclasses.asdict(scores) if scores else None}
+
+    def _predict(self, command: dict[str, Any]) -> dict[str, Any]:
+        slices, weights = _slices(command), command["weights"]
+        for old in self.cache.glob("maps-*.npz"):
+            if not old.name.startswith(f"maps-{weights}-"):
+                old.unlink(missing_ok=True)
+        names = {where: map_name(weights, where) for where in slices}
+        missing = [where for where in slices if not (self.cache / names[where]).is_file()]
+        shown = self._ready.infection(missing, weights)
+        sampled = self._ready.predict(missing, weights)
+        for (where, p), (_, posterior) in zip(shown, sampled, strict=True):
+            _save(
+                self.cache / names[where],
+                mean=p.astype(np.float16),
+                entropy=posterior.predictive_entropy.astype(np.float16),
+            )
+        return {"files": [names[where] for where in slices]}
+
+
+def map_name(weights: str, where: SliceId) -> str:
+    """Name the file of a slice's maps; a scan may be called what a file may not."""
+    scan = hashlib.sha256(where.scan.encode()).hexdigest()[:12]
+    return f"maps-{weights}-{scan}-{where.z}.npz"
+
+
+def _slices(command: dict[str, Any]) -> list[SliceId]:
+    return [SliceId(scan, z) for scan, z in command["slices"]]
+
+
+def _save(path: Path, **arrays: Any) -> None:  # noqa: ANN401 - arrays of any kind
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            np.savez(file, **arrays)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _smaller(config: Config, size: int) -> Config | None:
+    """Halve what a training holds at once: its batch, or else its crops; None if neither can be."""
+    if config.batch > 1:
+        return config.replace(batch=config.batch // 2)
+    crop = _crop(config, size)
+    if crop is not None and crop // 2 >= SMALLEST_CROP:
+        return config.replace(crop=crop // 2)
+    return None
+
+
+def _crop(config: Config, size: int) -> int | None:
+    """Return the side of a training's crops in pixels; None where it takes whole slices."""
+    return min(config.crop, size) if config.crop else None
+
+
+def _taken(config: Config, size: int, *, trains: bool) -> str:
+    """Say what is in memory at once; only a training has batches and crops."""
+    if not trains:
+        return f"slices of {size}×{size} pixels"
+    crop = _crop(config, size) or size
+    pictures = "picture" if config.batch == 1 else "pictures"
+    return f"{config.batch} {pictures} of {crop}×{crop} pixels at once"
+
+
+def _beat(wire: Wire) -> None:
+    pause = threading.Event()
+    while not pause.wait(BEAT_S):
+        with contextlib.suppress(BrokenPipeError, ValueError):
+            wire.send("beat")
+
+
+def _listen(source: IO[str], commands: Commands, waiting: queue.Queue[dict[str, Any]]) -> None:
+    """Queue commands; cancel and the end of the input act at once, whatever is running."""
+    for line in source:
+        try:
+            command = cast("dict[str, Any]", json.loads(line))
+        except ValueError as error:
+            commands.wire.send("failed", id=-1, message=f"not a command: {error}", detail=line)
+            continue
+        if command.get("do") == "quit":
+            break
+        if command.get("do") == "cancel":
+            commands.cancelled_to = max(commands.cancelled_to, command["id"])
+        else:
+            waiting.put(command)
+    os._exit(0)  # nothing to tidy: every file is written under a temporary name
+
+
+def main() -> None:
+    """Serve commands until the input closes."""
+    # what torch or a driver prints must not come between the events
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    with contextlib.suppress(AttributeError, OSError):
+        os.nice(NICE)
+    wire = Wire(out)
+    commands = Commands(wire)
+    waiting: queue.Queue[dict[str, Any]] = queue.Queue()
+    threading.Thread(target=_beat, args=(wire,), daemon=True).start()
+    threading.Thread(target=_listen, args=(sys.stdin, commands, waiting), daemon=True).start()
+    while True:
+        commands.run(waiting.get())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Pages that step through recorded runs and compare them."""

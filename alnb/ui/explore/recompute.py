@@ -1,0 +1,173 @@
+"""Maps and scores of past cycles: found in a run's caches, or made again by a training process."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from alnb.cycle import Scored
+from alnb.dataset import SliceId
+from alnb.errors import SessionError
+from alnb.ui.explore.recording import Recording, Step
+from alnb.worker import Maps, Progress, Worker
+
+
+class Remaker:
+    """What the networks of a recording make of its slices.
+
+    The run's own folder is read alone: it may be labelled in at this moment, and keeps the
+    newest weights only. What is made again lies in a folder of its own below the run's caches,
+    or among the user's where that can't be written; both may be deleted at any time.
+
+    Parameters
+    ----------
+    recording : Recording
+    on_progress : callable
+        Called on the loop with each `Progress`.
+    worker : callable
+        Makes the `Worker`, from the same arguments.
+
+    Attributes
+    ----------
+    notice : str
+        What a person should know of what was made; empty for nothing.
+    """
+
+    def __init__(
+        self,
+        recording: Recording,
+        on_progress: Callable[[Progress], None] = lambda progress: None,
+        worker: Callable[..., Worker] = Worker,
+    ) -> None:
+        self.recording = recording
+        self.notice = ""
+        self.cache = _cache_of(recording.folder)
+        self._kept = recording.folder / "cache"
+        self._names: dict[str, str] = {}  # of networks that came out under another name
+        self._maps: dict[tuple[str, SliceId], Maps] = {}
+        self._worker = worker(recording.dataset, recording.state.config, self.cache, on_progress)
+
+    def maps(self, step: Step, where: SliceId) -> Maps | None:
+        """Return the maps of a slice by a cycle's network; None if they must be made."""
+        if step.fit is None:
+            return None
+        key = (step.fit.weights, where)
+        if key not in self._maps and (found := _read(self._path(*key))) is not None:
+            self._maps[key] = found
+        return self._maps.get(key)
+
+    def has_network(self, step: Step) -> bool:
+        """Tell whether a cycle's network is kept, so that its maps cost no training."""
+        return step.fit is not None and any(self._files(step.fit.weights))
+
+    async def make(self, step: Step, slices: Sequence[SliceId]) -> None:
+        """Make the maps of a few slices by a cycle's network, which is trained again if need be.
+
+        Raises
+        ------
+        TrainerError
+            If the training process fails, or was cancelled.
+        """
+        name = await self._network(step)
+        made = await self._worker.predict(slices, name)
+        assert step.fit is not None  # noqa: S101 - it has a network
+        for where, maps in made.items():
+            self._maps[step.fit.weights, where] = maps
+            _write(self._path(step.fit.weights, where), maps)
+
+    async def table(self, step: Step, heuristic: str) -> Scored:
+        """Return the scores of the whole pool by a cycle's network, as `Learner.score` does.
+
+        A table that is kept is taken if it has a heuristic.
+
+        Raises
+        ------
+        TrainerError
+            If the training process fails, or was cancelled.
+        """
+        weights = step.fit.weights if step.fit else ""
+        for folder in (self._kept, self.cache):
+            path = folder / f"scores-{weights}.npz"
+            if path.is_file():
+                with np.load(path) as tables:
+                    if heuristic in tables.files:
+                        return {name: tables[name] for name in tables.files}
+        return await self._worker.score(self.recording.pool.slices, await self._network(step))
+
+    def cancel(self) -> None:
+        """Stop what is being made."""
+        self._worker.cancel()
+
+    async def stop(self) -> None:
+        """End the training process."""
+        await self._worker.stop()
+
+    def _path(self, weights: str, where: SliceId) -> Path:
+        scan = hashlib.sha256(where.scan.encode()).hexdigest()[:12]
+        return self.cache / f"seen-{weights}-{scan}-{where.z}.npz"
+
+    def _files(self, weights: str) -> list[Path]:
+        name = self._names.get(weights, weights)
+        return [
+            *self.cache.glob(f"*-{name}.safetensors"),
+            *self._kept.glob(f"*-{name}.safetensors"),
+        ]
+
+    async def _network(self, step: Step) -> str:
+        """Make sure that the process finds a cycle's network; return its name."""
+        if step.fit is None:
+            raise SessionError(f"cycle {step.cycle} was not trained, so it has no network.")
+        weights = step.fit.weights
+        if found := self._files(weights):
+            self._adopt(found[0])
+            return self._names.get(weights, weights)
+        fit = await self._worker.fit(step.learned)
+        if fit.weights != weights:
+            self._names[weights] = fit.weights
+            self.notice = (
+                f"The networks are trained anew on {fit.backbone}, {fit.device}; the run's were "
+                f"on {step.fit.backbone}, {step.fit.device}, so the maps may differ from those "
+                "that asked."
+            )
+        return fit.weights
+
+    def _adopt(self, weights: Path) -> None:
+        """Let the process find weights of the run's, without a copy where that can be."""
+        place = self.cache / weights.name
+        if place == weights or place.exists():
+            return
+        self.cache.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(weights, place)
+        except OSError:
+            shutil.copyfile(weights, place)
+
+
+def _cache_of(folder: Path) -> Path:
+    """Choose where to keep what is made again."""
+    at = folder.resolve()
+    if os.access(at / "cache" if (at / "cache").is_dir() else at, os.W_OK):
+        return at / "cache" / "explored"
+    from platformdirs import user_cache_path
+
+    return user_cache_path("alnb") / "explored" / hashlib.sha256(str(at).encode()).hexdigest()[:16]
+
+
+def _read(path: Path) -> Maps | None:
+    try:
+        with np.load(path) as arrays:
+            return Maps(arrays["mean"].astype(np.float32), arrays["entropy"].astype(np.float32))
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _write(path: Path, maps: Maps) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".new.npz")
+    np.savez(temporary, mean=maps.mean.astype(np.float16), entropy=maps.entropy.astype(np.float16))
+    temporary.replace(path)

@@ -1,0 +1,1 @@
+"""The label app: what is asked, marked, answered and learned."""

@@ -1,0 +1,379 @@
+"""The label app: puts a `Screen` on the page and turns what the person does into commands.
+
+Widgets hold no truth: every press becomes a command of `Session`, and the page is drawn anew
+from the state. Training runs in another process; one task on the kernel's loop waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import time
+import traceback
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from alnb.annotation import Answer
+from alnb.dataset import SliceId
+from alnb.errors import AlnbError
+from alnb.pool import Pool, start_picks
+from alnb.regions import Region
+from alnb.session import Session
+from alnb.ui.label.commands import Commands
+from alnb.ui.label.draft import Draft, restore_draft
+from alnb.ui.label.editor import TAKEN_OVER, Answering, last_annotator
+from alnb.ui.label.explanation import Why
+from alnb.ui.label.looking import Seen, Viewing
+from alnb.ui.label.page import Page
+from alnb.ui.label.screen import Mode, Screen, focus, present, score_of
+from alnb.ui.label.shortcuts import BY_KEY, REPEATING
+from alnb.ui.label.training_client import Learning, exported
+from alnb.ui.viewer.charts import Charts
+from alnb.ui.viewer.drawing import thumbnail_png
+from alnb.ui.viewer.input import Act, Event, Key
+from alnb.ui.viewer.slice_view import RegionView
+from alnb.worker import Maps, TrainingCancelled, Worker
+
+WATCH_S = 2.0  # how often to look whether another window has taken the session over
+MEANT_S = 0.4  # an answer given sooner after a region appears was meant for the one before it
+LOOKED_AT = 16  # slices at once, to see whether a region is left: most often the first have one
+LOG = "app.log"
+EXPORTING = "Exporting: clicks, curve and network, then the masks of every slice…"
+MEANT = {"clean", "next", "skip", "mark", "line"}  # what is said of the region on screen
+
+
+class LabelApp:
+    """The app on one session; `page.widget` is what to show.
+
+    Parameters
+    ----------
+    session : Session
+        Open for writing.
+    annotator : str
+        Written into every answer; none takes who answered last.
+    clock : callable
+        Seconds, only ever rising; times the answers.
+    worker : callable
+        Makes the `Worker`, from the same arguments.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        annotator: str = "",
+        clock: Callable[[], float] = time.monotonic,
+        worker: Callable[..., Worker] = Worker,
+    ) -> None:
+        self.session = session
+        self.dataset = session.dataset
+        self.pool = Pool(session.dataset, session.state.config)
+        self.message = ""
+        annotator = annotator or last_annotator(session.state)
+        self.answering = Answering(session, self.pool, annotator.strip(), clock)
+        self._clock = clock
+        self._shown_at = 0.0
+        self._shown: Region | None = None
+        self._rest = ""
+        self._left: tuple[tuple[Answer, ...], bool] = ((), True)
+        self._maps: Mapping[SliceId, Maps] = {}
+        self._thumbnails: dict[str, bytes] = {}
+        self._charted: tuple[object, ...] = ()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._exporting = False
+        size = (self.dataset.size, self.dataset.size)
+        self.view = RegionView(size, tuple(BY_KEY), REPEATING)
+        self.view.tap.drawing = session.state.config.labels == "full"
+        self.learning = Learning(
+            session, self.pool, worker, self._on_learning, lambda x: self.charts.show_losses(x),
+            clock,
+        )  # fmt: skip
+        self.charts = Charts(score_of(self.dataset), width=368, height=248)
+        self.page = Page(self.view, self.charts, has_masks=self.dataset.has_masks)
+        self.page.annotator.value = self.answering.annotator
+        self.viewing = Viewing(self.dataset, self.pool, self.view, self.page)
+        self.commands = Commands(
+            self.answering, self.viewing, self.learning, self._screen, self._train, self._export
+        )
+        self._connect()
+
+    @property
+    def draft(self) -> Draft:
+        """What is on screen, and marked in it."""
+        return self.answering.draft
+
+    @property
+    def _strip_from(self) -> int | None:
+        return self.commands.strip_from
+
+    @property
+    def worker(self) -> Worker:
+        """The training process."""
+        return self.learning.worker
+
+    # --- life ---
+
+    def start(self) -> None:
+        """Ask the first regions, show them, and warm the training process up."""
+        if self.session.state.cycle < 0:
+            self.session.ask(start_picks(self.pool))
+        self._note_data()
+        self.answering.draft = restore_draft(self.answering.path, self.session.state)
+        self.draw()
+        with contextlib.suppress(RuntimeError):  # no loop: a test, or plain Python
+            asyncio.get_running_loop()
+            self._spawn(self.learning.warm_up())
+            self._spawn(self._watch())
+
+    def _note_data(self) -> None:
+        train = self.dataset.part("train")
+        if self.dataset.has_masks and not any(self.dataset.infected_px(w) for w in train):
+            self.message = (
+                f"The masks of {self.dataset.name} show no infection in its train part; the test "
+                "scores will say little."
+            )
+
+    async def _watch(self) -> None:
+        """Look after the process; stop it soon after another window has taken the session over."""
+        while self.session.journal.owned:
+            await asyncio.sleep(WATCH_S)
+            self.learning.tick()
+        await self.worker.stop()
+
+    def _spawn(self, story: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run a coroutine on the kernel's loop; what goes wrong in it is shown."""
+
+        async def shown() -> None:
+            try:
+                await story
+            except TrainingCancelled:
+                self.message = "Training cancelled; the last network is kept."
+            except Exception as error:
+                self.report(error)
+            self.draw()
+
+        task = asyncio.get_running_loop().create_task(shown())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Show what goes wrong in a handler on the page, since Voila shows it nowhere."""
+        try:
+            self.message = ""
+            yield
+        except Exception as error:
+            self.report(error)
+        self.draw()
+
+    def report(self, error: Exception) -> None:
+        """Show an error in a sentence; an unexpected one's trace goes to the session's folder."""
+        if isinstance(error, AlnbError):
+            self.message = str(error)
+            return
+        with (
+            contextlib.suppress(OSError),
+            (self.session.journal.path.with_name(LOG)).open("a") as log,
+        ):
+            log.write(time.strftime("%Y-%m-%d %H:%M:%S\n"))
+            traceback.print_exception(error, file=log)
+        self.message = (
+            f"Something went wrong in alnb ({type(error).__name__}: {error}). Every answer is "
+            f"saved. {LOG} in the session's folder says more; reload the page to go on."
+        )
+
+    # --- what the person does ---
+
+    def _connect(self) -> None:
+        page = self.page
+        self.view.on_event(self._on_event)
+        for name in ("clean", "next", "skip", "undo", "redo", "background", "sweep", "help",
+                     "train", "cancel"):  # fmt: skip
+            getattr(page, name).on_click(functools.partial(self._on_button, name))
+        for name, preset in page.looks.presets.items():
+            preset.on_click(functools.partial(self._on_button, f"window:{name}"))
+        page.looks.on_change(self._on_overlays)
+        page.on_overlays(self._on_overlays)
+        page.auto.observe(lambda _: self._on_auto(), names="value")
+        page.axis.observe(lambda _: self._on_overlays(), names="value")
+        page.look_on.on_click(lambda _: self._look_on())
+        page.annotator.observe(lambda _: self._on_annotator(), names="value")
+
+    def _on_button(self, name: str, _button: object) -> None:
+        self.act(name)
+
+    def _on_annotator(self) -> None:
+        """Take the name for the answers to come; those given keep theirs."""
+        self.answering.annotator = self.page.annotator.value.strip()
+
+    def _look_on(self) -> None:
+        """Follow who took the session over: read alone, in this page's place."""
+        from alnb.ui.explore.explorer import look_at
+
+        with self._guarded():
+            try:
+                shown = look_at(self.session.journal.path.parent, self.dataset.folder)
+            except AlnbError as error:  # who lost a session is told nothing else on this page
+                shown = Page.failure(str(error))
+            self.page.become(shown)
+
+    def _on_overlays(self) -> None:
+        """Draw the pictures anew with the overlays, the window and the chart that are wanted."""
+        with self._guarded():
+            self.answering.touch()
+            self.commands.stale = True
+
+    def _on_auto(self) -> None:
+        with self._guarded():
+            self.commands.train_by_itself()
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, Key | Act):
+            named = BY_KEY[event.name].name if isinstance(event, Key) else event.name
+            if named in MEANT and event.screen != self.view.screen:
+                return  # it was meant for what is not shown any more
+            self.act(named)
+            return
+        with self._guarded():
+            self.answering.touch()
+            self.commands.hand(event)
+
+    def act(self, name: str) -> None:
+        """Do what a button, a key or a tile of the strip is for.
+
+        What is said of a region within `MEANT_S` after it appeared was meant for the one before.
+        """
+        if Commands.verb(name) in MEANT and self._clock() - self._shown_at < MEANT_S:
+            return
+        with self._guarded():
+            self.answering.touch()
+            self.commands.do(name)
+
+    def _export(self) -> None:
+        """Write the session's files beside it; a second press meanwhile does nothing more."""
+        self.message = EXPORTING
+        if not self._exporting:
+            self._exporting = True
+            self._spawn(self._exported())
+
+    async def _exported(self) -> None:
+        try:
+            folder = self.session.journal.path.parent
+            self.message = await exported(folder, self.dataset.folder)
+        finally:
+            self._exporting = False
+
+    def _train(self) -> None:
+        self.learning.begin()
+        self._spawn(self.learning.used(self.learning.cycle()))
+
+    # --- the page ---
+
+    def _on_learning(self) -> None:
+        self.commands.stale |= self.learning.maps is not self._maps
+        self.draw()
+
+    def draw(self) -> None:
+        """Bring the page up to date with the state."""
+        try:
+            self._draw_pictures()
+            self._draw_screen()
+        except Exception as error:
+            self.report(error)
+            self.page.say(self.message)
+
+    def _draw_pictures(self) -> None:
+        drawing = self.draft.region if self.answering.pen else None
+        region = drawing or focus(self.session.state, self.draft)
+        if region != self.draft.region:
+            self.answering.draft = Draft(region)
+        seen = self.answering.taught and region == self._shown  # hidden again, it was still seen
+        self.answering.taught = seen or self.page.mask.value
+        if region != self._shown:
+            self.viewing.home()
+        rest = self._screen().rest if region is None else ""
+        if self.commands.stale or region != self._shown or rest != self._rest:
+            self.commands.stale, self._rest, self._maps = False, rest, self.learning.maps
+            self._draw_region(region)
+        if region is not None:
+            self._draw_marks()
+        if region != self._shown:
+            self._shown, self._shown_at = region, self._clock()
+            self.answering.shown()
+
+    def _draw_region(self, region: Region | None) -> None:
+        if region is None:
+            self.view.clear(self._rest)
+            return
+        state = self.session.state
+        fit = state.fit
+        maps = self.learning.maps if fit is not None else {}
+        seen = Seen(maps, fit.threshold, fit.weights) if fit is not None else Seen(maps)
+        self.viewing.draw(self.draft, state, seen)
+        self.viewing.prepare_soon(next((r for r in state.pending if r != region), None))
+
+    def _draw_marks(self) -> None:
+        draft = self.draft
+        self.view.mark(
+            () if self.viewing.offset else draft.clicks,
+            outlines=(*draft.outlines, self.answering.pen),
+            cursor=self.answering.cursor,
+            picked=self.answering.picked(),
+        )
+
+    def _screen(self) -> Screen:
+        answering = self.answering
+        return present(
+            self.session.state,
+            self.draft,
+            self.learning.activity,
+            self.dataset,
+            mode=Mode(
+                answering.marking,
+                self._strip_from,
+                answering.can_sweep,
+                answering.can_redo,
+                bool(answering.pen),
+            ),
+            why=self._why(),
+            saved_at=answering.saved_at,
+            owned=self.session.journal.owned,
+            left=self._has_left(),
+        )
+
+    def _why(self) -> Why | None:
+        region = self.draft.region
+        if region is None or self.draft.sweep:
+            return None
+        maps = self.learning.maps.get(region.where)
+        mean = None if maps is None else float(region.pixels(maps.mean).mean())
+        return self.learning.judge().why(region, mean)
+
+    def _has_left(self) -> bool:
+        """Tell whether the pool holds a region to ask; looked up where none of a cycle is open."""
+        state = self.session.state
+        if state.pending:
+            return True
+        if state.answers != self._left[0]:
+            scores = self.pool.open(np.zeros(self.pool.shape), state)
+            found = self.pool.picks(scores, LOOKED_AT, one_a_slice=True)
+            self._left = state.answers, bool(found)
+        return self._left[1]
+
+    def _draw_screen(self) -> None:
+        screen = self._screen()
+        for tile in screen.tiles:
+            if tile.region.key not in self._thumbnails:
+                image = self.dataset.image(tile.region.where)
+                self._thumbnails[tile.region.key] = thumbnail_png(image, tile.region.window)
+        message = self.message if self.session.journal.owned else TAKEN_OVER
+        self.page.show(screen, message, self._thumbnails)
+        self.page.offer_to_look_on(offered=not self.session.journal.owned)
+        self.charts.axis = self.page.axis.value
+        charted = screen.rows, screen.chart_hint, self.charts.axis
+        if charted != self._charted:
+            self._charted = charted
+            self.charts.show(screen.rows, screen.chart_hint)

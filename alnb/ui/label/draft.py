@@ -1,0 +1,210 @@
+"""What is marked in the region on screen and is no answer yet, with its own way back.
+
+Marks that are no answer yet, kept in ``draft.json``, so that a reload does not lose them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from alnb.annotation import Answer, Click, Outline, Verdict
+from alnb.arrays import INFECTED
+from alnb.regions import Region
+from alnb.state import State
+
+Marks = tuple[tuple[Click, ...], tuple[Outline, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The region on screen and its marks.
+
+    Parameters
+    ----------
+    region : Region or None
+        None where nothing is asked; a whole slice where it is swept.
+    clicks : tuple of Click
+    outlines : tuple of Outline
+    held : bool
+        Whether the person chose this region: it stays without marks, too.
+    sweep : bool
+        Whether the region is a whole slice, answered at once.
+    past, future : tuple of Marks
+        The marks before each step that was taken, the last one last, and after each that was
+        taken back.
+    """
+
+    region: Region | None = None
+    clicks: tuple[Click, ...] = ()
+    outlines: tuple[Outline, ...] = ()
+    held: bool = False
+    sweep: bool = False
+    past: tuple[Marks, ...] = field(default=(), compare=False, repr=False)
+    future: tuple[Marks, ...] = field(default=(), compare=False, repr=False)
+
+    @classmethod
+    def of(cls, answer: Answer) -> Draft:
+        """Open an answer again, with its marks."""
+        return cls(answer.region, answer.clicks, answer.outlines, held=True)
+
+    @property
+    def marked(self) -> bool:
+        """Whether there is any mark."""
+        return bool(self.clicks or self.outlines)
+
+    @property
+    def infected(self) -> bool:
+        """Whether a mark says where infection is; background clicks alone do not."""
+        return bool(self.outlines) or any(click.label == INFECTED for click in self.clicks)
+
+    @property
+    def changed(self) -> bool:
+        """Whether there are marks that no answer holds."""
+        return bool(self.past) or (self.marked and not self.held)
+
+    @property
+    def points(self) -> int:
+        """How many points are set: clicks, and vertices of outlines."""
+        return len(self.clicks) + sum(map(len, self.outlines))
+
+    def hit(self, click: Click, reach_px: float) -> tuple[Click, ...]:
+        """List the clicks within `reach_px` pixels of the slice."""
+        return tuple(
+            old
+            for old in self.clicks
+            if (old.row - click.row) ** 2 + (old.col - click.col) ** 2 <= reach_px**2
+        )
+
+    def toggled(self, click: Click, reach_px: float) -> Draft:
+        """Add a click, or take back the one that it hit.
+
+        Parameters
+        ----------
+        click : Click
+            Where the person pressed.
+        reach_px : float
+            How near to an earlier click hits it, in pixels of the slice.
+        """
+        hit = self.hit(click, reach_px)
+        if hit:
+            return self._stepped(tuple(old for old in self.clicks if old not in hit), self.outlines)
+        return self._stepped((*self.clicks, click), self.outlines)
+
+    def outlined(self, outline: Outline) -> Draft:
+        """Add an outline."""
+        return self._stepped(self.clicks, (*self.outlines, outline))
+
+    def _stepped(self, clicks: tuple[Click, ...], outlines: tuple[Outline, ...]) -> Draft:
+        past = (*self.past, (self.clicks, self.outlines))
+        return replace(self, clicks=clicks, outlines=outlines, past=past, future=())
+
+    def undone(self) -> Draft:
+        """Take the last step back; where a page was reloaded since, the last mark."""
+        if not (self.past or self.marked):
+            return self
+        before = self.past[-1] if self.past else self._without_last()
+        future = (*self.future, (self.clicks, self.outlines))
+        clicks, outlines = before
+        return replace(self, clicks=clicks, outlines=outlines, past=self.past[:-1], future=future)
+
+    def _without_last(self) -> Marks:
+        if self.outlines:
+            return self.clicks, self.outlines[:-1]
+        return self.clicks[:-1], ()
+
+    def redone(self) -> Draft:
+        """Take the last step again that was taken back."""
+        if not self.future:
+            return self
+        clicks, outlines = self.future[-1]
+        past = (*self.past, (self.clicks, self.outlines))
+        return replace(self, clicks=clicks, outlines=outlines, past=past, future=self.future[:-1])
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether a step of its own can be taken back."""
+        return bool(self.past) or self.marked
+
+    def answer(self, verdict: Verdict, seconds: float, **given: Any) -> Answer:  # noqa: ANN401
+        """Make it an answer on its region; `given` are the other fields of `Answer`."""
+        if self.region is None:
+            raise ValueError("there is no region to answer")
+        if verdict is not Verdict.INFECTED:
+            return Answer(self.region, verdict, (), seconds, **given)
+        return Answer(self.region, verdict, self.clicks, seconds, outlines=self.outlines, **given)
+
+    def swept(self, cells: Iterable[Region], seconds: float, **given: Any) -> tuple[Answer, ...]:  # noqa: ANN401
+        """Answer the cells of a slice: those clicked are infected, the others clean.
+
+        Parameters
+        ----------
+        cells : iterable of Region
+            Those that have no answer yet.
+        seconds : float
+            That the whole slice took; each answer gets an equal share.
+        **given
+            The other fields of `Answer`.
+        """
+        cells = tuple(cells)
+        share = round(seconds / max(1, len(cells)), 3)
+        return tuple(self._swept(cell, share, given) for cell in cells)
+
+    def _swept(self, cell: Region, seconds: float, given: Mapping[str, Any]) -> Answer:
+        clicks = tuple(click for click in self.clicks if cell.contains(click.row, click.col))
+        if any(click.label == INFECTED for click in clicks):
+            return Answer(cell, Verdict.INFECTED, clicks, seconds, **given)
+        return Answer(cell, Verdict.CLEAN, (), seconds, **given)
+
+
+DRAFT_FILE = "draft.json"
+
+
+def keep_draft(path: Path, draft: Draft, *, answered: bool) -> None:
+    """Write a draft's marks; nothing is kept of one that has none, or those of its answer alone.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    draft : Draft
+        What is on screen.
+    answered : bool
+        Whether its region has an answer that stands.
+    """
+    if draft.region is None or not draft.marked or (answered and not draft.changed):
+        path.unlink(missing_ok=True)
+        return
+    kept = {
+        "region": draft.region.key,
+        "clicks": [[c.row, c.col, c.label] for c in draft.clicks],
+        "outlines": draft.outlines,
+        "sweep": draft.sweep,
+        "corrects": answered,
+    }
+    whole = path.with_suffix(".new")
+    whole.write_text(json.dumps(kept))
+    whole.replace(path)
+
+
+def restore_draft(path: Path, state: State) -> Draft:
+    """Read the marks that a page had when it went; a broken file, or an old one, is no draft."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        kept = json.loads(path.read_text())
+        region = Region.parse(kept["region"])
+        clicks = tuple(Click(*click) for click in kept["clicks"])
+        outlines = tuple(
+            tuple((float(row), float(col)) for row, col in outline)
+            for outline in kept.get("outlines", ())
+        )
+        sweep = bool(kept.get("sweep", False))
+        corrects = bool(kept.get("corrects", False))
+        open_ = state.ever_asked if corrects else state.ever_asked - state.by_key.keys()
+        wanted = sweep or region.key in open_
+        if wanted and all(region.contains(c.row, c.col) for c in clicks):
+            return Draft(region, clicks, outlines, held=sweep, sweep=sweep)
+    return Draft()

@@ -1,0 +1,188 @@
+"""What the person looks at: window, neighbouring slices, overlays; drawn ahead where it can be."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+
+from alnb.annotation import Click, Verdict
+from alnb.arrays import Grey, Map, Mask
+from alnb.dataset import Dataset, SliceId
+from alnb.pool import Pool
+from alnb.regions import Region
+from alnb.state import State
+from alnb.ui.label.draft import Draft
+from alnb.ui.label.page import Page
+from alnb.ui.label.shortcuts import key_of
+from alnb.ui.viewer.drawing import Encoded
+from alnb.ui.viewer.slice_view import RegionView
+from alnb.ui.viewer.window_controls import Look
+from alnb.worker import Maps
+
+PREPARE_S = 0.05  # after a region is shown: first the page draws it
+KEPT = 4  # pictures of so many regions are kept
+STEP = 1.25  # of one notch of the wheel, or one press of a key
+NOTCHES_A_SLICE = 0.6  # ours: a slow turn of a wheel is one slice
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a slice is drawn from: everything but what the person marks.
+
+    Parameters
+    ----------
+    maps : mapping of SliceId to Maps
+        Of the network.
+    threshold : float
+        Infection probability from which a pixel is predicted infected.
+    weights : str
+        Of the network that made the maps.
+    """
+
+    maps: Mapping[SliceId, Maps]
+    threshold: float = 0.5
+    weights: str = ""
+
+
+class Viewing:
+    """Draw regions into a `RegionView`, as page and person want to see them.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    pool : Pool
+    view : RegionView
+    page : Page
+        Whose toggles and window count.
+
+    Attributes
+    ----------
+    offset : int
+        How many slices beside the one that is asked about is seen; 0 is that itself.
+    """
+
+    def __init__(self, dataset: Dataset, pool: Pool, view: RegionView, page: Page) -> None:
+        self.dataset = dataset
+        self.pool = pool
+        self.view = view
+        self.page = page
+        self.offset = 0
+        self._turned = 0.0
+        self._ready: dict[Hashable, Encoded] = {}
+        self._next: Region | None = None
+        self._seen = Seen({})
+
+    # --- what is wanted ---
+
+    def step(self, slices: int, region: Region) -> None:
+        """Look at a neighbouring slice of the scan, as far as there are some."""
+        last = int(self.dataset.scans[region.where.scan]["depth"]) - 1
+        z = min(max(region.where.z + self.offset + slices, 0), last)
+        self.offset = z - region.where.z
+
+    def turn(self, notches: float, region: Region) -> bool:
+        """Turn the wheel by parts of notches; return whether another slice is seen."""
+        self._turned += notches
+        slices = int(self._turned / NOTCHES_A_SLICE)
+        if slices:
+            self._turned = 0.0
+            self.step(1 if slices > 0 else -1, region)
+        return bool(slices)
+
+    def home(self) -> None:
+        """Look at the slice that is asked about."""
+        self.offset, self._turned = 0, 0.0
+
+    # --- drawing ---
+
+    def draw(self, draft: Draft, state: State, seen: Seen) -> None:
+        """Show the draft's region, its slice's answers and the overlays that are wanted.
+
+        `draft.region` is not None.
+        """
+        region = draft.region
+        assert region is not None  # noqa: S101
+        self._seen = seen
+        where = self._where(region)
+        page = self.page
+        self.view.set_overlays(
+            page.overlays, page.opacity.value, in_region=page.on_region.value, hidden=page.hidden
+        )
+        self.view.show(
+            self._image(where),
+            region,
+            clicks=() if self.offset else draft.clicks,
+            overlays=self.overlays(where),
+            regions=self.pool.regions(where),
+            encoded=self._encoded(region),
+            looking=self._looking(region),
+        )
+        self._show_answers(state, where, region)
+        hu = self.dataset.unit(where) == "hu"
+        page.looks.show(Look.of(self.dataset.window), hu=hu)
+
+    def _where(self, region: Region) -> SliceId:
+        return SliceId(region.where.scan, region.where.z + self.offset)
+
+    def _image(self, where: SliceId) -> Grey:
+        look = self.page.looks.look
+        return self.dataset.image(where, look.window if look else None)
+
+    def overlays(self, where: SliceId) -> dict[str, Map | Mask]:
+        """Return the maps of a slice, where there are some, and in teaching its mask."""
+        found: dict[str, Map | Mask] = {}
+        maps = self._seen.maps.get(where)
+        if maps is not None:
+            found["entropy"] = maps.entropy
+            found["prediction"] = maps.mean >= self._seen.threshold
+        if self.page.mask.value:
+            found["mask"] = self.dataset.mask(where)
+        return found
+
+    def _looking(self, region: Region) -> str:
+        if not self.offset:
+            return ""
+        return (
+            f"Slice {region.where.z + self.offset} ({self.offset:+d}): "
+            f"{key_of('home')} or a click goes back to {region.where.z}, which is asked about"
+        )
+
+    def _show_answers(self, state: State, where: SliceId, current: Region) -> None:
+        here = [
+            answer
+            for answer in state.by_key.values()
+            if answer.region.where == where and answer.region != current
+        ]
+        infected = [a.region for a in here if a.verdict is Verdict.INFECTED]
+        clean = [a.region for a in here if a.verdict is Verdict.CLEAN]
+        clicks: list[Click] = [click for answer in here for click in answer.clicks]
+        self.view.show_answers(infected, clean, clicks)
+
+    # --- ahead ---
+
+    def _token(self, region: Region) -> Hashable:
+        where = self._where(region)
+        mapped = self._seen.weights if where in self._seen.maps else ""
+        return region.key, where, self.page.looks.look, mapped, self.page.mask.value
+
+    def _encoded(self, region: Region) -> Encoded | None:
+        return None if region == self.view.region else self._ready.get(self._token(region))
+
+    def prepare_soon(self, region: Region | None) -> None:
+        """Draw the next region's pictures when the page is at rest."""
+        self._next = region
+        if region is not None:
+            with contextlib.suppress(RuntimeError):  # no loop: a test, or plain Python
+                asyncio.get_running_loop().call_later(PREPARE_S, self.prepare)
+
+    def prepare(self) -> None:
+        """Draw the next region's pictures now, if they are not there."""
+        region = self._next
+        if region is None or self.offset or self._token(region) in self._ready:
+            return
+        image, overlays = self._image(region.where), self.overlays(region.where)
+        self._ready[self._token(region)] = self.view.encode(image, region, overlays)
+        while len(self._ready) > KEPT:
+            self._ready.pop(next(iter(self._ready)))

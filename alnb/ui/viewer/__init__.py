@@ -1,0 +1,1 @@
+"""What shows slices and takes clicks and keys; used by all pages."""

@@ -1,0 +1,213 @@
+"""What a hand does on a figure, and keys, as they were meant: `Tap`; its page half is ``tap.js``.
+
+Plotly's own ``on_click`` loses fast presses and knows integer pixels only; here a press arrives
+as a float position on the panel's axes, with the number of the screen that was shown when the
+person pressed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+Screen = int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """A press on the figure.
+
+    Parameters
+    ----------
+    row, col : float
+        Where, in pixels of the working grid; integers are pixel centres.
+    screen : int or None
+        What was shown when the person pressed: the figure's ``layout.meta["screen"]``.
+    elsewhere : bool
+        Whether it was on another panel of the figure than the `Tap`'s, whose axes then count.
+    shift : bool
+        Whether the shift key was held.
+    """
+
+    row: float
+    col: float
+    screen: Screen
+    elsewhere: bool = False
+    shift: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stroke:
+    """A line drawn by hand, while `Tap.drawing`.
+
+    Parameters
+    ----------
+    points : tuple of (row, col)
+        As for `Press`.
+    screen : int or None
+        As for `Press`.
+    """
+
+    points: tuple[tuple[float, float], ...]
+    screen: Screen
+
+
+@dataclass(frozen=True, slots=True)
+class Wheel:
+    """A turn of the wheel over a panel.
+
+    Parameters
+    ----------
+    turn : float
+        In notches; above 0 away from the person.
+    row, col, screen, elsewhere, shift
+        As for `Press`; the Alt key counts as shift.
+    """
+
+    turn: float
+    row: float
+    col: float
+    screen: Screen
+    elsewhere: bool = False
+    shift: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Drag:
+    """A movement of the picture by hand: by how much what is seen moves, in pixels of the slice."""
+
+    rows: float
+    cols: float
+    screen: Screen
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """A press on a button: on an element with the class ``alnb-act-NAME`` or with ``data-act``.
+
+    Parameters
+    ----------
+    name : str
+        Of the button.
+    screen : int or None
+        As for `Press`.
+    """
+
+    name: str
+    screen: Screen
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A shortcut: its name as ``KeyboardEvent.key`` gives it, in lower case if a letter.
+
+    Parameters
+    ----------
+    name : str
+        For example ``"n"``, ``"Enter"``, ``"Space"``, ``"Ctrl+z"`` or ``"Shift+ArrowUp"``.
+    screen : int or None
+        As for `Press`.
+    """
+
+    name: str
+    screen: Screen
+
+
+Event = Press | Stroke | Wheel | Drag | Act | Key
+
+
+class Tap(anywidget.AnyWidget):
+    """Hand on what a person does on a figure's panels, buttons and keys, to one handler.
+
+    It must be shown somewhere on the figure's page; it draws nothing but a banner when the
+    kernel stops answering, which says what to do: reload, or, where the server is gone too, start
+    it again. Shortcuts work while the focus is in the nearest box around the
+    figure that has the class ``alnb-app`` (or in the figure, without one), or nowhere.
+
+    Parameters
+    ----------
+    target : str
+        A CSS class that the figure alone has.
+    panel : str
+        The axes of the panel to press, in Plotly's names, for example ``"x2y2"``; a press on
+        another one is marked as such.
+    shortcuts : sequence of str
+        The keys that are wanted, named as in `Key`; the others stay the browser's.
+    repeating : sequence of str
+        Those of them that count while they are held down; no more than one is on its way.
+    """
+
+    _esm = Path(__file__).with_name("input.js")
+    _css = Path(__file__).with_name("input.css")
+
+    target = traitlets.Unicode().tag(sync=True)
+    panel = traitlets.Unicode("xy").tag(sync=True)
+    shortcuts = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    repeating = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    drawing = traitlets.Bool(False, help="whether a drag draws, or moves the picture").tag(
+        sync=True
+    )
+    locked = traitlets.Bool(False, help="whether presses are ignored").tag(sync=True)
+    pictured = traitlets.Unicode(
+        "the slice, and the region that is asked about", help="what a screen reader calls it"
+    ).tag(sync=True)
+    command = traitlets.Unicode("alnb label", help="starts the app anew").tag(sync=True)
+    patience_s = traitlets.Float(8.0, help="silence after which the kernel counts as gone").tag(
+        sync=True
+    )
+
+    def __init__(
+        self,
+        target: str,
+        panel: str = "xy",
+        shortcuts: tuple[str, ...] = (),
+        repeating: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(
+            target=target, panel=panel, shortcuts=list(shortcuts), repeating=list(repeating)
+        )
+        self._handlers: list[Callable[[Event], None]] = []
+        self.on_msg(self._receive)
+
+    def on_event(self, handler: Callable[[Event], None]) -> None:
+        """Call `handler` with every event from now on, on the kernel's loop.
+
+        What it raises would appear nowhere in Voila; it must show its errors itself.
+        """
+        self._handlers.append(handler)
+
+    def _receive(self, _widget: object, message: dict[str, Any], _buffers: object) -> None:
+        kind, number = message.get("kind"), message.get("id")
+        if kind == "ping":
+            self.send({"kind": "pong", "id": number})
+            return
+        try:
+            event = _event(message, self.panel)
+            for handler in self._handlers:
+                handler(event)
+        finally:
+            self.send({"kind": "ack", "id": number})
+
+
+def _event(message: dict[str, Any], panel: str) -> Event:
+    kind, screen = message["kind"], message["screen"]
+    if kind == "key":
+        return Key(str(message["key"]), screen)
+    if kind == "act":
+        return Act(str(message["name"]), screen)
+    if kind == "stroke":
+        points = tuple((float(y), float(x)) for x, y in message["points"])
+        return Stroke(points, screen)
+    if kind == "drag":
+        return Drag(float(message["dy"]), float(message["dx"]), screen)
+    elsewhere = message.get("panel", panel) != panel
+    place = float(message["y"]), float(message["x"])
+    shift = bool(message.get("shift"))
+    if kind == "wheel":
+        return Wheel(float(message["turn"]), *place, screen, elsewhere, shift)
+    return Press(*place, screen, elsewhere, shift)

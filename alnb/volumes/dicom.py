@@ -1,0 +1,330 @@
+"""Read a DICOM series as a scan: sorted by position, rescaled, doubles and gaps said.
+
+Of the headers only geometry and pixels are taken; names and ids of patients stay where they
+are. Compressed pixels need a decoder: RLE comes with pydicom, JPEG 2000 and baseline JPEG with
+Pillow, JPEG lossless and JPEG-LS with the extra ``alnb[dicom]``.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from alnb.errors import DataError
+from alnb.volumes import Unit, Volume, source_of, to_unit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from pydicom import Dataset as Header
+
+
+Sliced: TypeAlias = "tuple[str, Header]"  # a file's name, and what it holds
+
+_SAME_MM = 0.01  # ours: positions nearer than this are one
+_GAP = 1.5  # ours: times the usual distance; below it, steps are uneven and nothing is missing
+_TILT = 1.0  # ours: degrees; what is less comes of rounding
+_NUMBERS = re.compile(r"\d+")
+_NEEDED = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "PixelData")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Series:
+    """A scan, and the files that its slices came from.
+
+    Parameters
+    ----------
+    volume : Volume
+        Its source grid is the one that DICOM-to-NIfTI converters write: (columns, rows,
+        slices), slices in the order of their position.
+    files : tuple of tuple of str
+        The names of the files of each slice, along the third axis of the source grid; more
+        than one where a slice was there twice.
+    """
+
+    volume: Volume
+    files: tuple[tuple[str, ...], ...]
+
+
+def read_dicom(folder: Path | str, *, unit: Unit | None = None, scan: str | None = None) -> Volume:
+    """Read a scan from a folder that holds one DICOM series, as `read_series` does."""
+    return read_series(folder, unit=unit, scan=scan).volume
+
+
+def read_series(folder: Path | str, *, unit: Unit | None = None, scan: str | None = None) -> Series:
+    """Read a scan and the names of its files from a folder that holds one DICOM series.
+
+    Parameters
+    ----------
+    folder : path
+        Files of one series, in any order and under any name; other files are passed over, and
+        named in the notes.
+    unit : "hu", "grey" or None
+        What the values are after rescaling; None: decided by `to_unit`.
+    scan : str or None
+        The scan's name; None: the folder's.
+
+    Returns
+    -------
+    Series
+        In display order. Notes of the volume say which slices were there twice, where some are
+        missing, which files were no DICOM, and that the gantry was tilted: then slices lie beside
+        each other along the couch, as in the source grid's affine, not square to each other.
+
+    Raises
+    ------
+    DataError
+        If there is no series or more than one, slices differ in size, spacing or direction, two
+        of one position differ, or a file is empty, broken off or lacks what a slice needs.
+    """
+    folder = Path(folder)
+    name = folder.name if scan is None else scan
+    slices, passed_over = _load(folder)
+    geometry, (across, down) = slices[0][1], _directions(slices, folder)
+    normal = np.cross(across, down)
+    depths_mm = np.array([_position(header) @ normal for _, header in slices])
+    groups = _by_depth(depths_mm)
+    pixels = [_agreed([slices[index] for index in group], folder) for group in groups]
+    step, gaps = _step_mm(depths_mm[[group[0] for group in groups]])
+    dy, dx = (float(spacing) for spacing in geometry.PixelSpacing)
+    lps = np.eye(4)
+    first, last = (_position(slices[groups[at][0]][1]) for at in (0, -1))
+    along = normal if len(groups) == 1 else (last - first) / ((last - first) @ normal)
+    lps[:3] = np.column_stack([across * dx, down * dy, along * step, first])
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps
+    data = np.stack([one.T for one in pixels], axis=-1)
+    source = source_of(name, data, affine, (1, 1), "")
+    voxels, decided = to_unit(source.to_display(data), unit, name)
+    notes = (
+        *passed_over,
+        *_double_notes(groups),
+        *gaps,
+        *_tilt_notes(float(np.linalg.norm(along))),
+    )
+    volume = Volume(name, np.ascontiguousarray(voxels), affine, source, decided, notes)
+    return Series(volume, tuple(tuple(slices[i][0] for i in group) for group in groups))
+
+
+def names_patient(folder: Path | str) -> bool:
+    """Tell whether the folder of a series is named by its patient's name or id.
+
+    Parameters
+    ----------
+    folder : path
+        Of one series.
+
+    Returns
+    -------
+    bool
+        False where the header says that identities were removed: the id is made up then.
+    """
+    import pydicom
+
+    folder = Path(folder)
+    for path in sorted(folder.iterdir()):
+        header = _header(path, pydicom) if path.is_file() else None
+        if header is not None and _identities(header):
+            removed = str(header.get("PatientIdentityRemoved", "NO")).upper() == "YES"
+            return not removed and any(
+                tell.lower() in folder.name.lower() for tell in _identities(header)
+            )
+    return False
+
+
+def _header(path: Path, pydicom: Any) -> Header | None:  # noqa: ANN401 - the module, imported late
+    try:
+        header: Header = pydicom.dcmread(path, stop_before_pixels=True)
+    except (pydicom.errors.InvalidDicomError, EOFError):
+        return None
+    return header
+
+
+def _identities(header: Header) -> set[str]:
+    """Return the words of a patient's name and the id; single letters tell nothing."""
+    words = re.split(r"[\^=\s,]+", str(header.get("PatientName", "")))
+    return {word for word in (*words, str(header.get("PatientID", ""))) if len(word) > 1}
+
+
+def _load(folder: Path) -> tuple[list[Sliced], tuple[str, ...]]:
+    """Read the slices, and say which files were none."""
+    slices, others = _read(folder)
+    if not slices:
+        raise DataError(f"{folder}: no DICOM file is in it. Name the folder of one series.")
+    spoilt = [name for name in others if _is_alike(name, slices)]
+    if spoilt:
+        raise DataError(
+            f"{folder.name}: {spoilt[0]}{_more(spoilt)} can't be read as DICOM, and is named as "
+            "the slices are: broken off, or empty. Copy the series again, or take it out."
+        )
+    lacking = next(
+        ((name, tag) for name, one in slices for tag in _NEEDED if one.get(tag) in (None, "", [])),
+        None,
+    )
+    if lacking:
+        name, tag = lacking
+        raise DataError(
+            f"{folder.name}: {name}, a file, has no {tag}. Leave out what is not a slice."
+        )
+    series = Counter(str(one.get("SeriesInstanceUID")) for _, one in slices)
+    if len(series) > 1:
+        raise DataError(
+            f"{folder.name}: it holds {len(series)} series. Put each into a folder of its own."
+        )
+    note = f"{others[0]}{_more(others)} is no DICOM, and was passed over" if others else ""
+    return slices, (note,) if note else ()
+
+
+def _read(folder: Path) -> tuple[list[Sliced], list[str]]:
+    """Read what is DICOM in a folder, and list what is not."""
+    import pydicom
+
+    if not folder.is_dir():
+        raise DataError(f"{folder}: there is no such folder. Check the path.")
+    slices: list[Sliced] = []
+    others: list[str] = []
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and path.name != "DICOMDIR" and not path.name.startswith("."):
+            try:
+                slices.append((path.name, pydicom.dcmread(path)))
+            except (pydicom.errors.InvalidDicomError, EOFError):
+                others.append(path.name)
+    return slices, others
+
+
+def _is_alike(name: str, slices: Sequence[Sliced]) -> bool:
+    """Tell whether a file is named as those of the slices, but for numbers, or ends as they do."""
+    names = [other for other, _ in slices]
+    alike = _NUMBERS.sub("0", name) in {_NUMBERS.sub("0", other) for other in names}
+    return alike or _ending(name) in {_ending(other) for other in names} - {""}
+
+
+def _ending(name: str) -> str:
+    """Return what a file's name ends with; a number, as of a UID, is no ending."""
+    return Path(name).suffix.lower().strip(".0123456789")
+
+
+def _more(names: Sequence[str]) -> str:
+    return f", as {len(names) - 1} more," if len(names) > 1 else ""
+
+
+def _position(header: Header) -> NDArray[np.float64]:
+    return np.array(header.ImagePositionPatient, dtype=np.float64)
+
+
+def _directions(slices: list[Sliced], folder: Path) -> NDArray[np.float64]:
+    """Return the directions along rows and columns, (2, 3), the same for every slice."""
+    first = slices[0][1]
+    directions = np.array(first.ImageOrientationPatient, dtype=np.float64)
+    for name, one in slices:
+        turned = np.abs(np.array(one.ImageOrientationPatient, dtype=np.float64) - directions)
+        same_size = (one.Rows, one.Columns) == (first.Rows, first.Columns)
+        same_mm = np.allclose(
+            np.array(one.PixelSpacing, float), np.array(first.PixelSpacing, float), atol=_SAME_MM
+        )
+        if not same_size or not same_mm or turned.max() > 0.01:
+            raise DataError(
+                f"{folder.name}: {name} is of another size, spacing or direction than "
+                f"{slices[0][0]}. Leave out what is not of the scan, such as a scout view."
+            )
+    return directions.reshape(2, 3)
+
+
+def _by_depth(depths_mm: NDArray[np.float64]) -> list[list[int]]:
+    """Sort slices by depth, and put those of one depth together."""
+    groups: list[list[int]] = []
+    for index in np.argsort(depths_mm, kind="stable"):
+        if groups and depths_mm[index] - depths_mm[groups[-1][0]] < _SAME_MM:
+            groups[-1].append(int(index))
+        else:
+            groups.append([int(index)])
+    return groups
+
+
+def _agreed(twins: list[Sliced], folder: Path) -> NDArray[np.float32]:
+    """Return the (rows, columns) pixels of a slice, which its doubles must share."""
+    (name, header), *others = twins
+    pixels = _rescaled(header, folder)
+    for other, one in others:
+        if not np.array_equal(pixels, _rescaled(one, folder)):
+            raise DataError(
+                f"{folder.name}: {name} and {other} lie at one position and differ. Leave one "
+                "of them out of the folder."
+            )
+    return pixels
+
+
+def _double_notes(groups: list[list[int]]) -> tuple[str, ...]:
+    doubles = sum(len(group) > 1 for group in groups)
+    if not doubles:
+        return ()
+    return (
+        f"slices that were there twice, with equal pixels, were taken once ({doubles} of "
+        f"{len(groups)})",
+    )
+
+
+def _tilt_notes(stretch: float) -> tuple[str, ...]:
+    """Say that slices are not square to the way they lie along, by `stretch` of 1 / cos."""
+    degrees = math.degrees(math.acos(min(1.0, 1 / stretch)))
+    return () if degrees < _TILT else (
+        f"the gantry was tilted by {degrees:.0f}°: a slice lies aslant above the one below",
+    )  # fmt: skip
+
+
+def _step_mm(depths_mm: NDArray[np.float64]) -> tuple[float, tuple[str, ...]]:
+    """Return the distance of slices, and what is to be said of missing ones."""
+    if len(depths_mm) == 1:
+        return 1.0, ()
+    steps = np.diff(depths_mm)
+    usual = float(np.median(steps))
+    wide = np.flatnonzero(steps > _GAP * usual)
+    if not wide.size:
+        return float(steps.mean()), ()
+    missing = [
+        f"{max(1, round(steps[at] / usual) - 1)} after {depths_mm[at]:.1f} mm" for at in wide[:3]
+    ]
+    more = f" and in {wide.size - 3} more places" if wide.size > 3 else ""
+    return usual, (
+        f"slices are missing ({', '.join(missing)}{more}; {usual:.1f} mm is usual), so exported "
+        "masks lie too low above a gap",
+    )
+
+
+def _rescaled(header: Header, folder: Path) -> NDArray[np.float32]:
+    try:
+        stored = header.pixel_array
+    except (AttributeError, NotImplementedError, RuntimeError, ValueError) as error:
+        raise _undecoded(header, folder, error) from error
+    slope = _number(header, "RescaleSlope", 1.0)
+    intercept = _number(header, "RescaleIntercept", 0.0)
+    return stored.astype(np.float32) * np.float32(slope) + np.float32(intercept)
+
+
+def _number(header: Header, tag: str, absent: float) -> float:
+    value = header.get(tag)
+    return absent if value in (None, "") else float(value)
+
+
+def _undecoded(header: Header, folder: Path, error: Exception) -> DataError:
+    from pydicom.pixels.decoders.base import get_decoder
+
+    syntax = header.file_meta.TransferSyntaxUID
+    try:
+        missing = syntax.is_compressed and not get_decoder(syntax).is_available
+    except (NotImplementedError, ValueError):
+        missing = False
+    if missing:
+        return DataError(
+            f"{folder.name}: its pixels are compressed ({syntax.name}), and no decoder for that "
+            "is installed. Run pip install 'alnb[dicom]', or export the series uncompressed."
+        )
+    return DataError(
+        f"{folder.name}: the pixels of a slice can't be read ({error}). Export the series "
+        "uncompressed."
+    )
