@@ -255,6 +255,8 @@ class Config:
         unknown = changes.keys() - {field.name for field in dataclasses.fields(self)}
         if unknown:
             raise ConfigError(f"unknown setting {', '.join(sorted(unknown))}.")
+        if changes.get("threshold") is not None:  # one that is set is not moved by answers
+            changes.setdefault("adapt_threshold", None)
         return dataclasses.replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,14 +1,18 @@
-"""The loop: ask, answer, train, score; the one place where answers go back to the network.
+"""The loop: ask, answer, train, evaluate, score; the only place where answers go back to a network.
 
-Whoever can train is a `Learner`, whoever can answer an `Annotator`: the oracle, a person or
-the replay of a journal. Nothing here knows torch or the screen.
+The loop is a generator. It changes the session, and yields a request for each thing that others do:
+`Answers`, `Fit`, `Evaluate`, `Score`. A driver has each request performed and sends the result
+back: `run` by a simulated annotator and a `Learner`, `drive_async` by a training process while a
+person goes on labelling. A loop that was broken off goes on where the session stands.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, Protocol
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,24 +30,23 @@ from alnb.session import Session
 from alnb.state import State
 
 Part = Literal["train", "val", "test"]
+ScoreTables = Mapping[str, NDArray[np.float64]]
+"""For each heuristic the scores of N slices by K regions, (N, K); higher is more wanted."""
 
 
 class Learner(Protocol):
     """Trains a network on answers and says what it makes of slices."""
 
     def fit(self, answers: Sequence[Answer]) -> FitReport:
-        """Train on the answers."""
-        ...
-
-    def score(self, slices: Sequence[SliceId], weights: str) -> Mapping[str, NDArray[np.float64]]:
-        """Score every region of every slice: for each heuristic (N, K), higher more wanted.
-
-        Regions are the columns of a `Division`; NaN where a slice has fewer than K.
-        """
+        """Train on the answers; what was trained before is found again."""
         ...
 
     def evaluate(self, part: Part, weights: str) -> Scores | None:
         """Compare the predictions on a part with its masks; None where it has none."""
+        ...
+
+    def score(self, slices: Sequence[SliceId], weights: str) -> ScoreTables:
+        """Score every region of every slice; NaN where a slice has fewer than K."""
         ...
 
 
@@ -55,51 +58,182 @@ class Annotator(Protocol):
         ...
 
 
-def answer_pending(session: Session, annotator: Annotator) -> None:
-    """Answer all that is asked: the few lines that oracle and replay share.
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Have the pending regions answered by `Session.submit`; the result is not looked at."""
 
-    Where the budget runs out over an answer it is not given, nor are those after it, whatever
-    they cost: to pass over the dear ones would be to know them. What a person submits is kept,
-    even if it overdraws the budget; nothing is asked after it.
-    """
-    for region in session.state.pending:
-        answer = annotator.answer(region)
-        if price_of(answer, session.state.config) > session.state.left_s:
-            break
-        session.submit(answer)
+    regions: tuple[Region, ...]
 
 
-def ran_out(state: State) -> bool:
-    """Tell whether the budget ended the answering of a cycle before its last region."""
-    return state.config.budget_s is not None and (state.spent or bool(state.pending))
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Train; the result is a `FitReport`."""
+
+    answers: tuple[Answer, ...]
+
+    def by(self, learner: Any) -> Any:  # noqa: ANN401 - a Learner, or a Worker that awaits it
+        """Let a learner do it."""
+        return learner.fit(self.answers)
 
 
-def _check_paid(state: State) -> None:
-    if not state.given and ran_out(state):
-        raise ConfigError(
-            f"the budget of {state.config.budget_s:g} s does not pay for the first answer. Give "
-            "more."
-        )
+@dataclass(frozen=True, slots=True)
+class Evaluate:
+    """Measure a network on a part; the result is `Scores` or None."""
+
+    part: Part
+    weights: str
+
+    def by(self, learner: Any) -> Any:  # noqa: ANN401 - as above
+        """Let a learner do it."""
+        return learner.evaluate(self.part, self.weights)
 
 
-Scored = Mapping[str, NDArray[np.float64]]
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Score the regions of slices by a network; the result is `ScoreTables`."""
+
+    slices: tuple[SliceId, ...]
+    weights: str
+
+    def by(self, learner: Any) -> Any:  # noqa: ANN401 - as above
+        """Let a learner do it."""
+        return learner.score(self.slices, self.weights)
 
 
-def train_and_score(session: Session, pool: Pool, learner: Learner) -> Scored:
+Work = Fit | Evaluate | Score
+Request = Answers | Work
+R = TypeVar("R")
+T = TypeVar("T")
+Steps = Generator[R, Any, T]
+
+
+def learn(session: Session, pool: Pool) -> Steps[Work, ScoreTables]:
     """Train on the answers, evaluate, score the pool, and note it in the journal.
 
-    A learner finds what it has trained before; a training is noted once.
+    Yields
+    ------
+    Fit, Evaluate, Score
+        In this order; a heuristic that needs no network needs no `Score`.
+
+    Returns
+    -------
+    ScoreTables
+        Empty for such a heuristic.
     """
     state = session.state
-    fit = learner.fit(state.answers)
+    fit = yield Fit(state.answers)
     if not state.trained:
         session.trained(fit, state.answers, cost_of(state.given, state.config))
     begin = time.perf_counter()
-    scores = learner.evaluate("test", fit.weights)
-    wanted = needs_network(state.config.heuristic)
-    table = learner.score(pool.slices, fit.weights) if wanted else {}
+    scores = yield Evaluate("test", fit.weights)
+    tables = yield from _score(pool, state, fit)
     session.scored(scores, time.perf_counter() - begin)
-    return table
+    return tables
+
+
+def _score(pool: Pool, state: State, fit: FitReport) -> Steps[Work, ScoreTables]:
+    if not needs_network(state.config.heuristic):
+        return {}
+    tables: ScoreTables = yield Score(pool.slices, fit.weights)
+    return tables
+
+
+def _scores_again(session: Session, pool: Pool) -> Steps[Work, ScoreTables]:
+    """Score the pool with the last network, after a stop lost the tables."""
+    state = session.state
+    if not needs_network(state.config.heuristic):
+        return {}
+    fit = yield Fit(state.answers)
+    return (yield from _score(pool, state, fit))
+
+
+def next_cycle(session: Session, pool: Pool) -> Steps[Work, ScoreTables]:
+    """Learn from the answers of this cycle, then ask the regions of the next.
+
+    Returns
+    -------
+    ScoreTables
+        By which they were chosen.
+    """
+    begun = _scores_again if session.state.measured else learn
+    tables = yield from begun(session, pool)
+    session.ask(next_picks(pool, session.state, tables))
+    return tables
+
+
+def loop(session: Session, pool: Pool, enough: Callable[[State], bool]) -> Steps[Request, None]:
+    """Run the whole loop: the start, then cycle after cycle.
+
+    Parameters
+    ----------
+    session : Session
+        Open for writing; one that was stopped goes on where it was.
+    pool : Pool
+        Its regions.
+    enough : callable
+        Whether to stop, asked after each cycle. The loop also ends where nothing is left to ask.
+
+    Raises
+    ------
+    ConfigError
+        If the budget does not pay for a single answer.
+    """
+    tables: ScoreTables | None = None
+    if session.state.cycle < 0:
+        session.ask(affordable(start_picks(pool), session.state))
+    while True:
+        if not session.state.measured:
+            yield Answers(session.state.pending)
+            _check_paid(session.state)
+            tables = yield from learn(session, pool)
+        elif enough(session.state):
+            return
+        else:
+            if tables is None:
+                tables = yield from _scores_again(session, pool)
+            picks = next_picks(pool, session.state, tables)
+            if not picks:
+                return
+            session.ask(picks)
+
+
+def drive(steps: Steps[R, T], perform: Callable[[R], Any]) -> T:
+    """Have each request of a loop performed, one after the other.
+
+    Parameters
+    ----------
+    steps : generator of requests
+        As `loop`, `learn` or `next_cycle` return it.
+    perform : callable
+        Takes a request, returns its result; may raise to stop.
+
+    Returns
+    -------
+    object
+        What the generator returns.
+    """
+    result: Any = None
+    with contextlib.closing(steps):
+        while True:
+            try:
+                request = steps.send(result)
+            except StopIteration as end:
+                value: T = end.value
+                return value
+            result = perform(request)
+
+
+async def drive_async(steps: Steps[R, T], perform: Callable[[R], Awaitable[Any]]) -> T:
+    """Do as `drive`, without holding up the event loop."""
+    result: Any = None
+    with contextlib.closing(steps):
+        while True:
+            try:
+                request = steps.send(result)
+            except StopIteration as end:
+                value: T = end.value
+                return value
+            result = await perform(request)
 
 
 def run(
@@ -120,7 +254,7 @@ def run(
     session : Session
         Open for writing.
     learner, annotator
-        Who trains and who answers.
+        What trains and what answers.
     cycles : int, optional
         After the start; `Config.cycles` if None.
     progress : callable
@@ -136,33 +270,46 @@ def run(
     ConfigError
         If the budget does not pay for a single answer.
     """
-    pool = Pool(session.dataset, session.state.config)
     last = session.state.config.cycles if cycles is None else cycles
-    table: Scored | None = None
-    if session.state.cycle < 0:
-        session.ask(affordable(start_picks(pool), session.state))
-    while True:
-        state = session.state
-        if len(state.reports) <= state.cycle:
-            answer_pending(session, annotator)
-            _check_paid(session.state)
-            table = train_and_score(session, pool, learner)
-            progress(session.state.reports[-1])
-        elif state.cycle >= last or ran_out(state):
-            break
-        else:
-            table = _scores_of(session, pool, learner) if table is None else table
-            picks = next_picks(pool, state, table)
-            if not picks:
-                break
-            session.ask(picks)
+    reported = len(session.state.reports)
+
+    def enough(state: State) -> bool:
+        nonlocal reported
+        for report in state.reports[reported:]:
+            progress(report)
+        reported = len(state.reports)
+        return state.cycle >= last or ran_out(state)
+
+    def perform(request: Request) -> Any:  # noqa: ANN401 - each request has its own result
+        if isinstance(request, Answers):
+            return answer_pending(session, annotator)
+        return request.by(learner)
+
+    drive(loop(session, Pool(session.dataset, session.state.config), enough), perform)
     return session.state.reports
 
 
-def _scores_of(session: Session, pool: Pool, learner: Learner) -> Scored:
-    """Score the pool with the last network, made again if need be, after a stop lost the table."""
-    state = session.state
-    if not needs_network(state.config.heuristic):
-        return {}
-    fit = learner.fit(state.answers)
-    return learner.score(pool.slices, fit.weights)
+def answer_pending(session: Session, annotator: Annotator) -> None:
+    """Answer all that is asked, until the budget can't pay for an answer.
+
+    That answer is not given, nor are those after it, whatever they cost: to skip expensive ones
+    would require knowing them. What a person submits is kept even if it overdraws the budget.
+    """
+    for region in session.state.pending:
+        answer = annotator.answer(region)
+        if price_of(answer, session.state.config) > session.state.left_s:
+            break
+        session.submit(answer)
+
+
+def ran_out(state: State) -> bool:
+    """Tell whether the budget ended the answering of a cycle before its last region."""
+    return state.config.budget_s is not None and (state.spent or bool(state.pending))
+
+
+def _check_paid(state: State) -> None:
+    if not state.given and ran_out(state):
+        raise ConfigError(
+            f"the budget of {state.config.budget_s:g} s does not pay for the first answer. Give "
+            "more."
+        )

@@ -16,7 +16,7 @@ redone      of, region; sweep (likewise)
 forked      source (path), at (a sequence number there), config
 ==========  ==================================================================
 
-One process writes at a time. Its mark stands in `journal.owner`; whoever claims the journal
+One process writes at a time. Its mark stands in `journal.owner`; a process that claims the journal
 later takes it over, and the former writer is told so at its next line.
 """
 
@@ -34,6 +34,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from alnb.errors import SessionError
+from alnb.storage import LOCK, OWNER, write_text
 
 KINDS = ("opened", "asked", "answered", "trained", "scored", "undone", "redone", "forked")
 
@@ -124,8 +125,8 @@ class Journal:
         self._events = events
         self._token = uuid.uuid4().hex
         self._claimed = False
-        self._owner_path = self.path.with_name("journal.owner")
-        self._lock = FileLock(self.path.with_name("journal.lock"), timeout=5)
+        self._owner_path = self.path.with_name(OWNER)
+        self._lock = FileLock(self.path.with_name(LOCK), timeout=5)
 
     @classmethod
     def open(cls, path: Path, clock: Callable[[], float] = time.time) -> Journal:
@@ -165,10 +166,7 @@ class Journal:
                     f"{self.path.parent} is open in another window or run (process "
                     f"{self._owner()['pid']}). Close that one, or choose another folder."
                 )
-            mark = json.dumps({"token": self._token, "pid": os.getpid()})
-            temporary = self._owner_path.with_suffix(".new")
-            temporary.write_text(mark)
-            temporary.replace(self._owner_path)
+            write_text(self._owner_path, json.dumps({"token": self._token, "pid": os.getpid()}))
             self._events, self._length = _read(self.path)
         self._claimed = True
 

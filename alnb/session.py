@@ -22,10 +22,9 @@ from alnb.journal import Event, Journal, live
 from alnb.metrics import Scores
 from alnb.reports import FitReport
 from alnb.state import State, advance, digest, state_of, undone
+from alnb.storage import CACHE, JOURNAL, SESSION_FILES
 
-OURS = {  # what a session's folder may hold when its journal is gone
-    "app.log", "cache", "curve.csv", "curve.html", "draft.json", "journal.lock", "journal.owner",
-}  # fmt: skip
+OLDER_FILES = {"app.log", "training.log"}  # of sessions that older versions began
 
 
 def sessions_folder() -> Path:
@@ -85,7 +84,7 @@ class Session:
         """
         folder = Path(folder)
         _check_place(folder)
-        journal = Journal.open(folder / "journal.jsonl", clock)
+        journal = Journal.open(folder / JOURNAL, clock)
         journal.claim(take_over=take_over)
         try:
             if not journal.events:
@@ -156,7 +155,7 @@ class Session:
     @property
     def cache(self) -> Path:
         """Folder of weights, scores and maps, all of which can be made again."""
-        return self.journal.path.parent / "cache"
+        return self.journal.path.parent / CACHE
 
     def ask(self, picks: Sequence[Pick]) -> None:
         """Begin the next cycle with these regions."""
@@ -273,14 +272,15 @@ class Session:
         ConfigError
             If a setting is unknown or out of range.
         """
-        journal = Journal.open(Path(folder) / "journal.jsonl")
+        _check_place(Path(folder))
+        journal = Journal.open(Path(folder) / JOURNAL)
         if journal.events:
             raise SessionError(f"{folder} holds a session; choose another folder to fork into.")
         if not any(e.kind == "asked" and e.data["cycle"] == cycle for e in self.journal.events):
             raise SessionError(
                 f"the session never came to cycle {cycle}; it can't be forked there."
             )
-        config = self.state.config.replace(**changes)
+        config = self.dataset.resolve(self.state.config.replace(**changes))
         journal.claim()
         for event in self.journal.events:
             if event.kind == "asked" and event.data["cycle"] > cycle:
@@ -348,8 +348,8 @@ def _check_place(folder: Path) -> None:
     if not folder.is_dir():
         raise SessionError(f"{folder} is a file; a session needs a folder.")
     names = {path.name for path in folder.iterdir()}
-    others = sorted(names - OURS)
-    if others and "journal.jsonl" not in names:
+    others = sorted(names - SESSION_FILES - OLDER_FILES)
+    if others and JOURNAL not in names:
         raise SessionError(
             f"{folder} holds {others[0]} and no session; name a new folder, so that nothing of "
             "yours is mixed up."

@@ -14,6 +14,7 @@ from alnb.errors import AlnbError
 from alnb.journal import Journal
 from alnb.session import default_folder, sessions_folder
 from alnb.state import State, state_of
+from alnb.storage import JOURNAL
 
 MOST = 20  # ours: newest sessions that are listed; what is older has a folder to be named
 
@@ -46,7 +47,7 @@ class Known:
 def known_sessions(place: Path) -> tuple[Known, ...]:
     """List the user's own sessions, and those directly in a folder; the one used last first."""
     folders = {*_folders(sessions_folder()), *_folders(place)}
-    journals = [path for folder in folders if (path := folder / "journal.jsonl").is_file()]
+    journals = [path for folder in folders if (path := folder / JOURNAL).is_file()]
     journals.sort(key=lambda path: path.stat().st_mtime, reverse=True)
     return tuple(known_session(path.parent) for path in journals[:MOST])
 
@@ -100,7 +101,7 @@ def _may_enter(folder: Path) -> bool:
 def known_session(folder: Path) -> Known:
     """Tell what a person should know of the session in a folder."""
     try:
-        journal = Journal.open(folder / "journal.jsonl")
+        journal = Journal.open(folder / JOURNAL)
         events = journal.events
         state = state_of(events)
         named = events[0].data["dataset"]

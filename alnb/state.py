@@ -82,8 +82,12 @@ class State:
 
     @cached_property
     def _last(self) -> Mapping[str, Answer]:
-        said = (answer for n, answer in enumerate(self.given) if n not in self.passed)
-        return {answer.region.key: answer for answer in said}
+        last: dict[str, Answer] = {}
+        for n, answer in enumerate(self.given):
+            if n not in self.passed:
+                last.pop(answer.region.key, None)  # a corrected answer is as new as its correction
+                last[answer.region.key] = answer
+        return last
 
     @cached_property
     def by_key(self) -> Mapping[str, Answer]:
@@ -92,7 +96,10 @@ class State:
 
     @cached_property
     def answers(self) -> tuple[Answer, ...]:
-        """The last answer of each region, oldest first: what a network learns from."""
+        """The last answer of each region, oldest first: what a network learns from.
+
+        Where regions overlap, as in a session that was forked to others, the newer answer counts.
+        """
         return tuple(self._last.values())
 
     @cached_property
@@ -129,9 +136,14 @@ class State:
         return digest(self.answers) != self.trained_on
 
     @property
+    def measured(self) -> bool:
+        """Whether this cycle's network was trained and scored."""
+        return len(self.reports) > self.cycle
+
+    @property
     def trained(self) -> bool:
         """Whether this cycle's network exists, if not yet scored."""
-        return self.fit is not None and len(self.reports) <= self.cycle and not self.stale
+        return self.fit is not None and not self.measured and not self.stale
 
 
 def _opened(state: State, data: dict[str, Any]) -> State:

@@ -1,3 +1,4 @@
+import asyncio
 import itertools
 
 import numpy as np
@@ -8,7 +9,7 @@ from alnb import pool as pool_module
 from alnb.annotation import Answer, Verdict
 from alnb.config import Config
 from alnb.cost import price_of
-from alnb.cycle import ran_out, run
+from alnb.cycle import Answers, Evaluate, Fit, Score, drive_async, loop, next_cycle, ran_out, run
 from alnb.dataset import SliceId, build, import_phantom
 from alnb.errors import ConfigError, SessionError
 from alnb.oracle import Oracle
@@ -324,3 +325,58 @@ def padded(tmp_path):
     voxels[:, :16, :16] = 0
     volume = Volume.made("padded", voxels, unit="grey", spacing_mm=(1, 1, 1))
     return build([(volume, None)], tmp_path / "padded", size=32, split={"padded": "train"})
+
+
+def test_the_loop_asks_for_answers_a_training_and_its_measure_in_this_order(tmp_path, squares):
+    session, learner = open_session(tmp_path, squares), FakeLearner(squares, CONFIG)
+    steps = loop(session, Pool(squares, CONFIG), lambda state: state.cycle >= 1)
+    asked, result = [], None
+    while len(asked) < 8:
+        request = steps.send(result)
+        asked.append(type(request))
+        answered = isinstance(request, Answers)
+        result = Person(squares).label(session) if answered else request.by(learner)
+
+    assert asked == [Answers, Fit, Evaluate, Score] * 2
+    with pytest.raises(StopIteration):
+        steps.send(result)
+
+
+def test_a_person_with_a_training_process_writes_the_journal_of_a_run(tmp_path, squares):
+    first = open_session(tmp_path / "run", squares)
+    run(first, FakeLearner(squares, CONFIG), Oracle(squares), cycles=2)
+    second, learner = open_session(tmp_path / "app", squares), FakeLearner(squares, CONFIG)
+    pool, person = Pool(squares, CONFIG), Person(squares)
+
+    async def perform(request):
+        await asyncio.sleep(0)
+        return request.by(learner)
+
+    async def use():
+        second.ask(start_picks(pool))
+        for _ in range(3):
+            person.label(second)
+            await drive_async(next_cycle(second, pool), perform)
+
+    asyncio.run(use())
+
+    assert story(second)[:-1] == story(first)  # and the questions of one more cycle
+
+
+def test_what_fails_halfway_goes_on_from_there(tmp_path, squares):
+    session, learner = open_session(tmp_path, squares), FakeLearner(squares, CONFIG)
+    pool = Pool(squares, CONFIG)
+    session.ask(start_picks(pool))
+    Person(squares).label(session)
+
+    async def perform(request):
+        if isinstance(request, Score) and len(learner.fits) == 1:
+            raise SessionError("cancelled")
+        return request.by(learner)
+
+    with pytest.raises(SessionError, match="cancelled"):
+        asyncio.run(drive_async(next_cycle(session, pool), perform))
+    asyncio.run(drive_async(next_cycle(session, pool), perform))
+
+    kinds = [event.kind for event in session.journal.events if event.kind != "answered"]
+    assert kinds == ["opened", "asked", "trained", "scored", "asked"]

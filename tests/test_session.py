@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import pytest
 from fakes import FakeLearner
@@ -6,10 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alnb.acquisition import Pick
-from alnb.annotation import Answer, Click, Verdict
+from alnb.annotation import Answer, Click, Verdict, point_labels
+from alnb.arrays import INFECTED
 from alnb.config import Config
 from alnb.dataset import SliceId
 from alnb.errors import ConfigError, SessionError
+from alnb.journal import Journal
 from alnb.metrics import Scores
 from alnb.regions import Region, grid
 from alnb.session import Session
@@ -41,7 +44,7 @@ def test_a_new_session_has_asked_nothing(tmp_path, squares):
     state = Session.open(tmp_path, squares, CONFIG).state
 
     assert (state.cycle, state.pending, state.answers, state.reports) == (-1, (), (), ())
-    assert state.config == CONFIG
+    assert state.config.to_dict() == squares.resolve(CONFIG).to_dict()
 
 
 def test_what_is_asked_is_pending_in_its_order(session):
@@ -183,7 +186,26 @@ def test_a_skipped_region_can_be_answered_later(session):
     session.submit(clean(REGIONS[1]))
     session.submit(infected(REGIONS[0]))
 
-    assert [a.verdict for a in session.state.answers] == [Verdict.INFECTED, Verdict.CLEAN]
+    assert [a.verdict for a in session.state.answers] == [Verdict.CLEAN, Verdict.INFECTED]
+
+
+def test_answers_are_oldest_first_and_a_correction_is_new(session):
+    for region in REGIONS[:3]:
+        session.submit(clean(region))
+    session.submit(infected(REGIONS[0]))
+
+    assert [a.region for a in session.state.answers] == [REGIONS[1], REGIONS[2], REGIONS[0]]
+    assert list(session.state.by_key) == [REGIONS[n].key for n in (1, 2, 0)]
+
+
+def test_where_regions_overlap_the_newer_answer_counts(session, squares):
+    whole = Region(REGIONS[0].where, 0, 0, 32, 32)
+    session.submit(clean(REGIONS[0]))
+    session.sweep([clean(whole)])
+    session.submit(infected(REGIONS[0]))
+    labels = point_labels(session.state.answers, (32, 32))
+
+    assert labels[REGIONS[0].window].max() == INFECTED
 
 
 def test_a_sweep_answers_what_nobody_asked_about(session):
@@ -293,13 +315,19 @@ def test_a_fork_shares_the_past_and_changes_the_settings(session, squares, tmp_p
 
     assert fork.state.cycle == 0
     assert fork.state.reports == session.state.reports
-    assert fork.state.config == CONFIG.replace(heuristic="random")
+    assert fork.state.config.to_dict() == (
+        squares.resolve(CONFIG).replace(heuristic="random").to_dict()
+    )
     assert state_of(fork.journal.events) == fork.state
 
 
 def test_a_fork_needs_an_empty_folder_a_cycle_and_settings_that_exist(session, tmp_path):
     with pytest.raises(SessionError, match="holds a session"):
         session.fork(session.journal.path.parent, 0)
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "thesis.docx").touch()
+    with pytest.raises(SessionError, match=r"holds thesis\.docx and no session"):
+        session.fork(tmp_path / "theirs", 0)
     with pytest.raises(SessionError, match="never came to cycle 3"):
         session.fork(tmp_path / "fork", 3)
     with pytest.raises(ConfigError, match="unknown setting"):
@@ -338,3 +366,34 @@ def test_a_session_whose_journal_is_gone_may_begin_anew(squares, tmp_path):
     (tmp_path / "session" / "journal.jsonl").unlink()
 
     assert Session.open(tmp_path / "session", squares).state.cycle == -1
+
+
+def retired(folder, dataset, **settings):
+    """Begin a session as an older alnb did, whose settings are not resolved."""
+    session = Session.open(folder, dataset, CONFIG)
+    session.ask([Pick(region, 0.5) for region in REGIONS])
+    session.submit(clean(REGIONS[0]))
+    session.close()
+    path = session.journal.path
+    opened, *rest = path.read_text("utf-8").splitlines()
+    event = json.loads(opened)
+    event["config"] = CONFIG.to_dict() | {"power": None, "prices": "paper"} | settings
+    del event["config"]["adapt_threshold"]
+    path.write_text("\n".join([json.dumps(event), *rest]) + "\n", "utf-8")
+    return path
+
+
+def test_a_session_of_an_older_version_goes_on(tmp_path, squares):
+    retired(tmp_path, squares, smallest_region_px=4)
+    session = Session.open(tmp_path, squares)
+    session.submit(infected(REGIONS[1]))
+
+    assert len(session.state.answers) == 2
+
+
+def test_a_session_with_a_retired_setting_is_read_but_not_gone_on_with(tmp_path, squares):
+    path = retired(tmp_path, squares, regions="quadtree", per_second=True)
+
+    assert len(state_of(Journal.open(path).events).answers) == 1
+    with pytest.raises(SessionError, match="per_second=True, regions=quadtree, which alnb no"):
+        Session.open(tmp_path, squares)

@@ -278,7 +278,7 @@ def test_a_tile_of_the_strip_opens_its_answer_to_be_corrected(using, folder):
         person.press(1, 1)
         person.push(person.page.next)
 
-        assert [a.verdict for a in person.state.answers] == [Verdict.INFECTED, Verdict.CLEAN]
+        assert [a.verdict for a in person.state.answers] == [Verdict.CLEAN, Verdict.INFECTED]
         assert [answer["verdict"] for answer in journal_of(folder)] == [
             "clean",
             "clean",

@@ -18,7 +18,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from alnb.acquisition import Pick, needs_network
-from alnb.cycle import Scored
+from alnb.cycle import ScoreTables
 from alnb.dataset import SliceId
 from alnb.errors import AlnbError, SessionError
 from alnb.journal import Journal
@@ -395,7 +395,7 @@ class Explorer:
     async def _ask_again(self, scene: Scene) -> None:
         """Find out what the chosen heuristic would have asked."""
         cycle, heuristic = scene.step.cycle, scene.chosen
-        table: Scored = {}
+        table: ScoreTables = {}
         if needs_network(heuristic) and scene.before is not None:
             table = await self.remakers[0].table(scene.before, heuristic)
         self._would[cycle, heuristic] = self.recordings[0].would_ask(cycle, heuristic, table)

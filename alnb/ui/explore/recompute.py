@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alnb.cycle import Scored
+from alnb.cycle import ScoreTables
 from alnb.dataset import SliceId
 from alnb.errors import SessionError
 from alnb.ui.explore.recording import Recording, Step
@@ -80,7 +80,7 @@ class Remaker:
             self._maps[step.fit.weights, where] = maps
             _write(self._path(step.fit.weights, where), maps)
 
-    async def table(self, step: Step, heuristic: str) -> Scored:
+    async def table(self, step: Step, heuristic: str) -> ScoreTables:
         """Return the scores of the whole pool by a cycle's network, as `Learner.score` does.
 
         A table that is kept is taken if it has a heuristic.

@@ -17,7 +17,7 @@ from typing import Any
 from alnb.acquisition import FOREGROUND_RANDOM, HEURISTICS, RANDOM, Pick
 from alnb.annotation import Answer
 from alnb.config import Config
-from alnb.cycle import Scored
+from alnb.cycle import ScoreTables
 from alnb.dataset import Dataset
 from alnb.errors import SessionError
 from alnb.journal import Event, Journal
@@ -224,7 +224,7 @@ class Recording:
         changes = [(abs(b - a), -cycle) for (_, a), (cycle, b) in pairwise(known)]
         return -max(changes)[1] if changes else 0
 
-    def would_ask(self, cycle: int, heuristic: str, table: Scored) -> tuple[Pick, ...]:
+    def would_ask(self, cycle: int, heuristic: str, table: ScoreTables) -> tuple[Pick, ...]:
         """Choose what another heuristic would have asked in a cycle.
 
         Parameters

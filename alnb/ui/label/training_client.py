@@ -10,21 +10,18 @@ from __future__ import annotations
 import asyncio
 import math
 import sys
-import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from alnb.acquisition import needs_network
-from alnb.cost import cost_of
+from alnb.cycle import ScoreTables, drive_async, next_cycle
 from alnb.dataset import SliceId
 from alnb.errors import SessionError
-from alnb.pool import Pool, next_picks
+from alnb.pool import Pool
 from alnb.session import Session
-from alnb.ui.label.explanation import Judge, Tables, scored_by
+from alnb.storage import read_arrays, scores_path
+from alnb.ui.label.explanation import Judge, scored_by
 from alnb.worker import Maps, Progress, TrainingCancelled, Worker
 
 SURE_S = 1.0  # ours: what a stage's first second says of its speed is not said
@@ -37,7 +34,6 @@ STAGES = {
     "start": "getting ready to train",
     "draw": "drawing synthetic scans to learn from, once on this machine",
     "prepare": "learning from synthetic scans, once on this machine",
-    "features": "looking at every slice once",
     "believe": "noting what it believes so far",
     "fit": "training",
     "evaluate": "measuring Dice on the test slices",
@@ -45,7 +41,7 @@ STAGES = {
     "predict": "drawing the maps",
 }
 WEIGHT = {"warm": (0.0, 0.05), "wait": (0.0, 0.0), "start": (0.0, 0.05),
-          "draw": (0.0, 0.0), "prepare": (0.0, 0.0), "features": (0.0, 0.05),
+          "draw": (0.0, 0.0), "prepare": (0.0, 0.0),
           "believe": (0.0, 0.05), "fit": (0.05, 0.65),
           "evaluate": (0.65, 0.75), "score": (0.75, 0.97),
           "predict": (0.97, 1.0)}  # fmt: skip # shares of a cycle's time
@@ -171,7 +167,7 @@ class Learning:
         self._clock = clock
         self._losses: list[float] = []
         self._charted_at = 0.0
-        self._tables: tuple[str, Tables] = ("", {})
+        self._tables: tuple[str, ScoreTables] = ("", {})
         self._judge: tuple[tuple[int, int, str], Judge] | None = None
         self._moved_at = 0.0
         self._began: tuple[tuple[str, str], float] = (("", ""), 0.0)  # which stage, and when
@@ -217,22 +213,14 @@ class Learning:
             If the process failed.
         """
         await self._wait_for_turn()
-        state = self.session.state
-        fit = await self.worker.fit(state.answers)
-        scored = any(r.cycle == state.cycle and r.fit == fit for r in state.reports)
-        if not scored and not (state.trained and state.fit == fit):
-            self.session.trained(fit, state.answers, cost_of(state.given, state.config))
-        begin = time.perf_counter()
-        scores = await self.worker.evaluate("test", fit.weights)
-        wanted = needs_network(state.config.heuristic)
-        table = await self.worker.score(self.pool.slices, fit.weights) if wanted else {}
-        if not scored:
-            self.session.scored(scores, time.perf_counter() - begin)
-        self._tables = (fit.weights, table)
-        self.session.ask(next_picks(self.pool, self.session.state, table))
+        tables = await drive_async(
+            next_cycle(self.session, self.pool), lambda request: request.by(self.worker)
+        )
+        weights = scored_by(self.session.state)
+        self._tables = (weights, tables)
         self.maps = {}
         self._changed()
-        await self._predict(fit.weights)
+        await self._predict(weights)
 
     async def used(self, story: Coroutine[Any, Any, None]) -> None:
         """Use the process, and show that it rests, or still starts, when the story ends."""
@@ -311,15 +299,10 @@ class Learning:
             self._judge = key, Judge(self.pool, state, self._scores(weights))
         return self._judge[1]
 
-    def _scores(self, weights: str) -> Tables:
+    def _scores(self, weights: str) -> ScoreTables:
         """Find the scores that chose the regions; after a reload, where the process left them."""
         if weights != self._tables[0]:
-            path = self.session.cache / f"scores-{weights}.npz"
-            tables: Tables = {}
-            if path.is_file():
-                with np.load(path) as arrays:
-                    tables = {name: arrays[name] for name in arrays.files}
-            self._tables = weights, tables
+            self._tables = weights, read_arrays(scores_path(self.session.cache, weights))
         return self._tables[1]
 
 
