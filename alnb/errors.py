@@ -1,4 +1,18 @@
-"""The errors that a person sees: a sentence that says what was wrong, where, and what to do."""
+"""The errors that a person sees, and the log that keeps the rest.
+
+An `AlnbError` is a sentence that says what was wrong, where, and what to do. Any other exception is
+a fault of alnb: `sentence_of` logs its trace, and points to the log in one sentence.
+"""
+
+from __future__ import annotations
+
+import logging
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+LOG = "alnb.log"
+LOG_BYTES, LOG_FILES = 1_000_000, 3  # ours: some thousand traces, and two older files
+LOGGER = logging.getLogger("alnb")
 
 
 class AlnbError(Exception):
@@ -19,3 +33,45 @@ class SessionError(AlnbError):
 
 class TrainerError(AlnbError):
     """The training process failed, died or was asked for what it cannot do."""
+
+
+def log_to(folder: Path) -> Path:
+    """Let everything that alnb logs in this process go to one file, rotated at `LOG_BYTES`.
+
+    The standard library's logger ``alnb`` and those below it write there. The file is made at the
+    first line; another folder takes the place of the one before.
+
+    Returns
+    -------
+    Path
+        Of the file.
+    """
+    for old in [one for one in LOGGER.handlers if isinstance(one, RotatingFileHandler)]:
+        LOGGER.removeHandler(old)
+        old.close()
+    new = RotatingFileHandler(
+        folder / LOG, maxBytes=LOG_BYTES, backupCount=LOG_FILES - 1, encoding="utf-8", delay=True
+    )
+    new.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    LOGGER.addHandler(new)
+    return folder / LOG
+
+
+def user_log_folder() -> Path:
+    """Name the folder for the log of a page that has no session, and make it."""
+    from platformdirs import user_log_path
+
+    return user_log_path("alnb", ensure_exists=True)
+
+
+def sentence_of(error: BaseException) -> str:
+    """Say an error in a sentence; log the trace of one that is no `AlnbError`."""
+    if isinstance(error, AlnbError):
+        return str(error)
+    LOGGER.error("%s", error, exc_info=error)
+    files = [one.baseFilename for one in LOGGER.handlers if isinstance(one, RotatingFileHandler)]
+    more = f" The log {files[0]} says more." if files else ""
+    return (
+        f"Something went wrong in alnb ({type(error).__name__}: {error}). Every answer is saved; "
+        f"reload the page to go on.{more}"
+    )

@@ -4,7 +4,7 @@ A session's folder holds its journal, which is the only truth, and what can be m
 
     journal.jsonl  .lock  .owner            events, who may write them
     draft.json                              marks that are no answer yet
-    alnb.log                                what went wrong, for whoever mends it
+    alnb.log                                what went wrong, with traces
     cache/weights-NAME.safetensors          networks, named by all that they follow from
     cache/scores-NAME.npz                   how much each region of the pool is wanted
     cache/maps-NAME-SCAN-Z.npz              what is shown of a slice
@@ -25,14 +25,17 @@ from zipfile import BadZipFile, ZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from alnb.errors import LOG
+
 JOURNAL = "journal.jsonl"
 OWNER = "journal.owner"
 LOCK = "journal.lock"
 DRAFT = "draft.json"
-LOG = "alnb.log"
 CACHE = "cache"
 EXPORTED = ("curve.csv", "curve.html")
-SESSION_FILES = frozenset({JOURNAL, OWNER, LOCK, DRAFT, LOG, CACHE, *EXPORTED})
+SESSION_FILES = frozenset(
+    {JOURNAL, OWNER, LOCK, DRAFT, LOG, f"{LOG}.1", f"{LOG}.2", CACHE, *EXPORTED}
+)
 """What alnb puts into a session's folder; older versions also wrote app.log and training.log."""
 
 
@@ -78,9 +81,9 @@ def write_arrays(path: Path, **arrays: NDArray[Any]) -> None:
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """Read what `write_arrays` wrote; empty if the file is missing or broken."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, KeyError, EOFError, AttributeError, BadZipFile, zlib.error):
+    except (OSError, ValueError, KeyError, EOFError, TypeError, BadZipFile, zlib.error):
         return {}
 
 

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import functools
 import time
-import traceback
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any
 
@@ -18,7 +17,7 @@ import numpy as np
 
 from alnb.annotation import Answer
 from alnb.dataset import SliceId
-from alnb.errors import AlnbError
+from alnb.errors import AlnbError, log_to, sentence_of
 from alnb.pool import Pool, start_picks
 from alnb.regions import Region
 from alnb.session import Session
@@ -40,7 +39,6 @@ from alnb.worker import Maps, TrainingCancelled, Worker
 WATCH_S = 2.0  # how often to look whether another window has taken the session over
 MEANT_S = 0.4  # an answer given sooner after a region appears was meant for the one before it
 LOOKED_AT = 16  # slices at once, to see whether a region is left: most often the first have one
-LOG = "app.log"
 EXPORTING = "Exporting: clicks, curve and network, then the masks of every slice…"
 MEANT = {"clean", "next", "skip", "mark", "line"}  # what is said of the region on screen
 
@@ -67,6 +65,7 @@ class LabelApp:
         clock: Callable[[], float] = time.monotonic,
         worker: Callable[..., Worker] = Worker,
     ) -> None:
+        log_to(session.journal.path.parent)
         self.session = session
         self.dataset = session.dataset
         self.pool = Pool(session.dataset, session.state.config)
@@ -170,20 +169,8 @@ class LabelApp:
         self.draw()
 
     def report(self, error: Exception) -> None:
-        """Show an error in a sentence; an unexpected one's trace goes to the session's folder."""
-        if isinstance(error, AlnbError):
-            self.message = str(error)
-            return
-        with (
-            contextlib.suppress(OSError),
-            (self.session.journal.path.with_name(LOG)).open("a") as log,
-        ):
-            log.write(time.strftime("%Y-%m-%d %H:%M:%S\n"))
-            traceback.print_exception(error, file=log)
-        self.message = (
-            f"Something went wrong in alnb ({type(error).__name__}: {error}). Every answer is "
-            f"saved. {LOG} in the session's folder says more; reload the page to go on."
-        )
+        """Show an error in a sentence; the log has the trace of an unexpected one."""
+        self.message = sentence_of(error)
 
     # --- what the person does ---
 

@@ -1,0 +1,57 @@
+import logging
+
+import pytest
+
+from alnb import errors
+from alnb.errors import LOG, DataError, log_to, sentence_of
+
+
+@pytest.fixture(autouse=True)
+def logged(tmp_path):
+    yield log_to(tmp_path)
+    for handler in list(errors.LOGGER.handlers):
+        errors.LOGGER.removeHandler(handler)
+        handler.close()
+
+
+def failure():
+    try:
+        raise ZeroDivisionError("by nothing")
+    except ZeroDivisionError as error:
+        return error
+
+
+def test_an_error_for_the_person_is_its_sentence_and_not_logged(logged):
+    assert sentence_of(DataError("scan a: too dark.")) == "scan a: too dark."
+    assert not logged.exists()
+
+
+def test_a_surprise_is_logged_with_its_trace_and_the_sentence_points_there(logged):
+    sentence = sentence_of(failure())
+
+    assert "ZeroDivisionError: by nothing" in sentence and f"The log {logged} says more" in sentence
+    assert "in failure" in logged.read_text("utf-8")
+
+
+def test_another_folder_takes_the_place_of_the_one_before(logged, tmp_path):
+    (tmp_path / "other").mkdir()
+    log_to(tmp_path / "other")
+    sentence_of(failure())
+
+    assert (tmp_path / "other" / LOG).exists() and not logged.exists()
+
+
+def test_the_log_is_rotated(logged, tmp_path, monkeypatch):
+    monkeypatch.setattr(errors, "LOG_BYTES", 200)
+    log_to(tmp_path)
+    for _ in range(50):
+        logging.getLogger("alnb.training").warning("x" * 50)
+
+    assert sorted(file.name for file in tmp_path.iterdir()) == [LOG, f"{LOG}.1", f"{LOG}.2"]
+
+
+def test_a_log_that_can_not_be_written_stops_nothing(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").write_text("")
+    log_to(tmp_path / "file")
+
+    assert "ZeroDivisionError" in sentence_of(failure())
