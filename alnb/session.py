@@ -226,7 +226,17 @@ class Session:
         return tuple(Answer.from_dict(self.journal.events[event.data["of"]].data) for event in last)
 
     def trained(self, fit: FitReport, answers: Sequence[Answer], cost: Cost) -> None:
-        """Note a training: what it brought, on which answers, and what they had cost."""
+        """Note a training.
+
+        Parameters
+        ----------
+        fit : FitReport
+            What it brought.
+        answers : sequence of Answer
+            On which it learned.
+        cost : Cost
+            Of every answer given until then.
+        """
         self.journal.append(
             "trained",
             {

@@ -120,7 +120,18 @@ def scores_path(cache: Path, weights: str) -> Path:
 
 
 def maps_path(cache: Path, weights: str, scan: str, z: int) -> Path:
-    """Name the file of a slice's maps; a scan may be called what a file may not."""
+    """Name the file of a slice's maps; a scan may be called what a file may not.
+
+    Parameters
+    ----------
+    cache : Path
+        Its folder.
+    weights : str
+        Of the network.
+    scan : str
+    z : int
+        From 0.
+    """
     named = hashlib.sha256(scan.encode()).hexdigest()[:12]
     return cache / f"maps-{weights}-{named}-{z}.npz"
 
