@@ -1,12 +1,22 @@
 """Label chest CT by region with clicks while a network learns which region to ask about next.
 
-The modules, in the order of the method: `volumes`, `dicom`, `phantom`, `dataset`, `regions`,
-`outlines`, `posterior`, `plugins`, `acquisition`, `annotation`, `oracle`, `consistency`, `cost`,
-`metrics`, `reports`, `advice`, `journal`, `training`, `state`, `session`, `pool`, `cycle`;
-`known`, `worker`, `serve`, `bench`, `cli` and `ui` put them to use.
+The rooms, in the order of the method: `volumes`, `phantom`, `dataset`, `regions`, `posterior`,
+`acquisition`, `annotation`, `oracle`, `agreement`, `cost`, `metrics`, `reports`, `forecast`,
+`journal`, `training`, `state`, `session`, `pool`, `cycle`. `sessions`, `worker`, `serve`, `curves`,
+`export`, `experiments`, `cli` and `ui` put them to use.
 
-Names are imported when they are first used, so that ``import alnb`` takes no time and brings
-neither torch nor pandas.
+A simulated run, from a dataset's folder to its learning curve::
+
+    from pathlib import Path
+    from alnb import Config, Dataset
+    from alnb.experiments.run import simulate
+
+    dataset, config = Dataset.open(Path("DATA")), Config(heuristic="entropy")
+    for report in simulate(dataset, Path("RUN"), config, cycles=10):
+        print(report.cost.nominal_s, report.scores.dice)
+
+Each name is imported when it is first used. So ``import alnb`` takes no time, and loads neither
+torch nor pandas.
 """
 
 import lazy_loader

@@ -1,9 +1,9 @@
-"""The conventions that every array in alnb keeps, and their names.
+"""The names and conventions of every array in alnb.
 
 ===========  ==============  =====================================================
 name         shape           meaning
 ===========  ==============  =====================================================
-volume       (Z, Y, X)       a scan; z counts slices, y runs to the patient's back,
+volume       (Z, Y, X)       a scan: z counts slices, y runs to the patient's back,
                              x to the patient's left (radiological display)
 slice        (H, W)          one axial slice on the dataset's working grid
 `Map`        (H, W)          a float for each pixel: probability in [0, 1] or nats
@@ -12,8 +12,8 @@ slice        (H, W)          one axial slice on the dataset's working grid
 draws        (T, H, W)       one `Map` for each dropout draw
 ===========  ==============  =====================================================
 
-Positions are always (row, col), row 0 at the top, and integers name pixel centres.
-Units stand in names: `_hu`, `_mm`, `_s`, `_px`. A higher score is always more wanted.
+Positions are always (row, col). Row 0 is at the top, and integers are pixel centres.
+Names end in their units: `_hu`, `_mm`, `_s`, `_px`. A higher score is always more wanted.
 """
 
 from __future__ import annotations

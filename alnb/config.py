@@ -1,7 +1,7 @@
 """Every setting of the method: its default, and where the default comes from.
 
-`PAPER` is Laradji et al. 2020 as written; `Config()` is ours. A setting's source stands
-beside it: "paper 4.1" is a section of the paper, "ours" says why we chose otherwise.
+`PAPER` is Laradji et al. 2020 as written. `Config()` is ours. Each setting names its source:
+"paper 4.1" is a section of the paper, "ours" gives our reason for another value.
 """
 
 from __future__ import annotations
@@ -24,53 +24,53 @@ Labels = Literal["points", "full"]
 Regions = Literal["grid", "superpixels"]
 
 FROM_IMAGENET: Mapping[str, Any] = {
-    "start_regions": 40,  # 120 s: five answers that are all clean teach it to see no infection
+    "start_regions": 40,  # 120 s: five clean answers teach it to see no infection
     "loss": "balanced_point",
     "epochs": 40,  # paper 4.1
-    "head_rate": 10.0,  # layers that come untrained learn faster than the trunk
-    "threshold": 0.7,  # a network that learns from clicks only over-segments
+    "head_rate": 10.0,  # untrained layers learn faster than the trunk
+    "threshold": 0.7,  # a network that learns only from clicks over-segments
 }
-"""What `Config.resolved` puts for None and "auto" where a network starts from ImageNet (ours)."""
+"""What `Config.resolved` puts for None and "auto" if a network starts from ImageNet (ours)."""
 
 FROM_SYNTHETIC: Mapping[str, Any] = {
-    "start_regions": 5,  # 15 s: it can ask by itself from then on
+    "start_regions": 5,  # 15 s: after these it can choose what to ask
     "loss": "balanced_answers",
     "epochs": 10,  # a few answers should not lead it far away
     "head_rate": 3.0,
     "threshold": 0.4,
 }
-"""The same where a network learned from synthetic scans first (ours).
+"""The same if a network first learned from synthetic scans (ours).
 
-``loss``: it knows what infection is, and where answers are mostly clean, `balanced_point` makes it
-see ever more of it. On covid19b_pseudo's train part, random answers (two folds of Mixed, one of
-Sep), a threshold of 0.4 has a Dice of 0.63 with that and 0.72 with this; on medseg's both have
-0.71. From ImageNet neither is shown to be better (phantom, 3 seeds). ``head_rate``: Dice over five
-cycles is 0.01 ± 0.015 higher with 3 than with 10 (3 folds of medseg's train part): a choice, not a
-finding. ``threshold``: of 0.3 to 0.5, 0.35 to 0.5 do equally well on those folds; sparser data need
-more, and `training.validation` raises it by the answers.
+``loss``: such a network knows what infection is. If most answers are clean, `balanced_point` makes
+it find more and more of it. With random answers on the train part of covid19b_pseudo (two folds of
+Mixed, one of Sep; threshold 0.4) Dice is 0.63 with `balanced_point` and 0.72 with
+`balanced_answers`; on medseg both have 0.71. From ImageNet neither is shown to be better (phantom,
+3 seeds). ``head_rate``: Dice over five cycles is 0.01 ± 0.015 higher with 3 than with 10 (3 folds
+of medseg's train part): a choice, not a finding. ``threshold``: 0.35 to 0.5 do equally well on
+those folds. Sparser data need more, and `training.validation` raises it by the answers.
 """
 
 MASKS_THRESHOLD = 0.5
-"""`Config.threshold` where regions and slices are outlined, and no threshold is set."""
+"""`Config.threshold` if regions and slices are outlined and no threshold is set."""
 
 HOLDOUT = 0.2
-"""`Config.holdout` where no mask can measure the network: the answers do (ours)."""
-FEWEST_TO_HOLD_OUT = 10  # ours: fewer answers are all trained on, and none measures the network
+"""`Config.holdout` if there are no masks to measure the network: held-out answers do it (ours)."""
+FEWEST_TO_HOLD_OUT = 10  # ours: of fewer answers none is held out
 
 RETIRED: Mapping[str, Any] = {
     "neighbours": True, "per_second": False, "power": None, "prices": "paper",
     "smallest_region_px": 16,
 }  # fmt: skip
-"""Settings that alnb no longer has, and the value at which each did nothing."""
+"""Retired settings, each with the value at which it did nothing."""
 RETIRED_VALUES: Mapping[str, str] = {
     "freeze": "trunk", "region_score": "sum", "regions": "quadtree",
 }  # fmt: skip
-"""Values that a setting no longer has."""
+"""Retired values of settings that remain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """The settings of a session; immutable, and written into its journal.
+    """The settings of a session: immutable, and kept in its journal.
 
     Raises
     ------
@@ -80,53 +80,53 @@ class Config:
 
     # --- network ---
     backbone: str = "efficientnet_lite0"  # ours: the rest is tuned for it (paper 4.1: vgg16)
-    weights: str | None = None  # a file of ImageNet weights; None: those of the backbone
+    weights: str | None = None  # a file of ImageNet weights; None: the backbone's own
     input_padding: int = 0  # ours: 2.4 times cheaper than FCN8's 100 (Long et al. 2015)
     dropout: float = 0.5  # paper 4.1
-    precision: Precision = "auto"  # ours: bfloat16 on a GPU that has it; 5 times slower on AVX2
+    precision: Precision = "auto"  # ours: bfloat16 if the GPU has it; 5 times slower on AVX2
 
     # --- regions ---
     regions: Regions = "grid"  # paper 3; superpixels are its future work (6)
-    regions_per_slice: int = 64  # paper 5.1: 64 equal rectangles; of superpixels at most as many
+    regions_per_slice: int = 64  # paper 5.1: 64 equal rectangles; the most superpixels
 
     # --- acquisition ---
     heuristic: str = "entropy"  # paper 3
     region_score: RegionScore = "mean"  # paper 3, the first of two statements
     draws: int = 20  # the authors' code; the paper names no number
     regions_per_cycle: int = 5  # paper 4.1
-    ask_bare: bool = False  # ours: padding and air are clean, asked or not (paper: all regions)
+    ask_bare: bool = False  # ours: padding and air are clean anyway (paper: asks them, too)
     one_region_a_slice: bool = True  # paper 3: the best region of each of the best slices
-    repeats: float = 0.0  # ours: share of the questions that were asked before, unmarked
+    repeats: float = 0.0  # ours: share of questions that repeat an answered one, unmarked
 
     # --- start and budget ---
     start: Start = "regions"  # ours: whole slices cost 960 s before the first training
-    start_regions: int | None = None  # ours: instead of slices of 960 s; see `FROM_SYNTHETIC`
-    start_in_lungs: float = 1.0  # ours: share; 0.59 Dice, not 0.56, on folds of medseg's train part
-    start_slices: int = 5  # paper 4.1; used when start is "slices"
+    start_regions: int | None = None  # ours: see `FROM_SYNTHETIC`
+    start_in_lungs: float = 1.0  # ours: share; Dice 0.59 instead of 0.56 (folds of medseg's train)
+    start_slices: int = 5  # paper 4.1; used if start is "slices"
     cycles: int = 100  # paper 4.1
-    budget_s: float | None = None  # nominal seconds; None: no limit but `cycles`
+    budget_s: float | None = None  # nominal seconds; None: only `cycles` limits
 
     # --- training ---
-    pretrain_steps: int = 600  # ours: on synthetic scans, once for a seed; 0: none (paper)
+    pretrain_steps: int = 600  # ours: on synthetic scans, once a seed; 0: none (paper)
     loss: Loss = "auto"  # ours: see `FROM_SYNTHETIC`; eq. 1 collapses to background on few clicks
-    infected_weight: float = 0.3  # ours: clicks over-segment at 1; of infected against clean
-    crf: float = 0.1  # ours: weight of the gated CRF loss; 0.56 Dice, not 0.54, on those folds
-    prior_answers: float = 20.0  # ours: so many answers is what it believed before worth; 0: none
-    distil: float = 1.0  # ours: weight of what it believed before any answer, where none is given
-    epochs: int | None = None  # the most in a cycle; see `FROM_SYNTHETIC` (paper 4.1: 40)
-    steps: int | None = 150  # ours: the most in a cycle; None: `epochs` alone (paper)
-    batch: int = 8  # ours: of crops; steadier than the paper's 1 with few clicks
-    crop: int | None = 128  # ours: pixels round an answer, half the time; None: whole slices
-    learning_rate: float = 3e-4  # ours: with a falling rate and few steps (paper 4.1: 1e-4)
-    head_rate: float | None = None  # times the rate, behind the trunk; as above (paper: 1)
-    schedule: Schedule = "cosine"  # ours: warm up, fall to 0, keep the last (paper 4.1: constant)
-    freeze: Freeze = "stem"  # ours: the trunk up to stride 4 stays; 1.6 times faster
-    validate: bool | None = None  # ours: by masks of val that cost nothing: synthetic ones
-    holdout: float | None = None  # ours: share of answers not learned from; see `HOLDOUT`
-    predict_zoom: float = 1.5  # ours: averages slice and enlarged slice; 1: the slice (paper)
-    predict_mirrored: bool = True  # ours: averages slice and mirror image; false: the slice (paper)
+    infected_weight: float = 0.3  # ours: infected against clean; at 1 clicks over-segment
+    crf: float = 0.1  # ours: weight of the gated CRF loss; Dice 0.56 instead of 0.54, as above
+    prior_answers: float = 20.0  # ours: how many answers the start counts as; 0: none (paper)
+    distil: float = 1.0  # ours: weight of the start's prediction where nobody answered
+    epochs: int | None = None  # at most, in a cycle; see `FROM_SYNTHETIC` (paper 4.1: 40)
+    steps: int | None = 150  # ours: at most, in a cycle; None: only `epochs` limits (paper)
+    batch: int = 8  # ours: crops; with few clicks steadier than the paper's 1
+    crop: int | None = 128  # ours: pixels around an answer, half the time; None: whole slices
+    learning_rate: float = 3e-4  # ours: for a falling rate and few steps (paper 4.1: 1e-4)
+    head_rate: float | None = None  # ours: times the rate, behind the trunk; as above (paper: 1)
+    schedule: Schedule = "cosine"  # ours: warm up, then fall to 0 (paper 4.1: constant)
+    freeze: Freeze = "stem"  # ours: fixes the trunk up to stride 4; 1.6 times faster
+    validate: bool | None = None  # ours: only by masks that cost nothing, synthetic ones
+    holdout: float | None = None  # ours: share of answers kept from training; see `HOLDOUT`
+    predict_zoom: float = 1.5  # ours: averages with the slice enlarged; 1: does not (paper)
+    predict_mirrored: bool = True  # ours: averages with the mirror image; false: does not (paper)
     threshold: float | None = None  # ours: infection probability; see `FROM_SYNTHETIC`
-    adapt_threshold: bool | None = None  # ours: answers move it, unless a threshold is set
+    adapt_threshold: bool | None = None  # ours: answers raise it, unless a threshold is set
 
     # --- prices, in seconds ---
     click_s: float = 3.0  # paper 5.3: a click, or saying that a region is clean
@@ -134,12 +134,12 @@ class Config:
 
     # --- simulated annotator ---
     labels: Labels = "points"  # paper 3; "full" outlines infection (5.3), for loss="full"
-    background_click: bool = False  # paper 3: no; true (ours): a second one where it is infected
-    outline_tolerance_px: float = 1.0  # ours: a pixel, as fine as a mask is; the paper names none
-    miss_rate: float = 0.0  # ours: nobody errs in the paper; chance to miss the smallest infection
-    miss_area_px: float = 20.0  # ours: where that chance is down to 37 %; a disc 5 px across
-    click_jitter_px: float = 0.0  # ours: as above; standard deviation of a click, either way
-    wrong_rate: float = 0.0  # ours: as above; chance of the wrong verdict, whatever is seen
+    background_click: bool = False  # paper 3: no; true (ours): a second click in an infected region
+    outline_tolerance_px: float = 1.0  # ours: a pixel, as fine as a mask; the paper names none
+    miss_rate: float = 0.0  # ours: chance to miss the smallest infection; paper: nobody errs
+    miss_area_px: float = 20.0  # ours: area at which that chance is 37 %; a disc 5 px across
+    click_jitter_px: float = 0.0  # ours: standard deviation of a click, in each direction
+    wrong_rate: float = 0.0  # ours: chance of the wrong verdict
 
     seed: int = 0
 
@@ -203,22 +203,23 @@ class Config:
         test_masks: bool,
         bfloat16: bool | None = None,
     ) -> Resolved:
-        """Return the settings as they take effect on one dataset: no "auto", no None to be chosen.
+        """Decide every "auto" and None of the settings, for one dataset.
 
-        What is resolved stays as it is, so that resolving twice changes nothing.
+        Resolving twice changes nothing.
 
         Parameters
         ----------
         synthetic : bool
-            Whether the dataset's scans are synthetic. Nothing is learned from other synthetic
-            scans first then: that would be cheating.
+            Whether the dataset's scans are synthetic. If so, the network does not first learn from
+            other synthetic scans: that would be cheating.
         val_masks : bool
-            Whether a mask of the validation part shows infection. Unless it is set, only synthetic
-            masks choose epoch and threshold: others cost 96 s each to draw, which no curve counts.
+            Whether a mask of the validation part shows infection. Unless `validate` is set, only
+            synthetic masks choose epoch and threshold: drawing others costs 96 s each, which no
+            curve counts.
         test_masks : bool
-            Whether masks of a test part measure the network; else held-out answers do.
+            Whether masks of a test part measure the network. If not, held-out answers do.
         bfloat16 : bool, optional
-            Whether the device computes fast in it; None leaves `precision` open.
+            Whether the device is fast in bfloat16; None leaves `precision` open.
         """
         pretrain_steps = 0 if synthetic else self.pretrain_steps
         start = FROM_SYNTHETIC if pretrain_steps else FROM_IMAGENET
@@ -265,7 +266,7 @@ class Config:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Config:
-        """Read settings that `to_dict` wrote; those that were retired are left out.
+        """Read settings that `to_dict` wrote, without those that were retired.
 
         Raises
         ------
@@ -294,7 +295,7 @@ class Resolved(Config):
 
 
 def retired_settings(values: Mapping[str, Any]) -> tuple[str, ...]:
-    """List what a journal's settings ask for and alnb no longer has, as ``name=value``.
+    """List the retired settings that a journal uses, as ``name=value``.
 
     Examples
     --------
@@ -322,9 +323,9 @@ def _kinds() -> dict[str, tuple[type, ...]]:
 
 
 THREADS = {"GOMP_SPINCOUNT": "10000"}
-"""For a process that loads torch: a thread that waits spins for some ten microseconds, then
-sleeps (ours). OpenMP's default lets a page, or another training, wait for threads that do
-nothing; sleeping at once made a cycle on two cores 1.5 times longer."""
+"""For a process that loads torch: a waiting thread spins for some ten microseconds, then sleeps
+(ours). With OpenMP's default, idle threads hold up the page and other trainings. Sleeping at once
+made a cycle on two cores 1.5 times longer."""
 
 PAPER = Config(
     backbone="vgg16",

@@ -1,7 +1,7 @@
 """The errors that a person sees, and the log that keeps the rest.
 
-An `AlnbError` is a sentence that says what was wrong, where, and what to do. Any other exception is
-a fault of alnb: `sentence_of` logs its trace, and points to the log in one sentence.
+An `AlnbError` is one sentence with what was wrong, where, and what to do. Any other exception is a
+fault of alnb: `sentence_of` logs its trace, and points to the log in one sentence.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ class ConfigError(AlnbError, ValueError):
 
 
 class SessionError(AlnbError):
-    """A session or its journal cannot be read, written or advanced that way."""
+    """A session or its journal cannot be read, written or changed in this way."""
 
 
 class TrainerError(AlnbError):
-    """The training process failed, died or was asked for what it cannot do."""
+    """The training process failed or ended, or cannot do what it was asked for."""
 
 
 def log_to(folder: Path) -> Path:
-    """Let everything that alnb logs in this process go to one file, rotated at `LOG_BYTES`.
+    """Write everything that alnb logs in this process to one file, rotated at `LOG_BYTES`.
 
-    The standard library's logger ``alnb`` and those below it write there. The file is made at the
-    first line; another folder takes the place of the one before.
+    The logger ``alnb`` and those below it write there. The file is made at the first line. A second
+    call replaces the folder.
 
     Returns
     -------
     Path
-        Of the file.
+        The file.
     """
     for old in [one for one in LOGGER.handlers if isinstance(one, RotatingFileHandler)]:
         LOGGER.removeHandler(old)
@@ -58,14 +58,14 @@ def log_to(folder: Path) -> Path:
 
 
 def user_log_folder() -> Path:
-    """Name the folder for the log of a page that has no session, and make it."""
+    """Make the folder for the log of a page without a session, and return it."""
     from platformdirs import user_log_path
 
     return user_log_path("alnb", ensure_exists=True)
 
 
 def sentence_of(error: BaseException) -> str:
-    """Say an error in a sentence; log the trace of one that is no `AlnbError`."""
+    """Put an error into a sentence; log its trace if it is no `AlnbError`."""
     if isinstance(error, AlnbError):
         return str(error)
     LOGGER.error("%s", error, exc_info=error)
