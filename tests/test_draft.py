@@ -52,6 +52,12 @@ def test_taking_a_mark_back_is_a_step_too():
     assert draft.undone().clicks == (Click(1, 1),)
 
 
+def test_a_press_between_marks_removes_the_nearest_only():
+    draft = Draft(FIRST, (Click(1, 1), Click(1, 5), Click(9, 9)))
+
+    assert draft.toggled(Click(1, 4), 8.0).clicks == (Click(1, 1), Click(9, 9))
+
+
 def test_a_new_mark_ends_redo():
     draft = Draft(FIRST).toggled(Click(1, 1), 0.5).undone().toggled(Click(3, 3), 0.5)
 

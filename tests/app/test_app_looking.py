@@ -165,7 +165,7 @@ def test_why_a_region_is_asked_is_told_after_a_reload_too(using, folder):
         return person.app.learning._tables
 
     async def look(person):
-        return person.page._why.value
+        return person.page._explanation.value
 
     weights, tables = using(label)
     assert "asked by entropy" in using(look)
@@ -208,6 +208,23 @@ def test_a_correction_that_is_no_answer_yet_survives_reopening(using):
 
     region, clicks = using(correct)
     using(go_on)
+
+
+def test_a_correction_of_a_swept_region_that_was_never_asked_survives_reopening(using):
+    async def correct(person):
+        person.push(person.page.sweep, person.page.clean)
+        asked = person.state.ever_asked
+        swept = next(key for key in person.state.by_key if key not in asked)
+        person.act(f"open:{swept}")
+        person.press(1, 1)
+        return person.app.draft
+
+    async def look(person):
+        return person.app.draft
+
+    draft = using(correct)
+    assert len(draft.clicks) == 1
+    assert (using(look).region, using(look).clicks) == (draft.region, draft.clicks)
 
 
 def test_the_clicks_of_an_answer_that_was_taken_back_survive_reopening(using):

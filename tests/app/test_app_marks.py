@@ -1,11 +1,14 @@
 """The label app: keys, marks of all kinds, whole slices, regions of other kinds."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from app_person import CONFIG, journal_of
 
 from alnb.annotation import Answer, Click, Verdict
 from alnb.regions import Region
+from alnb.ui.label.commands import MARK_PX
 from alnb.ui.viewer.drawing import grid_path
 
 # --- keys ---
@@ -98,6 +101,20 @@ def test_a_double_press_sets_one_mark_and_takes_none_back(using):
         person.press(2, 2)
         person.press(2, 2, after_s=0.2)
         assert len(person.clicks) == 1
+
+    using(story)
+
+
+def test_a_double_press_removes_one_mark_and_sets_none(using):
+    async def story(person):
+        apart = 0.75 * MARK_PX / person.app.view.scale
+        region = person.app.draft.region
+        clicks = [Click(region.row + 2, region.col + 2 + n * apart) for n in range(2)]
+        person.app.answering.draft = dataclasses.replace(person.app.draft, clicks=tuple(clicks))
+        person.press(2, 2)
+        person.press(2, 2, after_s=0.2)
+
+        assert person.clicks == (clicks[1],)
 
     using(story)
 

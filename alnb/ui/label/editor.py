@@ -24,7 +24,7 @@ from alnb.pool import Pool
 from alnb.regions import Region
 from alnb.session import Session
 from alnb.state import State, undone
-from alnb.ui.label.draft import DRAFT_FILE, Draft, keep_draft
+from alnb.ui.label.draft import DRAFT_FILE, Draft, distance_px, keep_draft
 from alnb.ui.label.screen import Marking, neighbour, regions_of
 
 
@@ -199,7 +199,7 @@ class Answering:
         self.watch = Stopwatch()
         self._clock = clock
         self._covers: dict[SliceId, bool] = {}
-        self._marked: tuple[float, Click | None] = (0.0, None)
+        self._pressed: tuple[float, Click | None] = (0.0, None)
 
     @property
     def path(self) -> Path:
@@ -210,7 +210,7 @@ class Answering:
         """Start to count: another region is on screen."""
         self.watch.start(self._clock())
         self.cursor, self.pen = None, ()
-        self._marked = (0.0, None)
+        self._pressed = (0.0, None)
 
     def touch(self) -> None:
         """Count the time since the last thing done, a pause in part: whoever looks works, too."""
@@ -260,11 +260,10 @@ class Answering:
         if self.draft.sweep and not any(c.contains(click.row, click.col) for c in self.open()):
             raise Aside(ANSWERED)
         self._check_owned()
-        now, (before, last) = self._clock(), self._marked
-        hit = self.draft.hit(click, reach_px)
-        if last in hit and now - before < DOUBLE_S:
-            return  # the second press of a double one
-        self._marked = now, None if hit else click
+        now, (before, last) = self._clock(), self._pressed
+        if last and now - before < DOUBLE_S and distance_px(click, last) <= reach_px:
+            return  # the second press of a double press
+        self._pressed = now, click
         self._put(self.draft.toggled(click, reach_px))
 
     def stroke(self, points: Sequence[Vertex]) -> None:
