@@ -9,7 +9,7 @@ from alnb.cost import Cost
 from alnb.pool import Pool, next_picks
 from alnb.reports import CycleReport, FitReport
 from alnb.state import State
-from alnb.ui.label.explanation import MAY_REPEAT, Judge, scored_by
+from alnb.ui.label.explanation import MAY_REPEAT, Explainer, asking_weights
 
 CONFIG = Config(regions_per_slice=4, regions_per_cycle=2, ask_bare=True)
 FIT = FitReport(
@@ -40,8 +40,8 @@ def state(pool, tables):
 
 
 def test_each_pick_has_its_place_and_rank(pool, state, tables):
-    judge = Judge(pool, state, tables)
-    first = judge.why(state.asked[0].region, mean=0.25)
+    explainer = Explainer(pool, state, tables)
+    first = explainer.explain(state.asked[0].region, mean=0.25)
 
     assert first.sentence == "Number 1 of 2 by entropy."
     assert first.mean == 0.25
@@ -52,17 +52,53 @@ def test_each_pick_has_its_place_and_rank(pool, state, tables):
     assert first.chance == pytest.approx(2 / 31)
 
 
-def test_answers_of_the_same_cycle_change_no_rank(pool, state, tables):
-    before = Judge(pool, state, tables).why(state.asked[1].region)
-    answered = (*state.given, *(Answer(pick.region, Verdict.CLEAN) for pick in state.asked))
-    after = Judge(pool, dataclasses.replace(state, given=answered), tables)
+@pytest.fixture
+def told(pool):
+    """Explain what a cycle asks, by its entropy and the settings given."""
 
-    assert after.why(state.asked[1].region) == before
+    def explain(entropy, **settings):
+        other = Pool(pool.dataset, CONFIG.replace(**settings))
+        report = CycleReport(cycle=0, cost=Cost(), scores=None, fit=FIT, score_s=0.1)
+        before = State(other.config, cycle=0, reports=(report,))
+        tables = {"entropy": entropy, "bald": entropy.copy()}
+        asked = dataclasses.replace(before, cycle=1, asked=next_picks(other, before, tables))
+        explainer = Explainer(other, asked, tables)
+        return [explainer.explain(pick.region) for pick in asked.asked]
+
+    return explain
+
+
+@pytest.mark.parametrize("settings", [{}, {"one_region_a_slice": False}, {"ask_bare": False}])
+def test_ranks_follow_the_order_in_which_the_cycle_asked(pool, rng, told, monkeypatch, settings):
+    entropy = rng.random(pool.shape)
+    entropy[0] = 1.0, 1.1, 1.2, 1.3  # the best of all, in one slice
+    monkeypatch.setattr(Pool, "left_out", lambda pool, where: np.array(
+        [False, False, False, not pool.config.ask_bare]
+    ))  # fmt: skip
+    asked = told(entropy, regions_per_cycle=6, **settings)
+
+    for n, explanation in enumerate(asked, 1):
+        assert explanation.sentence == f"Number {n} of 6 by entropy."
+        assert [(r.rank, r.place) for r in explanation.reasons] == [(n, n), (n, n)]
+
+
+def test_equal_scores_keep_the_order_of_the_cycle(pool, told):
+    asked = told(np.ones(pool.shape), regions_per_cycle=6)
+
+    assert [explanation.reasons[0].rank for explanation in asked] == [1, 2, 3, 4, 5, 6]
+
+
+def test_answers_of_the_same_cycle_change_no_rank(pool, state, tables):
+    before = Explainer(pool, state, tables).explain(state.asked[1].region)
+    answered = (*state.given, *(Answer(pick.region, Verdict.CLEAN) for pick in state.asked))
+    after = Explainer(pool, dataclasses.replace(state, given=answered), tables)
+
+    assert after.explain(state.asked[1].region) == before
 
 
 def test_what_another_heuristic_would_have_asked_is_told(pool, state, tables):
     other = dict(tables, bald=-tables["entropy"])
-    reason = Judge(pool, state, other).why(state.asked[0].region).reasons[1]
+    reason = Explainer(pool, state, other).explain(state.asked[0].region).reasons[1]
 
     assert reason.place == 0
     assert reason.rank == 31
@@ -71,9 +107,9 @@ def test_what_another_heuristic_would_have_asked_is_told(pool, state, tables):
 def test_the_start_is_random(pool, state):
     start = dataclasses.replace(state, cycle=0, given=(), reports=())
 
-    assert "no network yet" in Judge(pool, start, {}).why(state.asked[0].region).sentence
-    assert scored_by(start) == ""
-    assert scored_by(state) == "w"
+    assert "no network yet" in Explainer(pool, start, {}).explain(state.asked[0].region).sentence
+    assert asking_weights(start) == ""
+    assert asking_weights(state) == "w"
 
 
 @pytest.mark.parametrize(
@@ -88,22 +124,30 @@ def test_the_start_says_what_it_is_drawn_from(pool, state, settings, words):
     start = dataclasses.replace(state, cycle=0, given=(), reports=())
     other = dataclasses.replace(pool, config=pool.config.replace(**settings))
 
-    assert words in Judge(other, start, {}).why(state.asked[0].region).sentence
+    assert words in Explainer(other, start, {}).explain(state.asked[0].region).sentence
 
 
 def test_random_says_so(pool, state):
     config = CONFIG.replace(heuristic="random")
     random = dataclasses.replace(state, config=config)
-    why = Judge(pool, random, {}).why(state.asked[0].region)
+    explanation = Explainer(pool, random, {}).explain(state.asked[0].region)
 
-    assert why.sentence == "Number 1 of 2 drawn at random."
-    assert why.reasons == ()
+    assert explanation.sentence == "Number 1 of 2 drawn at random."
+    assert explanation.reasons == ()
+
+
+def test_a_draw_that_prefers_lungs_says_so(pool, state):
+    config = CONFIG.replace(heuristic="foreground_random")
+    drawn = dataclasses.replace(state, config=config)
+    explanation = Explainer(pool, drawn, {}).explain(state.asked[0].region)
+
+    assert explanation.sentence == "Number 1 of 2 drawn at random, inside the lungs first."
 
 
 def test_no_score_tells_which_question_comes_twice(squares, state, tables):
     pool = Pool(squares, CONFIG.replace(repeats=0.25))
-    judge = Judge(pool, state, tables)
-    told = [judge.why(pick.region, mean=0.9) for pick in state.asked]
+    explainer = Explainer(pool, state, tables)
+    told = [explainer.explain(pick.region, mean=0.9) for pick in state.asked]
 
     assert [one.reasons for one in told] == [(), ()]
     assert {one.mean for one in told} == {None}
@@ -111,6 +155,6 @@ def test_no_score_tells_which_question_comes_twice(squares, state, tables):
 
 
 def test_a_region_opened_again_was_not_asked(pool, state, tables):
-    why = Judge(pool, state, tables).why(state.given[0].region)
+    explanation = Explainer(pool, state, tables).explain(state.given[0].region)
 
-    assert "You opened it yourself" in why.sentence
+    assert "You opened this region yourself" in explanation.sentence

@@ -14,7 +14,7 @@ from alnb.regions import grid
 from alnb.reports import CycleReport, FitReport
 from alnb.state import State, digest
 from alnb.ui.label.draft import Draft
-from alnb.ui.label.explanation import Why
+from alnb.ui.label.explanation import Explanation
 from alnb.ui.label.screen import STRIP, Mode, focus, neighbour, present
 from alnb.ui.label.training_client import Activity
 
@@ -597,6 +597,6 @@ def test_a_budget_is_the_whole_where_there_is_one(screen):
 
 
 def test_why_a_region_is_asked_is_handed_on(screen):
-    why = Why("Because.")
+    explanation = Explanation("Because.")
 
-    assert screen(asked(), why=why).why is why
+    assert screen(asked(), explanation=explanation).explanation is explanation

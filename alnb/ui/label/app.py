@@ -24,7 +24,7 @@ from alnb.session import Session
 from alnb.ui.label.commands import Commands
 from alnb.ui.label.draft import Draft, restore_draft
 from alnb.ui.label.editor import TAKEN_OVER, Answering, last_annotator
-from alnb.ui.label.explanation import Why
+from alnb.ui.label.explanation import Explanation
 from alnb.ui.label.looking import Seen, Viewing
 from alnb.ui.label.page import Page
 from alnb.ui.label.screen import Mode, Screen, focus, present, score_of
@@ -325,19 +325,19 @@ class LabelApp:
                 answering.can_redo,
                 bool(answering.pen),
             ),
-            why=self._why(),
+            explanation=self._explanation(),
             saved_at=answering.saved_at,
             owned=self.session.journal.owned,
             left=self._has_left(),
         )
 
-    def _why(self) -> Why | None:
+    def _explanation(self) -> Explanation | None:
         region = self.draft.region
         if region is None or self.draft.sweep:
             return None
         maps = self.learning.maps.get(region.where)
         mean = None if maps is None else float(region.pixels(maps.mean).mean())
-        return self.learning.judge().why(region, mean)
+        return self.learning.explainer().explain(region, mean)
 
     def _has_left(self) -> bool:
         """Tell whether the pool holds a region to ask; looked up where none of a cycle is open."""

@@ -85,7 +85,7 @@ class Page:
         self._bar = widgets.HTML()
         self._note = widgets.HTML()
         self._advice = widgets.HTML()
-        self._why = widgets.HTML()
+        self._explanation = widgets.HTML()
         self._teaching = widgets.HTML()
         self._help = widgets.HTML()
         for widget, name in ((self._teaching, "teaching"), (self._help, "help")):
@@ -168,7 +168,7 @@ class Page:
         overlays = widgets.VBox([maps, rest, how])
         overlays.add_class("alnb-overlays")
         controls = widgets.VBox(
-            [self._note, train, self._bar, self._train_hint, overlays, self._why]
+            [self._note, train, self._bar, self._train_hint, overlays, self._explanation]
         )
         style = widgets.HTML(f"<style>{CSS}</style>", layout=widgets.Layout(display="none"))
         body = columns([left], [widgets.VBox([charts.widget, self.axis, self._advice]), controls])
@@ -223,7 +223,7 @@ class Page:
         _set(self._question, page_html.question(screen))
         _set(self._train_hint, page_html.hint(screen))
         _set(self._bar, page_html.bar(screen))
-        _set(self._why, page_html.why(screen.why))
+        _set(self._explanation, page_html.explanation(screen.explanation))
         _set(self._note, page_html.note(screen.chart_note))
         _set(self._advice, page_html.advice(screen.advice))
         taught = f"<div class='alnb-teaching' role='status'>{TEACHING}</div>"

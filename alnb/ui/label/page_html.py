@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from html import escape
 
 from alnb.forecast import Advice
-from alnb.ui.label.explanation import Reason, Why
+from alnb.ui.label.explanation import Explanation, Reason
 from alnb.ui.label.screen import Screen, Tile
 from alnb.ui.label.shortcuts import ACTIONS, GROUPS, key_of, shown
 from alnb.ui.viewer.drawing import uri
@@ -115,20 +115,20 @@ def _arrow(act: str, words: str, sign: str, count: int) -> str:
     )
 
 
-def why(reasons: Why | None) -> str:
+def explanation(found: Explanation | None) -> str:
     """Draw the card that says why a region is asked about."""
-    if reasons is None:
+    if found is None:
         return ""
-    mean = "" if reasons.mean is None else f" Mean probability <b>{reasons.mean:.2f}</b>."
-    rows = "".join(map(_reason, reasons.reasons[:ROWS]))
-    others = "; ".join(f"{one.heuristic}: {_asks(one)}" for one in reasons.reasons[ROWS:])
-    chance = f"{100 * reasons.chance:.2g} % by chance"
+    mean = "" if found.mean is None else f" Mean probability <b>{found.mean:.2f}</b>."
+    rows = "".join(map(_reason, found.reasons[:ROWS]))
+    others = "; ".join(f"{one.heuristic}: {_asks(one)}" for one in found.reasons[ROWS:])
+    chance = f"{100 * found.chance:.2g} % by chance"
     random = f"<tr><th>random</th><td>–</td><td>–</td><td>{chance}</td></tr>"
     head = "<tr><td></td><td>score</td><td>rank</td><td>would ask it</td></tr>"
     table = f"<table>{head}{rows}{random}</table>" if rows else ""
     return (
         "<div class='alnb-why' role='region' aria-label='Why this region'><b>Why this region?</b> "
-        f"{escape(reasons.sentence)}{mean}{table}{escape(others)}</div>"
+        f"{escape(found.sentence)}{mean}{table}{escape(others)}</div>"
     )
 
 

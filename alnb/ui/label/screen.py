@@ -19,7 +19,7 @@ from alnb.regions import Region
 from alnb.state import State
 from alnb.ui.label import sentences
 from alnb.ui.label.draft import Draft
-from alnb.ui.label.explanation import Why
+from alnb.ui.label.explanation import Explanation
 from alnb.ui.label.training_client import Activity
 
 STRIP = 13  # regions shown at once; with an arrow on each side they fill the view's width
@@ -159,7 +159,7 @@ class Screen:
     chart_hint: str  # stands in the chart as long as it has no point
     sweeping: bool  # whether a whole slice is on screen
     marking: Marking
-    why: Why | None
+    explanation: Explanation | None
     rows: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
 
 
@@ -182,7 +182,7 @@ def present(
     dataset: Dataset,
     *,
     mode: Mode = PLAIN,
-    why: Why | None = None,
+    explanation: Explanation | None = None,
     saved_at: str = "",
     owned: bool = True,
     left: bool = True,
@@ -201,7 +201,7 @@ def present(
         What is labelled.
     mode : Mode
         How the person works now.
-    why : Why or None
+    explanation : Explanation or None
         Why the region is asked about, where that is known.
     saved_at : str
         When the last answer went to disk, as the page shows it.
@@ -247,7 +247,7 @@ def present(
         else sentences.unmeasured(state, dataset),
         sweeping=draft.sweep,
         marking=mode.marking,
-        why=why,
+        explanation=explanation,
         rows=tuple(report.row(state.config.seed) for report in state.reports),
     )
 
