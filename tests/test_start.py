@@ -134,7 +134,7 @@ def test_a_new_session_begins_with_the_settings_chosen(place, squares):
 
 
 def test_the_settings_are_the_defaults_unless_chosen(place):
-    page = StartPage(place, "", lambda *_: None, str)
+    page = StartPage(place, "")
 
     assert Config().replace(**page.settings) == Config()
 

@@ -1,4 +1,4 @@
-"""A session's open questions, answered by hand in a notebook's cell: no training, no charts."""
+"""Answer a session's open questions in a notebook's cell: no training, no charts."""
 
 from __future__ import annotations
 
@@ -17,25 +17,20 @@ from alnb.ui.label.editor import Stopwatch
 from alnb.ui.viewer.input import Event, Press
 from alnb.ui.viewer.slice_view import RegionView
 
-DONE = "Nothing is open. Run the next cell."
+DONE = "Every question has an answer. Run the next cell."
 
 
-class ByHand:
-    """Ask what a session has open, and submit what the reader answers; `widget` is what to show.
+class InCell:
+    """Show what a session asks, and submit what the reader answers; `widget` is what to show.
 
     Parameters
     ----------
     session : Session
-        Open for writing; whatever asks it.
+        Open for writing.
     annotator : str
         Written into every answer.
     clock : callable
         Seconds, only ever rising; times the answers.
-
-    Attributes
-    ----------
-    clean, next, skip, undo : ipywidgets.Button
-        As they are named.
     """
 
     def __init__(
@@ -92,9 +87,9 @@ class ByHand:
         self._draw()
 
     def _draw(self) -> None:
-        """Show the first question that is open, with the clicks set so far."""
-        pending = self.session.state.pending
-        region = pending[0] if pending else None
+        """Show the first open question, with the clicks set so far."""
+        state = self.session.state
+        region = next(iter(state.pending), None)
         if region is None:
             self.view.clear(DONE)
         elif region != self._region:
@@ -106,14 +101,14 @@ class ByHand:
         else:
             self.view.mark(self._clicks)
         self._region = region
-        for button in (self.clean, self.next, self.skip):
-            button.disabled = region is None
+        self.skip.disabled = region is None
         self.next.disabled = not self._clicks
         self.clean.disabled = region is None or bool(self._clicks)
-        cost = cost_of(self.session.state.given, self.session.state.config)
+        cost = cost_of(state.given, state.config)
         self._text.value = (
-            f"Click the infection in the frame, or say that there is none. {len(pending)} open; "
-            f"{cost.nominal_s:.0f} s nominal, {cost.measured_s:.0f} s by the clock."
+            "Click the infection in the frame, or press No infection. "
+            f"{len(state.pending)} open; {cost.nominal_s:.0f} s nominal, "
+            f"{cost.measured_s:.0f} s by the clock."
         )
 
 

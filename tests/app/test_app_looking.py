@@ -119,7 +119,7 @@ def test_another_name_holds_for_the_answers_to_come(using, folder):
 def test_who_answered_last_is_the_annotator_where_none_is_named(squares, folder):
     def opened(annotator=""):
         with contextlib.closing(Session.open(folder, squares, CONFIG, take_over=True)) as session:
-            return LabelApp(session, annotator, worker=FakeWorker).answering.annotator
+            return LabelApp(session, annotator, worker=FakeWorker).editor.annotator
 
     assert opened() == ""
     with contextlib.closing(Session.open(folder, squares, CONFIG)) as session:

@@ -7,7 +7,7 @@ from alnb.cycle import answer_pending
 from alnb.oracle import Oracle
 from alnb.pool import Pool, start_picks
 from alnb.session import Session
-from alnb.ui.in_cell import ByHand
+from alnb.ui.in_cell import InCell
 from alnb.ui.viewer.input import Press
 
 CONFIG = Config(regions_per_slice=16, start_regions=3)
@@ -24,7 +24,7 @@ def session(tmp_path, squares):
 @pytest.fixture
 def hand(session):
     times = iter(range(0, 1000, 5))
-    return ByHand(session, clock=lambda: float(next(times)))
+    return InCell(session, clock=lambda: float(next(times)))
 
 
 def press(hand, row, col):
@@ -49,7 +49,7 @@ def test_clicks_and_buttons_become_answers_with_their_seconds(hand, session):
 
 def test_a_pause_is_not_labelling(session):
     now = [0.0]
-    hand = ByHand(session, clock=lambda: now[0])
+    hand = InCell(session, clock=lambda: now[0])
     region = session.state.pending[0]
     now[0] = 3.0
     press(hand, region.row + 1.0, region.col + 2.0)
