@@ -21,80 +21,98 @@ def session(tmp_path, squares):
     session.close()
 
 
+class Clock:
+    """Five seconds pass before each press."""
+
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
 @pytest.fixture
-def hand(session):
-    times = iter(range(0, 1000, 5))
-    return InCell(session, clock=lambda: float(next(times)))
+def clock():
+    return Clock()
 
 
-def press(hand, row, col):
-    hand._on_event(Press(row, col, hand.view.screen))
+@pytest.fixture
+def cell(session, clock):
+    return InCell(session, clock=clock)
 
 
-def test_clicks_and_buttons_become_answers_with_their_seconds(hand, session):
+def press(cell, row, col, **how):
+    cell.editor._clock.now += 5
+    cell._on_event(Press(row, col, cell.view.screen, **how))
+
+
+def push(cell, *names):
+    for name in names:
+        cell.editor._clock.now += 5
+        getattr(cell, name).click()
+
+
+def test_clicks_and_buttons_become_answers_with_their_seconds(cell, session):
     region = session.state.pending[0]
-    assert hand.next.disabled
-    press(hand, region.row + 1.0, region.col + 2.0)
-    assert hand.clean.disabled
-    hand.next.click()
-    hand.clean.click()
+    assert cell.next.disabled
+    press(cell, region.row + 1.0, region.col + 2.0)
+    assert cell.clean.disabled
+    push(cell, "next")
+    push(cell, "clean")
 
     first, second = session.state.answers
     assert (first.region, first.verdict) == (region, Verdict.INFECTED)
     assert (first.clicks[0].row, first.clicks[0].col) == (region.row + 1, region.col + 2)
     assert (first.seconds, first.annotator) == (10, "reader")  # one for each act
     assert second.verdict is Verdict.CLEAN
-    assert "1 open; 6 s nominal, 15 s by the clock" in hand._text.value
+    assert "1 open; 6 s nominal, 15 s by the clock" in cell._text.value
 
 
-def test_a_pause_is_not_labelling(session):
-    now = [0.0]
-    hand = InCell(session, clock=lambda: now[0])
+def test_a_pause_is_not_labelling(cell, clock, session):
     region = session.state.pending[0]
-    now[0] = 3.0
-    press(hand, region.row + 1.0, region.col + 2.0)
-    now[0] = 3600.0
-    hand.next.click()
+    press(cell, region.row + 1.0, region.col + 2.0)
+    clock.now = 3600.0
+    push(cell, "next")
 
-    assert session.state.answers[0].seconds == 3 + PAUSE_S
+    assert session.state.answers[0].seconds == 5 + PAUSE_S
 
 
-def test_a_press_beside_the_frame_sets_no_click(hand, session):
+def test_a_press_beside_the_frame_sets_no_click(cell, session):
     region = session.state.pending[0]
-    press(hand, region.row - 5.0, region.col)
-    hand._on_event(Press(region.row, region.col, hand.view.screen, elsewhere=True))
+    press(cell, region.row - 5.0, region.col)
+    assert "outside the frame" in cell._text.value
+    press(cell, region.row, region.col, elsewhere=True)
 
-    assert hand.next.disabled
+    assert cell.next.disabled
 
 
-def test_undo_takes_back_a_click_and_then_an_answer(hand, session):
+def test_undo_takes_back_a_click_and_then_an_answer(cell, session):
     region = session.state.pending[0]
-    hand.skip.click()
-    press(hand, *_middle(session.state.pending[0]))
-    hand.undo.click()
-    assert hand.next.disabled
-    hand.undo.click()
+    push(cell, "skip")
+    press(cell, *_middle(session.state.pending[0]))
+    push(cell, "undo")
+    assert cell.next.disabled
+    push(cell, "undo")
 
     assert session.state.pending[0] == region
-    assert hand.view.region == region
+    assert cell.view.region == region
 
 
-def test_what_the_reader_leaves_another_annotator_answers(hand, session, squares):
-    hand.clean.click()
+def test_what_the_reader_leaves_another_annotator_answers(cell, session, squares):
+    push(cell, "clean")
     answer_pending(session, Oracle(squares))
 
     assert session.state.pending == ()
     assert [answer.annotator for answer in session.state.answers] == ["reader", "oracle", "oracle"]
 
 
-def test_the_end_is_said(hand):
+def test_the_end_is_said(cell):
     for _ in range(3):
-        hand.skip.click()
+        push(cell, "skip")
 
-    assert hand.view.region is None
-    assert hand.skip.disabled
-    hand.undo.click()
-    assert hand.view.region is not None
+    assert cell.view.region is None
+    assert cell.skip.disabled
+    push(cell, "undo")
+    assert cell.view.region is not None
 
 
 def _middle(region):

@@ -5,6 +5,7 @@ An address names a session, never a path.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -15,7 +16,7 @@ from urllib.parse import parse_qs
 import ipywidgets as widgets
 
 from alnb.dataset import Dataset, embedded
-from alnb.errors import AlnbError
+from alnb.errors import AlnbError, log_to, user_log_folder
 from alnb.session import default_folder
 from alnb.ui.label.page import Page
 from alnb.ui.start_page import StartPage, in_words, opened
@@ -92,6 +93,8 @@ def label_app(
         or a sentence that says why the app can't start.
     """
     try:
+        with contextlib.suppress(OSError):  # of the log only
+            log_to(user_log_folder())
         annotator = annotator or os.environ.get("ALNB_ANNOTATOR", "")
         data = data or os.environ.get("ALNB_DATA")
         named = session or os.environ.get("ALNB_SESSION")

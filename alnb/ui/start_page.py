@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Callable
 from functools import partial
 from html import escape
@@ -18,7 +17,7 @@ import ipywidgets as widgets
 from alnb.acquisition import FOREGROUND_RANDOM, HEURISTICS, RANDOM, plugin_names
 from alnb.config import Config
 from alnb.dataset import Dataset, embedded
-from alnb.errors import AlnbError
+from alnb.errors import AlnbError, sentence_of
 from alnb.journal import Journal
 from alnb.session import Session
 from alnb.sessions import Known, free_folder, known_datasets, known_session, known_sessions
@@ -52,7 +51,8 @@ class OpeningPage:
         self.widget.add_class("alnb-app")
 
     def _show(self, *parts: widgets.Widget) -> None:
-        self.widget.children = [_style(), self._title, *parts]
+        style = widgets.HTML(f"<style>{CSS}</style>", layout=widgets.Layout(display="none"))
+        self.widget.children = [style, self._title, *parts]
 
     def _put(self, make: Callable[[], widgets.Widget]) -> None:
         """Put an app in the page's place; show an error on the page."""
@@ -82,12 +82,7 @@ class HeldPage(OpeningPage):
         Makes the label app on it.
     """
 
-    def __init__(
-        self,
-        session: Path,
-        data: Path,
-        take_over: Callable[[], widgets.Widget],
-    ) -> None:
+    def __init__(self, session: Path, data: Path, take_over: Callable[[], widgets.Widget]) -> None:
         super().__init__()
         words = escape(known_session(session).words)
         self.take_over = _button("Continue here", "alnb-main")
@@ -129,7 +124,8 @@ class StartPage(OpeningPage):
     def _make_fields(self) -> None:
         heuristics = [*HEURISTICS, RANDOM, FOREGROUND_RANDOM, *plugin_names()]
         self.dataset = _choice("dataset", list(self._datasets))
-        self.heuristic = _choice("ask by", heuristics, value=DEFAULT.heuristic)
+        self.heuristic = _choice("ask by", heuristics)
+        self.heuristic.value = DEFAULT.heuristic
         self.labels = _choice("label by", LABELS)
         self.regions = _choice("regions", REGIONS)
         self.start_regions = widgets.BoundedIntText(
@@ -192,13 +188,13 @@ def _viewed(session: Path, data: Path | None) -> widgets.Widget:
     return look_at(session, data)
 
 
-def _choice(words: str, options: Any, **more: Any) -> widgets.Dropdown:  # noqa: ANN401 - widget's
-    return widgets.Dropdown(options=options, description=words, **more, **FIELD)
+def _choice(words: str, options: list[str] | dict[str, str]) -> widgets.Dropdown:
+    return widgets.Dropdown(options=options, description=words, **FIELD)
 
 
 def _button(words: str, *classes: str) -> widgets.Button:
     made = widgets.Button(
-        description=words, layout=widgets.Layout(width="110px", margin="4px 8px 4px 0")
+        description=words, layout=widgets.Layout(width="130px", margin="4px 8px 4px 0")
     )
     for name in classes:
         made.add_class(name)
@@ -209,16 +205,8 @@ def _heading(words: str) -> widgets.HTML:
     return widgets.HTML(f"<h2 class='alnb-start'>{words}</h2>")
 
 
-def _style() -> widgets.HTML:
-    return widgets.HTML(f"<style>{CSS}</style>", layout=widgets.Layout(display="none"))
-
-
 def opened(
-    dataset: Dataset,
-    folder: Path,
-    annotator: str,
-    settings: dict[str, Any],
-    wait_s: float = 0.0,
+    dataset: Dataset, folder: Path, annotator: str, settings: dict[str, Any], wait_s: float = 0.0
 ) -> widgets.Widget:
     """Start the label app on a session; ask first if another window writes it.
 
@@ -284,17 +272,11 @@ def _open(folder: Path, dataset: Dataset, settings: dict[str, Any]) -> Session:
 
 
 def in_words(error: Exception) -> str:
-    """Say what went wrong in opening; an unexpected error's trace goes to the terminal."""
-    if isinstance(error, AlnbError):
-        return str(error)
+    """Say what went wrong in opening; the log has the trace of an unexpected error."""
     if isinstance(error, OSError):
         place = error.filename or "a file"
         return (
             f"{place} can't be used: {error.strerror}. Change its permissions, free some space, or "
             "choose another folder with --session."
         )
-    traceback.print_exception(error)
-    return (
-        f"Something went wrong in alnb ({type(error).__name__}: {error}). Every answer is "
-        "saved. Please report this to the maintainers of alnb."
-    )
+    return sentence_of(error)

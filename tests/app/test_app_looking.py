@@ -55,7 +55,7 @@ def test_a_slice_among_others_patients_has_no_neighbours(using):
         person.app.dataset.scans[person.app.view.region.where.scan]["stacked"] = False
         person.wheel(1.0, panel="xy")
         assert person.app.viewing.offset == 0
-        assert "no neighbours" in person.app.message
+        assert "no neighbouring slices" in person.app.message
         person.key("PageDown")
         assert person.app.viewing.offset == 0
 
@@ -85,7 +85,7 @@ def test_grey_slices_have_no_window_and_say_why(using):
     using(story)
 
 
-def test_the_mask_is_shown_in_teaching_alone_and_answers_tell(using, folder):
+def test_the_mask_is_shown_only_in_teaching_and_answers_record_it(using, folder):
     async def story(person):
         assert "mask" not in person.app.viewing.overlays(person.app.view.region.where)
         person.page.mask.value = True

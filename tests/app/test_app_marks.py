@@ -8,7 +8,7 @@ from app_person import CONFIG, journal_of
 
 from alnb.annotation import Answer, Click, Verdict
 from alnb.regions import Region
-from alnb.ui.label.commands import MARK_PX
+from alnb.ui.label.editor import MARK_PX
 from alnb.ui.viewer.drawing import grid_path
 
 # --- keys ---
@@ -47,7 +47,7 @@ def test_keys_that_do_not_fit_do_nothing(using, folder):
     using(story)
 
 
-def test_marks_are_set_with_keys_alone(using):
+def test_marks_are_set_with_keys_only(using):
     async def story(person):
         region = person.app.view.region  # 8 pixels
         person.key("ArrowUp", "ArrowLeft", "Space")

@@ -39,7 +39,7 @@ def test_a_session_taken_over_is_said_and_written_no_more(using, squares, folder
     using(story)
 
 
-def test_whoever_lost_a_session_can_look_on(using, squares, folder):
+def test_a_person_who_lost_a_session_can_view_it(using, squares, folder):
     async def story(person):
         person.push(person.page.clean)
         assert person.page.look_on.layout.display == "none"
@@ -78,7 +78,7 @@ def test_a_surprise_is_a_sentence_and_its_trace_is_kept(using, folder):
         await person.train()
 
         assert person.reads("RuntimeError: a &lt;surprise&gt;")
-        assert "Traceback" in (folder / "app.log").read_text()
+        assert "Traceback" in (folder / "alnb.log").read_text()
         assert not person.page.train.disabled
 
     using(story)

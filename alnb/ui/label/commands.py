@@ -7,14 +7,13 @@ from typing import NoReturn
 
 from alnb.annotation import Verdict
 from alnb.regions import Region
-from alnb.ui.label.editor import Aside, Editor
+from alnb.ui.label.editor import MARK_PX, Aside, Editor
 from alnb.ui.label.looking import STEP, Viewing
 from alnb.ui.label.screen import STRIP, Screen
 from alnb.ui.label.training_client import Learning
 from alnb.ui.viewer.charts import AXES
 from alnb.ui.viewer.input import Drag, Press, Stroke, Wheel
 
-MARK_PX = 8.0  # on the screen: a press this near to a mark removes it
 SHOWS = {"entropy", "prediction", "marks", "answered", "grid", "on_region", "mask"}
 KEEP_STRIP = {"strip", "show", "window", "opacity", "axis", "help", "auto", "export"}
 ANSWERS = {"clean", "next", "skip"}  # what may end a batch

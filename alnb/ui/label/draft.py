@@ -17,6 +17,7 @@ from alnb.annotation import Answer, Click, Outline, Verdict
 from alnb.arrays import INFECTED
 from alnb.regions import Region
 from alnb.state import State
+from alnb.storage import write_text
 
 DRAFT_FILE = "draft.json"
 Marks = tuple[tuple[Click, ...], tuple[Outline, ...]]
@@ -178,9 +179,7 @@ def keep_draft(path: Path, draft: Draft, *, answered: bool) -> None:
         "sweep": draft.sweep,
         "corrects": answered,
     }
-    whole = path.with_suffix(".new")
-    whole.write_text(json.dumps(kept))
-    whole.replace(path)
+    write_text(path, json.dumps(kept))
 
 
 def restore_draft(path: Path, state: State) -> Draft:

@@ -23,6 +23,7 @@ from alnb.state import State, undone
 from alnb.ui.label.draft import DRAFT_FILE, Draft, distance_px, keep_draft
 from alnb.ui.label.screen import Marking, neighbour, regions_of
 
+MARK_PX = 8.0  # on the screen: a press this near to a mark removes it
 DOUBLE_S = 0.4  # ours: a second press within this time belongs to a double press
 STEPS_PX = (2.0, 8.0)  # ours: of the cursor, in pixels of the slice; without and with Shift
 DIGITS = 2  # of a point's position, in pixels: finer than any hand
@@ -311,9 +312,9 @@ class Editor:
         if answers:
             self._saved()
             swept = "sweep" in self.session.journal.events[-1].data
-            self._put(self._swept(answers) if swept else Draft.of(answers[0]))
+            self._put(self._sweep_of(answers) if swept else Draft.of(answers[0]))
 
-    def _swept(self, answers: Sequence[Answer]) -> Draft:
+    def _sweep_of(self, answers: Sequence[Answer]) -> Draft:
         """Show a sweep again that was taken back."""
         clicks = tuple(click for answer in answers for click in answer.clicks)
         return Draft(self._whole(answers[0].region), clicks, held=True, sweep=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from alnb.acquisition import FOREGROUND_RANDOM, HEURISTICS, needs_network, rank
 from alnb.config import Config
+from alnb.cycle import ScoreTables
 from alnb.pool import Pool
 from alnb.regions import Region
 from alnb.state import State
 
 Scores = NDArray[np.float64]
-Tables = Mapping[str, Scores]
 MAY_REPEAT = (
     "This session asks some regions twice without saying which; scores would tell, so none are "
     "shown."
@@ -87,7 +87,7 @@ class Explainer:
         The scores that chose it; empty where there are none.
     """
 
-    def __init__(self, pool: Pool, state: State, tables: Tables) -> None:
+    def __init__(self, pool: Pool, state: State, tables: ScoreTables) -> None:
         self._pool = pool
         self._asked = {pick.region.key: n for n, pick in enumerate(state.asked, 1)}
         self._own, self._cycle = state.config.heuristic, state.cycle

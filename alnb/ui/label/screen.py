@@ -42,8 +42,9 @@ class Strip:
 
 
 def regions_of(state: State, current: Region | None = None) -> dict[str, Region]:
-    """List the strip's regions by key: answered ones, oldest first, then the open ones."""
-    regions = {key: answer.region for key, answer in state.by_key.items()}
+    """List the strip's regions by key: answered ones by their first answer, then the open ones."""
+    answered = (answer.region for answer in state.given if answer.region.key in state.by_key)
+    regions = {region.key: region for region in answered}
     for region in (*state.pending, *([] if current is None else [current])):
         regions.setdefault(region.key, region)
     return regions
@@ -205,7 +206,7 @@ def present(
         tiles=tiles.tiles,
         earlier=tiles.earlier,
         later=tiles.later,
-        **_answering(draft, owned),
+        **answers_possible(draft, owned=owned),
         can_undo=owned and bool(draft.can_undo or mode.drawing or state.given),
         can_redo=owned and bool(draft.future or mode.can_redo),
         can_sweep=owned and (draft.sweep or (mode.can_sweep and not draft.changed)),
@@ -230,8 +231,8 @@ def _advice(state: State) -> Advice | None:
     return found if found.outlook is not None else None
 
 
-def _answering(draft: Draft, owned: bool) -> dict[str, bool]:
-    """Tell which answers can be given: none that would drop new marks."""
+def answers_possible(draft: Draft, *, owned: bool = True) -> dict[str, bool]:
+    """Tell which answers can be given, by fields of `Screen`: none that would drop new marks."""
     asking = owned and draft.region is not None
     free = asking and (not draft.marked or (draft.held and not draft.past))
     return {
