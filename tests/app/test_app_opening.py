@@ -195,6 +195,15 @@ def test_a_setting_that_is_none_is_a_sentence(squares, folder):
     assert "Unknown setting nonsense" in sentence(label_app(squares.folder, folder, nonsense=1))
 
 
+def test_a_surprise_in_opening_is_a_sentence_and_its_trace_is_logged(
+    squares, folder, log_folder, monkeypatch
+):
+    monkeypatch.setattr(Session, "open", None)
+
+    assert "The log" in sentence(label_app(squares.folder, folder))
+    assert "Traceback" in (log_folder / "alnb.log").read_text()
+
+
 def test_the_app_does_not_load_torch():
     code = "import sys, alnb.ui.launch; print([m for m in ('torch', 'timm') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -275,7 +275,7 @@ def test_a_second_window_asks_then_takes_over_and_the_first_says_so(
         second.page.goto(server.address)
         second.page.get_by_role("button", name="View", exact=True).click(timeout=60_000)
         second.page.get_by_text("1 answer", exact=False).first.wait_for(timeout=60_000)
-        old.answer("No infection")  # who looks on takes nothing away
+        old.answer("No infection")  # a view takes nothing away
 
         second.page.reload()
         second.page.get_by_role("button", name="Continue here", exact=True).click(timeout=60_000)

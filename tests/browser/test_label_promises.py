@@ -95,7 +95,7 @@ def test_every_key_is_shown_and_escape_closes_the_list(app):
     app.page.keyboard.press("?")
     panel = app.page.get_by_role("dialog", name="Keys")
     panel.wait_for()
-    for words in ("No infection", "Take the last mark", "Window: lung", "Train"):
+    for words in ("No infection", "Take back the last mark", "Window: lung", "Train"):
         assert words in panel.inner_text()
     app.page.keyboard.press("Escape")
     panel.wait_for(state="detached")
@@ -196,7 +196,7 @@ def test_the_wheel_over_the_slice_shows_its_neighbour_where_nothing_is_marked(ap
     app.page.mouse.wheel(0, -100 if int(current(folder, app).split("/")[1]) < 5 else 100)
     app.page.wait_for_function(notes)
     app.page.mouse.click(*app.place(row, col))
-    app.says("asked about again")
+    app.says("back at the slice")
     assert app.marks() == 0
     app.click(row, col)
     app.answer("Next")
