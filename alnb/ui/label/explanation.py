@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,7 +95,7 @@ class Explainer:
         names = [name for name in tables if name == self._own or name in HEURISTICS]
         names.sort(key=lambda name: name != self._own)
         self._open = {name: self._askable(pool.open(tables[name], then)) for name in names}
-        places = [pool.place(pick.region) for pick in state.asked]
+        places = {pool.place(pick.region) for pick in state.asked}
         self._ranks = {name: self._ranked(scores, places) for name, scores in self._open.items()}
 
     def _askable(self, scores: Scores) -> Scores:
@@ -109,9 +108,9 @@ class Explainer:
         return scores
 
     def _ranked(
-        self, scores: Scores, places: Sequence[tuple[int, int] | None]
+        self, scores: Scores, places: set[tuple[int, int] | None]
     ) -> dict[tuple[int, int], int]:
-        """Rank those places of the table as the cycle ranks them, from 1."""
+        """Rank these places of the table as the cycle ranks them, from 1."""
         order = rank(scores, scores.size, one_a_slice=self._pool.config.one_region_a_slice)
         return {place: n for n, place in enumerate(order, 1) if place in places}
 
