@@ -52,6 +52,12 @@ def test_taking_a_mark_back_is_a_step_too():
     assert draft.undone().clicks == (Click(1, 1),)
 
 
+def test_a_press_between_marks_removes_the_nearest_only():
+    draft = Draft(FIRST, (Click(1, 1), Click(1, 5), Click(9, 9)))
+
+    assert draft.toggled(Click(1, 4), 8.0).clicks == (Click(1, 1), Click(9, 9))
+
+
 def test_a_new_mark_ends_redo():
     draft = Draft(FIRST).toggled(Click(1, 1), 0.5).undone().toggled(Click(3, 3), 0.5)
 
@@ -83,3 +89,38 @@ def test_a_sweep_answers_each_cell_by_its_clicks_and_shares_the_time():
     assert [len(a.clicks) for a in answers] == [1, 2, 0, 0]
     assert sum(a.seconds for a in answers) == pytest.approx(10)
     assert {a.annotator for a in answers} == {"me"}
+
+
+def test_a_press_far_from_every_click_adds_one():
+    draft = Draft(FIRST).toggled(Click(1, 1), 0.5).toggled(Click(2, 2), 0.5)
+
+    assert draft.clicks == (Click(1, 1), Click(2, 2))
+
+
+def test_a_press_on_a_click_takes_it_back_and_no_other():
+    draft = Draft(FIRST, (Click(1, 1), Click(2, 2)))
+
+    assert draft.toggled(Click(1.2, 1.2), 0.5) == Draft(FIRST, (Click(2, 2),))
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=8))
+def test_pressing_twice_in_a_place_changes_nothing(places):
+    draft = Draft(FIRST)
+    for row, col in places:
+        draft = draft.toggled(Click(row, col), 0.4)
+    again = draft.toggled(Click(9, 9), 0.4).toggled(Click(9, 9), 0.4)
+
+    assert again == draft
+    assert len(set(draft.clicks)) == len(draft.clicks)
+
+
+def test_clicks_belong_only_to_an_infected_answer():
+    draft = Draft(FIRST, (Click(1, 1),))
+
+    assert draft.answer(Verdict.INFECTED, 1.0, annotator="me").clicks == (Click(1, 1),)
+    assert draft.answer(Verdict.SKIPPED, 1.0, annotator="me").clicks == ()
+
+
+def test_there_is_no_answer_without_a_region():
+    with pytest.raises(ValueError, match="no region"):
+        Draft().answer(Verdict.CLEAN, 1.0, annotator="")

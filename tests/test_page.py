@@ -8,7 +8,7 @@ from alnb.forecast import Advice, Outlook
 from alnb.regions import grid
 from alnb.state import State
 from alnb.ui.label.draft import Draft
-from alnb.ui.label.explanation import Reason, Why
+from alnb.ui.label.explanation import Explanation, Reason
 from alnb.ui.label.page import Page
 from alnb.ui.label.screen import Tile, present
 from alnb.ui.label.training_client import Activity
@@ -119,16 +119,16 @@ def test_buttons_are_named_by_what_they_do_now(page, screen):
 
 def test_the_card_tells_scores_ranks_and_who_else_would_ask(page, screen):
     reasons = (Reason("entropy", 0.5911, 1, 3825, 1), Reason("b<ald", 0.062, 23, 3825, 0))
-    why = Why("Number 1 of 5 by entropy.", reasons, 5 / 3825, 0.66)
-    page.show(dataclasses.replace(screen, why=why), "", {})
-    card = page._why.value
+    explanation = Explanation("Number 1 of 5 by entropy.", reasons, 5 / 3825, 0.66)
+    page.show(dataclasses.replace(screen, explanation=explanation), "", {})
+    card = page._explanation.value
 
     assert "Mean probability <b>0.66</b>" in card
     assert "<td>0.591 nats</td><td>1 of 3,825</td><td>✓ as number 1</td>" in card
     assert "<th>b&lt;ald</th><td>0.062</td><td>23 of 3,825</td><td>no</td>" in card
     assert "0.13 % by chance" in card
     page.show(screen, "", {})
-    assert page._why.value == ""
+    assert page._explanation.value == ""
 
 
 def test_the_cost_is_a_meter_with_words(page, screen):

@@ -1,4 +1,4 @@
-"""A session's open questions, answered by hand in a notebook's cell: no training, no charts."""
+"""Answer a session's open questions in a notebook's cell: no training, no charts."""
 
 from __future__ import annotations
 
@@ -7,35 +7,31 @@ from collections.abc import Callable
 
 import ipywidgets as widgets
 
-from alnb.annotation import Answer, Click, Verdict
-from alnb.cost import cost_of
+from alnb.annotation import Verdict
 from alnb.errors import AlnbError
 from alnb.pool import Pool
 from alnb.regions import Region
 from alnb.session import Session
-from alnb.ui.label.editor import Stopwatch
+from alnb.ui.label.draft import Draft
+from alnb.ui.label.editor import MARK_PX, Editor
+from alnb.ui.label.screen import answers_possible, focus
 from alnb.ui.viewer.input import Event, Press
 from alnb.ui.viewer.slice_view import RegionView
 
-DONE = "Nothing is open. Run the next cell."
+DONE = "Every question has an answer. Run the next cell."
 
 
-class ByHand:
-    """Ask what a session has open, and submit what the reader answers; `widget` is what to show.
+class InCell:
+    """Show what a session asks, and submit what the reader answers; `widget` is what to show.
 
     Parameters
     ----------
     session : Session
-        Open for writing; whatever asks it.
+        Open for writing.
     annotator : str
         Written into every answer.
     clock : callable
         Seconds, only ever rising; times the answers.
-
-    Attributes
-    ----------
-    clean, next, skip, undo : ipywidgets.Button
-        As they are named.
     """
 
     def __init__(
@@ -44,80 +40,62 @@ class ByHand:
         annotator: str = "reader",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.session, self.annotator, self._clock = session, annotator, clock
-        self._pool = Pool(session.dataset, session.state.config)
+        self.session = session
+        self.editor = Editor(session, Pool(session.dataset, session.state.config), annotator, clock)
         self._region: Region | None = None
-        self._clicks: tuple[Click, ...] = ()
-        self._watch = Stopwatch()
         self.view = RegionView((session.dataset.size,) * 2)
         self.view.on_event(self._on_event)
-        self.clean = _button("No infection", lambda: self._answer(Verdict.CLEAN))
-        self.next = _button("Next", lambda: self._answer(Verdict.INFECTED))
-        self.skip = _button("Skip", lambda: self._answer(Verdict.SKIPPED))
-        self.undo = _button("Undo", self._undo)
+        self.clean = self._button("No infection", lambda: self.editor.submit(Verdict.CLEAN))
+        self.next = self._button("Next", lambda: self.editor.submit(Verdict.INFECTED))
+        self.skip = self._button("Skip", lambda: self.editor.submit(Verdict.SKIPPED))
+        self.undo = self._button("Undo", self.editor.undo)
         self._text = widgets.HTML()
         buttons = widgets.HBox([self.clean, self.next, self.skip, self.undo])
         self.widget = widgets.VBox([self.view.widget, self._text, buttons])
         self._draw()
 
-    def _on_event(self, event: Event) -> None:
-        region = self._region
-        self._watch.touch(self._clock())
-        if not isinstance(event, Press) or event.elsewhere or region is None:
-            return
-        if region.contains(event.row, event.col):
-            self._clicks = (*self._clicks, Click(round(event.row, 2), round(event.col, 2)))
-            self._draw()
+    def _button(self, text: str, action: Callable[[], None]) -> widgets.Button:
+        button = widgets.Button(description=text, layout=widgets.Layout(width="120px"))
+        button.on_click(lambda _: self._do(action))
+        return button
 
-    def _answer(self, verdict: Verdict) -> None:
-        if self._region is None:
-            return
-        clicks = self._clicks if verdict is Verdict.INFECTED else ()
-        self._watch.touch(self._clock())
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, Press):
+            reach = MARK_PX / self.view.scale
+            where = {"elsewhere": event.elsewhere, "other": event.shift}
+            self._do(lambda: self.editor.press(event.row, event.col, reach, **where))
+
+    def _do(self, action: Callable[[], None]) -> None:
+        self.editor.touch()
         try:
-            answer = Answer(self._region, verdict, clicks, self._watch.seconds, self.annotator)
-            self.session.submit(answer)
+            action()
         except AlnbError as error:
             self._text.value = f"<b>{error}</b>"
-            return
-        self._clicks = ()
-        self._draw()
-
-    def _undo(self) -> None:
-        self._watch.touch(self._clock())
-        if self._clicks:
-            self._clicks = self._clicks[:-1]
-        elif undone := self.session.undo():
-            self._clicks = undone[-1].clicks
-        self._draw()
+        else:
+            self._draw()
 
     def _draw(self) -> None:
-        """Show the first question that is open, with the clicks set so far."""
-        pending = self.session.state.pending
-        region = pending[0] if pending else None
+        """Show the region that is marked or asked about, and what the answers cost."""
+        state, editor = self.session.state, self.editor
+        region = focus(state, editor.draft)
+        if region != editor.draft.region:
+            editor.draft = Draft(region)
         if region is None:
             self.view.clear(DONE)
         elif region != self._region:
-            self._watch.start(self._clock())
+            editor.shown()
             self.view.show(
-                self.session.dataset.image(region.where), region, clicks=self._clicks,
-                regions=self._pool.regions(region.where),
+                self.session.dataset.image(region.where), region, clicks=editor.draft.clicks,
+                regions=editor.pool.regions(region.where),
             )  # fmt: skip
         else:
-            self.view.mark(self._clicks)
+            self.view.mark(editor.draft.clicks)
         self._region = region
-        for button in (self.clean, self.next, self.skip):
-            button.disabled = region is None
-        self.next.disabled = not self._clicks
-        self.clean.disabled = region is None or bool(self._clicks)
-        cost = cost_of(self.session.state.given, self.session.state.config)
+        possible = answers_possible(editor.draft)
+        for name in ("clean", "next", "skip"):
+            getattr(self, name).disabled = not possible[f"can_{name}"]
         self._text.value = (
-            f"Click the infection in the frame, or say that there is none. {len(pending)} open; "
-            f"{cost.nominal_s:.0f} s nominal, {cost.measured_s:.0f} s by the clock."
+            "Click the infection in the frame, or press No infection. "
+            f"{len(state.pending)} open; {state.cost.nominal_s:.0f} s nominal, "
+            f"{state.cost.measured_s:.0f} s by the clock."
         )
-
-
-def _button(text: str, handler: Callable[[], None]) -> widgets.Button:
-    button = widgets.Button(description=text, layout=widgets.Layout(width="120px"))
-    button.on_click(lambda _: handler())
-    return button

@@ -1,7 +1,11 @@
-"""Pages before the label app: what to go on with or begin, and whose a session is that is open."""
+"""Open a session in the label app, and the pages before it.
+
+`StartPage` offers sessions to continue or begin, `HeldPage` asks before one is taken over.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 from html import escape
@@ -12,42 +16,33 @@ import ipywidgets as widgets
 
 from alnb.acquisition import FOREGROUND_RANDOM, HEURISTICS, RANDOM, plugin_names
 from alnb.config import Config
-from alnb.sessions import Known, known_datasets, known_session, known_sessions
-from alnb.ui.label import page_html
-from alnb.ui.label.page import CSS
+from alnb.dataset import Dataset, embedded
+from alnb.errors import AlnbError, sentence_of
+from alnb.journal import Journal
+from alnb.session import Session
+from alnb.sessions import Known, free_folder, known_datasets, known_session, known_sessions
+from alnb.ui.label.app import LabelApp
+from alnb.ui.label.page import CSS, capital, message_html
 
 DEFAULT = Config()
 LABELS = {"clicks (3 s each)": "points", "outlines (3 s a point)": "full"}
-REGIONS = {
-    "equal rectangles": "grid",
-    "shapes that follow edges": "superpixels",
-}
-HELD = "It is open in another window: Go on asks before it takes it over, Look leaves it alone."
-ASKED = (
-    "This session is open in another window; or it was, in one that ended without saying so. "
-    "<b>Go on here</b> takes it over: all that was answered there is saved, and the other window "
-    "can't answer any more. <b>Look on</b> leaves it alone: what is answered there shows here."
+REGIONS = {"equal rectangles": "grid", "shapes that follow edges": "superpixels"}
+HELD = (
+    "It is open in another window. Continue asks before it takes the session over; View only "
+    "reads it."
 )
-Opener = Callable[[Path | None, Path | None, str, dict[str, Any]], widgets.Widget]
+ASKED = (
+    "This session is open in another window, or a window that had it ended unexpectedly. "
+    "<b>Continue here</b> takes the session over: every answer given there is saved, and the other "
+    "window can't answer any more. <b>View</b> only reads it, and follows the answers given there."
+)
 FIELD = {"layout": {"width": "530px"}, "style": {"description_width": "260px"}}
 
 
-class Before:
-    """A page until something is chosen on it; then the app that was chosen takes its place.
+class OpeningPage:
+    """A page on which one chooses an app, which then takes the page's place in `widget`."""
 
-    Parameters
-    ----------
-    in_words : callable
-        Makes a sentence of what goes wrong.
-
-    Attributes
-    ----------
-    widget : ipywidgets.Widget
-        The page.
-    """
-
-    def __init__(self, in_words: Callable[[Exception], str]) -> None:
-        self._in_words = in_words
+    def __init__(self) -> None:
         self._begun = False
         self.message = widgets.HTML()
         title = "<div class='alnb-head'><span><h1>alnb</h1>Label chest CT</span></div>"
@@ -56,58 +51,51 @@ class Before:
         self.widget.add_class("alnb-app")
 
     def _show(self, *parts: widgets.Widget) -> None:
-        self.widget.children = [_style(), self._title, *parts]
+        style = widgets.HTML(f"<style>{CSS}</style>", layout=widgets.Layout(display="none"))
+        self.widget.children = [style, self._title, *parts]
 
     def _put(self, make: Callable[[], widgets.Widget]) -> None:
-        """Put an app in the page's place; what goes wrong is said on the page."""
+        """Put an app in the page's place; show an error on the page."""
         if self._begun:
-            return  # a second press, meant for the page that has gone
-        self.message.value = page_html.message("Opening…")
+            return  # a second press, meant for the page that is gone
+        self.message.value = message_html("Opening…")
         try:
             app = make()
         except Exception as error:
-            self.message.value = page_html.message(self._in_words(error))
+            self.message.value = message_html(in_words(error))
             return
         self._begun = True
         self.widget.remove_class("alnb-app")  # the app brings its own
         self.widget.children = [app]
 
 
-class HeldPage(Before):
-    """Asks whether to take over a session that is open in another window, or to look on.
+class HeldPage(OpeningPage):
+    """Ask whether to take over a session that is open in another window, or only to view it.
 
     Parameters
     ----------
     session : Path
         Its folder.
     data : Path
-        Its dataset's.
+        Its dataset's folder.
     take_over : callable
         Makes the label app on it.
-    in_words : callable
-        Makes a sentence of what goes wrong.
     """
 
-    def __init__(
-        self,
-        session: Path,
-        data: Path,
-        take_over: Callable[[], widgets.Widget],
-        in_words: Callable[[Exception], str],
-    ) -> None:
-        super().__init__(in_words)
+    def __init__(self, session: Path, data: Path, take_over: Callable[[], widgets.Widget]) -> None:
+        super().__init__()
         words = escape(known_session(session).words)
-        self.take_over = _button("Go on here", "alnb-main")
-        self.look_on = _button("Look on")
+        self.take_over = _button("Continue here", "alnb-main")
+        self.view = _button("View")
         self.take_over.on_click(lambda _: self._put(take_over))
-        self.look_on.on_click(lambda _: self._put(partial(_looked_at, session, data)))
+        self.view.on_click(lambda _: self._put(partial(_viewed, session, data)))
         said = f"<p>{words}<br><span class='alnb-small'>{escape(str(session))}</span></p>"
         asked = widgets.HTML(f"{said}<p role='alert'>{ASKED}</p>")
-        self._show(asked, widgets.HBox([self.take_over, self.look_on]), self.message)
+        self._show(asked, widgets.HBox([self.take_over, self.view]), self.message)
 
 
-class StartPage(Before):
-    """What to choose from; once something is chosen, the label app takes its place.
+class StartPage(OpeningPage):
+    """Offer the sessions to continue or view, and a new session with its main settings.
 
     Parameters
     ----------
@@ -115,42 +103,31 @@ class StartPage(Before):
         Datasets and sessions directly in it are offered, beside the user's own.
     annotator : str
         Who answers.
-    opener : callable
-        ``opener(data, session, annotator, settings)`` makes the label app; None as data is the
-        embedded dataset, None as session a new one.
-    in_words : callable
-        Makes a sentence of what goes wrong.
     """
 
-    def __init__(
-        self, place: Path, annotator: str, opener: Opener, in_words: Callable[[Exception], str]
-    ) -> None:
-        super().__init__(in_words)
-        self._opener = opener
+    def __init__(self, place: Path, annotator: str) -> None:
+        super().__init__()
         known = known_sessions(place)
         self._datasets = known_datasets(place, known)
         self.annotator = widgets.Text(description="your name", value=annotator, **FIELD)
         self._make_fields()
         self.begin = _button("Begin", "alnb-main")
         self.begin.on_click(lambda _: self._open(self._chosen, None, self.settings))
-        self.go_on: list[widgets.Button] = []
         rows = [self._row(one) for one in known]
-        if self.go_on:
-            self.go_on[0].add_class("alnb-main")
-        old = [_heading("Go on with a session"), *rows] if rows else []
+        ready = [row.children[0] for row in rows if not row.children[0].disabled]
+        for newest in ready[:1]:
+            newest.add_class("alnb-main")
+        old = [_heading("Continue a session"), *rows] if rows else []
         new = [_heading("Begin a new session"), *self._fields, self.begin]
         self._show(self.annotator, self.message, *old, *new)
 
     def _make_fields(self) -> None:
         heuristics = [*HEURISTICS, RANDOM, FOREGROUND_RANDOM, *plugin_names()]
-        self.dataset = widgets.Dropdown(
-            options=list(self._datasets), description="dataset", **FIELD
-        )
-        self.heuristic = widgets.Dropdown(
-            options=heuristics, value=DEFAULT.heuristic, description="ask by", **FIELD
-        )
-        self.labels = widgets.Dropdown(options=LABELS, description="label by", **FIELD)
-        self.regions = widgets.Dropdown(options=REGIONS, description="regions", **FIELD)
+        self.dataset = _choice("dataset", list(self._datasets))
+        self.heuristic = _choice("ask by", heuristics)
+        self.heuristic.value = DEFAULT.heuristic
+        self.labels = _choice("label by", LABELS)
+        self.regions = _choice("regions", REGIONS)
         self.start_regions = widgets.BoundedIntText(
             0, min=0, max=999, description="regions at the start; 0: as needed", **FIELD
         )
@@ -165,20 +142,17 @@ class StartPage(Before):
             self.per_cycle, self.budget,
         ]  # fmt: skip
 
-    def _row(self, known: Known) -> widgets.Widget:
-        note = page_html.capital(known.problem or (HELD if known.held else ""))
+    def _row(self, known: Known) -> widgets.HBox:
+        note = capital(known.problem or (HELD if known.held else ""))
         words = f"{escape(known.words)}<br><span class='alnb-small'>{note} "
         words += f"{escape(str(known.folder))}</span>"
-        go_on, look = _button("Go on"), _button("Look")
-        go_on.tooltip = f"Go on with {known.words}"
-        look.tooltip = f"Step through {known.words}, or fork it; it is read alone"
+        go_on, view = _button("Continue"), _button("View")
+        go_on.tooltip = f"Continue {known.words}"
+        view.tooltip = f"Step through {known.words}, or fork it; this only reads it"
         go_on.on_click(lambda _: self._open(known.data, known.folder, {}))
-        look.on_click(lambda _: self._put(partial(_looked_at, known.folder, known.data)))
-        for button in (go_on, look):
-            button.disabled = bool(known.problem)
-        if not known.problem:
-            self.go_on.append(go_on)
-        return widgets.HBox([go_on, look, widgets.HTML(words)])
+        view.on_click(lambda _: self._put(partial(_viewed, known.folder, known.data)))
+        go_on.disabled = view.disabled = bool(known.problem)
+        return widgets.HBox([go_on, view, widgets.HTML(words)])
 
     @property
     def _chosen(self) -> Path | None:
@@ -186,7 +160,7 @@ class StartPage(Before):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What was set for a new session, as fields of `Config`."""
+        """The settings of a new session, as fields of `Config`."""
         loss = {"loss": "full"} if self.labels.value == "full" else {}
         return {
             "heuristic": self.heuristic.value,
@@ -200,18 +174,27 @@ class StartPage(Before):
 
     def _open(self, data: Path | None, session: Path | None, settings: dict[str, Any]) -> None:
         annotator = self.annotator.value.strip()
-        self._put(lambda: self._opener(data, session, annotator, settings))
+
+        def make() -> widgets.Widget:
+            dataset = embedded() if data is None else Dataset.open(data)
+            return opened(dataset, session or free_folder(dataset), annotator, settings)
+
+        self._put(make)
 
 
-def _looked_at(session: Path, data: Path | None) -> widgets.Widget:
+def _viewed(session: Path, data: Path | None) -> widgets.Widget:
     from alnb.ui.explore.explorer import look_at
 
     return look_at(session, data)
 
 
+def _choice(words: str, options: list[str] | dict[str, str]) -> widgets.Dropdown:
+    return widgets.Dropdown(options=options, description=words, **FIELD)
+
+
 def _button(words: str, *classes: str) -> widgets.Button:
     made = widgets.Button(
-        description=words, layout=widgets.Layout(width="110px", margin="4px 8px 4px 0")
+        description=words, layout=widgets.Layout(width="130px", margin="4px 8px 4px 0")
     )
     for name in classes:
         made.add_class(name)
@@ -222,5 +205,78 @@ def _heading(words: str) -> widgets.HTML:
     return widgets.HTML(f"<h2 class='alnb-start'>{words}</h2>")
 
 
-def _style() -> widgets.HTML:
-    return widgets.HTML(f"<style>{CSS}</style>", layout=widgets.Layout(display="none"))
+def opened(
+    dataset: Dataset, folder: Path, annotator: str, settings: dict[str, Any], wait_s: float = 0.0
+) -> widgets.Widget:
+    """Start the label app on a session; ask first if another window writes it.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    folder : Path
+        The session's.
+    annotator : str
+        Empty for the person who answered last.
+    settings : dict
+        Fields of `Config`, which a new session gets and an existing one must have.
+    wait_s : float
+        Seconds that the other window gets to end, ≥ 0.
+
+    Returns
+    -------
+    ipywidgets.Widget
+
+    Raises
+    ------
+    AlnbError
+        If the session can't be opened.
+    """
+    if _comes_free(folder, wait_s):
+        return _started(dataset, folder, annotator, settings)
+    taken = partial(_started, dataset, folder, annotator, settings)
+    return HeldPage(folder, dataset.folder, taken).widget
+
+
+def _comes_free(folder: Path, wait_s: float) -> bool:
+    """Give another window some seconds to end; tell whether none writes the session."""
+    if not (folder / "journal.jsonl").is_file():
+        return True
+    journal = Journal.open(folder / "journal.jsonl")
+    until = time.monotonic() + wait_s
+    while journal.held:
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def _started(
+    dataset: Dataset, folder: Path, annotator: str, settings: dict[str, Any]
+) -> widgets.Widget:
+    app = LabelApp(_open(folder, dataset, settings), annotator)
+    app.start()
+    return app.page.widget
+
+
+def _open(folder: Path, dataset: Dataset, settings: dict[str, Any]) -> Session:
+    """Open or begin a session; the settings named must hold for an existing session, too."""
+    begun = (folder / "journal.jsonl").exists()
+    fresh = None if begun else Config().replace(**settings)
+    session = Session.open(folder, dataset, fresh, take_over=True)
+    try:
+        session.require(session.state.config.replace(**settings))
+    except AlnbError:
+        session.close()
+        raise
+    return session
+
+
+def in_words(error: Exception) -> str:
+    """Say what went wrong in opening; the log has the trace of an unexpected error."""
+    if isinstance(error, OSError):
+        place = error.filename or "a file"
+        return (
+            f"{place} can't be used: {error.strerror}. Change its permissions, free some space, or "
+            "choose another folder with --session."
+        )
+    return sentence_of(error)

@@ -79,7 +79,7 @@ class Person:
         tap._receive(tap, {"id": 1, "screen": self.app.view.screen, **message}, [])
 
     def reads_why(self, text):
-        return text in self.page._why.value
+        return text in self.page._explanation.value
 
     def reads(self, text):
         html = (self.page._head, self.page._message, self.page._question, self.page._bar)

@@ -11,6 +11,13 @@ from alnb.session import Session
 from alnb.ui.label.app import LabelApp
 
 
+@pytest.fixture(autouse=True)
+def log_folder(tmp_path, monkeypatch):
+    """The folder of the log of a page that has no session."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path / "state" / "alnb" / "log"
+
+
 @pytest.fixture
 def folder(tmp_path):
     return tmp_path / "session"

@@ -142,7 +142,7 @@ def test_a_skipped_region_is_noted_and_not_asked_again(using, folder):
     using(story)
 
 
-def test_whoever_looks_works_too(using, folder):
+def test_looking_is_work_too(using, folder):
     async def story(person):
         for way in ("PageDown", "PageDown", "Home"):
             person.key(way, after_s=15.0)
@@ -274,7 +274,7 @@ def test_a_tile_of_the_strip_opens_its_answer_to_be_corrected(using, folder):
         person.push(person.page.clean, person.page.clean)
         person.act(f"open:{first.key}")
         assert person.app.view.region == first
-        assert person.reads("You said: no infection")
+        assert person.reads("You answered: no infection")
         person.press(1, 1)
         person.push(person.page.next)
 

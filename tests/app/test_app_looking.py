@@ -55,7 +55,7 @@ def test_a_slice_among_others_patients_has_no_neighbours(using):
         person.app.dataset.scans[person.app.view.region.where.scan]["stacked"] = False
         person.wheel(1.0, panel="xy")
         assert person.app.viewing.offset == 0
-        assert "no neighbours" in person.app.message
+        assert "no neighbouring slices" in person.app.message
         person.key("PageDown")
         assert person.app.viewing.offset == 0
 
@@ -85,7 +85,7 @@ def test_grey_slices_have_no_window_and_say_why(using):
     using(story)
 
 
-def test_the_mask_is_shown_in_teaching_alone_and_answers_tell(using, folder):
+def test_the_mask_is_shown_only_in_teaching_and_answers_record_it(using, folder):
     async def story(person):
         assert "mask" not in person.app.viewing.overlays(person.app.view.region.where)
         person.page.mask.value = True
@@ -119,7 +119,7 @@ def test_another_name_holds_for_the_answers_to_come(using, folder):
 def test_who_answered_last_is_the_annotator_where_none_is_named(squares, folder):
     def opened(annotator=""):
         with contextlib.closing(Session.open(folder, squares, CONFIG, take_over=True)) as session:
-            return LabelApp(session, annotator, worker=FakeWorker).answering.annotator
+            return LabelApp(session, annotator, worker=FakeWorker).editor.annotator
 
     assert opened() == ""
     with contextlib.closing(Session.open(folder, squares, CONFIG)) as session:
@@ -165,7 +165,7 @@ def test_why_a_region_is_asked_is_told_after_a_reload_too(using, folder):
         return person.app.learning._tables
 
     async def look(person):
-        return person.page._why.value
+        return person.page._explanation.value
 
     weights, tables = using(label)
     assert "asked by entropy" in using(look)
@@ -208,6 +208,23 @@ def test_a_correction_that_is_no_answer_yet_survives_reopening(using):
 
     region, clicks = using(correct)
     using(go_on)
+
+
+def test_a_correction_of_a_swept_region_that_was_never_asked_survives_reopening(using):
+    async def correct(person):
+        person.push(person.page.sweep, person.page.clean)
+        asked = person.state.ever_asked
+        swept = next(key for key in person.state.by_key if key not in asked)
+        person.act(f"open:{swept}")
+        person.press(1, 1)
+        return person.app.draft
+
+    async def look(person):
+        return person.app.draft
+
+    draft = using(correct)
+    assert len(draft.clicks) == 1
+    assert (using(look).region, using(look).clicks) == (draft.region, draft.clicks)
 
 
 def test_the_clicks_of_an_answer_that_was_taken_back_survive_reopening(using):

@@ -1,11 +1,14 @@
 """The label app: keys, marks of all kinds, whole slices, regions of other kinds."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from app_person import CONFIG, journal_of
 
 from alnb.annotation import Answer, Click, Verdict
 from alnb.regions import Region
+from alnb.ui.label.editor import MARK_PX
 from alnb.ui.viewer.drawing import grid_path
 
 # --- keys ---
@@ -44,7 +47,7 @@ def test_keys_that_do_not_fit_do_nothing(using, folder):
     using(story)
 
 
-def test_marks_are_set_with_keys_alone(using):
+def test_marks_are_set_with_keys_only(using):
     async def story(person):
         region = person.app.view.region  # 8 pixels
         person.key("ArrowUp", "ArrowLeft", "Space")
@@ -98,6 +101,20 @@ def test_a_double_press_sets_one_mark_and_takes_none_back(using):
         person.press(2, 2)
         person.press(2, 2, after_s=0.2)
         assert len(person.clicks) == 1
+
+    using(story)
+
+
+def test_a_double_press_removes_one_mark_and_sets_none(using):
+    async def story(person):
+        apart = 0.75 * MARK_PX / person.app.view.scale
+        region = person.app.draft.region
+        clicks = [Click(region.row + 2, region.col + 2 + n * apart) for n in range(2)]
+        person.app.editor.draft = dataclasses.replace(person.app.draft, clicks=tuple(clicks))
+        person.press(2, 2)
+        person.press(2, 2, after_s=0.2)
+
+        assert person.clicks == (clicks[1],)
 
     using(story)
 
@@ -211,9 +228,9 @@ def test_a_sweep_without_marks_can_be_left(using, folder):
 
 def test_a_sweep_of_one_cell_is_taken_back_as_a_sweep(using):
     async def story(person):
-        last, *others = person.app.answering.open()
+        last, *others = person.app.editor.open()
         person.app.session.sweep([Answer(cell, Verdict.CLEAN) for cell in others])
-        person.app.answering.reopen(last)
+        person.app.editor.reopen(last)
         person.push(person.page.sweep, person.page.clean)
         assert len(person.state.given) == 16
         person.push(person.page.undo)
@@ -249,7 +266,7 @@ def test_a_line_begun_by_keys_is_taken_away_by_undo_and_escape(using):
             person.key("l", "ArrowRight", "ArrowDown")
             assert not person.page.undo.disabled
             person.key(away)
-            assert person.app.answering.pen == ()
+            assert person.app.editor.pen == ()
             assert person.app.draft.outlines == ()
         person.key("l", "ArrowRight", "l")
         assert person.reads("encloses nothing")
@@ -278,7 +295,7 @@ def test_a_line_by_keys_is_refused_where_infection_is_clicked(using):
         person.key("l")
 
         assert person.reads("sessions with labels=full")
-        assert person.app.answering.pen == ()
+        assert person.app.editor.pen == ()
 
     using(story)
 

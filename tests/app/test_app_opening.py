@@ -39,7 +39,7 @@ def test_a_session_taken_over_is_said_and_written_no_more(using, squares, folder
     using(story)
 
 
-def test_whoever_lost_a_session_can_look_on(using, squares, folder):
+def test_a_person_who_lost_a_session_can_view_it(using, squares, folder):
     async def story(person):
         person.push(person.page.clean)
         assert person.page.look_on.layout.display == "none"
@@ -78,7 +78,7 @@ def test_a_surprise_is_a_sentence_and_its_trace_is_kept(using, folder):
         await person.train()
 
         assert person.reads("RuntimeError: a &lt;surprise&gt;")
-        assert "Traceback" in (folder / "app.log").read_text()
+        assert "Traceback" in (folder / "alnb.log").read_text()
         assert not person.page.train.disabled
 
     using(story)
@@ -193,6 +193,15 @@ def test_settings_are_those_of_a_new_session(squares, folder, monkeypatch):
 
 def test_a_setting_that_is_none_is_a_sentence(squares, folder):
     assert "Unknown setting nonsense" in sentence(label_app(squares.folder, folder, nonsense=1))
+
+
+def test_a_surprise_in_opening_is_a_sentence_and_its_trace_is_logged(
+    squares, folder, log_folder, monkeypatch
+):
+    monkeypatch.setattr(Session, "open", None)
+
+    assert "The log" in sentence(label_app(squares.folder, folder))
+    assert "Traceback" in (log_folder / "alnb.log").read_text()
 
 
 def test_the_app_does_not_load_torch():

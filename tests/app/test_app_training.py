@@ -297,7 +297,7 @@ def test_one_that_fails_by_itself_is_said_and_not_tried_for_ever(using):
     using(story)
 
 
-def test_skips_alone_train_nothing_by_themselves(using):
+def test_skips_start_no_training_by_themselves(using):
     async def story(person):
         person.page.auto.value = True
         person.push(*[person.page.skip] * 6)
@@ -349,7 +349,7 @@ def test_a_pool_that_ends_with_a_skip_asks_for_no_training(using):
         person.push(person.page.skip)
 
         assert person.app.view.region is None
-        assert person.app.view.figure.layout.annotations[-1].text == "No region is left to look at."
+        assert person.app.view.figure.layout.annotations[-1].text == "No region is left."
         assert person.reads("nothing left to ask: 7 answered and 1 skipped")
         assert person.reads("Network: up to date")
         assert person.page.train.disabled
@@ -366,7 +366,7 @@ def test_a_cycle_of_skips_leads_to_the_next(using, folder):
         person.push(*[person.page.clean] * 6)
         await person.train()
         person.push(person.page.skip, person.page.skip)
-        assert person.reads("Press <b>Train</b>: the network says where to look next")
+        assert person.reads("Press <b>Train</b>: the network asks the next regions")
         await person.train()
 
         assert person.state.cycle == 2

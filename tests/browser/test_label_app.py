@@ -273,12 +273,12 @@ def test_a_second_window_asks_then_takes_over_and_the_first_says_so(
         old = App(first.page, server.address)
         old.answer("No infection")
         second.page.goto(server.address)
-        second.page.get_by_role("button", name="Look on", exact=True).click(timeout=60_000)
+        second.page.get_by_role("button", name="View", exact=True).click(timeout=60_000)
         second.page.get_by_text("1 answer", exact=False).first.wait_for(timeout=60_000)
-        old.answer("No infection")  # who looks on takes nothing away
+        old.answer("No infection")  # a view takes nothing away
 
         second.page.reload()
-        second.page.get_by_role("button", name="Go on here", exact=True).click(timeout=60_000)
+        second.page.get_by_role("button", name="Continue here", exact=True).click(timeout=60_000)
         new = App(second.page)
         old.says("opened in another window")
         old.page.wait_for_function(

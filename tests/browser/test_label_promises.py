@@ -73,7 +73,7 @@ def current(folder, app):
     return app.page.locator(".alnb-strip .current").get_attribute("data-act").removeprefix("open:")
 
 
-def test_keys_alone_mark_answer_undo_and_redo(app, folder):
+def test_keys_mark_answer_undo_and_redo_without_a_mouse(app, folder):
     app.key_answer("c")
     app.settle()
     for key in ("ArrowUp", "ArrowLeft"):
@@ -95,7 +95,7 @@ def test_every_key_is_shown_and_escape_closes_the_list(app):
     app.page.keyboard.press("?")
     panel = app.page.get_by_role("dialog", name="Keys")
     panel.wait_for()
-    for words in ("No infection", "Take the last mark", "Window: lung", "Train"):
+    for words in ("No infection", "Take back the last mark", "Window: lung", "Train"):
         assert words in panel.inner_text()
     app.page.keyboard.press("Escape")
     panel.wait_for(state="detached")
@@ -137,7 +137,7 @@ def test_an_answer_is_corrected_from_the_strip(app, folder):
     region = events(folder, "answered")[-1]["region"]
     app.settle()
     app.page.locator(f".alnb-strip [data-act='open:{region}']").click()
-    app.asks("You said: no infection")
+    app.asks("You answered: no infection")
     app.click(*middle(region))
     app.answer("Next")
 
@@ -196,7 +196,7 @@ def test_the_wheel_over_the_slice_shows_its_neighbour_where_nothing_is_marked(ap
     app.page.mouse.wheel(0, -100 if int(current(folder, app).split("/")[1]) < 5 else 100)
     app.page.wait_for_function(notes)
     app.page.mouse.click(*app.place(row, col))
-    app.says("asked about again")
+    app.says("back at the slice")
     assert app.marks() == 0
     app.click(row, col)
     app.answer("Next")
@@ -281,7 +281,7 @@ def test_nothing_jumps_or_goes_dark_between_regions(app):
     assert app.page.evaluate("() => window.alnbBare") == 0
 
 
-def test_the_mask_is_shown_in_teaching_alone_and_says_so(app):
+def test_the_mask_is_shown_only_in_teaching_and_says_so(app):
     shown = f"() => {FIGURE}.data.find((t) => t.name === 'region mask').visible === true"
     assert not app.page.evaluate(shown)
     app.page.keyboard.press("m")

@@ -15,7 +15,7 @@ from alnb.arrays import Map
 from alnb.config import Config
 from alnb.regions import Region
 from alnb.ui.explore.recording import Recording, Step, agreement
-from alnb.ui.label.page_html import MARKS, SPOKEN
+from alnb.ui.label.page import MARKS, SPOKEN
 from alnb.ui.viewer.drawing import MASK_RGB, PREDICTION_RGB, uri
 
 TILES = 13  # in a strip's width

@@ -23,9 +23,9 @@ from alnb.regions import Region
 from alnb.session import Session
 from alnb.ui.label.commands import Commands
 from alnb.ui.label.draft import Draft, restore_draft
-from alnb.ui.label.editor import TAKEN_OVER, Answering, last_annotator
-from alnb.ui.label.explanation import Why
-from alnb.ui.label.looking import Seen, Viewing
+from alnb.ui.label.editor import TAKEN_OVER, Editor, last_annotator
+from alnb.ui.label.explanation import Explanation
+from alnb.ui.label.looking import Predictions, Viewing
 from alnb.ui.label.page import Page
 from alnb.ui.label.screen import Mode, Screen, focus, present, score_of
 from alnb.ui.label.shortcuts import BY_KEY, REPEATING
@@ -71,7 +71,7 @@ class LabelApp:
         self.pool = Pool(session.dataset, session.state.config)
         self.message = ""
         annotator = annotator or last_annotator(session.state)
-        self.answering = Answering(session, self.pool, annotator.strip(), clock)
+        self.editor = Editor(session, self.pool, annotator.strip(), clock)
         self._clock = clock
         self._shown_at = 0.0
         self._shown: Region | None = None
@@ -91,17 +91,17 @@ class LabelApp:
         )  # fmt: skip
         self.charts = Charts(score_of(self.dataset), width=368, height=248)
         self.page = Page(self.view, self.charts, has_masks=self.dataset.has_masks)
-        self.page.annotator.value = self.answering.annotator
+        self.page.annotator.value = self.editor.annotator
         self.viewing = Viewing(self.dataset, self.pool, self.view, self.page)
         self.commands = Commands(
-            self.answering, self.viewing, self.learning, self._screen, self._train, self._export
+            self.editor, self.viewing, self.learning, self._screen, self._train, self._export
         )
         self._connect()
 
     @property
     def draft(self) -> Draft:
         """What is on screen, and marked in it."""
-        return self.answering.draft
+        return self.editor.draft
 
     @property
     def _strip_from(self) -> int | None:
@@ -119,7 +119,7 @@ class LabelApp:
         if self.session.state.cycle < 0:
             self.session.ask(start_picks(self.pool))
         self._note_data()
-        self.answering.draft = restore_draft(self.answering.path, self.session.state)
+        self.editor.draft = restore_draft(self.editor.path, self.session.state)
         self.draw()
         with contextlib.suppress(RuntimeError):  # no loop: a test, or plain Python
             asyncio.get_running_loop()
@@ -194,7 +194,7 @@ class LabelApp:
 
     def _on_annotator(self) -> None:
         """Take the name for the answers to come; those given keep theirs."""
-        self.answering.annotator = self.page.annotator.value.strip()
+        self.editor.annotator = self.page.annotator.value.strip()
 
     def _look_on(self) -> None:
         """Follow who took the session over: read alone, in this page's place."""
@@ -210,7 +210,7 @@ class LabelApp:
     def _on_overlays(self) -> None:
         """Draw the pictures anew with the overlays, the window and the chart that are wanted."""
         with self._guarded():
-            self.answering.touch()
+            self.editor.touch()
             self.commands.stale = True
 
     def _on_auto(self) -> None:
@@ -225,7 +225,7 @@ class LabelApp:
             self.act(named)
             return
         with self._guarded():
-            self.answering.touch()
+            self.editor.touch()
             self.commands.hand(event)
 
     def act(self, name: str) -> None:
@@ -236,7 +236,7 @@ class LabelApp:
         if Commands.verb(name) in MEANT and self._clock() - self._shown_at < MEANT_S:
             return
         with self._guarded():
-            self.answering.touch()
+            self.editor.touch()
             self.commands.do(name)
 
     def _export(self) -> None:
@@ -273,12 +273,12 @@ class LabelApp:
             self.page.say(self.message)
 
     def _draw_pictures(self) -> None:
-        drawing = self.draft.region if self.answering.pen else None
+        drawing = self.draft.region if self.editor.pen else None
         region = drawing or focus(self.session.state, self.draft)
         if region != self.draft.region:
-            self.answering.draft = Draft(region)
-        seen = self.answering.taught and region == self._shown  # hidden again, it was still seen
-        self.answering.taught = seen or self.page.mask.value
+            self.editor.draft = Draft(region)
+        seen = self.editor.taught and region == self._shown  # hidden again, it was still seen
+        self.editor.taught = seen or self.page.mask.value
         if region != self._shown:
             self.viewing.home()
         rest = self._screen().rest if region is None else ""
@@ -289,7 +289,7 @@ class LabelApp:
             self._draw_marks()
         if region != self._shown:
             self._shown, self._shown_at = region, self._clock()
-            self.answering.shown()
+            self.editor.shown()
 
     def _draw_region(self, region: Region | None) -> None:
         if region is None:
@@ -298,46 +298,48 @@ class LabelApp:
         state = self.session.state
         fit = state.fit
         maps = self.learning.maps if fit is not None else {}
-        seen = Seen(maps, fit.threshold, fit.weights) if fit is not None else Seen(maps)
-        self.viewing.draw(self.draft, state, seen)
+        predictions = (
+            Predictions(maps) if fit is None else Predictions(maps, fit.threshold, fit.weights)
+        )
+        self.viewing.draw(self.draft, state, predictions)
         self.viewing.prepare_soon(next((r for r in state.pending if r != region), None))
 
     def _draw_marks(self) -> None:
         draft = self.draft
         self.view.mark(
             () if self.viewing.offset else draft.clicks,
-            outlines=(*draft.outlines, self.answering.pen),
-            cursor=self.answering.cursor,
-            picked=self.answering.picked(),
+            outlines=(*draft.outlines, self.editor.pen),
+            cursor=self.editor.cursor,
+            picked=self.editor.picked(),
         )
 
     def _screen(self) -> Screen:
-        answering = self.answering
+        editor = self.editor
         return present(
             self.session.state,
             self.draft,
             self.learning.activity,
             self.dataset,
             mode=Mode(
-                answering.marking,
+                editor.marking,
                 self._strip_from,
-                answering.can_sweep,
-                answering.can_redo,
-                bool(answering.pen),
+                editor.can_sweep,
+                editor.can_redo,
+                bool(editor.pen),
             ),
-            why=self._why(),
-            saved_at=answering.saved_at,
+            explanation=self._explanation(),
+            saved_at=editor.saved_at,
             owned=self.session.journal.owned,
             left=self._has_left(),
         )
 
-    def _why(self) -> Why | None:
+    def _explanation(self) -> Explanation | None:
         region = self.draft.region
         if region is None or self.draft.sweep:
             return None
         maps = self.learning.maps.get(region.where)
         mean = None if maps is None else float(region.pixels(maps.mean).mean())
-        return self.learning.judge().why(region, mean)
+        return self.learning.explainer().explain(region, mean)
 
     def _has_left(self) -> bool:
         """Tell whether the pool holds a region to ask; looked up where none of a cycle is open."""

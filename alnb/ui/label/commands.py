@@ -1,41 +1,32 @@
-"""What buttons, keys and hands mean: one method for each action of `actions.ACTIONS`."""
+"""What buttons, keys, presses and drags do: one method for each action of `shortcuts.ACTIONS`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NoReturn
 
 from alnb.annotation import Verdict
 from alnb.regions import Region
-from alnb.ui.label.editor import Answering, Aside
+from alnb.ui.label.editor import MARK_PX, Aside, Editor
 from alnb.ui.label.looking import STEP, Viewing
 from alnb.ui.label.screen import STRIP, Screen
 from alnb.ui.label.training_client import Learning
 from alnb.ui.viewer.charts import AXES
 from alnb.ui.viewer.input import Drag, Press, Stroke, Wheel
 
-MARK_PX = 8.0  # on the screen: a press this near to a mark takes it back
 SHOWS = {"entropy", "prediction", "marks", "answered", "grid", "on_region", "mask"}
-LOOKING = {
-    "strip",
-    "show",
-    "window",
-    "opacity",
-    "axis",
-    "help",
-    "auto",
-    "export",
-}  # leave the strip where it is
+KEEP_STRIP = {"strip", "show", "window", "opacity", "axis", "help", "auto", "export"}
 ANSWERS = {"clean", "next", "skip"}  # what may end a batch
-NO_NEIGHBOURS = "This slice has no neighbours: its file holds slices of several patients."
-BACK_HOME = "This is the slice that is asked about again; now click to mark."
+NO_NEIGHBOURS = "This slice has no neighbouring slices: its file holds slices of several patients."
+BACK_HOME = "You are back at the slice that is asked about; click again to mark."
 
 
 class Commands:
-    """Turn actions into what is answered, looked at and trained.
+    """Turn actions into calls of the editor, the viewing and the training.
 
     Parameters
     ----------
-    answering : Answering
+    editor : Editor
     viewing : Viewing
     learning : Learning
     screen : callable
@@ -48,21 +39,21 @@ class Commands:
     Attributes
     ----------
     stale : bool
-        Whether the pictures must be drawn anew.
+        Whether the pictures must be drawn again.
     strip_from : int or None
         The strip's first tile; None follows the region on screen.
     """
 
     def __init__(
         self,
-        answering: Answering,
+        editor: Editor,
         viewing: Viewing,
         learning: Learning,
         screen: Callable[[], Screen],
         train: Callable[[], None],
         export: Callable[[], None],
     ) -> None:
-        self.answering = answering
+        self.editor = editor
         self.viewing = viewing
         self.learning = learning
         self.stale = True
@@ -76,39 +67,39 @@ class Commands:
         return name.partition(":")[0]
 
     def do(self, name: str) -> None:
-        """Do an action, named as in `actions.ACTIONS`; what follows a colon is handed on."""
-        verb, _, what = name.partition(":")
+        """Do an action of `shortcuts.ACTIONS`; what follows a colon is its argument."""
+        verb, _, argument = name.partition(":")
         if verb in ANSWERS:
-            self.answering.check_line()
-        if verb not in LOOKING:
+            self.editor.check_line()
+        if verb not in KEEP_STRIP:
             self.strip_from = None
-        getattr(self, f"do_{verb}")(what)
+        handler = getattr(self, f"_do_{verb}")
+        handler(argument) if argument else handler()
         if verb in ANSWERS:
             self.train_by_itself()
 
     def hand(self, event: Press | Stroke | Wheel | Drag) -> None:
-        """Do what a hand did on the pictures.
+        """Do what a press, a stroke, the wheel or a drag on the pictures asks for.
 
         Raises
         ------
         Aside
             If nothing can be marked there.
         """
-        region = self.answering.draft.region
+        region = self.editor.draft.region
         if region is None:
             return
         if isinstance(event, Wheel) and (event.elsewhere or event.shift):
-            self._look_for_neighbours(region)
+            self._check_neighbours(region)
             self.stale |= self.viewing.turn(event.turn, region)
         elif isinstance(event, Wheel):
             self._view.zoom(STEP**event.turn, event.row, event.col)
         elif isinstance(event, Drag):
             self._view.pan(event.rows, event.cols)
         elif self.viewing.offset:
-            self.do_home("")
-            raise Aside(BACK_HOME)
+            self._come_home()
         elif isinstance(event, Stroke):
-            self.answering.stroke(event.points)
+            self.editor.stroke(event.points)
         else:
             self._press(event.row, event.col, elsewhere=event.elsewhere, other=event.shift)
 
@@ -116,160 +107,146 @@ class Commands:
         self, row: float, col: float, *, elsewhere: bool = False, other: bool = False
     ) -> None:
         reach = MARK_PX / self._view.scale
-        self.answering.press(row, col, reach, elsewhere=elsewhere, other=other)
+        self.editor.press(row, col, reach, elsewhere=elsewhere, other=other)
 
-    def do_clean(self, _what: str) -> None:
-        """Answer that the region is clean; in a sweep, that the rest is."""
+    # --- answers ---
+
+    def _do_clean(self) -> None:
         if self._screen().can_clean:
-            self.answering.submit(Verdict.CLEAN)
+            self.editor.submit(Verdict.CLEAN)
 
-    def do_next(self, _what: str) -> None:
-        """Answer with the marks set."""
+    def _do_next(self) -> None:
         if self._screen().can_next:
-            self.answering.submit(Verdict.INFECTED)
+            self.editor.submit(Verdict.INFECTED)
 
-    def do_skip(self, _what: str) -> None:
-        """Leave the region unanswered; it waits in the strip."""
+    def _do_skip(self) -> None:
         if self._screen().can_skip:
-            self.answering.submit(Verdict.SKIPPED)
+            self.editor.submit(Verdict.SKIPPED)
 
-    def do_undo(self, _what: str) -> None:
-        """Take the last mark or answer back."""
-        self.answering.undo()
+    def _do_undo(self) -> None:
+        self.editor.undo()
 
-    def do_redo(self, _what: str) -> None:
-        """Give it again."""
-        self.answering.redo()
+    def _do_redo(self) -> None:
+        self.editor.redo()
 
-    def do_background(self, _what: str) -> None:
-        """Let clicks mark background, or infection again."""
-        other = self.answering.marking == "infection"
-        self.answering.marking = "background" if other else "infection"
+    def _do_background(self) -> None:
+        infection = self.editor.marking == "background"
+        self.editor.marking = "infection" if infection else "background"
 
-    def do_sweep(self, _what: str) -> None:
-        """Answer the whole slice at once, or leave that."""
-        self.answering.sweep()
+    def _do_sweep(self) -> None:
+        self.editor.sweep()
 
-    def do_open(self, key: str) -> None:
-        """Open a region of the strip."""
-        self.answering.reopen_key(key)
+    def _do_cursor(self, way: str) -> None:
+        if self.viewing.offset and self.editor.pen:
+            self._come_home()
+        way, _, far = way.partition(",")
+        self.editor.move_cursor(way, far=bool(far))
 
-    def do_earlier(self, _what: str) -> None:
-        """Open the region before this one in the strip."""
-        self.answering.step(-1)
+    def _do_mark(self) -> None:
+        """Set or remove a mark at the cursor; the first time, only show the cursor."""
+        if self.editor.cursor is None:
+            self.editor.move_cursor("up", far=False)
+        elif not self.viewing.offset:
+            self._press(*self.editor.cursor)
 
-    def do_later(self, _what: str) -> None:
-        """Open the one after."""
-        self.answering.step(1)
+    def _do_line(self) -> None:
+        if self.editor.cursor is None:
+            self.editor.move_cursor("up", far=False)
+        if self.viewing.offset:
+            self._come_home()
+        self.editor.line()
 
-    def do_strip(self, pages: str) -> None:
-        """Page the strip."""
-        shown = self._screen()
-        self.strip_from = max(0, shown.earlier + int(pages) * STRIP)
+    # --- which region is on screen ---
 
-    def do_back(self, _what: str) -> None:
-        """Close the help, go back to the own slice, or to the next region."""
+    def _do_open(self, key: str) -> None:
+        self.editor.reopen_key(key)
+
+    def _do_earlier(self) -> None:
+        self.editor.step(-1)
+
+    def _do_later(self) -> None:
+        self.editor.step(1)
+
+    def _do_strip(self, pages: str) -> None:
+        self.strip_from = max(0, self._screen().earlier + int(pages) * STRIP)
+
+    def _do_back(self) -> None:
+        """Close the help, else go back to the asked slice, drop a line, or leave the region."""
         if self._page.help_is_shown:
             self._page.toggle_help(False)
         elif self.viewing.offset:
-            self.do_home("")
-        elif self.answering.pen:
-            self.answering.pen = ()
+            self._do_home()
+        elif self.editor.pen:
+            self.editor.pen = ()
         else:
-            self.answering.back()
+            self.editor.back()
 
-    def do_cursor(self, what: str) -> None:
-        """Move the cursor of who works without a mouse."""
-        if self.viewing.offset and self.answering.pen:
-            self.do_home("")
-            raise Aside(BACK_HOME)
-        way, _, far = what.partition(",")
-        self.answering.move_cursor(way, far=bool(far))
+    # --- what is seen ---
 
-    def do_mark(self, _what: str) -> None:
-        """Set or take back a mark at the cursor."""
-        if self.answering.cursor is None:
-            self.answering.move_cursor("up", far=False)
-        elif not self.viewing.offset:
-            self._press(*self.answering.cursor)
-
-    def do_line(self, _what: str) -> None:
-        """Begin an outline at the cursor, or close it."""
-        if self.answering.cursor is None:
-            self.answering.move_cursor("up", far=False)
-        if self.viewing.offset:
-            self.do_home("")
-            raise Aside(BACK_HOME)
-        self.answering.line()
-
-    def do_window(self, name: str) -> None:
-        """Look through another window."""
+    def _do_window(self, name: str) -> None:
         self._page.looks.choose(name)
 
-    def do_slices(self, step: str) -> None:
-        """Look at a neighbouring slice."""
-        region = self.answering.draft.region
+    def _do_slices(self, step: str) -> None:
+        region = self.editor.draft.region
         if region is not None:
-            self._look_for_neighbours(region)
+            self._check_neighbours(region)
             self.viewing.step(int(step), region)
             self.stale = True
 
-    def _look_for_neighbours(self, region: Region) -> None:
+    def _check_neighbours(self, region: Region) -> None:
         if not self.viewing.dataset.stacked(region.where.scan):
             raise Aside(NO_NEIGHBOURS)
 
-    def do_home(self, _what: str) -> None:
-        """Look at the slice that is asked about."""
+    def _do_home(self) -> None:
         self.viewing.home()
         self.stale = True
 
-    def do_zoom(self, way: str) -> None:
+    def _come_home(self) -> NoReturn:
+        """Show the asked slice in place of a neighbour, and say that nothing was marked."""
+        self._do_home()
+        raise Aside(BACK_HOME)
+
+    def _do_zoom(self, way: str) -> None:
         """Zoom around the cursor, or the middle of what is seen."""
         if way == "off":
             self._view.unzoom()
             return
-        place = self.answering.cursor or (self._view.frame.row, self._view.frame.col)
+        place = self.editor.cursor or (self._view.frame.row, self._view.frame.col)
         self._view.zoom(STEP if way == "in" else 1 / STEP, *place)
 
-    def do_show(self, name: str) -> None:
-        """Switch an overlay on or off."""
+    def _do_show(self, name: str) -> None:
         if name in SHOWS and (name != "mask" or self.viewing.dataset.has_masks):
             toggle = getattr(self._page, name)
             toggle.value = not toggle.value
 
-    def do_opacity(self, _what: str) -> None:
-        """Make the overlays more opaque, then faint again."""
-        at = round(self._page.opacity.value + 0.2, 1)
-        self._page.opacity.value = 0.2 if at > 1 else at
+    def _do_opacity(self) -> None:
+        more = round(self._page.opacity.value + 0.2, 1)
+        self._page.opacity.value = 0.2 if more > 1 else more
 
-    def do_axis(self, _what: str) -> None:
-        """Draw the score against the next axis."""
+    def _do_axis(self) -> None:
         axes = list(AXES)
         self._page.axis.value = axes[(axes.index(self._page.axis.value) + 1) % len(axes)]
 
-    def do_help(self, _what: str) -> None:
-        """Show the keys, or hide them."""
+    def _do_help(self) -> None:
         self._page.toggle_help()
 
-    def do_export(self, _what: str) -> None:
-        """Write what there is as files."""
+    def _do_export(self) -> None:
         self._export()
 
-    def do_train(self, _what: str) -> None:
-        """Train on the answers so far, then ask the next regions; labelling goes on."""
+    # --- training ---
+
+    def _do_train(self) -> None:
         if self._screen().can_train:
             self._train()
 
-    def do_auto(self, _what: str) -> None:
-        """Let trainings begin by themselves, or on Train alone."""
+    def _do_auto(self) -> None:
         self._page.auto.value = not self._page.auto.value
 
     def train_by_itself(self) -> None:
-        """Train where that is wanted, all that was asked has an answer, and it is of use."""
-        if self._page.auto.value and not self.answering.session.state.pending:
-            self.do_train("")
+        """Train where the person wants that and every region asked has an answer."""
+        if self._page.auto.value and not self.editor.session.state.pending:
+            self._do_train()
 
-    def do_cancel(self, _what: str) -> None:
-        """Stop what the training process does; the last network is kept."""
+    def _do_cancel(self) -> None:
         if self.learning.activity.cycling:
             self.learning.cancel()

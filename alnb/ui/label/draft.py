@@ -1,12 +1,13 @@
-"""What is marked in the region on screen and is no answer yet, with its own way back.
+"""Marks on the region on screen that are no answer yet: their steps, and the file that keeps them.
 
-Marks that are no answer yet, kept in ``draft.json``, so that a reload does not lose them.
+``draft.json`` beside the journal holds them, so that a reload does not lose them.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,8 +17,15 @@ from alnb.annotation import Answer, Click, Outline, Verdict
 from alnb.arrays import INFECTED
 from alnb.regions import Region
 from alnb.state import State
+from alnb.storage import write_text
 
+DRAFT_FILE = "draft.json"
 Marks = tuple[tuple[Click, ...], tuple[Outline, ...]]
+
+
+def distance_px(one: Click, other: Click) -> float:
+    """Measure how far two clicks are apart, in pixels of the slice."""
+    return math.dist((one.row, one.col), (other.row, other.col))
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +35,15 @@ class Draft:
     Parameters
     ----------
     region : Region or None
-        None where nothing is asked; a whole slice where it is swept.
+        None where nothing is asked; the whole slice in a sweep.
     clicks : tuple of Click
     outlines : tuple of Outline
     held : bool
-        Whether the person chose this region: it stays without marks, too.
+        Whether the person chose this region: then it stays on screen without marks, too.
     sweep : bool
         Whether the region is a whole slice, answered at once.
     past, future : tuple of Marks
-        The marks before each step that was taken, the last one last, and after each that was
-        taken back.
+        The marks before each step taken, and after each step taken back; the latest is last.
     """
 
     region: Region | None = None
@@ -59,12 +66,12 @@ class Draft:
 
     @property
     def infected(self) -> bool:
-        """Whether a mark says where infection is; background clicks alone do not."""
+        """Whether a mark says where infection is; a background click does not."""
         return bool(self.outlines) or any(click.label == INFECTED for click in self.clicks)
 
     @property
     def changed(self) -> bool:
-        """Whether there are marks that no answer holds."""
+        """Whether the marks differ from those of an answer."""
         return bool(self.past) or (self.marked and not self.held)
 
     @property
@@ -72,28 +79,17 @@ class Draft:
         """How many points are set: clicks, and vertices of outlines."""
         return len(self.clicks) + sum(map(len, self.outlines))
 
-    def hit(self, click: Click, reach_px: float) -> tuple[Click, ...]:
-        """List the clicks within `reach_px` pixels of the slice."""
-        return tuple(
-            old
-            for old in self.clicks
-            if (old.row - click.row) ** 2 + (old.col - click.col) ** 2 <= reach_px**2
-        )
+    def hit(self, click: Click, reach_px: float) -> Click | None:
+        """Find the nearest click within `reach_px` pixels of the slice."""
+        near = [old for old in self.clicks if distance_px(old, click) <= reach_px]
+        return min(near, key=lambda old: distance_px(old, click), default=None)
 
     def toggled(self, click: Click, reach_px: float) -> Draft:
-        """Add a click, or take back the one that it hit.
-
-        Parameters
-        ----------
-        click : Click
-            Where the person pressed.
-        reach_px : float
-            How near to an earlier click hits it, in pixels of the slice.
-        """
+        """Add a click, or remove the nearest one within `reach_px` pixels of the slice."""
         hit = self.hit(click, reach_px)
-        if hit:
-            return self._stepped(tuple(old for old in self.clicks if old not in hit), self.outlines)
-        return self._stepped((*self.clicks, click), self.outlines)
+        if hit is None:
+            return self._stepped((*self.clicks, click), self.outlines)
+        return self._stepped(tuple(old for old in self.clicks if old is not hit), self.outlines)
 
     def outlined(self, outline: Outline) -> Draft:
         """Add an outline."""
@@ -104,7 +100,7 @@ class Draft:
         return replace(self, clicks=clicks, outlines=outlines, past=past, future=())
 
     def undone(self) -> Draft:
-        """Take the last step back; where a page was reloaded since, the last mark."""
+        """Take the last step back; after a reload there are no steps, so the last mark."""
         if not (self.past or self.marked):
             return self
         before = self.past[-1] if self.past else self._without_last()
@@ -118,7 +114,7 @@ class Draft:
         return self.clicks[:-1], ()
 
     def redone(self) -> Draft:
-        """Take the last step again that was taken back."""
+        """Repeat the step that was taken back last."""
         if not self.future:
             return self
         clicks, outlines = self.future[-1]
@@ -127,11 +123,11 @@ class Draft:
 
     @property
     def can_undo(self) -> bool:
-        """Whether a step of its own can be taken back."""
+        """Whether there is a step or a mark to take back."""
         return bool(self.past) or self.marked
 
     def answer(self, verdict: Verdict, seconds: float, **given: Any) -> Answer:  # noqa: ANN401
-        """Make it an answer on its region; `given` are the other fields of `Answer`."""
+        """Make an answer on the region; `given` are the other fields of `Answer`."""
         if self.region is None:
             raise ValueError("there is no region to answer")
         if verdict is not Verdict.INFECTED:
@@ -139,14 +135,14 @@ class Draft:
         return Answer(self.region, verdict, self.clicks, seconds, outlines=self.outlines, **given)
 
     def swept(self, cells: Iterable[Region], seconds: float, **given: Any) -> tuple[Answer, ...]:  # noqa: ANN401
-        """Answer the cells of a slice: those clicked are infected, the others clean.
+        """Answer the cells of a slice: clicked cells are infected, the others clean.
 
         Parameters
         ----------
         cells : iterable of Region
-            Those that have no answer yet.
+            The slice's regions that have no answer yet.
         seconds : float
-            That the whole slice took; each answer gets an equal share.
+            Working time on the whole slice; each answer gets an equal share.
         **given
             The other fields of `Answer`.
         """
@@ -161,11 +157,8 @@ class Draft:
         return Answer(cell, Verdict.CLEAN, (), seconds, **given)
 
 
-DRAFT_FILE = "draft.json"
-
-
 def keep_draft(path: Path, draft: Draft, *, answered: bool) -> None:
-    """Write a draft's marks; nothing is kept of one that has none, or those of its answer alone.
+    """Write a draft's marks; without marks, or with only those of its answer, remove the file.
 
     Parameters
     ----------
@@ -174,7 +167,7 @@ def keep_draft(path: Path, draft: Draft, *, answered: bool) -> None:
     draft : Draft
         What is on screen.
     answered : bool
-        Whether its region has an answer that stands.
+        Whether its region has an answer.
     """
     if draft.region is None or not draft.marked or (answered and not draft.changed):
         path.unlink(missing_ok=True)
@@ -186,13 +179,11 @@ def keep_draft(path: Path, draft: Draft, *, answered: bool) -> None:
         "sweep": draft.sweep,
         "corrects": answered,
     }
-    whole = path.with_suffix(".new")
-    whole.write_text(json.dumps(kept))
-    whole.replace(path)
+    write_text(path, json.dumps(kept))
 
 
 def restore_draft(path: Path, state: State) -> Draft:
-    """Read the marks that a page had when it went; a broken file, or an old one, is no draft."""
+    """Read the marks that the last page left; a broken or outdated file is no draft."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         kept = json.loads(path.read_text())
         region = Region.parse(kept["region"])
@@ -203,8 +194,9 @@ def restore_draft(path: Path, state: State) -> Draft:
         )
         sweep = bool(kept.get("sweep", False))
         corrects = bool(kept.get("corrects", False))
-        open_ = state.ever_asked if corrects else state.ever_asked - state.by_key.keys()
-        wanted = sweep or region.key in open_
+        answered = region.key in state.by_key
+        asked = region.key in state.ever_asked
+        wanted = sweep or ((asked or answered) if corrects else (asked and not answered))
         if wanted and all(region.contains(c.row, c.col) for c in clicks):
             return Draft(region, clicks, outlines, held=sweep, sweep=sweep)
     return Draft()

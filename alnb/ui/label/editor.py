@@ -1,10 +1,6 @@
-"""How long the person worked on a region: by the clock, without pauses.
+"""What the person says of regions: marks, answers, corrections, sweeps, and the way back.
 
-A sweep, a whole slice answered at once: which of its regions that is about.
-
-Lines drawn by hand, made outlines: polygons with as few points as their shape needs.
-
-What the person says of regions: marks, answers, corrections, sweeps, and the way back.
+A `Stopwatch` times the work on a region; `outline_of` makes a polygon of a line drawn by hand.
 """
 
 from __future__ import annotations
@@ -24,72 +20,44 @@ from alnb.pool import Pool
 from alnb.regions import Region
 from alnb.session import Session
 from alnb.state import State, undone
-from alnb.ui.label.draft import DRAFT_FILE, Draft, keep_draft
+from alnb.ui.label.draft import DRAFT_FILE, Draft, distance_px, keep_draft
 from alnb.ui.label.screen import Marking, neighbour, regions_of
+
+MARK_PX = 8.0  # on the screen: a press this near to a mark removes it
+DOUBLE_S = 0.4  # ours: a second press within this time belongs to a double press
+STEPS_PX = (2.0, 8.0)  # ours: of the cursor, in pixels of the slice; without and with Shift
+DIGITS = 2  # of a point's position, in pixels: finer than any hand
+WAYS = {"up": (-1, 0), "down": (1, 0), "left": (0, -1), "right": (0, 1)}
+OUTSIDE = "That is outside the frame: the question is about the region inside it."
+SMALL = "Click in the large picture: there you can hit the place exactly."
+ANSWERED = "That cell is answered already; open it in the strip to correct it."
+OPEN_MARKS = "The marks here are not an answer yet: keep them with Next, or remove them with Undo."
+EMPTY_LINE = "That line encloses nothing; draw around the infection."
+ONLY_POINTS = "Infection is outlined in sessions with labels=full; click it in this session."
+PEN_DOWN = "A line begins at the cursor: arrow keys draw it, L closes it, Undo removes it."
+OPEN_LINE = "A line is not closed yet: close it with L, or remove it with Undo."
+NO_LINES = "A sweep takes clicks only; leave the sweep to outline infection in a region."
+TAKEN_OVER = (
+    "This session was opened in another window, which writes it now. Every answer given here is "
+    "saved. Continue in that window, view it from here, or reload this page to take it back."
+)
 
 
 class Stopwatch:
-    """Add up the time between what a person does; a gap counts `PAUSE_S` at most.
-
-    Attributes
-    ----------
-    seconds : float
-        So far.
-    """
+    """Add up the time between what a person does; a gap counts `PAUSE_S` at most."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
         self._last = 0.0
 
     def start(self, now: float) -> None:
-        """Begin anew: a region is shown."""
+        """Start at 0: a region is shown."""
         self.seconds, self._last = 0.0, now
 
     def touch(self, now: float) -> None:
         """Note that the person did something."""
         self.seconds += min(max(0.0, now - self._last), PAUSE_S)
         self._last = now
-
-
-Regions = tuple[Region, ...]
-
-
-def covered(pool: Pool, where: SliceId) -> bool:
-    """Tell whether a slice is of the pool, and its regions cover it once."""
-    cells = pool.regions(where) if where in pool.slices else ()
-    return sum(map(_area, cells)) == pool.dataset.size**2
-
-
-def open_cells(pool: Pool, state: State, where: SliceId) -> Regions:
-    """List a slice's regions that have no answer."""
-    return tuple(cell for cell in pool.regions(where) if cell.key not in state.by_key)
-
-
-def holding(cells: Sequence[Region], clicks: Sequence[Click]) -> Regions:
-    """List the regions that hold a click."""
-    return tuple(cell for cell in cells if any(cell.contains(c.row, c.col) for c in clicks))
-
-
-def answered_by_a_sweep(pool: Pool, cells: Regions, clicks: Sequence[Click]) -> Regions:
-    """List those of a slice's open regions that a sweep answers.
-
-    Not those that show nothing, as mere air, unless they were clicked.
-    """
-    if not cells:
-        return ()
-    where = cells[0].where
-    names = zip(pool.regions(where), pool.left_out(where), strict=True)
-    bare = {cell.key for cell, left_out in names if left_out}
-    picked = {cell.key for cell in holding(cells, clicks)}
-    return tuple(cell for cell in cells if cell.key not in bare or cell.key in picked)
-
-
-def _area(region: Region) -> int:
-    mask = region.mask
-    return region.height * region.width if mask is None else int(mask.sum())
-
-
-DIGITS = 2  # of a point's position, in pixels: finer than any hand
 
 
 def outline_of(points: Sequence[Vertex], region: Region, tolerance_px: float) -> Outline:
@@ -100,7 +68,7 @@ def outline_of(points: Sequence[Vertex], region: Region, tolerance_px: float) ->
     points : sequence of (row, col)
         As they were drawn.
     region : Region
-        What lies outside its rectangle is drawn in to its edge.
+        Points outside its rectangle move to its edge.
     tolerance_px : float
         How far from the line the outline may run (Douglas, Peucker 1973), > 0.
 
@@ -125,36 +93,21 @@ def _enclosed(ring: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> float:
     return abs(float(ring[:, 0] @ following[:, 1] - following[:, 0] @ ring[:, 1])) / 2
 
 
-DOUBLE_S = 0.4  # ours: a second press within this was no second thought
-STEPS_PX = (2.0, 8.0)  # ours: of the cursor, in pixels of the slice; with Shift
-WAYS = {"up": (-1, 0), "down": (1, 0), "left": (0, -1), "right": (0, 1)}
-OUTSIDE = "That is outside the frame: the question is about the region inside it."
-SMALL = "Click in the large picture: there the place can be hit exactly."
-ANSWERED = "That cell is answered already; open it in the strip to correct it."
-OPEN_MARKS = (
-    "The marks here are no answer yet: keep them with Next, or take them back with Undo, first."
-)
-EMPTY_LINE = "That line encloses nothing; draw around the infection."
-POINTS_ALONE = "Infection is outlined in sessions with labels=full; here it is clicked."
-PEN_DOWN = "A line begins at the cursor: arrows draw it, L closes it, Undo takes it away."
-OPEN_LINE = "A line is begun: close it with L, or take it away with Undo, first."
-NO_LINES = "A whole slice is answered by clicks; leave the sweep to outline in a region."
-TAKEN_OVER = (
-    "This session was opened in another window, which now writes it. Everything answered here is "
-    "saved. Go on there, look on from here, or reload this page to take it back."
-)
-
-
 def last_annotator(state: State) -> str:
-    """Name the person who answered last; empty where nobody did, or only a simulated one."""
+    """Name the person who answered last; empty if no person did."""
     return next((a.annotator for a in reversed(state.given) if not a.simulated), "")
+
+
+def _holding(cells: Sequence[Region], clicks: Sequence[Click]) -> tuple[Region, ...]:
+    """List the regions that hold a click."""
+    return tuple(cell for cell in cells if any(cell.contains(c.row, c.col) for c in clicks))
 
 
 class Aside(AlnbError):
     """What the person should know; nothing went wrong."""
 
 
-class Answering:
+class Editor:
     """The draft of the region on screen, and the session's commands on it.
 
     Parameters
@@ -175,13 +128,13 @@ class Answering:
     marking : str
         What a click marks: "infection" or "background".
     cursor : (row, col) or None
-        Of who marks with keys alone.
+        Where keys mark; None until a key moves it.
     pen : tuple of (row, col)
         The line that keys are drawing; empty if none.
     taught : bool
-        Whether the mask was on screen with this region; then its answer says so.
+        Whether the mask was on screen with this region; the answer records it.
     saved_at : str
-        When what was done last went to disk; with the day, if that is another.
+        When the last change went to disk; with the day, if that was not today.
     """
 
     def __init__(
@@ -195,11 +148,11 @@ class Answering:
         self.cursor: Vertex | None = None
         self.pen: tuple[Vertex, ...] = ()
         self.taught = False
-        self.saved_at = _said(session.journal.events[-1].at) if session.state.given else ""
+        self.saved_at = _in_words(session.journal.events[-1].at) if session.state.given else ""
         self.watch = Stopwatch()
         self._clock = clock
         self._covers: dict[SliceId, bool] = {}
-        self._marked: tuple[float, Click | None] = (0.0, None)
+        self._pressed: tuple[float, Click | None] = (0.0, None)
 
     @property
     def path(self) -> Path:
@@ -207,13 +160,13 @@ class Answering:
         return self.session.journal.path.with_name(DRAFT_FILE)
 
     def shown(self) -> None:
-        """Start to count: another region is on screen."""
+        """Start the stopwatch: another region is on screen."""
         self.watch.start(self._clock())
         self.cursor, self.pen = None, ()
-        self._marked = (0.0, None)
+        self._pressed = (0.0, None)
 
     def touch(self) -> None:
-        """Count the time since the last thing done, a pause in part: whoever looks works, too."""
+        """Count the time since the last action; looking at the slice is work, too."""
         self.watch.touch(self._clock())
 
     def _put(self, draft: Draft) -> None:
@@ -231,18 +184,18 @@ class Answering:
     def press(
         self, row: float, col: float, reach_px: float, *, elsewhere: bool, other: bool
     ) -> None:
-        """Set a click at a position of the slice, or take back the one that is there.
+        """Set a click at a position of the slice, or remove the nearest one there.
 
         Parameters
         ----------
         row, col : float
-            Where.
+            In pixels of the slice.
         reach_px : float
-            How near to a click hits it, in pixels of the slice.
+            How near to a click the press must be to remove it, in pixels of the slice.
         elsewhere : bool
             Whether it was on the small picture, where nothing is marked.
         other : bool
-            Whether it marks background while others mark infection, or the other way round.
+            Whether it marks the other class than `marking`.
 
         Raises
         ------
@@ -257,14 +210,13 @@ class Answering:
         inside = region.contains(click.row, click.col)
         if elsewhere or not inside:
             raise Aside(SMALL if inside else OUTSIDE)
-        if self.draft.sweep and not any(c.contains(click.row, click.col) for c in self.open()):
+        if self.draft.sweep and not _holding(self.open(), [click]):
             raise Aside(ANSWERED)
         self._check_owned()
-        now, (before, last) = self._clock(), self._marked
-        hit = self.draft.hit(click, reach_px)
-        if last in hit and now - before < DOUBLE_S:
-            return  # the second press of a double one
-        self._marked = now, None if hit else click
+        now, (before, last) = self._clock(), self._pressed
+        if last and now - before < DOUBLE_S and distance_px(click, last) <= reach_px:
+            return  # the second press of a double press
+        self._pressed = now, click
         self._put(self.draft.toggled(click, reach_px))
 
     def stroke(self, points: Sequence[Vertex]) -> None:
@@ -288,7 +240,7 @@ class Answering:
         self._put(self.draft.outlined(outline))
 
     def move_cursor(self, way: str, *, far: bool) -> None:
-        """Move the cursor within the region; at first it stands in the middle."""
+        """Move the cursor within the region; it starts in the middle."""
         region = self.draft.region
         if region is None:
             return
@@ -304,15 +256,15 @@ class Answering:
             self.pen = (*self.pen, self.cursor)
 
     def line(self) -> None:
-        """Begin an outline at the cursor, which draws it from then on; or close the one begun.
+        """Begin an outline at the cursor, which then draws it; or close the open one.
 
         Raises
         ------
         Aside
-            If infection is not outlined here, or the line encloses nothing.
+            If infection is clicked in this session, or the line encloses nothing.
         """
         if self.session.state.config.labels != "full":
-            raise Aside(POINTS_ALONE)
+            raise Aside(ONLY_POINTS)
         drawn, self.pen = self.pen, ()
         if drawn:
             self.stroke(drawn)
@@ -335,8 +287,7 @@ class Answering:
             return
         by = {"annotator": self.annotator, "mask_shown": self.taught}
         if draft.sweep:
-            cells = answered_by_a_sweep(self.pool, self.open(), draft.clicks)
-            self.session.sweep(draft.swept(cells, self.watch.seconds, **by))
+            self.session.sweep(draft.swept(self._swept_cells(), self.watch.seconds, **by))
         elif verdict is not Verdict.INFECTED or draft.infected:
             seconds = round(self.watch.seconds, 3)
             self.session.submit(draft.answer(verdict, seconds, **by))
@@ -346,10 +297,10 @@ class Answering:
         self._put(Draft())
 
     def _saved(self) -> None:
-        self.saved_at = _said(time.time())
+        self.saved_at = _in_words(time.time())
 
     def undo(self) -> None:
-        """Take the last mark back, or the last answer where nothing was marked since."""
+        """Take back the last mark; without marks, the last answer."""
         self._check_owned()
         if self.pen:
             self.pen = ()
@@ -361,15 +312,15 @@ class Answering:
         if answers:
             self._saved()
             swept = "sweep" in self.session.journal.events[-1].data
-            self._put(self._swept(answers) if swept else Draft.of(answers[0]))
+            self._put(self._sweep_of(answers) if swept else Draft.of(answers[0]))
 
-    def _swept(self, answers: Sequence[Answer]) -> Draft:
-        """Open a sweep again that was taken back."""
+    def _sweep_of(self, answers: Sequence[Answer]) -> Draft:
+        """Show a sweep again that was taken back."""
         clicks = tuple(click for answer in answers for click in answer.clicks)
         return Draft(self._whole(answers[0].region), clicks, held=True, sweep=True)
 
     def redo(self) -> None:
-        """Give the mark or the answer again that was taken back last."""
+        """Restore the mark or the answer that was taken back last."""
         self._check_owned()
         if self.draft.future:
             self._put(self.draft.redone())
@@ -379,13 +330,13 @@ class Answering:
 
     @property
     def can_redo(self) -> bool:
-        """Whether an answer was taken back, and nothing was marked since."""
+        """Whether an answer was taken back and nothing was marked since."""
         return not self.draft.changed and bool(undone(self.session.journal.events))
 
     # --- another region than the next ---
 
     def reopen(self, region: Region) -> None:
-        """Show a region of the strip; with its marks, if it was answered.
+        """Show a region of the strip, with the marks of its answer.
 
         Raises
         ------
@@ -397,7 +348,7 @@ class Answering:
         self._put(Draft(region, held=True) if answer is None else Draft.of(answer))
 
     def reopen_key(self, key: str) -> None:
-        """Show the region of the strip that is named so."""
+        """Show the region of the strip that has this key."""
         regions = regions_of(self.session.state)
         if key in regions:
             self.reopen(regions[key])
@@ -421,12 +372,12 @@ class Answering:
             raise Aside(OPEN_MARKS)
 
     def check_line(self) -> None:
-        """Make sure that no line is begun, which would be lost.
+        """Make sure that no open line would be lost.
 
         Raises
         ------
         Aside
-            If one is.
+            If a line is open.
         """
         if self.pen:
             raise Aside(OPEN_LINE)
@@ -434,7 +385,7 @@ class Answering:
     # --- a whole slice at once ---
 
     def sweep(self) -> None:
-        """Show the whole slice, to answer its open regions at once; or leave that.
+        """Show the whole slice, to answer its open regions at once; or leave the sweep.
 
         Raises
         ------
@@ -455,7 +406,7 @@ class Answering:
     def can_sweep(self) -> bool:
         """Whether the slice on screen is of the pool, and its regions cover it once.
 
-        Not where infection is outlined: what a sweep leaves unclicked is clean.
+        False where infection is outlined, since a sweep makes every region without a click clean.
         """
         region = self.draft.region
         outlines = self.session.state.config.labels == "full"
@@ -463,22 +414,39 @@ class Answering:
 
     def _covered(self, where: SliceId) -> bool:
         if where not in self._covers:
-            self._covers[where] = covered(self.pool, where)
+            cells = self.pool.regions(where) if where in self.pool.slices else ()
+            self._covers[where] = sum(map(_area, cells)) == self.pool.dataset.size**2
         return self._covers[where]
 
     def open(self) -> tuple[Region, ...]:
         """List the slice's regions that have no answer."""
         if self.draft.region is None:
             return ()
-        return open_cells(self.pool, self.session.state, self.draft.region.where)
+        cells = self.pool.regions(self.draft.region.where)
+        return tuple(cell for cell in cells if cell.key not in self.session.state.by_key)
 
     def picked(self) -> tuple[Region, ...]:
         """List the cells of a sweep that hold a mark."""
-        return holding(self.open(), self.draft.clicks) if self.draft.sweep else ()
+        return _holding(self.open(), self.draft.clicks) if self.draft.sweep else ()
+
+    def _swept_cells(self) -> tuple[Region, ...]:
+        """List the open cells without those that show nothing, such as air, unless clicked."""
+        cells, picked = self.open(), {cell.key for cell in self.picked()}
+        if not cells:
+            return ()
+        where = cells[0].where
+        named = zip(self.pool.regions(where), self.pool.left_out(where), strict=True)
+        bare = {cell.key for cell, left_out in named if left_out}
+        return tuple(cell for cell in cells if cell.key not in bare or cell.key in picked)
 
 
-def _said(at: float) -> str:
-    """Say when it was, on the clock of this machine; with the day, if it was not today."""
+def _area(region: Region) -> int:
+    mask = region.mask
+    return region.height * region.width if mask is None else int(mask.sum())
+
+
+def _in_words(at: float) -> str:
+    """Say a time on this machine's clock; with the day, if it was not today."""
     then, now = time.localtime(at), time.localtime()
     same = then[:3] == now[:3]
     return time.strftime("%H:%M:%S" if same else "%Y-%m-%d %H:%M", then)

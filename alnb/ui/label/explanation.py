@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from alnb.acquisition import HEURISTICS, needs_network
+from alnb.acquisition import FOREGROUND_RANDOM, HEURISTICS, needs_network, rank
 from alnb.config import Config
+from alnb.cycle import ScoreTables
 from alnb.pool import Pool
 from alnb.regions import Region
 from alnb.state import State
 
-Tables = Mapping[str, NDArray[np.float64]]
+Scores = NDArray[np.float64]
 MAY_REPEAT = (
-    "Some questions come twice in this session, unmarked; scores would tell which, so none are "
+    "This session asks some regions twice without saying which; scores would tell, so none are "
     "shown."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """What one heuristic makes of a region.
+    """How one heuristic ranks a region.
 
     Parameters
     ----------
@@ -32,11 +32,11 @@ class Reason:
     score : float
         Of the region; nats for entropy and bald.
     rank : int
-        Among the regions that were open, from 1; equal scores share the better rank.
+        In the order in which the heuristic would ask under the session's settings, from 1.
     of : int
-        How many were open.
+        How many regions could be asked.
     place : int
-        Where it stands among those that the heuristic would have asked, from 1; 0 if not there.
+        The rank, if this heuristic would have asked the region in this cycle; else 0.
     """
 
     heuristic: str
@@ -47,19 +47,18 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
-class Why:
+class Explanation:
     """Why a region is asked about.
 
     Parameters
     ----------
     sentence : str
-        In words.
     reasons : tuple of Reason
-        That of the session's heuristic first; empty where no network scored it.
+        The session's heuristic first; empty where no network scored the region.
     chance : float
-        That random would have asked it in this cycle, in [0, 1]; 0 where nothing was scored.
+        Probability that random would have asked it in this cycle, in [0, 1]; 0 without scores.
     mean : float or None
-        Infection probability that the network gives the region, on average; None if unknown.
+        The network's mean infection probability in the region; None if unknown.
     """
 
     sentence: str
@@ -68,13 +67,13 @@ class Why:
     mean: float | None = None
 
 
-def scored_by(state: State) -> str:
+def asking_weights(state: State) -> str:
     """Name the weights whose scores chose the regions of this cycle; empty for the start."""
     earlier = [report for report in state.reports if report.cycle < state.cycle]
     return earlier[-1].fit.weights if earlier else ""
 
 
-class Judge:
+class Explainer:
     """Explain the regions of one cycle.
 
     Parameters
@@ -87,60 +86,74 @@ class Judge:
         The scores that chose it; empty where there are none.
     """
 
-    def __init__(self, pool: Pool, state: State, tables: Tables) -> None:
+    def __init__(self, pool: Pool, state: State, tables: ScoreTables) -> None:
         self._pool = pool
-        asked = {pick.region.key for pick in state.asked}
-        before = tuple(answer for answer in state.given if answer.region.key not in asked)
-        self._asked = tuple(pick.region.key for pick in state.asked)
+        self._asked = {pick.region.key: n for n, pick in enumerate(state.asked, 1)}
         self._own, self._cycle = state.config.heuristic, state.cycle
+        before = tuple(answer for answer in state.given if answer.region.key not in self._asked)
         then = dataclasses.replace(state, given=before)
         names = [name for name in tables if name == self._own or name in HEURISTICS]
-        self._open = {name: pool.open(tables[name], then) for name in names}
-        one = state.config.one_region_a_slice
-        self._picks = {
-            name: [pick.region.key for pick in pool.picks(scores, len(asked), one_a_slice=one)]
-            for name, scores in self._open.items()
-        }
+        names.sort(key=lambda name: name != self._own)
+        self._open = {name: self._askable(pool.open(tables[name], then)) for name in names}
+        places = {pool.place(pick.region) for pick in state.asked}
+        self._ranks = {name: self._ranked(scores, places) for name, scores in self._open.items()}
 
-    def why(self, region: Region, mean: float | None = None) -> Why:
-        """Explain one region.
+    def _askable(self, scores: Scores) -> Scores:
+        """Drop regions that show nothing from the slices that a cycle would have looked at."""
+        one = self._pool.config.one_region_a_slice
+        picks = self._pool.picks(scores, len(self._asked), one_a_slice=one)
+        least = min((pick.score for pick in picks), default=np.inf)
+        for n in np.unique(np.nonzero(scores >= least)[0]).tolist():
+            scores[n, np.flatnonzero(self._pool.left_out(self._pool.slices[n]))] = np.nan
+        return scores
 
-        Parameters
-        ----------
-        region : Region
-            Any of the pool.
-        mean : float or None
-            Its mean infection probability, where it is known.
-        """
+    def _ranked(
+        self, scores: Scores, places: set[tuple[int, int] | None]
+    ) -> dict[tuple[int, int], int]:
+        """Rank these places of the table as the cycle ranks them, from 1."""
+        order = rank(scores, scores.size, one_a_slice=self._pool.config.one_region_a_slice)
+        return {place: n for n, place in enumerate(order, 1) if place in places}
+
+    def explain(self, region: Region, mean: float | None = None) -> Explanation:
+        """Explain one region of the pool; `mean` is its infection probability, where known."""
         if region.key not in self._asked:
-            return Why("You opened it yourself; this cycle did not ask about it.", mean=mean)
-        place, count = self._asked.index(region.key) + 1, len(self._asked)
+            return Explanation(
+                "You opened this region yourself; this cycle did not ask about it.", mean=mean
+            )
+        count = len(self._asked)
+        number = f"Number {self._asked[region.key]} of {count}"
         if self._pool.config.repeats and self._cycle > 0:
-            return Why(f"Number {place} of {count} {_by(self._own)}. {MAY_REPEAT}")
+            return Explanation(f"{number} {_by(self._own)}. {MAY_REPEAT}")
         if self._cycle <= 0:
-            return Why(f"Start: {_drawn(self._pool.config)}; there is no network yet.", mean=mean)
-        at = self._pool.place(region)
-        if not needs_network(self._own) or self._own not in self._open or at is None:
-            return Why(f"Number {place} of {count} {_by(self._own)}.", mean=mean)
-        names = sorted(self._open, key=lambda name: name != self._own)  # the own one first
-        reasons = tuple(self._reason(name, at, region.key) for name in names)
-        chance = min(1.0, count / max(1, reasons[0].of))
-        return Why(f"Number {place} of {count} by {self._own}.", reasons, chance, mean)
+            drawn = _drawn(self._pool.config)
+            return Explanation(f"Start: {drawn}; there is no network yet.", mean=mean)
+        place = self._pool.place(region)
+        if place is None or self._own not in self._open or place not in self._ranks[self._own]:
+            return Explanation(f"{number} {_by(self._own)}.", mean=mean)
+        reasons = tuple(
+            self._reason(name, place, count) for name in self._open if place in self._ranks[name]
+        )
+        chance = min(1.0, count / reasons[0].of)
+        return Explanation(f"{number} by {self._own}.", reasons, chance, mean)
 
-    def _reason(self, name: str, at: tuple[int, int], key: str) -> Reason:
-        scores, picks = self._open[name], self._picks[name]
-        score = float(scores[at])
-        rank = int((scores > score).sum()) + 1
-        place = picks.index(key) + 1 if key in picks else 0
-        return Reason(name, score, rank, int((~np.isnan(scores)).sum()), place)
+    def _reason(self, name: str, place: tuple[int, int], count: int) -> Reason:
+        scores, ranked = self._open[name], self._ranks[name][place]
+        of = int((~np.isnan(scores)).sum())
+        return Reason(name, float(scores[place]), ranked, of, ranked if ranked <= count else 0)
 
 
 def _by(heuristic: str) -> str:
-    return f"asked by {heuristic}" if needs_network(heuristic) else "drawn at random"
+    if needs_network(heuristic):
+        return f"asked by {heuristic}"
+    return _random(heuristic == FOREGROUND_RANDOM)
 
 
 def _drawn(config: Config) -> str:
     """Say how the regions of a start are chosen, as `pool.start_picks` does."""
     if config.start == "slices":
         return "all regions of slices drawn at random"
-    return "drawn at random, inside the lungs first" if config.start_in_lungs else "drawn at random"
+    return _random(config.start_in_lungs > 0)
+
+
+def _random(lungs_first: bool) -> str:
+    return "drawn at random, inside the lungs first" if lungs_first else "drawn at random"

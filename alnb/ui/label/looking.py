@@ -1,4 +1,4 @@
-"""What the person looks at: window, neighbouring slices, overlays; drawn ahead where it can be."""
+"""What the person looks at: window, neighbouring slices, overlays; the next region in advance."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
-from alnb.annotation import Click, Verdict
+from alnb.annotation import Verdict
 from alnb.arrays import Grey, Map, Mask
 from alnb.dataset import Dataset, SliceId
 from alnb.pool import Pool
@@ -21,25 +21,15 @@ from alnb.ui.viewer.slice_view import RegionView
 from alnb.ui.viewer.window_controls import Look
 from alnb.worker import Maps
 
-PREPARE_S = 0.05  # after a region is shown: first the page draws it
-KEPT = 4  # pictures of so many regions are kept
+PREPARE_S = 0.05  # after a region is shown: the page draws it first
+KEPT = 4  # regions whose pictures are kept
 STEP = 1.25  # of one notch of the wheel, or one press of a key
 NOTCHES_A_SLICE = 0.6  # ours: a slow turn of a wheel is one slice
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What a slice is drawn from: everything but what the person marks.
-
-    Parameters
-    ----------
-    maps : mapping of SliceId to Maps
-        Of the network.
-    threshold : float
-        Infection probability from which a pixel is predicted infected.
-    weights : str
-        Of the network that made the maps.
-    """
+class Predictions:
+    """What a network says of slices: its maps, threshold and weights, as in `FitReport`."""
 
     maps: Mapping[SliceId, Maps]
     threshold: float = 0.5
@@ -47,7 +37,7 @@ class Seen:
 
 
 class Viewing:
-    """Draw regions into a `RegionView`, as page and person want to see them.
+    """Draw regions into a `RegionView`, with the overlays and the window chosen on the page.
 
     Parameters
     ----------
@@ -55,12 +45,11 @@ class Viewing:
     pool : Pool
     view : RegionView
     page : Page
-        Whose toggles and window count.
 
     Attributes
     ----------
     offset : int
-        How many slices beside the one that is asked about is seen; 0 is that itself.
+        Slices from the one that is asked about to the one on screen; 0 shows the former.
     """
 
     def __init__(self, dataset: Dataset, pool: Pool, view: RegionView, page: Page) -> None:
@@ -72,18 +61,18 @@ class Viewing:
         self._turned = 0.0
         self._ready: dict[Hashable, Encoded] = {}
         self._next: Region | None = None
-        self._seen = Seen({})
+        self._predictions = Predictions({})
 
-    # --- what is wanted ---
+    # --- which slice ---
 
     def step(self, slices: int, region: Region) -> None:
-        """Look at a neighbouring slice of the scan, as far as there are some."""
+        """Show a neighbouring slice, at most the first or the last of the scan."""
         last = int(self.dataset.scans[region.where.scan]["depth"]) - 1
         z = min(max(region.where.z + self.offset + slices, 0), last)
         self.offset = z - region.where.z
 
     def turn(self, notches: float, region: Region) -> bool:
-        """Turn the wheel by parts of notches; return whether another slice is seen."""
+        """Turn the wheel by parts of notches; return whether the slice changes."""
         self._turned += notches
         slices = int(self._turned / NOTCHES_A_SLICE)
         if slices:
@@ -92,19 +81,26 @@ class Viewing:
         return bool(slices)
 
     def home(self) -> None:
-        """Look at the slice that is asked about."""
+        """Show the slice that is asked about."""
         self.offset, self._turned = 0, 0.0
 
     # --- drawing ---
 
-    def draw(self, draft: Draft, state: State, seen: Seen) -> None:
-        """Show the draft's region, its slice's answers and the overlays that are wanted.
+    def draw(self, draft: Draft, state: State, predictions: Predictions) -> None:
+        """Show the draft's region, its slice's answers and the overlays chosen.
 
-        `draft.region` is not None.
+        Parameters
+        ----------
+        draft : Draft
+            Its region is not None.
+        state : State
+            Of the session.
+        predictions : Predictions
+            Of its last network.
         """
         region = draft.region
         assert region is not None  # noqa: S101
-        self._seen = seen
+        self._predictions = predictions
         where = self._where(region)
         page = self.page
         self.view.set_overlays(
@@ -131,12 +127,12 @@ class Viewing:
         return self.dataset.image(where, look.window if look else None)
 
     def overlays(self, where: SliceId) -> dict[str, Map | Mask]:
-        """Return the maps of a slice, where there are some, and in teaching its mask."""
+        """Return the network's maps of a slice, where it has some, and the mask in teaching."""
         found: dict[str, Map | Mask] = {}
-        maps = self._seen.maps.get(where)
+        maps = self._predictions.maps.get(where)
         if maps is not None:
             found["entropy"] = maps.entropy
-            found["prediction"] = maps.mean >= self._seen.threshold
+            found["prediction"] = maps.mean >= self._predictions.threshold
         if self.page.mask.value:
             found["mask"] = self.dataset.mask(where)
         return found
@@ -144,41 +140,44 @@ class Viewing:
     def _looking(self, region: Region) -> str:
         if not self.offset:
             return ""
+        z = region.where.z
         return (
-            f"Slice {region.where.z + self.offset} ({self.offset:+d}): "
-            f"{key_of('home')} or a click goes back to {region.where.z}, which is asked about"
+            f"Slice {z + self.offset} ({self.offset:+d}): {key_of('home')} or a click goes back "
+            f"to {z}, which is asked about"
         )
 
     def _show_answers(self, state: State, where: SliceId, current: Region) -> None:
-        here = [
+        answers = [
             answer
             for answer in state.by_key.values()
             if answer.region.where == where and answer.region != current
         ]
-        infected = [a.region for a in here if a.verdict is Verdict.INFECTED]
-        clean = [a.region for a in here if a.verdict is Verdict.CLEAN]
-        clicks: list[Click] = [click for answer in here for click in answer.clicks]
+        infected, clean = (
+            [answer.region for answer in answers if answer.verdict is verdict]
+            for verdict in (Verdict.INFECTED, Verdict.CLEAN)
+        )
+        clicks = [click for answer in answers for click in answer.clicks]
         self.view.show_answers(infected, clean, clicks)
 
-    # --- ahead ---
+    # --- the next region in advance ---
 
     def _token(self, region: Region) -> Hashable:
         where = self._where(region)
-        mapped = self._seen.weights if where in self._seen.maps else ""
+        mapped = self._predictions.weights if where in self._predictions.maps else ""
         return region.key, where, self.page.looks.look, mapped, self.page.mask.value
 
     def _encoded(self, region: Region) -> Encoded | None:
         return None if region == self.view.region else self._ready.get(self._token(region))
 
     def prepare_soon(self, region: Region | None) -> None:
-        """Draw the next region's pictures when the page is at rest."""
+        """Draw the next region's pictures once the page is at rest."""
         self._next = region
         if region is not None:
             with contextlib.suppress(RuntimeError):  # no loop: a test, or plain Python
                 asyncio.get_running_loop().call_later(PREPARE_S, self.prepare)
 
     def prepare(self) -> None:
-        """Draw the next region's pictures now, if they are not there."""
+        """Draw the next region's pictures now, unless they are there."""
         region = self._next
         if region is None or self.offset or self._token(region) in self._ready:
             return

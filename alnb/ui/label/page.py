@@ -1,27 +1,189 @@
-"""The page's widgets, built once; `show` puts a `Screen` on them."""
+"""The page's widgets, built once, and its HTML; `Page.show` puts a `Screen` on them.
+
+Everything that comes from data is escaped.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
+from html import escape
 from pathlib import Path
+from typing import Any
 
 import ipywidgets as widgets
 
-from alnb.ui.label import page_html
+from alnb.forecast import Advice
+from alnb.ui.label.explanation import Explanation, Reason
 from alnb.ui.label.screen import Screen, Tile
-from alnb.ui.label.shortcuts import key_of
+from alnb.ui.label.shortcuts import ACTIONS, GROUPS, key_of, shown
 from alnb.ui.viewer.charts import AXES, Charts
+from alnb.ui.viewer.drawing import uri
 from alnb.ui.viewer.slice_view import RegionView
 from alnb.ui.viewer.window_controls import Looks
 
 CSS = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 OPACITY = 0.4  # ours: CT still reads through the heat map
 AXIS_WORDS = dict(zip(AXES, ("nominal s", "measured s", "regions"), strict=True))
-TEACHING = "Teaching: the true mask is drawn in yellow, and answers are noted as given with it."
+TEACHING = "Teaching: the true mask is drawn in yellow, and every answer records that you saw it."
+MARKS = {"infected": "●", "clean": "–", "skipped": "?", "open": ""}
+SPOKEN = {"infected": "infected", "clean": "no infection", "skipped": "skipped", "open": "open"}
+WORD = re.compile(r"[a-z]+(?:['-][a-z]+)*(?=[ ,;]|$)")  # no name before a colon, and no path
+NATS = ("entropy", "bald")
+ROWS = 3  # of the explanation's table; further heuristics share one line
 
 
-def button(text: str, width: str, act: str, tooltip: str, *classes: str) -> widgets.Button:
-    """Make a button for an action; the page half of `Tap` says which screen it was meant for."""
+def _head(screen: Screen) -> str:
+    """Draw the line at the top, and the bar of the labelling cost under it."""
+    saved = f" · {screen.saved}" if screen.saved else ""
+    percent = 100 * screen.budget
+    return (
+        f"<div class='alnb-head'><span><h1>alnb</h1>{escape(screen.title)}</span>"
+        f"<span class='cost'>{screen.cost}<span class='quiet'>{escape(saved)}</span></span>"
+        f"<span class='quiet' title='{escape(screen.network_title)}'>"
+        f"{escape(screen.network)}</span></div>"
+        f"<div class='alnb-budget' role='meter' aria-label='labelling cost' aria-valuemin='0' "
+        f"aria-valuemax='100' aria-valuenow='{percent:.0f}' "
+        f"aria-valuetext='{escape(screen.budget_text)}' title='{escape(screen.budget_text)}'>"
+        f"<div style='width:{percent:.2f}%'></div></div>"
+    )
+
+
+def message_html(sentence: str) -> str:
+    """Draw a sentence for the person; nothing for an empty one."""
+    return f"<div class='alnb-message' role='alert'>{capital(sentence)}</div>" if sentence else ""
+
+
+def capital(sentence: str) -> str:
+    """Escape a sentence and begin it with a capital, unless it begins with a name."""
+    first = sentence[:1].upper() if WORD.match(sentence) else sentence[:1]
+    return escape(first + sentence[1:])
+
+
+def _note(sentence: str) -> str:
+    return f"<div class='alnb-small'>{escape(sentence)}</div>" if sentence else ""
+
+
+def _advice(found: Advice | None) -> str:
+    """Draw the forecast for another minute: a short line, and all of it as a tooltip."""
+    if found is None:
+        return ""
+    title, line = escape(found.sentence), capital(found.short)
+    return f"<div class='alnb-advice' title='{title}' aria-label='{title}'>{line}</div>"
+
+
+def _question(screen: Screen) -> str:
+    return f"<div class='alnb-question' role='status'>{screen.question}</div>"
+
+
+def _hint(screen: Screen) -> str:
+    """Draw what a training would do, and on which device."""
+    device = f"<br>{escape(screen.device)}" if screen.device else ""
+    return f"<div class='alnb-small'>{escape(screen.train_hint)}{device}</div>"
+
+
+def _bar(screen: Screen) -> str:
+    """Draw the progress of the training process; while it rests, the labelling cost."""
+    if not screen.progress_text:
+        return (
+            "<div class='alnb-slot alnb-small'>Labelling cost:<br>"
+            f"{escape(screen.budget_text)}</div>"
+        )
+    percent = round(100 * screen.progress)
+    return (
+        "<div class='alnb-slot'><div class='alnb-bar' role='progressbar' "
+        f"aria-label='training' aria-valuenow='{percent}' aria-valuemin='0' aria-valuemax='100'>"
+        f"<div style='width:{percent}%'></div></div>"
+        f"<div class='alnb-small'>{percent} % · {escape(screen.progress_text)}</div></div>"
+    )
+
+
+def _strip(screen: Screen, thumbnails: Mapping[str, bytes]) -> str:
+    """Draw the strip: tiles to press, and an arrow where there are more."""
+
+    def tile(one: Tile) -> str:
+        name = escape(f"{one.region.where.scan}, slice {one.region.where.z}: {SPOKEN[one.mark]}")
+        classes = f"{one.mark} current" if one.current else one.mark
+        caption = f"<i>{MARKS[one.mark]}</i>" if MARKS[one.mark] else ""
+        now = " aria-current='true'" if one.current else ""
+        act = escape(f"open:{one.region.key}")
+        return (
+            f"<button type='button' class='{classes}' title='{name}' data-act='{act}'{now}>"
+            f"<img alt='{name}' src='{uri(thumbnails[one.region.key])}'>{caption}</button>"
+        )
+
+    before = _arrow("strip:-1", f"{screen.earlier} before", "◀", screen.earlier)
+    after = _arrow("strip:1", f"{screen.later} more", "▶", screen.later)
+    tiles = "".join(map(tile, screen.tiles))
+    return f"<div class='alnb-strip' role='group' aria-label='answers'>{before}{tiles}{after}</div>"
+
+
+def _arrow(act: str, words: str, sign: str, count: int) -> str:
+    if not count:
+        return ""
+    return (
+        f"<button type='button' class='page' data-act='{act}' title='{words}'>"
+        f"<b>{sign}</b><span>{words}</span></button>"
+    )
+
+
+def _explanation_card(found: Explanation | None) -> str:
+    if found is None:
+        return ""
+    mean = "" if found.mean is None else f" Mean probability <b>{found.mean:.2f}</b>."
+    rows = "".join(map(_reason, found.reasons[:ROWS]))
+    others = "; ".join(f"{one.heuristic}: {_asks(one)}" for one in found.reasons[ROWS:])
+    chance = f"{100 * found.chance:.2g} % by chance"
+    random = f"<tr><th>random</th><td>–</td><td>–</td><td>{chance}</td></tr>"
+    head = "<tr><td></td><td>score</td><td>rank</td><td>would ask it</td></tr>"
+    table = f"<table>{head}{rows}{random}</table>" if rows else ""
+    return (
+        "<div class='alnb-why' role='region' aria-label='Why this region'><b>Why this region?</b> "
+        f"{escape(found.sentence)}{mean}{table}{escape(others)}</div>"
+    )
+
+
+def _reason(one: Reason) -> str:
+    unit = " nats" if one.heuristic in NATS else ""
+    return (
+        f"<tr><th>{escape(one.heuristic)}</th><td>{one.score:.3f}{unit}</td>"
+        f"<td>{one.rank:,} of {one.of:,}</td><td>{_asks(one)}</td></tr>"
+    )
+
+
+def _asks(one: Reason) -> str:
+    return f"✓ as number {one.place}" if one.place else "no"
+
+
+def _help_panel() -> str:
+    groups = "".join(map(_group, GROUPS))
+    mouse = (
+        "<section><h2>Mouse</h2><dl><dt>click</dt><dd>Mark infection; click a mark to remove it"
+        "</dd><dt>Shift click</dt><dd>Mark background</dd><dt>wheel</dt><dd>On the large picture: "
+        "zoom, as with two fingers; on the slice, or with Shift: neighbouring slices</dd>"
+        "<dt>drag</dt><dd>Move the large picture, or draw an outline in sessions with outlines; on "
+        "the slice: neighbouring slices</dd></dl></section>"
+    )
+    export = f"<button type='button' data-act='export'>Export [{key_of('export')}]</button> "
+    close = f"<button type='button' data-act='help'>Close [{key_of('back')}]</button>"
+    return (
+        "<div class='alnb-help' role='dialog' aria-label='Keys'><header><b>Keys</b>"
+        f"<span>{export}{close}</span></header><div>{groups}{mouse}</div></div>"
+    )
+
+
+def _group(name: str) -> str:
+    rows = "".join(
+        "<dt>" + " ".join(f"<kbd>{escape(shown(key))}</kbd>" for key in action.keys) + "</dt>"
+        f"<dd>{escape(action.words)}</dd>"
+        for action in ACTIONS
+        if action.group == name and action.words
+    )
+    return f"<section><h2>{name}</h2><dl>{rows}</dl></section>"
+
+
+def _button(text: str, width: str, act: str, tooltip: str, *classes: str) -> widgets.Button:
+    """Make a button for an action; its class tells the page half of `Tap` which one."""
     made = widgets.Button(
         description=text, tooltip=f"{tooltip} [{key_of(act)}]",
         layout=widgets.Layout(width=width, margin="0 6px 0 0"),
@@ -49,7 +211,7 @@ def columns(left: list[widgets.Widget], right: list[widgets.Widget]) -> widgets.
 
 
 class Page:
-    """All widgets of the label app, in their places.
+    """All widgets of the label app, in their places; buttons are named as their actions.
 
     Parameters
     ----------
@@ -58,36 +220,22 @@ class Page:
     charts : Charts
         The learning curve.
     has_masks : bool
-        Whether there is a mask to teach with.
+        Whether the dataset has masks to teach with.
 
     Attributes
     ----------
     widget : ipywidgets.Widget
-        The whole, 1248 pixels wide; in a narrower window the right column goes below the left.
-    clean, next, skip, undo, redo, background, sweep, help, train, cancel : ipywidgets.Button
-        As they are named on the page.
+        The page, 1248 pixels wide; in a narrower window the right column goes below the left.
     auto : ipywidgets.Checkbox
-        Whether trainings begin by themselves.
-    entropy, prediction, marks, answered, grid, on_region, mask : ipywidgets.Checkbox
-        What is laid over the pictures.
+        Whether trainings begin automatically.
     annotator : ipywidgets.Text
-        Who answers; changes when the field is left, or by Enter.
-    looks : Looks
-        The window.
+        Who answers; changes when the field loses the focus, or by Enter.
     """
 
     def __init__(self, view: RegionView, charts: Charts, *, has_masks: bool = False) -> None:
-        self._head = widgets.HTML()
-        self._message = widgets.HTML()
-        self._question = widgets.HTML()
-        self._strip = widgets.HTML()
-        self._train_hint = widgets.HTML()
-        self._bar = widgets.HTML()
-        self._note = widgets.HTML()
-        self._advice = widgets.HTML()
-        self._why = widgets.HTML()
-        self._teaching = widgets.HTML()
-        self._help = widgets.HTML()
+        self._head, self._message, self._question, self._strip = _htmls(4)
+        self._train_hint, self._bar, self._note, self._advice = _htmls(4)
+        self._explanation, self._teaching, self._help = _htmls(3)
         for widget, name in ((self._teaching, "teaching"), (self._help, "help")):
             widget.add_class(f"alnb-{name}-box")  # else Lumino cuts off what is laid over others
         self._make_buttons()
@@ -107,46 +255,46 @@ class Page:
         self.widget = self._arranged(view, charts)
 
     def _make_buttons(self) -> None:
-        self.clean = button("No infection", "164px", "clean", "The region in the frame is clean")
-        self.next = button("Next", "78px", "next", "Keep the marks and go on", "alnb-main")
-        self.skip = button("Skip", "78px", "skip", "Leave this region unanswered")
-        self.undo = button("Undo", "78px", "undo", "Take the last mark or answer back")
-        self.redo = button("Redo", "78px", "redo", "Give it again")
-        self.background = button(
+        self.clean = _button("No infection", "164px", "clean", "The region in the frame is clean")
+        self.next = _button("Next", "78px", "next", "Keep the marks and go on", "alnb-main")
+        self.skip = _button("Skip", "78px", "skip", "Leave this region without an answer")
+        self.undo = _button("Undo", "78px", "undo", "Take back the last mark or answer")
+        self.redo = _button("Redo", "78px", "redo", "Restore it")
+        self.background = _button(
             "Mark background", "158px", "background", "What the next clicks mark", "alnb-quiet"
         )
-        self.sweep = button(
+        self.sweep = _button(
             "Sweep slice", "128px", "sweep", "Answer the whole slice at once", "alnb-quiet"
         )
-        self.help = button("?", "36px", "help", "All keys", "alnb-quiet")
+        self.help = _button("?", "36px", "help", "All keys", "alnb-quiet")
         self.look_on = widgets.Button(
-            description="Look on",
-            tooltip="Follow the other window's labelling; it is read alone",
+            description="View",
+            tooltip="Follow the labelling in the other window; this one only reads it",
             layout=widgets.Layout(width="110px", display="none"),
         )
         self.look_on.add_class("alnb-look-on")
-        self.train = button("Train", "150px", "train", "Learn from the answers", "alnb-main")
-        self.cancel = button("Cancel", "90px", "cancel", "Stop training; the last network is kept")
+        self.train = _button("Train", "150px", "train", "Learn from the answers", "alnb-main")
+        self.cancel = _button("Cancel", "90px", "cancel", "Stop training; the last network is kept")
         self.auto = widgets.Checkbox(
             value=False, description="automatic", indent=False,
-            tooltip=f"Train by itself once all that was asked has an answer [{key_of('auto')}]",
+            tooltip=f"Train automatically when all regions have an answer [{key_of('auto')}]",
             layout=widgets.Layout(width="auto"),
         )  # fmt: skip
 
     def _make_overlays(self, has_masks: bool) -> None:
-        self.entropy = _toggle("entropy", True, "entropy", "Where the network is unsure")
-        self.prediction = _toggle("prediction", False, "prediction", "What it takes for infection")
-        self.marks = _toggle("clicks", True, "marks", "What was marked")
+        self.entropy = _toggle("entropy", True, "entropy", "Where the network is uncertain")
+        self.prediction = _toggle("prediction", False, "prediction", "Predicted infection")
+        self.marks = _toggle("clicks", True, "marks", "Your marks")
         self.answered = _toggle("answered", True, "answered", "Regions with an answer")
         self.grid = _toggle("grid", True, "grid", "The slice's regions")
         self.on_region = _toggle(
-            "in the region too", False, "on_region", "Lay them over the large picture, too"
+            "in the region too", False, "on_region", "Draw the maps over the large picture, too"
         )
-        self.mask = _toggle("teach: show mask", False, "mask", "The true mask, and say so")
+        self.mask = _toggle("teach: show mask", False, "mask", "The true mask; answers record it")
         self.mask.layout.display = None if has_masks else "none"
         self.opacity = widgets.FloatSlider(
             value=OPACITY, min=0.1, max=1, step=0.1, description="opacity", readout=False,
-            tooltip=f"Of maps, answered regions and grid [{key_of('opacity')}]",
+            tooltip=f"Opacity of maps, answered regions and grid [{key_of('opacity')}]",
             layout=widgets.Layout(width="180px", height="26px", margin="0 16px 0 0"),
             style={"description_width": "52px"},
         )  # fmt: skip
@@ -168,7 +316,7 @@ class Page:
         overlays = widgets.VBox([maps, rest, how])
         overlays.add_class("alnb-overlays")
         controls = widgets.VBox(
-            [self._note, train, self._bar, self._train_hint, overlays, self._why]
+            [self._note, train, self._bar, self._train_hint, overlays, self._explanation]
         )
         style = widgets.HTML(f"<style>{CSS}</style>", layout=widgets.Layout(display="none"))
         body = columns([left], [widgets.VBox([charts.widget, self.axis, self._advice]), controls])
@@ -178,13 +326,13 @@ class Page:
 
     @property
     def overlays(self) -> frozenset[str]:
-        """Names of the overlays that are switched on, but for the grid."""
+        """Names of the maps and masks that are switched on."""
         chosen = {"entropy": self.entropy, "prediction": self.prediction, "mask": self.mask}
         return frozenset(name for name, toggle in chosen.items() if toggle.value)
 
     @property
     def hidden(self) -> frozenset[str]:
-        """Names of `region_figure.LAYERS` that are switched off."""
+        """Names of the view's layers that are switched off."""
         layers = {"grid": self.grid, "clicks": self.marks, "answered": self.answered}
         return frozenset(name for name, toggle in layers.items() if not toggle.value)
 
@@ -196,10 +344,10 @@ class Page:
         ):  # fmt: skip
             widget.observe(lambda _: handler(), names="value")
 
-    def toggle_help(self, shown: bool | None = None) -> None:
-        """Show or hide the keys; None turns them over."""
-        shown = not self._help.value if shown is None else shown
-        _set(self._help, page_html.help_panel() if shown else "")
+    def toggle_help(self, visible: bool | None = None) -> None:
+        """Show or hide the keys; None switches between the two."""
+        visible = not self._help.value if visible is None else visible
+        _set(self._help, "value", _help_panel() if visible else "")
 
     @property
     def help_is_shown(self) -> bool:
@@ -218,46 +366,36 @@ class Page:
         thumbnails : mapping of str to bytes
             A PNG for the region of each tile, by its key.
         """
-        _set(self._head, page_html.head(screen))
-        self.say(message)
-        _set(self._question, page_html.question(screen))
-        _set(self._train_hint, page_html.hint(screen))
-        _set(self._bar, page_html.bar(screen))
-        _set(self._why, page_html.why(screen.why))
-        _set(self._note, page_html.note(screen.chart_note))
-        _set(self._advice, page_html.advice(screen.advice))
         taught = f"<div class='alnb-teaching' role='status'>{TEACHING}</div>"
-        _set(self._teaching, taught if self.mask.value else "")
+        for widget, html in (
+            (self._head, _head(screen)),
+            (self._message, message_html(message)),
+            (self._question, _question(screen)),
+            (self._train_hint, _hint(screen)),
+            (self._bar, _bar(screen)),
+            (self._explanation, _explanation_card(screen.explanation)),
+            (self._note, _note(screen.chart_note)),
+            (self._advice, _advice(screen.advice)),
+            (self._teaching, taught if self.mask.value else ""),
+        ):
+            _set(widget, "value", html)
         if screen.tiles != self._tiles:
             self._tiles = screen.tiles
-            self._strip.value = page_html.strip(screen, thumbnails)
+            self._strip.value = _strip(screen, thumbnails)
         self._show_buttons(screen)
 
     def _show_buttons(self, screen: Screen) -> None:
-        for made, works in (
-            (self.clean, screen.can_clean),
-            (self.next, screen.can_next),
-            (self.skip, screen.can_skip),
-            (self.background, screen.can_mark),
-            (self.undo, screen.can_undo),
-            (self.redo, screen.can_redo),
-            (self.sweep, screen.can_sweep),
-            (self.train, screen.can_train),
-            (self.cancel, screen.can_cancel),
-        ):
-            if made.disabled == works:
-                made.disabled = not works
-        marking = "infection" if screen.marking == "background" else "background"
-        for made, words in (
-            (self.clean, "The rest is clean" if screen.sweeping else "No infection"),
-            (self.sweep, "Leave sweep" if screen.sweeping else "Sweep slice"),
-            (self.background, f"Mark {marking}"),
-        ):
-            if made.description != words:
-                made.description = words
+        for name in ("clean", "next", "skip", "undo", "redo", "sweep", "train", "cancel"):
+            _set(getattr(self, name), "disabled", not getattr(screen, f"can_{name}"))
+        _set(self.background, "disabled", not screen.can_mark)
+        other = "infection" if screen.marking == "background" else "background"
+        clean = "The rest is clean" if screen.sweeping else "No infection"
+        _set(self.clean, "description", clean)
+        _set(self.sweep, "description", "Leave sweep" if screen.sweeping else "Sweep slice")
+        _set(self.background, "description", f"Mark {other}")
 
     def offer_to_look_on(self, *, offered: bool) -> None:
-        """Show the button that leaves labelling to another window, for a sweep, or hide it."""
+        """Show the button View, which follows another window, in place of Sweep; or hide it."""
         self.look_on.layout.display = "" if offered else "none"
         self.sweep.layout.display = "none" if offered else ""
 
@@ -267,8 +405,8 @@ class Page:
         self.widget.children = [app]
 
     def say(self, message: str) -> None:
-        """Show a sentence for the person; an empty one for none."""
-        _set(self._message, page_html.message(message))
+        """Show a sentence for the person; empty for none."""
+        _set(self._message, "value", message_html(message))
 
     @staticmethod
     def failure(sentence: str) -> widgets.Widget:
@@ -276,10 +414,15 @@ class Page:
         style = f"<style>{CSS}</style>"
         return widgets.HTML(
             f"{style}<div class='alnb-failure' role='alert'><b>alnb can't open this.</b><br>"
-            f"{page_html.capital(sentence)}</div>"
+            f"{capital(sentence)}</div>"
         )
 
 
-def _set(widget: widgets.HTML, value: str) -> None:
-    if widget.value != value:
-        widget.value = value
+def _htmls(count: int) -> list[widgets.HTML]:
+    return [widgets.HTML() for _ in range(count)]
+
+
+def _set(widget: widgets.Widget, trait: str, value: Any) -> None:  # noqa: ANN401 - of the trait
+    """Change a trait only where it differs, so that nothing is sent in vain."""
+    if getattr(widget, trait) != value:
+        setattr(widget, trait, value)

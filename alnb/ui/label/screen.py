@@ -1,10 +1,7 @@
-"""The strip: every region that was answered, then those that are open, one tile each.
+"""The screen as a pure function of the state: what is shown, and which buttons work.
 
-The screen as a pure function of the state: what is shown, and which buttons work.
-
-Nothing here knows a widget; `app` puts a `Screen` on the page. Its parts: `draft` (marks that are
-no answer yet), `activity` (of the training process), `history` (the strip), `why` (the card that
-explains a region) and `sentences`.
+Nothing here knows a widget; `page` shows a `Screen`. Its strip has one tile for every region that
+was answered, then one for every open region.
 """
 
 from __future__ import annotations
@@ -19,10 +16,11 @@ from alnb.regions import Region
 from alnb.state import State
 from alnb.ui.label import sentences
 from alnb.ui.label.draft import Draft
-from alnb.ui.label.explanation import Why
+from alnb.ui.label.explanation import Explanation
 from alnb.ui.label.training_client import Activity
 
-STRIP = 13  # regions shown at once; with an arrow on each side they fill the view's width
+STRIP = 13  # tiles shown at once; with an arrow on each side they fill the view's width
+Marking = Literal["infection", "background"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +34,7 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """What of the history is shown.
-
-    Parameters
-    ----------
-    tiles : tuple of Tile
-        At most `STRIP`.
-    earlier, later : int
-        How many there are to the left and to the right of them.
-    """
+    """At most `STRIP` tiles, and how many there are to the left and to the right of them."""
 
     tiles: tuple[Tile, ...]
     earlier: int
@@ -52,15 +42,16 @@ class Strip:
 
 
 def regions_of(state: State, current: Region | None = None) -> dict[str, Region]:
-    """Name the strip's regions by their keys: answered ones, oldest first, then the open ones."""
-    regions = {key: answer.region for key, answer in state.by_key.items()}
+    """List the strip's regions by key: answered ones by their first answer, then the open ones."""
+    answered = (answer.region for answer in state.given if answer.region.key in state.by_key)
+    regions = {region.key: region for region in answered}
     for region in (*state.pending, *([] if current is None else [current])):
         regions.setdefault(region.key, region)
     return regions
 
 
 def strip(state: State, current: Region | None, begin: int | None = None) -> Strip:
-    """Show the tiles from a number on, or those around the current one.
+    """Choose the tiles to show.
 
     Parameters
     ----------
@@ -69,7 +60,7 @@ def strip(state: State, current: Region | None, begin: int | None = None) -> Str
     current : Region or None
         The one on screen.
     begin : int, optional
-        Which tile is the first; None follows the current one.
+        The first tile's number, from 0; None shows the tiles around the current one.
     """
     regions = regions_of(state, current)
     keys = list(regions)
@@ -86,39 +77,22 @@ def _mark(state: State, key: str) -> str:
 
 
 def neighbour(state: State, current: Region | None, step: int) -> Region | None:
-    """Find the region so many tiles after (or, below 0, before) the current one."""
+    """Find the region `step` tiles after the current one, or before it where `step` < 0."""
     regions = regions_of(state, current)
     keys = list(regions)
     at = (keys.index(current.key) if current is not None else len(keys)) + step
     return regions[keys[at]] if 0 <= at < len(keys) else None
 
 
-Marking = Literal["infection", "background"]
-
-
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """How the person works now, beyond what the session knows.
+    """How the person works now, beyond what the session knows."""
 
-    Parameters
-    ----------
-    marking : str
-        What a click marks: "infection" or "background".
-    strip_from : int or None
-        The first tile of the strip; None follows the region on screen.
-    can_sweep : bool
-        Whether the slice has regions to answer at once.
-    can_redo : bool
-        Whether an answer was taken back that can be given again.
-    drawing : bool
-        Whether keys draw a line that is not closed yet.
-    """
-
-    marking: Marking = "infection"
-    strip_from: int | None = None
-    can_sweep: bool = False
-    can_redo: bool = False
-    drawing: bool = False
+    marking: Marking = "infection"  # what a click marks
+    strip_from: int | None = None  # first tile of the strip; None follows the region on screen
+    can_sweep: bool = False  # the slice has regions to answer at once
+    can_redo: bool = False  # an answer was taken back
+    drawing: bool = False  # keys draw a line that is not closed yet
 
 
 PLAIN = Mode()
@@ -130,10 +104,10 @@ class Screen:
 
     title: str
     question: str
-    rest: str  # stands in place of the pictures where no region is shown
+    rest: str  # replaces the pictures where no region is shown
     cost: str
     network: str
-    network_title: str  # what that means
+    network_title: str  # explains it
     device: str
     saved: str
     progress: float
@@ -146,7 +120,7 @@ class Screen:
     can_clean: bool
     can_next: bool
     can_skip: bool
-    can_mark: bool  # and choose what marks mean
+    can_mark: bool  # and choose the class that clicks mark
     can_undo: bool
     can_redo: bool
     can_sweep: bool
@@ -155,16 +129,16 @@ class Screen:
     train_hint: str
     score: str  # the column of the rows that the chart draws
     chart_note: str
-    advice: Advice | None  # on another minute of labelling, once there are points enough
-    chart_hint: str  # stands in the chart as long as it has no point
+    advice: Advice | None  # on another minute of labelling, once there are enough points
+    chart_hint: str  # stands in the chart while it has no point
     sweeping: bool  # whether a whole slice is on screen
     marking: Marking
-    why: Why | None
+    explanation: Explanation | None
     rows: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
 
 
 def score_of(dataset: Dataset) -> str:
-    """Name the column that the chart draws: Dice, where there are masks to measure it on."""
+    """Name the column that the chart draws: Dice, if there are masks to measure it on."""
     return "dice" if dataset.has_masks and dataset.part("test") else "heldout_accuracy"
 
 
@@ -182,7 +156,7 @@ def present(
     dataset: Dataset,
     *,
     mode: Mode = PLAIN,
-    why: Why | None = None,
+    explanation: Explanation | None = None,
     saved_at: str = "",
     owned: bool = True,
     left: bool = True,
@@ -201,12 +175,12 @@ def present(
         What is labelled.
     mode : Mode
         How the person works now.
-    why : Why or None
-        Why the region is asked about, where that is known.
+    explanation : Explanation or None
+        Why the region is asked about, if that is known.
     saved_at : str
         When the last answer went to disk, as the page shows it.
     owned : bool
-        Whether this window may write; one that may not has no buttons that do.
+        Whether this window may write; if not, no button that writes works.
     left : bool
         Whether the pool holds a region that has no answer.
     """
@@ -232,7 +206,7 @@ def present(
         tiles=tiles.tiles,
         earlier=tiles.earlier,
         later=tiles.later,
-        **_answering(draft, owned),
+        **answers_possible(draft, owned=owned),
         can_undo=owned and bool(draft.can_undo or mode.drawing or state.given),
         can_redo=owned and bool(draft.future or mode.can_redo),
         can_sweep=owned and (draft.sweep or (mode.can_sweep and not draft.changed)),
@@ -247,7 +221,7 @@ def present(
         else sentences.unmeasured(state, dataset),
         sweeping=draft.sweep,
         marking=mode.marking,
-        why=why,
+        explanation=explanation,
         rows=tuple(report.row(state.config.seed) for report in state.reports),
     )
 
@@ -257,8 +231,8 @@ def _advice(state: State) -> Advice | None:
     return found if found.outlook is not None else None
 
 
-def _answering(draft: Draft, owned: bool) -> dict[str, bool]:
-    """Say which answers can be given; marks are never thrown away but by who reopened them."""
+def answers_possible(draft: Draft, *, owned: bool = True) -> dict[str, bool]:
+    """Tell which answers can be given, by fields of `Screen`: none that would drop new marks."""
     asking = owned and draft.region is not None
     free = asking and (not draft.marked or (draft.held and not draft.past))
     return {
@@ -271,6 +245,6 @@ def _answering(draft: Draft, owned: bool) -> dict[str, bool]:
 
 def _trainable(state: State, left: bool) -> bool:
     """Tell whether a training would learn something, or ask the next regions."""
-    done = left and not state.pending and state.fit is not None  # by skips alone, it may be
+    done = left and not state.pending and state.fit is not None
     useful = state.stale or sentences.unfinished(state) or done
     return bool(sentences.labelled(state)) and useful

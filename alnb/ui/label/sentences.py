@@ -12,12 +12,16 @@ from alnb.ui.label.draft import Draft
 from alnb.ui.label.training_client import Activity
 
 FEW_ANSWERS = 20  # ours: a network that learned from fewer asks poor questions
-SAID = {"infected": "infection", "clean": "no infection", "skipped": "nothing: you skipped it"}
+SAID = {
+    "infected": "<b>You answered: infection.</b> Answer again",
+    "clean": "<b>You answered: no infection.</b> Answer again",
+    "skipped": "<b>You skipped this region.</b> Answer it now",
+}
 BACK = "<button type='button' data-act='back'>Back</button>"
 
 
 def unfinished(state: State) -> bool:
-    """Tell whether a training was stopped before it was scored and the next regions asked."""
+    """Tell whether the last training stopped before the next regions were asked."""
     if state.fit is None:
         return False
     last = state.reports[-1] if state.reports else None
@@ -30,7 +34,7 @@ def labelled(state: State) -> list[Answer]:
 
 
 def title(state: State, dataset: Dataset) -> str:
-    """Name the dataset, the cycle and how far it is."""
+    """Name the dataset and the cycle, and count its answers."""
     cycle = "start" if state.cycle <= 0 else f"cycle {state.cycle}"
     return f"{dataset.name} · {cycle} · {_count(state)}"
 
@@ -57,7 +61,7 @@ def question(state: State, draft: Draft, activity: Activity, left: bool, *, mark
         return _marked(state, draft) + aside
     before = state.by_key.get(draft.region.key)
     if before is not None:
-        return f"<b>You said: {SAID[before.verdict]}.</b> Answer anew, or go {BACK}{aside}"
+        return f"{SAID[before.verdict]}, or go {BACK}.{aside}"
     draw = "Draw around it" if state.config.labels == "full" else "Click on it"
     return f"<b>Is there infection in the frame?</b> {draw}, or press <b>No infection</b>.{aside}"
 
@@ -65,15 +69,15 @@ def question(state: State, draft: Draft, activity: Activity, left: bool, *, mark
 def _marked(state: State, draft: Draft) -> str:
     price = f"({state.config.click_s * draft.points:g} s)"
     if not draft.infected:
-        return f"<b>Background alone</b> {price} says nothing of infection: click that, too."
+        return f"<b>Only background is marked</b> {price}. Click the infection, too."
     if draft.outlines:
         outlines = "1 outline" if len(draft.outlines) == 1 else f"{len(draft.outlines)} outlines"
         corners = f"<b>{outlines}</b>, {draft.points} points {price}."
         return f"{corners} Outline all infection in the frame, then press <b>Next</b>."
     clicks = "1 click" if draft.points == 1 else f"{draft.points} clicks"
     return (
-        f"<b>{clicks}</b> {price}. Click more infections, click a mark again to take it "
-        "back, then press <b>Next</b>."
+        f"<b>{clicks}</b> {price}. Click more infections, click a mark again to remove it, "
+        "then press <b>Next</b>."
     )
 
 
@@ -81,7 +85,7 @@ def _sweeping(state: State, draft: Draft) -> str:
     clicks = "1 click" if draft.points == 1 else f"{draft.points} clicks"
     so_far = f" <b>{clicks}</b> so far." if draft.marked else ""
     return (
-        "<b>Sweep.</b> Click infection in every cell that has some, then press "
+        "<b>Sweep.</b> Click infection in every cell that shows some, then press "
         f"<b>The rest is clean</b>.{so_far}"
     )
 
@@ -93,19 +97,19 @@ def _nothing(state: State, activity: Activity, left: bool) -> str:
     if not left:
         return f"<b>There is nothing left to ask{_tally(state)}.</b>{_last(state, activity)}"
     if activity.cycling:
-        return "All regions are answered; the next come when the training ends."
+        return "All regions are answered; the next ones come when the training ends."
     learned = labelled(state)
     if not learned:
         return (
-            "<b>All regions were skipped.</b> Press <b>Undo</b>, or a region below, to answer one: "
-            "skips teach nothing."
+            "<b>All regions were skipped.</b> The network learns nothing from that: press "
+            "<b>Undo</b>, or a region below, to answer one."
         )
     skipped = len(state.answers) > len(learned)
     done = "done" if skipped else "answered"
     learns = "learns from them and " if state.stale else ""
     return (
         f"<b>All regions of this cycle are {done}.</b> Press <b>Train</b>: the network "
-        f"{learns}says where to look next."
+        f"{learns}asks the next regions."
     )
 
 
@@ -118,18 +122,18 @@ def _tally(state: State) -> str:
 
 def _last(state: State, activity: Activity) -> str:
     if activity.cycling:
-        return " The network learns the last answers."
+        return " The network is learning the last answers."
     if labelled(state) and (state.stale or unfinished(state)):
         return " Press <b>Train</b> once more to learn the last answers."
     return ""
 
 
 def rest(state: State, activity: Activity, left: bool) -> str:
-    """Say what stands in place of the pictures."""
+    """Say what replaces the pictures."""
     if state.spent:
         return "The budget is spent."
     if not left:
-        return "No region is left to look at."
+        return "No region is left."
     if activity.cycling:
         return "The next regions come when the training ends."
     return "The regions of this cycle are done."
@@ -146,7 +150,7 @@ def cost(cost: Cost) -> str:
 
 
 def repeats(state: State) -> str:
-    """Tell how often the answers on hidden repeats agreed; nothing where there were none."""
+    """Tell how often the answers on hidden repeats agreed; empty if there were none."""
     found = consistency(state.repeated)
     if not found.repeats:
         return ""
@@ -164,18 +168,18 @@ def network(state: State, activity: Activity) -> str:
 
 
 def network_title(state: State, activity: Activity) -> str:
-    """Say what that means."""
+    """Explain what `network` says."""
     if activity.cycling or state.fit is None:
         return ""
     if state.stale:
-        return "There are answers given or taken back since the last training"
-    return "It has learned all your answers"
+        return "Answers were given or taken back since the last training"
+    return "The network has learned all your answers"
 
 
 def train_hint(state: State, activity: Activity, left: bool) -> str:
     """Say what a training would do now."""
     if activity.cycling:
-        return "Labelling goes on meanwhile." if state.pending else ""
+        return "You can go on labelling." if state.pending else ""
     if not labelled(state):
         return "Answer some regions first." if state.pending else "No answer to learn from."
     if not state.stale:
@@ -185,7 +189,7 @@ def train_hint(state: State, activity: Activity, left: bool) -> str:
 
 def _learned_hint(state: State, left: bool) -> str:
     if unfinished(state):
-        return "The last training was not finished; Train goes on with it."
+        return "The last training did not finish; Train continues it."
     if left and not state.pending:
         return "The network has learned all your answers; Train asks the next regions."
     return "The network has learned all your answers."
@@ -194,11 +198,11 @@ def _learned_hint(state: State, left: bool) -> str:
 def _ready_hint(state: State, left: bool) -> str:
     learned = labelled(state)
     if not any(answer.verdict is Verdict.INFECTED for answer in learned):
-        return "No infection clicked yet: the network would learn what is clean, and no more."
+        return "No infection is marked yet: the network would learn only what is clean."
     still = len(state.pending)
-    ready = f"Ready whenever you are; {still} of this cycle still open." if still else "Ready."
+    ready = f"Ready to train; {still} of this cycle are still open." if still else "Ready to train."
     if left and len(learned) < FEW_ANSWERS:
-        return f"{ready} Few answers yet: the network's questions improve with more."
+        return f"{ready} So far there are few answers: more make better questions."
     return ready
 
 
@@ -206,18 +210,19 @@ def unmasked(dataset: Dataset) -> str:
     """Say why there is no Dice."""
     what = "has no masks" if not dataset.has_masks else "has no test part"
     return (
-        f"This dataset {what}, so Dice can't be measured. Shown is the share of held-out answers "
-        "whose verdict the network shares."
+        f"This dataset {what}, so Dice can't be measured. The chart shows the share of held-out "
+        "answers that the network gets right."
     )
 
 
 def unmeasured(state: State, dataset: Dataset) -> str:
-    """Say when the share of held-out answers can be drawn."""
+    """Say when the agreement with held-out answers can be drawn."""
     if state.config.holdout == 0:
-        return "The setting holdout is 0: no answer is held out, and no point can be measured."
+        return "The setting holdout is 0: without held-out answers no point can be measured."
     if state.config.validate:
         return (
-            "The validation part's masks choose the network: no answer is held out to measure it."
+            "The masks of the validation part choose the network, so no answer is held out to "
+            "measure it."
         )
     if not state.reports:
         return (
@@ -228,15 +233,12 @@ def unmeasured(state: State, dataset: Dataset) -> str:
     then = f"Answer {missing} more, then train again." if missing > 0 else "Train again."
     return (
         f"No point could be measured: that takes {FEWEST_TO_HOLD_OUT} answered regions, and the "
-        f"training had fewer. {then}"
+        f"last training had fewer. {then}"
     )
 
 
 def budget(state: State, dataset: Dataset) -> tuple[float, str]:
-    """Tell how far the cost is: a share in [0, 1], and words.
-
-    The whole is the budget, where there is one, else what outlining every train slice would cost.
-    """
+    """Compare the cost with the budget, or with outlining every slice: in [0, 1], and in words."""
     spent, limit = state.cost.nominal_s, state.config.budget_s
     if limit is not None:
         return min(1.0, spent / limit), f"{spent:,.0f} of the budget's {limit:,.0f} s"

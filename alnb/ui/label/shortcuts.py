@@ -1,39 +1,25 @@
-"""All that a person can do by a key, in one table: the app binds it, and the help shows it."""
+"""One table of everything a person can do with a key: the app binds it, the help shows it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-GROUPS = ("Answer", "Go back", "Look", "Overlays", "Session")
+GROUPS = ("Answer", "Go back", "View", "Overlays", "Session")
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Something to do.
+    """What some keys do."""
 
-    Parameters
-    ----------
-    name : str
-        Of the app's method; what follows a colon is handed to it.
-    keys : tuple of str
-        As `alnb.ui.viewer.input.Key` names them; the first is the one that buttons show.
-    words : str
-        What it does.
-    group : str
-        One of `GROUPS`.
-    repeats : bool
-        Whether it goes on while the key is held.
-    """
-
-    name: str
-    keys: tuple[str, ...]
-    words: str
-    group: str
-    repeats: bool = False
+    name: str  # of a method of `Commands`; what follows a colon is its argument
+    keys: tuple[str, ...]  # as `viewer.input.Key` names them; buttons show the first
+    words: str  # for the help; empty if another action's words say it
+    group: str  # one of `GROUPS`
+    repeats: bool = False  # while the key is held
 
 
 def _cursor(way: str) -> list[Action]:
-    words = {"Up": "Move the cursor, to mark without a mouse; with Shift farther"}.get(way, "")
+    words = {"Up": "Move the cursor, to mark without a mouse; farther with Shift"}.get(way, "")
     key = f"Arrow{way}"
     return [
         Action(f"cursor:{way.lower()}", (key,), words, "Answer", repeats=True),
@@ -46,37 +32,37 @@ ACTIONS: tuple[Action, ...] = (
     Action("next", ("n", "Enter"), "Keep the marks and go on", "Answer"),
     Action("skip", ("s",), "Skip; a skipped region waits in the strip", "Answer"),
     Action("background", ("b",), "Clicks mark background, or infection again", "Answer"),
-    Action("sweep", ("w",), "Answer the whole slice at once, or leave that", "Answer"),
+    Action("sweep", ("w",), "Answer the whole slice at once, or leave the sweep", "Answer"),
     *(action for way in ("Up", "Down", "Left", "Right") for action in _cursor(way)),
-    Action("mark", ("Space",), "Set or take back a mark at the cursor", "Answer"),
+    Action("mark", ("Space",), "Set or remove a mark at the cursor", "Answer"),
     Action("line", ("l",), "Begin an outline at the cursor, and close it", "Answer"),
-    Action("undo", ("z", "Ctrl+z"), "Take the last mark or answer back", "Go back"),
-    Action("redo", ("y", "Ctrl+y", "Ctrl+Shift+z"), "Give it again", "Go back"),
+    Action("undo", ("z", "Ctrl+z"), "Take back the last mark or answer", "Go back"),
+    Action("redo", ("y", "Ctrl+y", "Ctrl+Shift+z"), "Restore it", "Go back"),
     Action("earlier", (",",), "Open the answer before this one, to correct it", "Go back"),
-    Action("later", (".",), "Open the one after", "Go back"),
-    Action("back", ("Escape",), "Back to the next region; close what is open", "Go back"),
-    Action("window:lung", ("1",), "Window: lung, −600/1500", "Look"),
-    Action("window:mediastinum", ("2",), "Window: mediastinum, 40/400", "Look"),
-    Action("window:full", ("3",), "Window: full", "Look"),
-    Action("window:network", ("4",), "Window: as the network sees it", "Look"),
-    Action("slices:1", ("PageUp",), "Next slice of the scan", "Look", repeats=True),
-    Action("slices:-1", ("PageDown",), "Previous slice", "Look", repeats=True),
-    Action("home", ("Home",), "The slice that is asked about", "Look"),
-    Action("zoom:in", ("+", "="), "Enlarge", "Look", repeats=True),
-    Action("zoom:out", ("-",), "Show more", "Look", repeats=True),
-    Action("zoom:off", ("0",), "The region as at first", "Look"),
+    Action("later", (".",), "Open the answer after this one", "Go back"),
+    Action("back", ("Escape",), "Back to the next region; close the help", "Go back"),
+    Action("window:lung", ("1",), "Window: lung, −600/1500", "View"),
+    Action("window:mediastinum", ("2",), "Window: mediastinum, 40/400", "View"),
+    Action("window:full", ("3",), "Window: full range", "View"),
+    Action("window:network", ("4",), "Window: as the network sees it", "View"),
+    Action("slices:1", ("PageUp",), "Next slice of the scan", "View", repeats=True),
+    Action("slices:-1", ("PageDown",), "Previous slice", "View", repeats=True),
+    Action("home", ("Home",), "Back to the slice that is asked about", "View"),
+    Action("zoom:in", ("+", "="), "Zoom in", "View", repeats=True),
+    Action("zoom:out", ("-",), "Zoom out", "View", repeats=True),
+    Action("zoom:off", ("0",), "Zoom back to the whole region", "View"),
     Action("show:entropy", ("e",), "Entropy", "Overlays"),
     Action("show:prediction", ("p",), "Prediction", "Overlays"),
     Action("show:marks", ("k",), "Clicks and outlines", "Overlays"),
     Action("show:answered", ("a",), "Answered regions", "Overlays"),
     Action("show:grid", ("g",), "Grid", "Overlays"),
-    Action("show:on_region", ("r",), "Maps in the region, too", "Overlays"),
+    Action("show:on_region", ("r",), "Maps on the large picture, too", "Overlays"),
     Action("show:mask", ("m",), "The mask, where teaching is on", "Overlays"),
-    Action("opacity", ("o",), "More opaque, then faint again", "Overlays"),
+    Action("opacity", ("o",), "Overlays more opaque, then faint again", "Overlays"),
     Action("train", ("t",), "Train", "Session"),
-    Action("auto", ("u",), "Train by itself after each batch, or on Train alone", "Session"),
+    Action("auto", ("u",), "Train automatically after each batch, or only on Train", "Session"),
     Action("cancel", ("q",), "Stop training", "Session"),
-    Action("axis", ("x",), "Chart against nominal s, measured s, regions", "Session"),
+    Action("axis", ("x",), "Chart against nominal s, measured s or regions", "Session"),
     Action("export", ("f",), "Export: clicks, curve, network and masks as files", "Session"),
     Action("help", ("?",), "Show these keys", "Session"),
 )
@@ -84,11 +70,11 @@ ACTIONS: tuple[Action, ...] = (
 BY_KEY = {key: action for action in ACTIONS for key in action.keys}
 REPEATING = tuple(key for key, action in BY_KEY.items() if action.repeats)
 SHOWN = {"Space": "Space", "ArrowUp": "arrows", "Escape": "Esc", "PageUp": "Page up",
-         "PageDown": "Page down"}  # fmt: skip # keys that are called otherwise on paper
+         "PageDown": "Page down"}  # fmt: skip # names that differ from those on a keyboard
 
 
 def shown(key: str) -> str:
-    """Name a key as it stands on a keyboard."""
+    """Name a key as a keyboard does."""
     return SHOWN.get(key, key[:-1] + key[-1].upper() if "+" in key[:-1] else _plain(key))
 
 
@@ -97,5 +83,5 @@ def _plain(key: str) -> str:
 
 
 def key_of(name: str) -> str:
-    """Name the first key of an action, as it stands on a keyboard."""
+    """Name the first key of an action as a keyboard does."""
     return next(shown(action.keys[0]) for action in ACTIONS if action.name == name)

@@ -21,7 +21,7 @@ from alnb.errors import SessionError
 from alnb.pool import Pool
 from alnb.session import Session
 from alnb.storage import read_arrays, scores_path
-from alnb.ui.label.explanation import Judge, scored_by
+from alnb.ui.label.explanation import Explainer, asking_weights
 from alnb.worker import Maps, Progress, TrainingCancelled, Worker
 
 SURE_S = 1.0  # ours: what a stage's first second says of its speed is not said
@@ -168,7 +168,7 @@ class Learning:
         self._losses: list[float] = []
         self._charted_at = 0.0
         self._tables: tuple[str, ScoreTables] = ("", {})
-        self._judge: tuple[tuple[int, int, str], Judge] | None = None
+        self._explainer: tuple[tuple[int, int, str], Explainer] | None = None
         self._moved_at = 0.0
         self._began: tuple[tuple[str, str], float] = (("", ""), 0.0)  # which stage, and when
         self._warming = False
@@ -216,7 +216,7 @@ class Learning:
         tables = await drive_async(
             next_cycle(self.session, self.pool), lambda request: request.by(self.worker)
         )
-        weights = scored_by(self.session.state)
+        weights = asking_weights(self.session.state)
         self._tables = (weights, tables)
         self.maps = {}
         self._changed()
@@ -290,14 +290,14 @@ class Learning:
 
     # --- why a region is asked ---
 
-    def judge(self) -> Judge:
-        """Return who explains the regions of this cycle; made once a cycle."""
+    def explainer(self) -> Explainer:
+        """Return the explainer of this cycle's regions; made once a cycle."""
         state = self.session.state
-        weights = scored_by(state)
+        weights = asking_weights(state)
         key = (state.cycle, len(state.asked), weights)
-        if self._judge is None or self._judge[0] != key:
-            self._judge = key, Judge(self.pool, state, self._scores(weights))
-        return self._judge[1]
+        if self._explainer is None or self._explainer[0] != key:
+            self._explainer = key, Explainer(self.pool, state, self._scores(weights))
+        return self._explainer[1]
 
     def _scores(self, weights: str) -> ScoreTables:
         """Find the scores that chose the regions; after a reload, where the process left them."""

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import threading
@@ -10,7 +11,7 @@ from alnb.journal import Journal
 from alnb.pool import Pool, start_picks
 from alnb.session import Session, default_folder
 from alnb.state import state_of
-from alnb.ui import launch as opening
+from alnb.ui import launch
 from alnb.ui.launch import label_app
 from alnb.ui.start_page import StartPage
 
@@ -21,6 +22,7 @@ CONFIG = Config(regions_per_slice=16, start_regions=6)
 def place(tmp_path, monkeypatch, squares):
     """A folder with a dataset in it, for a user without sessions."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("ALNB_START", str(tmp_path / "place"))
     (tmp_path / "place").mkdir()
     (tmp_path / "place" / "data").symlink_to(squares.folder)
@@ -50,23 +52,23 @@ def text(page):
     return " ".join(w.value for w in all_of(page) if type(w).__name__ == "HTML")
 
 
-def test_a_session_goes_on_where_it_was(begun):
+def test_a_session_continues_where_it_was(begun):
     page = label_app()
     assert "squares · entropy · 1 answer" in text(page)
-    button(page, "Go on").click()
+    button(page, "Continue").click()
 
     assert "1 of 6 regions answered" in text(page)
     names = [w.value for w in all_of(page) if "alnb-annotator" in getattr(w, "_dom_classes", ())]
     assert names == ["Ann"]
 
 
-def test_a_session_that_is_open_elsewhere_can_be_looked_at_and_stays_theirs(begun):
+def test_a_session_that_is_open_elsewhere_can_be_viewed_and_stays_theirs(begun):
     mark = json.dumps({"token": "theirs", "pid": os.getppid()})
     (begun / "journal.owner").write_text(mark)
     before = (begun / "journal.jsonl").read_bytes()
     page = label_app()
     assert "open in another window" in text(page)
-    button(page, "Look").click()
+    button(page, "View").click()
 
     assert button(page, "Fork here")
     assert not button(page, "mask").value
@@ -77,7 +79,7 @@ def test_a_session_that_is_open_elsewhere_can_be_looked_at_and_stays_theirs(begu
 @pytest.fixture
 def held(begun, squares, monkeypatch):
     """The same session, while another process writes it."""
-    monkeypatch.setattr(opening, "GONE_S", 0.2)
+    monkeypatch.setattr(launch, "GONE_S", 0.2)
     (begun / "journal.owner").write_text(json.dumps({"token": "theirs", "pid": os.getppid()}))
     return begun
 
@@ -88,21 +90,21 @@ def test_a_session_that_another_window_writes_is_not_taken_over_unasked(held, sq
 
     assert "open in another window" in text(page)
     assert "squares · entropy · 1 answer" in text(page)
-    button(page, "Look on").click()
+    button(page, "View").click()
     assert button(page, "Fork here")
     assert before == ((held / "journal.owner").read_bytes(), (held / "journal.jsonl").read_bytes())
 
 
 def test_a_session_that_another_window_writes_is_taken_over_if_one_says_so(held, squares):
     page = label_app(squares.folder, held)
-    button(page, "Go on here").click()
+    button(page, "Continue here").click()
 
     assert "1 of 6 regions answered" in text(page)
     assert json.loads((held / "journal.owner").read_text())["pid"] == os.getpid()
 
 
 def test_a_session_whose_window_is_going_opens_without_a_question(held, squares, monkeypatch):
-    monkeypatch.setattr(opening, "GONE_S", 60)
+    monkeypatch.setattr(launch, "GONE_S", 60)
     going = threading.Timer(0.3, (held / "journal.owner").unlink)
     going.start()
 
@@ -111,11 +113,11 @@ def test_a_session_whose_window_is_going_opens_without_a_question(held, squares,
     assert json.loads((held / "journal.owner").read_text())["pid"] == os.getpid()
 
 
-def test_who_goes_on_from_the_start_page_is_asked_too(held):
+def test_who_continues_from_the_start_page_is_asked_too(held):
     page = label_app()
-    button(page, "Go on").click()
+    button(page, "Continue").click()
     assert "1 of 6 regions answered" not in text(page)
-    button(page, "Go on here").click()
+    button(page, "Continue here").click()
 
     assert "1 of 6 regions answered" in text(page)
 
@@ -130,11 +132,12 @@ def test_a_new_session_begins_with_the_settings_chosen(place, squares):
 
     assert "0 of 7 regions answered" in text(page)
     config = state_of(Journal.open(default_folder(squares) / "journal.jsonl").events).config
-    assert config == Config(heuristic="margin", labels="full", loss="full", start_regions=7)
+    chosen = Config(heuristic="margin", labels="full", loss="full", start_regions=7)
+    assert dataclasses.asdict(config) == dataclasses.asdict(squares.resolve(chosen))
 
 
 def test_the_settings_are_the_defaults_unless_chosen(place):
-    page = StartPage(place, "", lambda *_: None, str)
+    page = StartPage(place, "")
 
     assert Config().replace(**page.settings) == Config()
 
@@ -151,7 +154,7 @@ def test_a_second_press_begins_no_second_session(place, squares):
 def test_what_goes_wrong_is_said_and_the_page_stays(begun):
     page = label_app()
     (begun / "journal.jsonl").write_text("nonsense\n")
-    button(page, "Go on").click()
+    button(page, "Continue").click()
 
     assert "line 1: not a line of a journal" in text(page)
     assert button(page, "Begin")
@@ -162,7 +165,7 @@ def test_a_session_without_its_dataset_can_not_be_chosen(begun, squares, place):
     journal.write_text(journal.read_text().replace(str(squares.folder), str(place / "gone")))
     page = label_app()
 
-    assert button(page, "Go on").disabled
+    assert button(page, "Continue").disabled
     assert "Its dataset is not in" in text(page)
 
 

@@ -30,12 +30,12 @@ def test_a_session_is_begun_looked_at_and_taken_over(serving, watching, place, t
         (folder,) = (tmp_path / "home" / "alnb" / "sessions").iterdir()
         assert [event["annotator"] for event in events(folder, "answered")] == ["Ann", "Bob"]
 
-        opened(two.page, server.address, "Look")
+        opened(two.page, server.address, "View")
         two.page.get_by_role("button", name="Fork here").wait_for(timeout=60_000)
         app.key_answer("c")  # the first window still writes
 
-        opened(two.page, server.address, "Go on")
-        two.page.get_by_role("button", name="Go on here", exact=True).click()
+        opened(two.page, server.address, "Continue")
+        two.page.get_by_role("button", name="Continue here", exact=True).click()
         other = App(two.page)
         other.reads("3 regions")
         one.page.get_by_text("This session was opened in another window").wait_for()

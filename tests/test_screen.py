@@ -1,8 +1,6 @@
 import dataclasses
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from alnb.acquisition import Pick
 from alnb.annotation import Answer, Click, Verdict
@@ -14,7 +12,7 @@ from alnb.regions import grid
 from alnb.reports import CycleReport, FitReport
 from alnb.state import State, digest
 from alnb.ui.label.draft import Draft
-from alnb.ui.label.explanation import Why
+from alnb.ui.label.explanation import Explanation
 from alnb.ui.label.screen import STRIP, Mode, focus, neighbour, present
 from alnb.ui.label.training_client import Activity
 
@@ -78,44 +76,6 @@ def works(screen):
     return {name.removeprefix("can_") for name in BUTTONS if getattr(screen, name)}
 
 
-# --- clicks ---
-
-
-def test_a_press_far_from_every_click_adds_one():
-    draft = Draft(FIRST).toggled(Click(1, 1), 0.5).toggled(Click(2, 2), 0.5)
-
-    assert draft.clicks == (Click(1, 1), Click(2, 2))
-
-
-def test_a_press_on_a_click_takes_it_back_and_no_other():
-    draft = Draft(FIRST, (Click(1, 1), Click(2, 2)))
-
-    assert draft.toggled(Click(1.2, 1.2), 0.5) == Draft(FIRST, (Click(2, 2),))
-
-
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=8))
-def test_pressing_twice_in_a_place_changes_nothing(places):
-    draft = Draft(FIRST)
-    for row, col in places:
-        draft = draft.toggled(Click(row, col), 0.4)
-    again = draft.toggled(Click(9, 9), 0.4).toggled(Click(9, 9), 0.4)
-
-    assert again == draft
-    assert len(set(draft.clicks)) == len(draft.clicks)
-
-
-def test_clicks_belong_to_an_infected_answer_alone():
-    draft = Draft(FIRST, (CLICK,))
-
-    assert draft.answer(Verdict.INFECTED, 1.0, annotator="me").clicks == (CLICK,)
-    assert draft.answer(Verdict.SKIPPED, 1.0, annotator="me").clicks == ()
-
-
-def test_there_is_no_answer_without_a_region():
-    with pytest.raises(ValueError, match="no region"):
-        Draft().answer(Verdict.CLEAN, 1.0, annotator="")
-
-
 # --- which region is on screen ---
 
 
@@ -154,7 +114,7 @@ def test_an_answer_can_be_taken_back_and_trained_on(screen):
     assert works(screen(asked(3, clean(FIRST)))) == {"clean", "skip", "undo", "train"}
 
 
-def test_skipped_regions_alone_teach_nothing(screen):
+def test_skipped_regions_teach_nothing(screen):
     shown = screen(asked(3, skipped(FIRST)))
 
     assert "train" not in works(shown)
@@ -172,7 +132,7 @@ def test_labelling_goes_on_while_training_which_can_be_cancelled(screen):
     shown = screen(asked(3, clean(FIRST)), activity=Activity("fit", 2, 10))
 
     assert works(shown) == {"clean", "skip", "undo", "cancel"}
-    assert shown.train_hint == "Labelling goes on meanwhile."
+    assert shown.train_hint == "You can go on labelling."
     assert shown.network == "Network: training 17 %"
 
 
@@ -186,7 +146,7 @@ def test_train_can_be_pressed_while_the_process_starts_and_is_not_offered_twice(
 def test_with_all_answered_while_training_the_person_waits(screen):
     shown = screen(asked(1, clean(FIRST)), activity=Activity("fit", 2, 10))
 
-    assert "the next come when the training ends" in shown.question
+    assert "the next ones come when the training ends" in shown.question
 
 
 def test_a_window_that_lost_the_session_writes_nothing(screen):
@@ -218,7 +178,7 @@ def test_a_cycle_that_was_stopped_before_it_was_scored_can_go_on(screen):
 
     assert shown.can_train
     assert "Press <b>Train</b>" in shown.question
-    assert shown.train_hint == "The last training was not finished; Train goes on with it."
+    assert shown.train_hint == "The last training did not finish; Train continues it."
 
 
 def test_a_pool_that_is_empty_is_the_end(screen):
@@ -227,7 +187,7 @@ def test_a_pool_that_is_empty_is_the_end(screen):
 
     assert works(shown) == {"undo"}
     assert shown.question == "<b>There is nothing left to ask: 2 answered.</b>"
-    assert shown.rest == "No region is left to look at."
+    assert shown.rest == "No region is left."
     assert shown.title == "squares · cycle 1 · no region left to ask"
 
 
@@ -242,7 +202,7 @@ def test_a_pool_that_ends_with_a_skip_is_the_end_and_counts_it(screen):
     assert shown.title == "squares · cycle 1 · 0 of 1 regions answered, 1 skipped"
 
 
-def test_a_pool_of_skips_alone_says_so(screen):
+def test_a_pool_of_only_skips_says_so(screen):
     shown = screen(asked(1, skipped(FIRST)), left=False)
 
     assert works(shown) == {"undo"}
@@ -272,7 +232,7 @@ def test_the_last_answers_of_a_pool_are_learned_and_no_more_is_promised(screen):
 
     assert works(shown) == {"undo", "train"}
     assert "<b>Train</b> once more" in shown.question
-    assert "where to look next" not in shown.question
+    assert "asks the next regions" not in shown.question
 
 
 def test_a_region_opened_again_in_an_empty_pool_is_counted(screen):
@@ -290,16 +250,16 @@ def test_a_cycle_of_skips_goes_on_though_nothing_new_is_learned(screen):
     shown = screen(state)
 
     assert works(shown) == {"undo", "train"}
-    assert "are done.</b> Press <b>Train</b>: the network says where" in shown.question
+    assert "are done.</b> Press <b>Train</b>: the network asks the next" in shown.question
     assert shown.network == "Network: up to date"
     assert shown.rest == "The regions of this cycle are done."
 
 
-def test_skips_alone_can_only_be_taken_back(screen):
+def test_a_cycle_of_only_skips_can_be_taken_back(screen):
     shown = screen(asked(1, skipped(FIRST)))
 
     assert works(shown) == {"undo"}
-    assert "Press <b>Undo</b>" in shown.question
+    assert "press <b>Undo</b>" in shown.question
 
 
 def test_an_answer_changed_in_an_empty_pool_can_be_trained_on(screen):
@@ -315,7 +275,7 @@ def test_training_without_infection_is_allowed_and_said(screen):
     shown = screen(asked(3, clean(FIRST)))
 
     assert shown.can_train
-    assert "No infection clicked yet" in shown.train_hint
+    assert "No infection is marked yet" in shown.train_hint
 
 
 @pytest.mark.parametrize(("answers", "said"), [(19, True), (20, False)])
@@ -323,7 +283,7 @@ def test_a_network_of_few_answers_is_said_to_ask_poorly(screen, answers, said):
     shown = screen(asked(30, infected(FIRST), *map(clean, REGIONS[1:answers])))
 
     assert shown.can_train
-    assert ("Few answers yet" in shown.train_hint) is said
+    assert ("So far there are few answers" in shown.train_hint) is said
 
 
 # --- words ---
@@ -334,7 +294,7 @@ def test_a_network_out_of_date_says_what_that_means(screen):
     later = dataclasses.replace(state, given=(*state.given, clean(THIRD)))
 
     assert screen(asked()).network_title == ""
-    assert screen(state).network_title == "It has learned all your answers"
+    assert screen(state).network_title == "The network has learned all your answers"
     assert "since the last training" in screen(later).network_title
 
 
@@ -379,7 +339,7 @@ def test_when_it_was_saved_is_told_once_something_is(screen):
 
 def test_the_progress_is_told_in_words_and_only_rises(screen):
     steps = [
-        Activity("wait"), Activity("start"), Activity("features", 3, 4), Activity("fit", 0, 10),
+        Activity("wait"), Activity("start"), Activity("believe", 3, 4), Activity("fit", 0, 10),
         Activity("fit", 10, 10),
         Activity("evaluate", 1, 4), Activity("score", 1, 4), Activity("predict", 5, 5),
     ]  # fmt: skip
@@ -387,7 +347,7 @@ def test_the_progress_is_told_in_words_and_only_rises(screen):
 
     assert [s.progress for s in shown] == sorted(s.progress for s in shown)
     assert shown[-1].progress == 1
-    assert shown[2].progress_text == "looking at every slice once 3 of 4"
+    assert shown[2].progress_text == "noting what it believes so far 3 of 4"
     assert shown[3].progress_text == "training 0 of 10"
     assert screen(asked()).progress_text == ""
 
@@ -419,7 +379,7 @@ def test_with_masks_a_point_is_promised_after_each_training(screen):
     assert screen(asked()).chart_hint == "A point appears here after each training."
 
 
-def test_without_masks_a_point_is_promised_of_enough_answers_alone(screen, unmasked):
+def test_without_masks_a_point_is_promised_only_of_enough_answers(screen, unmasked):
     hint = screen(asked(), dataset=unmasked).chart_hint
 
     assert hint == "A point appears here after each training on 10 answered regions or more."
@@ -537,7 +497,10 @@ def test_a_reopened_answer_can_become_any_other(screen):
     assert focus(asked(3, infected(FIRST)), Draft.of(infected(FIRST))) == FIRST
 
 
-@pytest.mark.parametrize(("answer", "said"), [(clean, "no infection"), (skipped, "skipped it")])
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [(clean, "You answered: no infection."), (skipped, "You skipped this region.")],
+)
 def test_what_was_said_before_is_told(screen, answer, said):
     shown = screen(asked(3, answer(FIRST)), Draft.of(answer(FIRST)))
 
@@ -552,11 +515,11 @@ def test_what_was_taken_back_can_be_given_again(screen):
     assert "redo" in works(screen(asked(3), draft))
 
 
-def test_background_alone_is_no_answer(screen):
+def test_only_background_is_no_answer(screen):
     draft = Draft(FIRST, (dataclasses.replace(CLICK, label=0),))
 
     assert works(screen(asked(), draft)) == {"undo"}
-    assert "click that, too" in screen(asked(), draft).question
+    assert "Click the infection, too" in screen(asked(), draft).question
 
 
 def test_background_clicks_are_said_while_they_are_set(screen):
@@ -597,6 +560,6 @@ def test_a_budget_is_the_whole_where_there_is_one(screen):
 
 
 def test_why_a_region_is_asked_is_handed_on(screen):
-    why = Why("Because.")
+    explanation = Explanation("Because.")
 
-    assert screen(asked(), why=why).why is why
+    assert screen(asked(), explanation=explanation).explanation is explanation

@@ -10,7 +10,7 @@ def test_no_key_does_two_things():
 
 def test_every_action_is_one_of_the_app():
     for action in ACTIONS:
-        assert callable(getattr(Commands, f"do_{Commands.verb(action.name)}")), action.name
+        assert callable(getattr(Commands, f"_do_{Commands.verb(action.name)}")), action.name
 
 
 def test_every_group_has_actions_and_words():
