@@ -27,7 +27,7 @@ from alnb.ui.label.editor import TAKEN_OVER, Editor, last_annotator
 from alnb.ui.label.explanation import Explanation
 from alnb.ui.label.looking import Predictions, Viewing
 from alnb.ui.label.page import Page
-from alnb.ui.label.screen import Mode, Screen, focus, present, score_of
+from alnb.ui.label.screen import Mode, Screen, focus, marked, present, score_of
 from alnb.ui.label.shortcuts import BY_KEY, REPEATING
 from alnb.ui.label.training_client import Learning, exported
 from alnb.ui.viewer.charts import Charts
@@ -80,6 +80,8 @@ class LabelApp:
         self._maps: Mapping[SliceId, Maps] = {}
         self._thumbnails: dict[str, bytes] = {}
         self._charted: tuple[object, ...] = ()
+        self._drawn: tuple[object, ...] = ()  # the key of `_shown_screen`
+        self._shown_screen: Screen
         self._tasks: set[asyncio.Task[None]] = set()
         self._exporting = False
         size = (self.dataset.size, self.dataset.size)
@@ -102,10 +104,6 @@ class LabelApp:
     def draft(self) -> Draft:
         """What is on screen, and marked in it."""
         return self.editor.draft
-
-    @property
-    def _strip_from(self) -> int | None:
-        return self.commands.strip_from
 
     @property
     def worker(self) -> Worker:
@@ -267,7 +265,7 @@ class LabelApp:
         """Bring the page up to date with the state."""
         try:
             self._draw_pictures()
-            self._draw_screen()
+            self._draw_screen() if self._screen_key() != self._drawn else self._draw_marked()
         except Exception as error:
             self.report(error)
             self.page.say(self.message)
@@ -313,22 +311,33 @@ class LabelApp:
             picked=self.editor.picked(),
         )
 
-    def _screen(self) -> Screen:
+    def _screen_key(self) -> tuple[object, ...]:
+        """Name all that the screen follows from but the marks in the region."""
+        journal, learning, page = self.session.journal, self.learning, self.page
+        return (
+            journal.count, journal.owned, learning.activity, learning.maps, self.draft.region,
+            self.draft.sweep, self.commands.strip_from, page.mask.value, page.axis.value,
+        )  # fmt: skip
+
+    def _mode(self) -> Mode:
         editor = self.editor
+        return Mode(
+            editor.marking,
+            self.commands.strip_from,
+            editor.can_sweep,
+            editor.can_redo,
+            bool(editor.pen),
+        )
+
+    def _screen(self) -> Screen:
         return present(
             self.session.state,
             self.draft,
             self.learning.activity,
             self.dataset,
-            mode=Mode(
-                editor.marking,
-                self._strip_from,
-                editor.can_sweep,
-                editor.can_redo,
-                bool(editor.pen),
-            ),
+            mode=self._mode(),
             explanation=self._explanation(),
-            saved_at=editor.saved_at,
+            saved_at=self.editor.saved_at,
             owned=self.session.journal.owned,
             left=self._has_left(),
         )
@@ -352,8 +361,17 @@ class LabelApp:
             self._left = state.answers, bool(found)
         return self._left[1]
 
+    def _draw_marked(self) -> None:
+        """Bring the question and the buttons up to date: nothing else follows from a mark."""
+        owned = self.session.journal.owned
+        if self.draft.region is not None:
+            state, mode = self.session.state, self._mode()
+            self._shown_screen = marked(self._shown_screen, state, self.draft, mode, owned=owned)
+        self.page.show_marked(self._shown_screen, self.message if owned else TAKEN_OVER)
+
     def _draw_screen(self) -> None:
-        screen = self._screen()
+        self._drawn, self._shown_screen = self._screen_key(), self._screen()
+        screen = self._shown_screen
         for tile in screen.tiles:
             if tile.region.key not in self._thumbnails:
                 image = self.dataset.image(tile.region.where)

@@ -369,8 +369,6 @@ class Page:
         taught = f"<div class='alnb-teaching' role='status'>{TEACHING}</div>"
         for widget, html in (
             (self._head, _head(screen)),
-            (self._message, message_html(message)),
-            (self._question, _question(screen)),
             (self._train_hint, _hint(screen)),
             (self._bar, _bar(screen)),
             (self._explanation, _explanation_card(screen.explanation)),
@@ -382,9 +380,12 @@ class Page:
         if screen.tiles != self._tiles:
             self._tiles = screen.tiles
             self._strip.value = _strip(screen, thumbnails)
-        self._show_buttons(screen)
+        self.show_marked(screen, message)
 
-    def _show_buttons(self, screen: Screen) -> None:
+    def show_marked(self, screen: Screen, message: str) -> None:
+        """Show the parts of a screen that a mark changes: question, buttons, message."""
+        _set(self._question, "value", _question(screen))
+        self.say(message)
         for name in ("clean", "next", "skip", "undo", "redo", "sweep", "train", "cancel"):
             _set(getattr(self, name), "disabled", not getattr(screen, f"can_{name}"))
         _set(self.background, "disabled", not screen.can_mark)

@@ -6,6 +6,7 @@ was answered, then one for every open region.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -184,16 +185,16 @@ def present(
     left : bool
         Whether the pool holds a region that has no answer.
     """
-    region = draft.region
     left = left and not state.spent
     score = score_of(dataset)
     masks = score == "dice"
-    tiles = strip(state, None if draft.sweep else region, mode.strip_from)
+    tiles = strip(state, None if draft.sweep else draft.region, mode.strip_from)
     budget, budget_text = sentences.budget(state, dataset)
     return Screen(
         title=sentences.title(state, dataset),
-        question=sentences.question(state, draft, activity, left, marking=mode.marking),
-        rest=sentences.rest(state, activity, left) if region is None else "",
+        **_asked(state, draft, mode, owned=owned)
+        | ({} if draft.region else {"question": sentences.nothing(state, activity, left)}),
+        rest="" if draft.region else sentences.rest(state, activity, left),
         cost=sentences.cost(state.cost) + sentences.repeats(state),
         network=sentences.network(state, activity),
         network_title=sentences.network_title(state, activity),
@@ -206,10 +207,6 @@ def present(
         tiles=tiles.tiles,
         earlier=tiles.earlier,
         later=tiles.later,
-        **answers_possible(draft, owned=owned),
-        can_undo=owned and bool(draft.can_undo or mode.drawing or state.given),
-        can_redo=owned and bool(draft.future or mode.can_redo),
-        can_sweep=owned and (draft.sweep or (mode.can_sweep and not draft.changed)),
         can_train=owned and _trainable(state, left) and not activity.cycling,
         can_cancel=owned and activity.cycling,
         train_hint=sentences.train_hint(state, activity, left),
@@ -219,11 +216,35 @@ def present(
         chart_hint="A point appears here after each training."
         if masks
         else sentences.unmeasured(state, dataset),
-        sweeping=draft.sweep,
-        marking=mode.marking,
         explanation=explanation,
         rows=tuple(report.row(state.config.seed) for report in state.reports),
     )
+
+
+def marked(screen: Screen, state: State, draft: Draft, mode: Mode, *, owned: bool = True) -> Screen:
+    """Say what the page shows after a mark in the same region.
+
+    Parameters
+    ----------
+    screen : Screen
+        As it was before, of the same state.
+    state, draft, mode, owned
+        As for `present`; the draft has a region.
+    """
+    return dataclasses.replace(screen, **_asked(state, draft, mode, owned=owned))
+
+
+def _asked(state: State, draft: Draft, mode: Mode, *, owned: bool) -> dict[str, Any]:
+    """Return the fields of `Screen` that follow from the marks."""
+    return {
+        "question": sentences.question(state, draft, mode.marking) if draft.region else "",
+        **answers_possible(draft, owned=owned),
+        "can_undo": owned and bool(draft.can_undo or mode.drawing or state.given),
+        "can_redo": owned and bool(draft.future or mode.can_redo),
+        "can_sweep": owned and (draft.sweep or (mode.can_sweep and not draft.changed)),
+        "sweeping": draft.sweep,
+        "marking": mode.marking,
+    }
 
 
 def _advice(state: State) -> Advice | None:

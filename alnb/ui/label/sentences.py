@@ -50,10 +50,20 @@ def _count(state: State) -> str:
     return f"{count}, {skipped} skipped" if skipped else count
 
 
-def question(state: State, draft: Draft, activity: Activity, left: bool, *, marking: str) -> str:
-    """Say what to do next; `marking` is "infection" or "background"."""
+def question(state: State, draft: Draft, marking: str) -> str:
+    """Say what to do in the region on screen.
+
+    Parameters
+    ----------
+    state : State
+        Of the session.
+    draft : Draft
+        With a region.
+    marking : str
+        "infection" or "background".
+    """
     if draft.region is None:
-        return _nothing(state, activity, left)
+        return ""
     if draft.sweep:
         return _sweeping(state, draft)
     aside = " Clicks mark <b>background</b> now." if marking == "background" else ""
@@ -90,7 +100,18 @@ def _sweeping(state: State, draft: Draft) -> str:
     )
 
 
-def _nothing(state: State, activity: Activity, left: bool) -> str:
+def nothing(state: State, activity: Activity, left: bool) -> str:
+    """Say what to do where no region is on screen.
+
+    Parameters
+    ----------
+    state : State
+        Of the session.
+    activity : Activity
+        Of the training process.
+    left : bool
+        Whether the pool holds a region that has no answer.
+    """
     if state.spent:
         spent = f"The budget of {state.config.budget_s:g} s is spent"
         return f"<b>{spent}{_tally(state)}.</b>{_last(state, activity)}"
@@ -129,7 +150,7 @@ def _last(state: State, activity: Activity) -> str:
 
 
 def rest(state: State, activity: Activity, left: bool) -> str:
-    """Say what replaces the pictures."""
+    """Say what replaces the pictures; arguments as for `nothing`."""
     if state.spent:
         return "The budget is spent."
     if not left:
