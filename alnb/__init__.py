@@ -3,7 +3,8 @@
 The rooms, in the order of the method: `volumes`, `phantom`, `dataset`, `regions`, `posterior`,
 `acquisition`, `annotation`, `oracle`, `agreement`, `cost`, `metrics`, `reports`, `forecast`,
 `journal`, `training`, `state`, `session`, `pool`, `cycle`. `sessions`, `worker`, `serve`, `curves`,
-`export`, `experiments`, `cli` and `ui` put them to use.
+`export`, `experiments`, `cli` and `ui` put them to use. `config` has every setting, `arrays` the
+conventions of arrays, `errors` the errors and the log, `storage` what lies on disk.
 
 A simulated run, from a dataset's folder to its learning curve::
 
