@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fakes import scan_of
+from platformdirs import user_cache_path, user_data_path
 
 from alnb.cli import main
 from alnb.dataset import Dataset, build
@@ -16,9 +18,49 @@ from alnb.dataset import Dataset, build
 SHARED = Path(__file__).parents[2] / "shared"
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Share the cores between the workers, whose threads would wait for each other."""
+    workers = getattr(config.option, "numprocesses", None) or 1
+    if workers > 1:
+        threads = max(1, (os.cpu_count() or 1) // workers)
+        os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # the workers inherit it
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run browser tests last: Playwright keeps an event loop, which asyncio.run can't share."""
-    items.sort(key=lambda item: "browser" in item.path.parent.name)
+    """Begin with the browser tests: one worker runs them all, while the other does the rest."""
+    items.sort(key=lambda item: "browser" not in item.path.parent.name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep caches and sessions of all tests, and of their processes, in one temporary folder.
+
+    The workers share it. The user's own folders must be at the end as they were.
+    """
+    home = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        home = home.parent
+    theirs = (user_cache_path("alnb"), user_data_path("alnb"))
+    before = _changed(theirs)
+    with pytest.MonkeyPatch.context() as patch:
+        if sys.platform == "linux" and "PLAYWRIGHT_BROWSERS_PATH" not in os.environ:
+            browsers = user_cache_path("ms-playwright")  # which Playwright looks for in a cache
+            patch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(browsers))
+        patch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+        patch.setenv("XDG_DATA_HOME", str(home / "data"))
+        patch.setenv("WIN_PD_OVERRIDE_LOCAL_APPDATA", str(home / "data"))
+        assert user_cache_path("alnb").is_relative_to(home)
+        assert user_data_path("alnb").is_relative_to(home)
+        yield
+    changed = [str(path) for path, _ in _changed(theirs) ^ before]
+    assert not changed, f"a test, or alnb in use beside it, wrote into your folders: {changed}"
+
+
+def _changed(folders: tuple[Path, ...]) -> set[tuple[Path, int]]:
+    """List what is in folders, and when each was changed."""
+    found = [path for folder in folders for path in (folder, *folder.rglob("*")) if path.exists()]
+    return {(path, path.stat().st_mtime_ns) for path in found}
 
 
 @pytest.fixture(scope="session", autouse=True)

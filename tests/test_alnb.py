@@ -1,10 +1,19 @@
+import doctest
+import importlib
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import alnb
 
 ROOT = Path(__file__).parents[1]
+EXAMPLES = [
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    for path in sorted((ROOT / "alnb").rglob("*.py"))
+    if ">>> " in path.read_text("utf-8")
+]
 PUBLIC = [
     "AlnbError", "Answer", "Click", "Config", "Cost", "Dataset", "FCN8", "Oracle", "PAPER",
     "Posterior", "Region", "Scores", "Session", "SliceId", "Verdict", "cost_of", "grid",
@@ -23,6 +32,14 @@ def test_phantom_is_the_function_though_a_module_has_its_name():
 
     assert callable(phantom)
     assert alnb.phantom is phantom
+
+
+@pytest.mark.parametrize("module", EXAMPLES)
+def test_the_examples_in_docstrings_are_right(module):
+    done = doctest.testmod(importlib.import_module(module))
+
+    assert done.attempted > 0
+    assert done.failed == 0
 
 
 def test_importing_alnb_brings_nothing_heavy():

@@ -10,11 +10,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from app_page import CONFIG, PARTS
 
 from alnb.dataset import import_phantom
 from alnb.serve import serve
 from alnb.session import Session
+from browser.app_page import CONFIG, PARTS
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FLAGS = [
@@ -25,10 +25,12 @@ ROOT = str(Path(__file__).parents[2])  # where alnb is not installed
 ADVICE = "no Chromium found; install it: apt-get install chromium, or playwright install chromium"
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.xdist_group("browser"))
             item.add_marker(pytest.mark.usefixtures("untraced"))
 
 
@@ -56,7 +58,7 @@ def install_browser():
             return
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser():
     """A browser, installed if need be; without one the tests skip, or fail where CI=true."""
     sync_api = pytest.importorskip("playwright.sync_api")
@@ -72,7 +74,7 @@ def browser():
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def serving():
     """Return a function that serves a notebook until the ``with`` block ends."""
 
@@ -112,7 +114,7 @@ class Watched:
             self.errors.append(message.text)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def watching(browser):
     """Return a function that opens a watched page until the ``with`` block ends."""
 
@@ -137,7 +139,7 @@ def watched(watching):
         yield watch
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def phantom(tmp_path_factory):
     """Three scans of synthetic CT in HU; one to test."""
     return import_phantom(

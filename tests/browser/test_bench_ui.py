@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 
-from conftest import ROOT
+from browser.conftest import ROOT
 
 COMMAND = "from alnb.cli import main; main()"
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 import requests
-from app_page import App, asked, events, middle, wait_until
 
 from alnb.serve import app_notebook
+from browser.app_page import App, asked, events, middle, wait_until
 
 ROOT = str(Path(__file__).parents[2])  # where alnb is not installed
 PLACES = {"jupyterlab": "lab/tree/label.ipynb", "notebook": "notebooks/label.ipynb"}

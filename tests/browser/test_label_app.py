@@ -8,7 +8,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from app_page import (
+
+from alnb.dataset import Dataset, build
+from alnb.serve import app_notebook
+from alnb.session import Session
+from browser.app_page import (
     CONFIG,
     FIGURE,
     PARTS,
@@ -20,10 +24,6 @@ from app_page import (
     processes,
     wait_until,
 )
-
-from alnb.dataset import Dataset, build
-from alnb.serve import app_notebook
-from alnb.session import Session
 
 # Holds the page up for 3 s whenever a widget's module of some size is about to be loaded.
 SLOW = """

@@ -5,10 +5,10 @@ import re
 import signal
 
 import pytest
-from app_page import CONFIG, FIGURE, App, asked, children, events, middle, wait_until
 
 from alnb.serve import app_notebook
 from alnb.session import Session
+from browser.app_page import CONFIG, FIGURE, App, asked, children, events, middle, wait_until
 
 # Counts the frames in which a panel shows no picture of CT.
 WATCH_PICTURES = """() => {

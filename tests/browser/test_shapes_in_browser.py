@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from app_page import App, asked, events
 from scipy.ndimage import distance_transform_edt
 
 from alnb.config import Config
@@ -9,6 +8,7 @@ from alnb.regions import Region
 from alnb.serve import app_notebook
 from alnb.session import Session
 from alnb.ui.viewer.drawing import SHAPES
+from browser.app_page import App, asked, events
 
 CONFIG = Config(
     backbone="efficientnet_lite0", regions="superpixels", regions_per_slice=16, start_regions=12

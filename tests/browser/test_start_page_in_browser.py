@@ -1,7 +1,7 @@
 import pytest
-from app_page import App, events
 
 from alnb.serve import app_notebook
+from browser.app_page import App, events
 
 
 @pytest.fixture
