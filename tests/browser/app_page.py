@@ -55,10 +55,11 @@ class App:
 
     def answer_all(self):
         """Say of every region that is asked that it is clean."""
-        while self.page.locator(".alnb-strip .current").count():
+        shown = """() => document.querySelector(".alnb-strip .current")?.dataset.act"""
+        while (before := self.page.evaluate(shown)) is not None:
             self.settle()
             self.page.keyboard.press("c")
-            self.settle()
+            self.page.wait_for_function(f"before => ({shown})() !== before", arg=before)
 
     def key_answer(self, key):
         """Press a key that answers, or opens a region, and wait for that."""
@@ -146,6 +147,17 @@ def middle(region):
 
 def asked(folder):
     return [pick["region"] for pick in events(folder, "asked")[-1]["picks"]]
+
+
+def kernel_of(folder):
+    """Return the process id of the kernel that writes a session; None if none does."""
+    path = folder / "journal.owner"
+    return json.loads(path.read_text())["pid"] if path.exists() else None
+
+
+def trainers_of(folder):
+    """Return the process ids of a session's training processes."""
+    return children(kernel_of(folder), "alnb.training.process")
 
 
 def processes(text):

@@ -1,5 +1,6 @@
 """A real Chromium against a real Voila: the server, the browser, and a page that keeps watch."""
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from alnb.dataset import import_phantom
-from alnb.serve import serve
+from alnb.serve import app_notebook, serve
 from alnb.session import Session
 from browser.app_page import CONFIG, PARTS
 
@@ -127,7 +128,9 @@ def watching(browser):
         page.on("console", watch._console)
         page.on("pageerror", lambda error: watch.errors.append(str(error)))
         yield watch
-        page.close()
+        if not page.is_closed():
+            page.goto("about:blank")  # a page that is left ends its kernel
+            page.close()
 
     return start
 
@@ -147,8 +150,40 @@ def phantom(tmp_path_factory):
     )
 
 
+@pytest.fixture(scope="package")
+def label_server(serving, phantom, tmp_path_factory):
+    """The label app's server for all tests but those that end it, and where its sessions are."""
+    place = tmp_path_factory.mktemp("sessions")
+    env = {"ALNB_DATA": phantom.folder, "ALNB_SESSIONS": place}
+    with serving(app_notebook("label"), **env) as server:
+        yield server, place
+
+
+@pytest.fixture(scope="package")
+def begun(label_server, phantom):
+    """Return a function that begins a session; it gives the folder, and the page's address."""
+    server, place = label_server
+    numbers = itertools.count(1)
+
+    def begin(config=CONFIG):
+        folder = place / f"session-{next(numbers)}"
+        Session.open(folder, phantom, config).close()
+        return folder, f"{server.address}&session={folder.name}"
+
+    return begin
+
+
 @pytest.fixture
-def folder(tmp_path, phantom):
-    """A session's folder, opened with quick settings; the app goes on with them."""
-    Session.open(tmp_path / "session", phantom, CONFIG).close()
-    return tmp_path / "session"
+def session(begun):
+    """A session with quick settings: its folder, and its address."""
+    return begun()
+
+
+@pytest.fixture
+def folder(session):
+    return session[0]
+
+
+@pytest.fixture
+def address(session):
+    return session[1]

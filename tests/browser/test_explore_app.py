@@ -4,7 +4,6 @@ import pytest
 
 from alnb.annotation import Answer, Verdict
 from alnb.config import Config
-from alnb.dataset import Dataset, import_phantom
 from alnb.experiments.run import simulate
 from alnb.pool import Pool, start_picks
 from alnb.serve import app_notebook
@@ -15,7 +14,6 @@ CONFIG = Config(
     backbone="efficientnet_lite0", steps=6, batch=2, crop=64, draws=2, start_regions=12,
     regions_per_cycle=3, start_in_lungs=1.0,
 )  # fmt: skip
-PARTS = {"phantom_01": "train", "phantom_02": "train", "phantom_03": "test"}
 DRAWN = """([name, nothing]) => {
   const plot = document.querySelector(".alnb-figure .js-plotly-plot");
   const trace = plot && plot.data.find(trace => trace.name === name);
@@ -24,14 +22,20 @@ DRAWN = """([name, nothing]) => {
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    """The same phantom labelled by entropy and at random, a cycle after the start each."""
+def runs(tmp_path_factory, phantom):
+    """The phantom labelled by entropy and at random, a cycle after the start each."""
     folder = tmp_path_factory.mktemp("explored")
-    phantom = import_phantom(folder / "data", scans=3, size=128, split=PARTS, name="phantom")
     for heuristic in ("entropy", "random"):
         config = CONFIG.replace(heuristic=heuristic)
         simulate(phantom, folder / heuristic, config, cycles=1)
     return [folder / "entropy", folder / "random"]
+
+
+@pytest.fixture(scope="module")
+def of_one_run(serving, runs):
+    """The address of an explorer of the first run."""
+    with serving(app_notebook("explore"), ALNB_RUNS=runs[0]) as server:
+        yield server.address
 
 
 def opened(page, address):
@@ -50,31 +54,28 @@ def draws(page, name):
     page.wait_for_function(DRAWN, arg=[name, NOTHING], timeout=300_000)  # two processes load torch
 
 
-def test_a_run_is_stepped_through_with_maps_before_and_after(serving, watched, runs):
+def test_a_run_is_stepped_through_with_maps_before_and_after(watched, of_one_run, runs):
     page = watched.page
-    with serving(app_notebook("explore"), ALNB_RUNS=runs[0]) as server:
-        opened(page, server.address)
-        reads(page, "cycle 0: the start")
-        page.keyboard.press("ArrowRight")
-        reads(page, "cycle 1: entropy")
-        draws(page, "left entropy")
-        draws(page, "right entropy")
+    opened(page, of_one_run)
+    reads(page, "cycle 0: the start")
+    page.keyboard.press("ArrowRight")
+    reads(page, "cycle 1: entropy")
+    draws(page, "left entropy")
+    draws(page, "right entropy")
 
-        page.locator("select").select_option("random")
-        reads(page, "random would have asked 3 regions")
-        page.get_by_role("button", name="Fork here").click()
-        reads(page, "Go on with: alnb run")
-        assert (runs[0].parent / "entropy-random-from-1" / "journal.jsonl").exists()
+    page.locator("select").select_option("random")
+    reads(page, "random would have asked 3 regions")
+    page.get_by_role("button", name="Fork here").click()
+    reads(page, "Go on with: alnb run")
+    assert (runs[0].parent / "entropy-random-from-1" / "journal.jsonl").exists()
     assert watched.foreign == []
     assert watched.errors == []
 
 
-def test_it_plays_to_the_last_cycle(serving, watched, runs):
-    page = watched.page
-    with serving(app_notebook("explore"), ALNB_RUNS=runs[0]) as server:
-        opened(page, server.address)
-        page.locator(".widget-play button").first.click()
-        reads(page, "cycle 1: entropy")
+def test_it_plays_to_the_last_cycle(watched, of_one_run):
+    opened(watched.page, of_one_run)
+    watched.page.locator(".widget-play button").first.click()
+    reads(watched.page, "cycle 1: entropy")
 
 
 def test_two_runs_stand_side_by_side_and_fit_a_projector(serving, watched, runs):
@@ -93,10 +94,10 @@ def test_two_runs_stand_side_by_side_and_fit_a_projector(serving, watched, runs)
     assert watched.errors == []
 
 
-def test_a_session_is_followed_while_somebody_labels_it(serving, watched, runs):
-    page, data = watched.page, Dataset.open(runs[0].parent / "data")
-    session = Session.open(runs[0].parent / "live", data, CONFIG)
-    session.ask(start_picks(Pool(data, CONFIG)))
+def test_a_session_is_followed_while_somebody_labels_it(serving, watched, phantom, tmp_path):
+    page = watched.page
+    session = Session.open(tmp_path / "live", phantom, CONFIG)
+    session.ask(start_picks(Pool(phantom, CONFIG)))
     with serving(app_notebook("explore"), ALNB_RUNS=session.journal.path.parent) as server:
         opened(page, server.address)
         reads(page, "follow the labelling, which goes on now")

@@ -1,27 +1,26 @@
-import json
 import os
 import re
 import resource
 import signal
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from alnb.dataset import Dataset, build
 from alnb.serve import app_notebook
-from alnb.session import Session
 from browser.app_page import (
     CONFIG,
     FIGURE,
     PARTS,
     App,
     asked,
-    children,
     events,
+    kernel_of,
     middle,
     processes,
+    trainers_of,
     wait_until,
 )
 
@@ -47,115 +46,107 @@ CUT_OFF_BY = """element => {
 }"""
 
 
-def test_a_person_labels_trains_and_comes_back(serving, watched, phantom, folder):
-    env = {"ALNB_DATA": phantom.folder, "ALNB_SESSION": folder}
-    with serving(app_notebook("label"), **env) as server:
-        app = App(watched.page, server.address)
-        regions = asked(folder)
-        row, col = middle(regions[0])
+def test_a_person_labels_trains_and_comes_back(watched, folder, address):
+    app = App(watched.page, address)
+    regions = asked(folder)
+    row, col = middle(regions[0])
 
-        app.click(row, col)
-        app.answer("Next")
-        (first,) = events(folder, "answered")
-        assert first["region"] == regions[0]
-        assert first["clicks"] == [[pytest.approx(row, abs=0.1), pytest.approx(col, abs=0.1), 1]]
+    app.click(row, col)
+    app.answer("Next")
+    (first,) = events(folder, "answered")
+    assert first["region"] == regions[0]
+    assert first["clicks"] == [[pytest.approx(row, abs=0.1), pytest.approx(col, abs=0.1), 1]]
 
-        app.answer("No infection")
-        app.answer("Skip")
-        app.answer("No infection")
-        app.click(*middle(regions[4]))
-        app.answer("Next")
-        verdicts = [event["verdict"] for event in events(folder, "answered")]
-        assert verdicts == ["infected", "clean", "skipped", "clean", "infected"]
-        app.reads("15 s nominal")
-        app.reads("5 regions · 2 clicks")
+    app.answer("No infection")
+    app.answer("Skip")
+    app.answer("No infection")
+    app.click(*middle(regions[4]))
+    app.answer("Next")
+    verdicts = [event["verdict"] for event in events(folder, "answered")]
+    assert verdicts == ["infected", "clean", "skipped", "clean", "infected"]
+    app.reads("15 s nominal")
+    app.reads("5 regions · 2 clicks")
 
-        app.train()
-        app.page.locator("[role=progressbar]").wait_for(timeout=30_000)
-        app.answer("No infection")
-        app.wait_for_points(1)
-        wait_until(lambda: len(events(folder, "asked")) == 2)
-        new = asked(folder)
-        assert len(new) == 5
-        answered = {event["region"] for event in events(folder, "answered")}
-        assert not answered & set(new)
-        app.reads("cycle 1")
+    app.train()
+    app.page.locator("[role=progressbar]").wait_for(timeout=30_000)
+    app.answer("No infection")
+    app.wait_for_points(1)
+    wait_until(lambda: len(events(folder, "asked")) == 2)
+    new = asked(folder)
+    assert len(new) == 5
+    answered = {event["region"] for event in events(folder, "answered")}
+    assert not answered & set(new)
+    app.reads("cycle 1")
 
-        app.click(*middle(new[0]))
-        before = app.head().split("·")[1:4]
-        app.page.reload()
-        app.wait_until_usable()
-        app.wait_for_points(1)
-        assert wait_until(lambda: app.marks() == 1)
-        assert app.head().split("·")[1:4] == before
-        app.press("Undo")
-        app.press("Undo")
-        app.reads("· 5 regions ·")
-        assert len(events(folder, "undone")) == 1
+    app.click(*middle(new[0]))
+    before = app.head().split("·")[1:4]
+    app.page.reload()
+    app.wait_until_usable()
+    app.wait_for_points(1)
+    assert wait_until(lambda: app.marks() == 1)
+    assert app.head().split("·")[1:4] == before
+    app.press("Undo")
+    app.press("Undo")
+    app.reads("· 5 regions ·")
+    assert len(events(folder, "undone")) == 1
     assert watched.foreign == []
     assert watched.errors == []
 
 
-@contextmanager
-def training(serving, page, phantom, folder):
+@pytest.fixture
+def training(watched, begun):
     """The app in a session whose trainings take long, once the first has been asked for."""
-    Session.open(folder, phantom, CONFIG.replace(steps=100, epochs=100)).close()
-    with serving(app_notebook("label"), ALNB_DATA=phantom.folder, ALNB_SESSION=folder) as server:
-        app = App(page, server.address)
-        app.answer("No infection")
-        app.click(*middle(asked(folder)[1]))
-        app.answer("Next")
-        app.train()
-        yield app, server
+    folder, address = begun(CONFIG.replace(steps=100, epochs=100))
+    app = App(watched.page, address)
+    app.answer("No infection")
+    app.click(*middle(asked(folder)[1]))
+    app.answer("Next")
+    app.train()
+    return app, folder
 
 
-def test_a_dead_trainer_and_a_cancelled_training_leave_the_page_usable(
-    serving, watched, phantom, tmp_path
-):
-    with training(serving, watched.page, phantom, tmp_path / "long") as (app, server):
-        assert wait_until(lambda: children(server.pid, "alnb.training.process"))
-        app.page.locator("[role=progressbar]").wait_for()
-        for pid in children(server.pid, "alnb.training.process"):
-            os.kill(pid, signal.SIGKILL)
-        app.says("Every answer is saved; press Train to start it again")
+def test_a_dead_trainer_and_a_cancelled_training_leave_the_page_usable(training):
+    app, folder = training
+    assert wait_until(lambda: trainers_of(folder))
+    app.page.locator("[role=progressbar]").wait_for()
+    for pid in trainers_of(folder):
+        os.kill(pid, signal.SIGKILL)
+    app.says("Every answer is saved; press Train to start it again")
 
-        app.train()
-        app.page.get_by_text(re.compile(r"training \d+ of \d+")).wait_for(timeout=60_000)
-        begin = time.monotonic()
-        app.button("Cancel").click()
-        app.says("Training cancelled", timeout=5_000)
-        assert time.monotonic() - begin < 3
+    app.train()
+    app.page.get_by_text(re.compile(r"training \d+ of \d+")).wait_for(timeout=60_000)
+    begin = time.monotonic()
+    app.button("Cancel").click()
+    app.says("Training cancelled", timeout=5_000)
+    assert time.monotonic() - begin < 3
 
-        app.train()
-        app.wait_for_points(1)
+    app.train()
+    app.wait_for_points(1)
 
 
 def test_a_training_that_runs_out_of_memory_says_so_and_the_next_takes_half(
-    serving, watched, phantom, tmp_path
+    watched, folder, address
 ):
-    folder = tmp_path / "session"
-    Session.open(folder, phantom, CONFIG).close()
-    with serving(app_notebook("label"), ALNB_DATA=phantom.folder, ALNB_SESSION=folder) as server:
-        app = App(watched.page, server.address)
-        app.answer("No infection")
-        app.click(*middle(asked(folder)[1]))
-        app.answer("Next")
-        app.train()
-        app.wait_for_points(1)  # what a training loads is there
-        app.answer("No infection")
-        (trainer,) = children(server.pid, "alnb.training.process")
-        assert wait_until(lambda: app.page.wait_for_timeout(1000) or idle(trainer), 60)
-        taken = re.search(r"VmSize:\s+(\d+)", Path(f"/proc/{trainer}/status").read_text())
-        limit = resource.prlimit(trainer, resource.RLIMIT_AS)
-        resource.prlimit(trainer, resource.RLIMIT_AS, (int(taken[1]) * 1024, limit[1]))
-        app.train()
-        app.says("the memory was too small for 2 pictures of 64×64 pixels", timeout=120_000)
-        app.says("Press Train again: it then takes 1 picture")
+    app = App(watched.page, address)
+    app.answer("No infection")
+    app.click(*middle(asked(folder)[1]))
+    app.answer("Next")
+    app.train()
+    app.wait_for_points(1)  # what a training loads is there
+    app.answer("No infection")
+    (trainer,) = trainers_of(folder)
+    assert wait_until(lambda: app.page.wait_for_timeout(1000) or idle(trainer), 60)
+    taken = re.search(r"VmSize:\s+(\d+)", Path(f"/proc/{trainer}/status").read_text())
+    limit = resource.prlimit(trainer, resource.RLIMIT_AS)
+    resource.prlimit(trainer, resource.RLIMIT_AS, (int(taken[1]) * 1024, limit[1]))
+    app.train()
+    app.says("the memory was too small for 2 pictures of 64×64 pixels", timeout=120_000)
+    app.says("Press Train again: it then takes 1 picture")
 
-        resource.prlimit(trainer, resource.RLIMIT_AS, limit)
-        app.train()
-        app.wait_for_points(2)
-        assert children(server.pid, "alnb.training.process") == {trainer}
+    resource.prlimit(trainer, resource.RLIMIT_AS, limit)
+    app.train()
+    app.wait_for_points(2)
+    assert trainers_of(folder) == {trainer}
 
 
 def idle(pid):
@@ -169,66 +160,54 @@ def idle(pid):
     return used() == before
 
 
-def test_hidden_repeats_tell_how_often_one_agrees_with_oneself(serving, watched, phantom, tmp_path):
-    folder = tmp_path / "session"
-    config = CONFIG.replace(repeats=0.5, regions_per_cycle=3, start_regions=11)
-    Session.open(folder, phantom, config).close()
-    with serving(app_notebook("label"), ALNB_DATA=phantom.folder, ALNB_SESSION=folder) as server:
-        app = App(watched.page, server.address)
-        app.click(*middle(asked(folder)[0]))
-        app.answer("Next")
-        for cycle in (1, 2):  # what was answered just now is not asked again
-            app.answer_all()
-            app.train()
-            app.wait_for_points(cycle)
-            assert wait_until(lambda n=cycle: len(events(folder, "asked")) == n + 1)
-        first = [pick for pick in events(folder, "asked")[-1]["picks"] if pick.get("repeat")]
-        assert first
+def test_hidden_repeats_tell_how_often_one_agrees_with_oneself(watched, begun):
+    folder, address = begun(CONFIG.replace(repeats=0.5, regions_per_cycle=3, start_regions=11))
+    app = App(watched.page, address)
+    app.click(*middle(asked(folder)[0]))
+    app.answer("Next")
+    for cycle in (1, 2):  # what was answered just now is not asked again
         app.answer_all()
-        app.page.get_by_text(re.compile(r"\d of \d repeats agree")).first.wait_for()
+        app.train()
+        app.wait_for_points(cycle)
+        assert wait_until(lambda n=cycle: len(events(folder, "asked")) == n + 1)
+    first = [pick for pick in events(folder, "asked")[-1]["picks"] if pick.get("repeat")]
+    assert first
+    app.answer_all()
+    app.page.get_by_text(re.compile(r"\d of \d repeats agree")).first.wait_for()
 
 
-def test_a_dead_kernel_is_said_and_the_page_comes_back(serving, watched, phantom, folder):
-    env = {"ALNB_DATA": phantom.folder, "ALNB_SESSION": folder}
-    with serving(app_notebook("label"), **env) as server:
-        app = App(watched.page, server.address)
-        app.answer("No infection")
-        assert wait_until(lambda: children(server.pid, "alnb.training.process"))
-        (trainer,) = children(server.pid, "alnb.training.process")
-        for pid in children(server.pid, "ipykernel_launcher"):
-            os.kill(pid, signal.SIGKILL)
-        app.page.locator(".alnb-kernel-gone").wait_for(timeout=40_000)
-        assert wait_until(lambda: trainer not in processes("alnb.training.process"))
+def test_a_dead_kernel_is_said_and_the_page_comes_back(watched, folder, address):
+    app = App(watched.page, address)
+    app.answer("No infection")
+    assert wait_until(lambda: trainers_of(folder))
+    (trainer,) = trainers_of(folder)
+    os.kill(kernel_of(folder), signal.SIGKILL)
+    app.page.locator(".alnb-kernel-gone").wait_for(timeout=40_000)
+    assert wait_until(lambda: trainer not in processes("alnb.training.process"))
 
-        app.page.reload()
-        app.wait_until_usable()
-        app.reads("1 region")
+    app.page.reload()
+    app.wait_until_usable()
+    app.reads("1 region")
 
 
-def test_kernel_and_trainer_end_with_their_page_in_the_middle_of_a_training(
-    serving, watched, phantom, tmp_path
-):
-    with training(serving, watched.page, phantom, tmp_path / "long") as (app, server):
-        app.page.get_by_text(re.compile(r"training \d+ of \d+")).wait_for(timeout=60_000)
-        page = {
-            pid
-            for name in ("alnb.training.process", "ipykernel_launcher")
-            for pid in children(server.pid, name)
-        }
-        app.page.goto("about:blank")
+def test_kernel_and_trainer_end_with_their_page_in_the_middle_of_a_training(training):
+    app, folder = training
+    app.page.get_by_text(re.compile(r"training \d+ of \d+")).wait_for(timeout=60_000)
+    ended = {kernel_of(folder), *trainers_of(folder)}
+    assert len(ended) == 2
+    app.page.goto("about:blank")
 
-        assert len(page) == 2
-        assert wait_until(lambda: not page & processes("python"))
-        assert len(events(tmp_path / "long", "answered")) == 2
+    assert wait_until(lambda: not ended & processes("python"))
+    assert len(events(folder, "answered")) == 2
 
 
 def test_a_server_that_is_gone_is_said_soon_and_no_reload_is_offered(
     serving, watched, phantom, folder
 ):
     env = {"ALNB_DATA": phantom.folder, "ALNB_SESSION": folder}
-    with serving(app_notebook("label"), **env) as server:
-        app = App(watched.page, server.address)
-        os.kill(server.pid, signal.SIGKILL)
+    with serving(app_notebook("label"), **env) as own:
+        app = App(watched.page, own.address)
+        os.kill(own.pid, signal.SIGKILL)
 
         banner = app.page.locator(".alnb-kernel-gone")
         banner.wait_for(timeout=20_000)
@@ -236,43 +215,32 @@ def test_a_server_that_is_gone_is_said_soon_and_no_reload_is_offered(
         assert banner.get_by_role("button").count() == 0
 
 
-def test_a_narrow_window_reaches_everything(serving, watched, phantom, folder):
-    env = {"ALNB_DATA": phantom.folder, "ALNB_SESSION": folder}
-    with serving(app_notebook("label"), **env) as server:
-        app = App(watched.page, server.address)
-        for width in (800, 1024, 1275):
-            app.page.set_viewport_size({"width": width, "height": 600})
-            for place in (".alnb-head", ".alnb-figure", ".alnb-charts", "text=in the region too"):
-                element = app.page.locator(place).first
-                fits = wait_until(lambda element=element: element.evaluate(CUT_OFF_BY) == [])
-                assert fits, (width, place, element.evaluate(CUT_OFF_BY))
+def test_a_narrow_window_reaches_everything(watched, address):
+    app = App(watched.page, address)
+    for width in (800, 1024, 1275):
+        app.page.set_viewport_size({"width": width, "height": 600})
+        for place in (".alnb-head", ".alnb-figure", ".alnb-charts", "text=in the region too"):
+            element = app.page.locator(place).first
+            fits = wait_until(lambda element=element: element.evaluate(CUT_OFF_BY) == [])
+            assert fits, (width, place, element.evaluate(CUT_OFF_BY))
 
 
-def test_a_press_on_the_small_picture_is_answered(serving, watched, phantom, folder):
-    env = {"ALNB_DATA": phantom.folder, "ALNB_SESSION": folder}
-    with serving(app_notebook("label"), **env) as server:
-        app = App(watched.page, server.address)
-        row, col = middle(asked(folder)[0])
-        far = 340 if max(row, col) < 64 else 10  # of 352 pixels that show 128; not in the region
-        small = app.page.locator(".alnb-figure .nsewdrag[data-subplot=xy]")
-        small.click(position={"x": far, "y": far})
+def test_a_press_on_the_small_picture_is_answered(watched, folder, address):
+    app = App(watched.page, address)
+    row, col = middle(asked(folder)[0])
+    far = 340 if max(row, col) < 64 else 10  # of 352 pixels that show 128; not in the region
+    small = app.page.locator(".alnb-figure .nsewdrag[data-subplot=xy]")
+    small.click(position={"x": far, "y": far})
 
-        app.says("outside the frame")
-        assert app.marks() == 0
+    app.says("outside the frame")
+    assert app.marks() == 0
 
 
-def test_a_second_window_asks_then_takes_over_and_the_first_says_so(
-    serving, watching, phantom, folder
-):
-    env = {"ALNB_DATA": phantom.folder, "ALNB_SESSION": folder}
-    with (
-        serving(app_notebook("label"), **env) as server,
-        watching() as first,
-        watching() as second,
-    ):
-        old = App(first.page, server.address)
+def test_a_second_window_asks_then_takes_over_and_the_first_says_so(watching, folder, address):
+    with watching() as first, watching() as second:
+        old = App(first.page, address)
         old.answer("No infection")
-        second.page.goto(server.address)
+        second.page.goto(address)
         second.page.get_by_role("button", name="View", exact=True).click(timeout=60_000)
         second.page.get_by_text("1 answer", exact=False).first.wait_for(timeout=60_000)
         old.answer("No infection")  # a view takes nothing away
@@ -293,50 +261,32 @@ def test_a_second_window_asks_then_takes_over_and_the_first_says_so(
         new.reads("3 regions")
 
 
-def test_a_page_that_is_reloaded_while_it_starts_is_no_other_window(
-    serving, watched, phantom, folder
-):
-    env = {"ALNB_DATA": phantom.folder, "ALNB_SESSION": folder}
-    with serving(app_notebook("label"), **env) as server:
-        watched.page.goto(server.address, wait_until="commit")
-        assert wait_until(lambda: "token" in _owner(folder))
-        old = _owner(folder)["pid"]
-        watched.page.reload()
-        app = App(watched.page)
-        app.answer("No infection")
-        assert _owner(folder)["pid"] != old
+def test_a_page_that_is_reloaded_while_it_starts_is_no_other_window(watched, folder, address):
+    watched.page.goto(address, wait_until="commit")
+    assert wait_until(lambda: kernel_of(folder))
+    old = kernel_of(folder)
+    watched.page.reload()
+    app = App(watched.page)
+    app.answer("No infection")
+    assert kernel_of(folder) != old
 
 
-def _owner(folder):
-    path = folder / "journal.owner"
-    return json.loads(path.read_text()) if path.exists() else {}
+def test_the_budget_is_seen_to_be_spent_and_the_last_answer_to_be_saved(watched, begun):
+    folder, address = begun(CONFIG.replace(budget_s=9.0, start_regions=4))
+    app = App(watched.page, address)
+    for spent in (3, 6, 9):
+        app.press("No infection")
+        app.page.locator(
+            f'.alnb-budget[role=meter][aria-valuetext="{spent} of the budget\'s 9 s"]'
+        ).wait_for(state="attached")
+    assert re.search(r"saved \d\d:\d\d:\d\d", app.head())
+    app.page.get_by_text("The budget of 9 s is spent").first.wait_for()
+    assert len(events(folder, "answered")) == 3
 
 
-def test_the_budget_is_seen_to_be_spent_and_the_last_answer_to_be_saved(
-    serving, watched, phantom, tmp_path
-):
-    folder = tmp_path / "session"
-    Session.open(folder, phantom, CONFIG.replace(budget_s=9.0, start_regions=4)).close()
-    env = {"ALNB_DATA": phantom.folder, "ALNB_SESSION": folder}
-    with serving(app_notebook("label"), **env) as server:
-        app = App(watched.page, server.address)
-        for spent in (3, 6, 9):
-            app.press("No infection")
-            app.page.locator(
-                f'.alnb-budget[role=meter][aria-valuetext="{spent} of the budget\'s 9 s"]'
-            ).wait_for(state="attached")
-        assert re.search(r"saved \d\d:\d\d:\d\d", app.head())
-        app.page.get_by_text("The budget of 9 s is spent").first.wait_for()
-        assert len(events(folder, "answered")) == 3
-
-
-def test_a_tablet_is_tapped(serving, watching, phantom, folder):
-    env = {"ALNB_DATA": phantom.folder, "ALNB_SESSION": folder}
-    with (
-        serving(app_notebook("label"), **env) as server,
-        watching(1180, 820, has_touch=True, is_mobile=True) as tablet,
-    ):
-        app = App(tablet.page, server.address)
+def test_a_tablet_is_tapped(watching, folder, address):
+    with watching(1180, 820, has_touch=True, is_mobile=True) as tablet:
+        app = App(tablet.page, address)
         app.marks()
         tablet.page.touchscreen.tap(*app.place(*middle(asked(folder)[0])))
         tablet.page.wait_for_function("() => window.alnbMarks() === 1")
@@ -361,15 +311,10 @@ def test_a_tablet_is_tapped(serving, watching, phantom, folder):
         assert app.marks() == 0
 
 
-def test_a_tablet_held_upright_shows_the_whole_width(serving, watching, phantom, folder):
-    env = {"ALNB_DATA": phantom.folder, "ALNB_SESSION": folder}
-    with (
-        serving(app_notebook("label"), **env) as server,
-        watching(
-            768, 1024, has_touch=True, is_mobile=True, screen={"width": 768, "height": 1024}
-        ) as tablet,
-    ):
-        app = App(tablet.page, server.address)
+def test_a_tablet_held_upright_shows_the_whole_width(watching, folder, address):
+    upright = {"width": 768, "height": 1024}
+    with watching(768, 1024, has_touch=True, is_mobile=True, screen=upright) as tablet:
+        app = App(tablet.page, address)
         app.marks()
         size = "() => [document.documentElement.scrollWidth, window.innerWidth]"
         assert tablet.page.evaluate(size) == [880, 880]
@@ -377,17 +322,12 @@ def test_a_tablet_held_upright_shows_the_whole_width(serving, watching, phantom,
         tablet.page.wait_for_function("() => window.alnbMarks() === 1")
 
 
-def test_a_class_labels_at_once_each_in_a_session_of_their_own(
-    serving, watching, phantom, tmp_path
-):
-    names = ("anna", "ben", "eva")
-    for name in names:
-        Session.open(tmp_path / name, phantom, CONFIG).close()
-    env = {"ALNB_DATA": phantom.folder, "ALNB_SESSIONS": tmp_path}
-    with serving(app_notebook("label"), **env) as server, ExitStack() as held:
-        pages = [held.enter_context(watching()).page for _ in names]
-        for page, name in zip(pages, names, strict=True):
-            page.goto(f"{server.address}&session={name}")
+def test_a_class_labels_at_once_each_in_a_session_of_their_own(watching, begun):
+    folders, addresses = zip(*(begun() for _ in range(3)), strict=True)
+    with ExitStack() as held:
+        pages = [held.enter_context(watching()).page for _ in folders]
+        for page, address in zip(pages, addresses, strict=True):
+            page.goto(address)
         anna, ben, eva = (App(page) for page in pages)
         for _ in range(2):
             for person in (anna, ben, eva):
@@ -396,14 +336,12 @@ def test_a_class_labels_at_once_each_in_a_session_of_their_own(
         anna.page.close()
 
         ben.answer("No infection")
-        assert [len(events(tmp_path / name, "answered")) for name in names] == [2, 3, 3]
+        assert [len(events(folder, "answered")) for folder in folders] == [2, 3, 3]
         ben.reads("3 regions")
-        assert "anna" not in ben.head()
+        assert folders[0].name not in ben.head()
 
 
-def test_without_masks_the_chart_shows_held_out_accuracy(
-    serving, watched, phantom, tmp_path, folder
-):
+def test_without_masks_the_chart_shows_held_out_accuracy(serving, watched, phantom, tmp_path):
     from alnb.volumes import Volume
 
     scans = [
@@ -426,16 +364,14 @@ def _voxels(dataset: Dataset, scan: str):
     return np.stack([dataset.image(where) for where in dataset.slices if where.scan == scan])
 
 
-def test_a_slow_machine_loads_figures_that_listen(serving, watched, phantom, folder):
+def test_a_slow_machine_loads_figures_that_listen(watched, folder, address):
     """anywidget left a widget deaf that took more than 2 s to load."""
     watched.page.add_init_script(SLOW)
-    env = {"ALNB_DATA": phantom.folder, "ALNB_SESSION": folder}
-    with serving(app_notebook("label"), **env) as server:
-        app = App(watched.page, server.address)
+    app = App(watched.page, address)
 
-        app.click(*middle(asked(folder)[0]))
-        app.answer("Next")
-        app.reads("1 region")
+    app.click(*middle(asked(folder)[0]))
+    app.answer("Next")
+    app.reads("1 region")
 
 
 def test_what_can_not_be_opened_is_a_sentence_on_the_page(serving, watched, tmp_path):

@@ -6,9 +6,7 @@ import signal
 
 import pytest
 
-from alnb.serve import app_notebook
-from alnb.session import Session
-from browser.app_page import CONFIG, FIGURE, App, asked, children, events, middle, wait_until
+from browser.app_page import CONFIG, FIGURE, App, asked, events, kernel_of, middle, wait_until
 
 # Counts the frames in which a panel shows no picture of CT.
 WATCH_PICTURES = """() => {
@@ -41,13 +39,11 @@ CONTRAST = """name => {
 
 
 @pytest.fixture(scope="module")
-def opened(serving, watching, phantom, tmp_path_factory):
-    """The app on one session for all tests here, its folder, server and watched page."""
-    folder = tmp_path_factory.mktemp("session") / "session"
-    Session.open(folder, phantom, CONFIG.replace(start_regions=40)).close()
-    env = {"ALNB_DATA": phantom.folder, "ALNB_SESSION": folder}
-    with serving(app_notebook("label"), **env) as server, watching() as watched:
-        yield App(watched.page, server.address), folder, server, watched
+def opened(watching, begun):
+    """The app on one session for all tests here, its folder, and its watched page."""
+    folder, address = begun(CONFIG.replace(start_regions=40))
+    with watching() as watched:
+        yield App(watched.page, address), folder, watched
 
 
 @pytest.fixture
@@ -111,20 +107,18 @@ def test_a_double_click_on_a_button_answers_one_region(app, folder):
     assert len(verdicts(folder)) == before + 1
 
 
-def test_what_is_pressed_during_a_round_trip_answers_no_region_unseen(app, folder, opened):
+def test_what_is_pressed_during_a_round_trip_answers_no_region_unseen(app, folder):
     before = len(verdicts(folder))
-    kernels = children(opened[2].pid, "ipykernel_launcher")
+    kernel = kernel_of(folder)
     app.settle()
-    for pid in kernels:
-        os.kill(pid, signal.SIGSTOP)
+    os.kill(kernel, signal.SIGSTOP)
     try:
         for _ in range(3):
             app.button("No infection").click()
             app.page.keyboard.press("s")
             app.page.wait_for_timeout(500)
     finally:
-        for pid in kernels:
-            os.kill(pid, signal.SIGCONT)
+        os.kill(kernel, signal.SIGCONT)
     assert wait_until(lambda: len(verdicts(folder)) > before)
     app.button("Undo").wait_for()
     app.settle()
@@ -247,8 +241,8 @@ def test_a_mouse_that_only_moves_sends_nothing(app, opened):
     def still():
         """Wait until the page has sent nothing for a while."""
         sent = None
-        while sent != opened[3].sent:
-            sent = opened[3].sent
+        while sent != opened[2].sent:
+            sent = opened[2].sent
             app.page.wait_for_timeout(1000)
         return sent
 
@@ -260,7 +254,7 @@ def test_a_mouse_that_only_moves_sends_nothing(app, opened):
 
     assert still() == before
     app.page.keyboard.press("g")
-    assert wait_until(lambda: app.page.wait_for_timeout(50) or opened[3].sent > before)
+    assert wait_until(lambda: app.page.wait_for_timeout(50) or opened[2].sent > before)
     app.page.keyboard.press("g")
 
 
@@ -401,37 +395,32 @@ def test_a_session_is_exported_by_key(app, folder):
 
 
 def test_all_that_went_without_an_error_and_without_another_host(opened):
-    assert opened[3].errors == []
-    assert opened[3].foreign == []
+    assert opened[2].errors == []
+    assert opened[2].foreign == []
 
 
-def test_infection_is_outlined_by_hand_where_regions_are_labelled_in_full(
-    serving, watched, phantom, tmp_path
-):
-    folder = tmp_path / "outlined"
-    Session.open(folder, phantom, CONFIG.replace(labels="full", loss="full")).close()
-    env = {"ALNB_DATA": phantom.folder, "ALNB_SESSION": folder}
-    with serving(app_notebook("label"), **env) as server:
-        app = App(watched.page, server.address)
-        row, col = middle(asked(folder)[0])
-        corners = [(row - 4, col - 4), (row - 4, col + 4), (row + 4, col + 4), (row + 4, col - 4)]
-        app.page.mouse.move(*app.place(*corners[0]))
-        app.page.mouse.down()
-        for corner in corners[1:]:
-            app.page.mouse.move(*app.place(*corner), steps=6)
-        app.page.mouse.up()
-        app.asks("1 outline")
-        app.answer("Next")
+def test_infection_is_outlined_by_hand_where_regions_are_labelled_in_full(watched, begun):
+    folder, address = begun(CONFIG.replace(labels="full", loss="full"))
+    app = App(watched.page, address)
+    row, col = middle(asked(folder)[0])
+    corners = [(row - 4, col - 4), (row - 4, col + 4), (row + 4, col + 4), (row + 4, col - 4)]
+    app.page.mouse.move(*app.place(*corners[0]))
+    app.page.mouse.down()
+    for corner in corners[1:]:
+        app.page.mouse.move(*app.place(*corner), steps=6)
+    app.page.mouse.up()
+    app.asks("1 outline")
+    app.answer("Next")
 
-        (outline,) = events(folder, "answered")[0]["outlines"]
-        assert len(outline) == 4
-        for corner, drawn in zip(sorted(corners), sorted(map(tuple, outline)), strict=True):
-            assert drawn == pytest.approx(corner, abs=1)
-        app.reads("12 s nominal")
+    (outline,) = events(folder, "answered")[0]["outlines"]
+    assert len(outline) == 4
+    for corner, drawn in zip(sorted(corners), sorted(map(tuple, outline)), strict=True):
+        assert drawn == pytest.approx(corner, abs=1)
+    app.reads("12 s nominal")
 
-        app.settle()
-        for key in ("l", "Shift+ArrowRight", "Shift+ArrowDown", "Shift+ArrowLeft", "l"):
-            app.page.keyboard.press(key)
-        app.asks("1 outline")
-        app.key_answer("n")
-        assert len(events(folder, "answered")[1]["outlines"][0]) == 4
+    app.settle()
+    for key in ("l", "Shift+ArrowRight", "Shift+ArrowDown", "Shift+ArrowLeft", "l"):
+        app.page.keyboard.press(key)
+    app.asks("1 outline")
+    app.key_answer("n")
+    assert len(events(folder, "answered")[1]["outlines"][0]) == 4
