@@ -72,7 +72,8 @@ class App:
         self.page.wait_for_function(f"n => {FIGURE}.layout.meta.screen !== n", arg=before)
 
     def place(self, row, col, panel="x2y2"):
-        """Find a position of the slice on the page."""
+        """Find a position of the slice on the page, once that panel is drawn."""
+        self.page.wait_for_selector(f".alnb-figure .nsewdrag[data-subplot={panel}]")
         return self.page.evaluate(
             """([row, col, name]) => {
               const plot = document.querySelector(".alnb-figure .js-plotly-plot");

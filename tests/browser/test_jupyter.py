@@ -1,13 +1,11 @@
-"""The label app in JupyterLab and Notebook 7, whose own keys must not be pressed with its own.
-
-One server, JupyterLab's, has all the pages: Notebook 7 and Voila are extensions of it.
-"""
+"""The label app in JupyterLab and Notebook 7, whose own keys must not be pressed with its own."""
 
 import os
 import shutil
 import socket
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,44 +15,32 @@ from alnb.serve import app_notebook
 from browser.app_page import App, asked, events, middle, wait_until
 
 ROOT = str(Path(__file__).parents[2])  # where alnb is not installed
-PLACES = {"jupyterlab": "lab/tree", "notebook": "notebooks"}
+PLACES = {"jupyterlab": "lab/tree/label.ipynb", "notebook": "notebooks/label.ipynb"}
 LESSON = "lab/tree/notebooks/03_one_cycle_by_hand.ipynb"
 THEIRS = [  # cells made, cut, changed; kernels interrupted and restarted
     "a", "b", "d", "d", "x", "v", "m", "y", "ArrowDown", "Space", "i", "i", "0", "0",
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """A copy of the repository's notebooks, which their pages save."""
-    place = tmp_path_factory.mktemp("jupyter")
-    for name in ("apps", "notebooks"):
-        shutil.copytree(Path(ROOT) / name, place / name)
-    return place
-
-
-@pytest.fixture(scope="module")
-def lab(place, phantom, label_server):
-    """The address of a JupyterLab in that folder, behind a prefix as on Binder."""
-    pytest.importorskip("jupyterlab")
+@contextmanager
+def jupyter(program, place, env, *, base="/", logs=None):
+    """Start JupyterLab or Notebook 7 in a folder; give its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     options = [
         "--no-browser", f"--port={port}", "--ServerApp.port_retries=0",
         "--IdentityProvider.token=t", f"--ServerApp.root_dir={place}", "--allow-root",
-        "--ServerApp.base_url=/user/ann-x1/",
+        f"--ServerApp.base_url={base}",
     ]  # fmt: skip
-    env = {
-        "PYTHONPATH": ROOT, "ALNB_DATA": str(phantom.folder), "ALNB_SESSIONS": str(label_server[1]),
-    }  # fmt: skip
-    with (place / "server.log").open("w") as log:
+    log_folder = logs or place
+    with (log_folder / "server.log").open("w") as log:
         server = subprocess.Popen(
-            [sys.executable, "-m", "jupyterlab", *options],
-            env=os.environ | env, stdout=log, stderr=log,
+            [sys.executable, "-m", program, *options],
+            env={**env, "JUPYTER_CONFIG_DIR": str(log_folder / "config")}, stdout=log, stderr=log,
         )  # fmt: skip
         try:
-            address = f"http://127.0.0.1:{port}/user/ann-x1/"
+            address = f"http://127.0.0.1:{port}{base}"
             assert wait_until(lambda: _answers(f"{address}api?token=t"), 60)
             yield address
         finally:
@@ -79,15 +65,16 @@ def cells(page):
 
 
 @pytest.mark.parametrize("program", PLACES)
-def test_a_notebooks_own_keys_are_not_pressed(program, watching, place, lab, folder):
+def test_a_notebooks_own_keys_are_not_pressed(program, watching, phantom, folder, tmp_path):
     pytest.importorskip(program)
-    cell = app_notebook("label").read_text()
-    assert "label_app()" in cell
-    cell = cell.replace("label_app()", f"label_app(session='{folder}')")
-    (place / f"{program}.ipynb").write_text(cell)
-    with watching(1400, 900) as watched:
+    shutil.copy(app_notebook("label"), tmp_path / "label.ipynb")
+    env = {"PYTHONPATH": ROOT, "ALNB_DATA": str(phantom.folder), "ALNB_SESSION": str(folder)}
+    with (
+        jupyter(program, tmp_path, os.environ | env) as address,
+        watching(1400, 900) as watched,
+    ):
         page = watched.page
-        page.goto(f"{lab}{PLACES[program]}/{program}.ipynb?token=t")
+        page.goto(f"{address}{PLACES[program]}?token=t")
         page.locator(".jp-Cell .cm-content").first.click(timeout=60_000)
         page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=60_000)
         page.keyboard.press("Shift+Enter")
@@ -112,10 +99,14 @@ def test_a_notebooks_own_keys_are_not_pressed(program, watching, place, lab, fol
         assert box["width"] <= inside["width"]
 
 
-def test_a_lesson_is_answered_by_hand(watching, lab):
-    with watching(1400, 900) as watched:
+def test_a_lesson_is_answered_by_hand(watching, tmp_path):
+    pytest.importorskip("jupyterlab")
+    (tmp_path / "notebooks").mkdir()
+    shutil.copy(Path(ROOT) / "notebooks" / Path(LESSON).name, tmp_path / "notebooks")
+    env = os.environ | {"PYTHONPATH": ROOT}
+    with jupyter("jupyterlab", tmp_path, env) as address, watching(1400, 900) as watched:
         page = watched.page
-        page.goto(f"{lab}{LESSON}?token=t")
+        page.goto(f"{address}{LESSON}?token=t")
         page.locator(".jp-MarkdownCell").first.click(timeout=60_000)
         page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=60_000)
         for _ in range(4):  # through text, imports, text, and the first questions
@@ -135,8 +126,17 @@ def test_a_lesson_is_answered_by_hand(watching, lab):
         said.filter(has_text="11 open; 3 s nominal").wait_for()
 
 
-def test_the_app_opens_by_its_address_in_a_server_started_here_as_on_binder(watched, lab, folder):
-    address = f"{lab}voila/render/apps/label.ipynb?token=t&session={folder.name}"
-    app = App(watched.page, address)
-    app.answer("No infection")
-    assert len(events(folder, "answered")) == 1
+def test_the_app_opens_by_its_address_in_a_server_started_here_as_on_binder(
+    watching, phantom, folder, tmp_path
+):
+    pytest.importorskip("jupyterlab")
+    env = {"PYTHONPATH": ROOT, "ALNB_DATA": str(phantom.folder), "ALNB_SESSION": str(folder)}
+    with (
+        jupyter(
+            "jupyterlab", ROOT, os.environ | env, base="/user/ann-x1/", logs=tmp_path
+        ) as address,
+        watching() as watched,
+    ):
+        app = App(watched.page, f"{address}voila/render/apps/label.ipynb?token=t")
+        app.answer("No infection")
+        assert len(events(folder, "answered")) == 1
