@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nibabel.orientations import axcodes2ornt, ornt_transform
 from skimage import io
-from test_dicom import even_chest, write_series
+from test_volumes_dicom import even_chest, write_series
 
 from alnb.arrays import Window
 from alnb.dataset import (

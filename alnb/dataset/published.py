@@ -22,6 +22,7 @@ from alnb.dataset.dataset import Dataset, Part
 from alnb.dataset.importers import ZENODO, BuildOptions, files, import_nifti, natural, without
 from alnb.dataset.split import some
 from alnb.errors import DataError
+from alnb.storage import sha256_of
 from alnb.volumes import (
     NIFTI,
     Labels,
@@ -30,7 +31,6 @@ from alnb.volumes import (
     read_mask,
     read_nifti,
     read_picture_labels,
-    sha256_of,
 )
 from alnb.volumes.dicom import read_series
 
