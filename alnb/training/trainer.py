@@ -25,7 +25,7 @@ from alnb.dataset import Dataset, Part, SliceId
 from alnb.errors import TrainerError
 from alnb.metrics import Scores
 from alnb.posterior import Posterior
-from alnb.regions import Division, bare, grid
+from alnb.regions import bare, grid, tiling
 from alnb.reports import FitReport
 from alnb.training import Cancelled, Progress
 from alnb.training.checkpoints import Networks
@@ -98,7 +98,7 @@ class Predictor:
         Returns
         -------
         dict of what `acquisition.scored_by` names to (N, K) float64 array
-            Regions are the columns of a `Division`; higher is more wanted, NaN is no region.
+            Regions are the columns of a `tiling`; higher is more wanted, NaN is no region.
 
         Raises
         ------
@@ -107,11 +107,11 @@ class Predictor:
         Cancelled
             If it was stopped.
         """
-        division, how = Division(self.dataset, self.config), self.config.region_score
-        shape = (len(slices), division.columns)
+        regions_of, how = tiling(self.dataset, self.config), self.config.region_score
+        shape = (len(slices), self.config.regions_per_slice)
         scores = {name: np.full(shape, np.nan) for name in self._scored_by}
         for n, (where, posterior) in enumerate(self._posteriors(slices, weights, "score")):
-            regions = division.regions(where)
+            regions = regions_of(where)
             for name, heuristic in self._scored_by.items():
                 values = region_scores(heuristic(posterior), regions, how)
                 scores[name][n, : len(regions)] = values
