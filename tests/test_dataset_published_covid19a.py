@@ -127,7 +127,7 @@ def lose_folder(folder):
         (lose_mask, "scan DCM1: InfectionMasks holds no mask for slice 2"),
         (lose_slice, "scan DCM1: there is a mask for slice 2, and no such slice"),
         (lose_series, "there are masks of DCM1, and no such series"),
-        (rename_slice, r"DCM1: img_2\.dcm tells no slice's number"),
+        (rename_slice, r"DCM1: img_2\.dcm has no slice number"),
         (shrink_mask, "scan DCM1: the mask is 10×9, the image 10×10"),
         (relabel_mask, "scan DCM1: its mask holds 64, where this dataset's masks hold 127,255"),
         (lose_folder, "InfectionMasks is not in it"),
