@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alnb.acquisition import region_scores, scored_by
+from alnb.acquisition import heuristics_of, region_scores
 from alnb.annotation import Answer, Verdict, point_labels
 from alnb.arrays import Map, Mask
 from alnb.config import Config
@@ -88,7 +88,7 @@ class Predictor:
         self.networks = Networks(
             dataset, config, self.cache, self.device, progress, self._stop_if_cancelled
         )
-        self._scored_by = scored_by(config)
+        self._heuristics = heuristics_of(config)
         self._predict = partial(infection, zoom=config.predict_zoom, mirror=config.predict_mirrored)
         self._believed: dict[SliceId, Tensor] = {}  # before any answer; (H, W) probabilities
 
@@ -97,7 +97,7 @@ class Predictor:
 
         Returns
         -------
-        dict of what `acquisition.scored_by` names to (N, K) float64 array
+        dict of what `acquisition.heuristics_of` names to (N, K) float64 array
             Regions are the columns of a `tiling`; higher is more wanted, NaN is no region.
 
         Raises
@@ -109,10 +109,10 @@ class Predictor:
         """
         regions_of, how = tiling(self.dataset, self.config), self.config.region_score
         shape = (len(slices), self.config.regions_per_slice)
-        scores = {name: np.full(shape, np.nan) for name in self._scored_by}
+        scores = {name: np.full(shape, np.nan) for name in self._heuristics}
         for n, (where, posterior) in enumerate(self._posteriors(slices, weights, "score")):
             regions = regions_of(where)
-            for name, heuristic in self._scored_by.items():
+            for name, heuristic in self._heuristics.items():
                 values = region_scores(heuristic(posterior), regions, how)
                 scores[name][n, : len(regions)] = values
         return scores
