@@ -15,7 +15,7 @@ from pydicom.uid import (
     RLELossless,
     generate_uid,
 )
-from test_volumes import chest
+from scans import chest
 
 from alnb.errors import DataError
 from alnb.volumes import read_mask, write_mask

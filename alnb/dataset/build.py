@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 SIZE = 352  # paper 4.1
 WINDOW = Window(-1250, 250)  # ours: centre -500, width 1500, a radiologist's lung window
 
-Progress: TypeAlias = Callable[[str, int], None]  # a scan's name, and how many are stored
+OnStored: TypeAlias = Callable[[str, int], None]  # a scan's name, and how many are stored
 Pair: TypeAlias = "tuple[Volume, Labels | NDArray[Any] | None]"
 
 _STAGE = ".building"
@@ -60,7 +60,7 @@ def build(
     synthetic: bool = False,
     pseudo_masks: bool = False,
     notes: Iterable[str] = (),
-    progress: Progress | None = None,
+    progress: OnStored | None = None,
 ) -> Dataset:
     """Store scans and their masks as a dataset.
 
@@ -271,7 +271,7 @@ def _move_in(stage: Path, out: Path) -> None:
 
 
 def _store_all(
-    pairs: Iterable[Pair], stage: Path, size: int, gate: LabelGate, progress: Progress | None
+    pairs: Iterable[Pair], stage: Path, size: int, gate: LabelGate, progress: OnStored | None
 ) -> tuple[dict[str, dict[str, Any]], dict[SliceId, int], list[str]]:
     """Store the scans one by one; return their records, infected pixels and notes."""
     scans: dict[str, dict[str, Any]] = {}

@@ -15,7 +15,7 @@ from typing import TypedDict, Unpack
 from filelock import FileLock
 
 from alnb.arrays import Window
-from alnb.dataset.build import SIZE, Pair, Progress, build
+from alnb.dataset.build import SIZE, OnStored, Pair, build
 from alnb.dataset.dataset import Dataset
 from alnb.dataset.split import Split
 from alnb.errors import DataError
@@ -54,7 +54,7 @@ class BuildOptions(TypedDict, total=False):
     synthetic: bool
     pseudo_masks: bool
     notes: Iterable[str]
-    progress: Progress | None
+    progress: OnStored | None
 
 
 def import_nifti(
@@ -249,7 +249,7 @@ def embedded_folder(size: int | None = None) -> Path:
     return user_cache_path("alnb") / f"phantom-{VERSION}{other}"
 
 
-def embedded(progress: Progress | None = None, *, size: int | None = None) -> Dataset:
+def embedded(progress: OnStored | None = None, *, size: int | None = None) -> Dataset:
     """Open the embedded dataset; draw it first if it is missing.
 
     If two processes need it at once, one draws and the other waits.
@@ -279,7 +279,7 @@ def embedded(progress: Progress | None = None, *, size: int | None = None) -> Da
         ) from error
 
 
-def _opened_or_drawn(folder: Path, size: int, progress: Progress | None) -> Dataset:
+def _opened_or_drawn(folder: Path, size: int, progress: OnStored | None) -> Dataset:
     try:
         return Dataset.open(folder)
     except DataError:  # none yet, or an incomplete one

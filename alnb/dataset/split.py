@@ -62,11 +62,10 @@ def deal(split: Split, depths: Mapping[str, int], seed: int = 0) -> dict[SliceId
     scans = list(depths)
     if split == "mixed":
         parts = dict(_mixed(depths))
-    elif split == "scan":
-        shuffled = [scans[index] for index in np.random.default_rng(seed).permutation(len(scans))]
-        parts = _whole(shuffled, _counts_scan(len(scans)), depths)
-    elif split == "sep":
-        parts = _whole(scans, _counts_sep(len(scans)), depths)
+    elif split in ("scan", "sep"):
+        count = len(scans)
+        order = np.random.default_rng(seed).permutation(count) if split == "scan" else range(count)
+        parts = _whole([scans[index] for index in order], _counts(split, count), depths)
     elif isinstance(split, Mapping):
         parts = _named(split, depths)
     else:
@@ -144,17 +143,13 @@ def _part(row: Mapping[str, str], path: Path) -> Part:
     return row["part"]
 
 
-def _counts_scan(scans: int) -> tuple[int, int]:
-    """Return how many scans val and test get."""
-    val = max(1, round(0.1 * scans)) if scans >= 5 else 0
-    return val, max(1, round(0.3 * scans)) if scans >= 2 else 0
-
-
-def _counts_sep(scans: int) -> tuple[int, int]:
-    if scans == 20:
+def _counts(split: str, scans: int) -> tuple[int, int]:
+    """Return how many scans val and test get; of 9 scans "sep" gives 5, 1, 3."""
+    if split == "sep" and scans == 20:
         return 1, 4
-    val = max(1, round(0.1 * scans)) if scans >= 3 else 0  # 9 scans: 5, 1, 3
-    return val, max(1, round(0.35 * scans)) if scans >= 2 else 0
+    enough, share = (5, 0.3) if split == "scan" else (3, 0.35)
+    val = max(1, round(0.1 * scans)) if scans >= enough else 0
+    return val, max(1, round(share * scans)) if scans >= 2 else 0
 
 
 def _whole(
