@@ -217,9 +217,10 @@ def test_whole_numbers_stored_as_floats_are_labels(tmp_path):
 
 def test_a_mask_that_cannot_be_written_is_a_sentence(tmp_path):
     volume = Volume.made("a", chest(), unit="hu")
+    (tmp_path / "file").touch()
 
     with pytest.raises(DataError, match="can't be written"):
-        write_mask(tmp_path / "nowhere" / "m.nii", chest() > 0, volume)
+        write_mask(tmp_path / "file" / "m.nii", chest() > 0, volume)
     with pytest.raises(DataError, match=r"\.nii or \.nii\.gz"):
         write_mask(tmp_path / "m.png", chest() > 0, volume)
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import math
 from collections.abc import Callable
 from functools import lru_cache
 from importlib.metadata import version
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, TypeAlias
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +20,7 @@ from alnb.dataset import Dataset, SliceId
 from alnb.dataset.dataset import SUPERPIXELS
 from alnb.errors import ConfigError
 from alnb.regions.region import Region
-from alnb.storage import replacing
+from alnb.storage import read_arrays, replacing, short_hash
 
 LabelMap: TypeAlias = NDArray[np.integer[Any]]
 Tiling: TypeAlias = Callable[[SliceId], tuple[Region, ...]]
@@ -211,8 +208,7 @@ class SuperpixelCache:
         follows_from = [
             FORMAT, dataset.fingerprint, n, COMPACTNESS, SMOOTH_PX, version("scikit-image"),
         ]  # fmt: skip
-        name = hashlib.sha256(json.dumps(follows_from).encode()).hexdigest()[:16]
-        self._folder = dataset.folder / SUPERPIXELS / name
+        self._folder = dataset.folder / SUPERPIXELS / short_hash(follows_from)
         self._recent = lru_cache(maxsize=_KEPT)(self._find)
 
     def regions(self, where: SliceId) -> tuple[Region, ...]:
@@ -222,25 +218,11 @@ class SuperpixelCache:
     def _find(self, where: SliceId) -> tuple[Region, ...]:
         scan = hashlib.sha256(where.scan.encode()).hexdigest()[:12]  # it may be no file's name
         path = self._folder / f"{scan}-{where.z}.npz"
-        labels = _read(path, self._dataset.size)
-        if labels is None:
+        size = self._dataset.size
+        labels: LabelMap = read_arrays(path).get("labels", np.empty(0, np.uint8))
+        if labels.shape != (size, size):
             labels = label_map(self._dataset.image(where), self._n)
-            with contextlib.suppress(OSError):
-                _write(path, labels)
+            small = labels.astype(np.min_scalar_type(int(labels.max())))
+            with contextlib.suppress(OSError), replacing(path) as partial:
+                np.savez_compressed(partial, labels=small)
         return _regions(where, labels)
-
-
-def _read(path: Path, size: int) -> LabelMap | None:
-    """Read a file of `_write`; None if it is missing or broken."""
-    try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            labels: LabelMap = file["labels"]
-    except (OSError, EOFError, KeyError, ValueError, BadZipFile):
-        return None
-    return labels if labels.shape == (size, size) else None
-
-
-def _write(path: Path, labels: LabelMap) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as partial:
-        np.savez_compressed(partial, labels=labels.astype(np.min_scalar_type(int(labels.max()))))
