@@ -1,13 +1,11 @@
-"""Heuristics from other packages: entry points of the group ``alnb.heuristics``.
+"""Which regions to ask about next: a heuristic scores pixels, regions take their scores.
 
-Such a heuristic is a function that takes the `Posterior` of a slice and returns an (H, W) array of
-finite numbers in which higher is more wanted. It is named by its entry point.
+A heuristic turns a `Posterior` into a `Map` in which higher is more wanted. `random` and
+`foreground_random` need no network: `random_scores` draws their scores.
 
-Which regions to ask about next: a heuristic scores pixels, regions take their scores.
-
-A heuristic turns a `Posterior` into a `Map` in which higher is more wanted; other packages bring
-theirs as `plugins`. `random` and `foreground_random` need no network: their scores are drawn by
-`random_scores`.
+Other packages bring heuristics as entry points of the group ``alnb.heuristics``: functions that
+take the `Posterior` of a slice and return an (H, W) array of finite numbers. The entry point names
+the heuristic.
 """
 
 from __future__ import annotations
@@ -26,89 +24,13 @@ from alnb.errors import ConfigError
 from alnb.posterior import Posterior
 from alnb.regions import Region
 
-GROUP = "alnb.heuristics"
-
-
-def plugin_names() -> tuple[str, ...]:
-    """List the heuristics that installed packages bring, by name; none is loaded."""
-    return tuple(sorted(entry_points(group=GROUP).names))
-
-
-def load_plugin(name: str) -> Callable[[Posterior], Map]:
-    """Load a heuristic, and check whatever it will return.
-
-    Parameters
-    ----------
-    name : str
-        One of `names`.
-
-    Returns
-    -------
-    callable
-        Takes a `Posterior`, returns an (H, W) float64 array. It raises `ConfigError` if the
-        heuristic fails, or returns another shape or a number that is not finite.
-
-    Raises
-    ------
-    ConfigError
-        If there is none, several packages bring one of that name, or it can't be loaded.
-    """
-    found = tuple(entry_points(group=GROUP, name=name))
-    if len({entry.value for entry in found}) != 1:
-        whose = " and ".join(sorted(map(_package, found))) or "no package"
-        raise ConfigError(f"heuristic {name!r} is brought by {whose}; it must be one.")
-    entry = found[0]
-    try:
-        heuristic = entry.load()
-    except Exception as error:
-        raise ConfigError(
-            f"heuristic {name!r} of the package {_package(entry)} can't be loaded from "
-            f"{entry.value!r} ({_in_words(error)}). Mend the package, or choose another heuristic."
-        ) from error
-    if not callable(heuristic):
-        raise ConfigError(
-            f"heuristic {name!r} of the package {_package(entry)} is no function: {entry.value!r}."
-        )
-    return _checked(entry, heuristic)
-
-
-def _checked(
-    entry: EntryPoint, heuristic: Callable[[Posterior], Any]
-) -> Callable[[Posterior], Map]:
-    whose = f"heuristic {entry.name!r} of the package {_package(entry)}"
-
-    def checked(posterior: Posterior) -> Map:
-        try:
-            scores = np.asarray(heuristic(posterior), dtype=np.float64)
-        except Exception as error:
-            raise ConfigError(
-                f"{whose} failed ({_in_words(error)}). Mend it, or choose another heuristic."
-            ) from error
-        if scores.shape != posterior.mean.shape:
-            raise ConfigError(
-                f"{whose} returned an array of shape {scores.shape}; the slice's is "
-                f"{posterior.mean.shape}. It must return a number for each pixel."
-            )
-        if not np.isfinite(scores).all():
-            raise ConfigError(f"{whose} returned numbers that are not finite; it must not.")
-        return scores
-
-    return checked
-
-
-def _package(entry: EntryPoint) -> str:
-    return entry.dist.name if entry.dist else "unknown"
-
-
-def _in_words(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
-
-
 Heuristic = Callable[[Posterior], Map]
-Scores = NDArray[np.float64]
+RegionScores = NDArray[np.float64]
 
+GROUP = "alnb.heuristics"
 RANDOM = "random"
 FOREGROUND_RANDOM = "foreground_random"  # ours: random among regions that hold some lung
+_REDUCE: Mapping[RegionScore, Callable[[Map], np.floating[Any]]] = {"mean": np.mean, "max": np.max}
 
 
 def predictive_entropy(posterior: Posterior) -> Map:
@@ -124,8 +46,8 @@ def bald(posterior: Posterior) -> Map:
 def margin(posterior: Posterior) -> Map:
     """Score a pixel by how little the likelier class leads (Scheffer et al. 2001).
 
-    1 − |2p − 1|, in [0, 1]. Of two classes it ranks pixels as their entropy does, but is linear
-    in p where entropy is curved, so that the means of regions may rank otherwise.
+    1 − |2p − 1|, in [0, 1]. With two classes it ranks pixels as their entropy does. But it is
+    linear in p and entropy is curved, so the means of regions may rank differently.
     """
     return 1 - np.abs(2 * posterior.mean - 1)
 
@@ -133,8 +55,8 @@ def margin(posterior: Posterior) -> Map:
 def least_confidence(posterior: Posterior) -> Map:
     """Score a pixel by what the likelier class lacks of certainty (Lewis and Gale 1994).
 
-    1 − max(p, 1 − p), in [0, 0.5]. Of two classes this is half the `margin`: the picks are the
-    same.
+    1 − max(p, 1 − p), in [0, 0.5]. With two classes this is half the `margin`: the picks are
+    the same.
     """
     return np.minimum(posterior.mean, 1 - posterior.mean)
 
@@ -148,19 +70,19 @@ HEURISTICS: Mapping[str, Heuristic] = {
 
 
 def needs_network(name: str) -> bool:
-    """Tell whether a heuristic scores what a network says."""
+    """Tell whether a heuristic scores the predictions of a network."""
     return name not in (RANDOM, FOREGROUND_RANDOM)
 
 
 def check_heuristic(name: str) -> str:
-    """Return the name of a heuristic if there is one of that name.
+    """Return the name of a heuristic if it is known.
 
-    A package's is not loaded; one that is named as one of ours is not used.
+    A package's heuristic is not loaded. One with the name of ours is not used.
 
     Raises
     ------
     ConfigError
-        If there is none; the sentence lists those there are.
+        If it is unknown; the sentence lists the known names.
     """
     ours = (*HEURISTICS, RANDOM, FOREGROUND_RANDOM)
     if name not in ours and name not in (theirs := plugin_names()):
@@ -170,29 +92,26 @@ def check_heuristic(name: str) -> str:
     return name
 
 
-def scored_by(config: Config) -> dict[str, Heuristic]:
-    """List what regions are scored by: our heuristics, and that of a package if it is set.
+def heuristics_of(config: Config) -> dict[str, Heuristic]:
+    """List the heuristics that score regions: ours, and that of a package if it is set.
 
     Raises
     ------
     ConfigError
         If there is no heuristic of the name in `config`, or a package's can't be loaded.
     """
-    scored = dict(HEURISTICS)
+    found = dict(HEURISTICS)
     name = check_heuristic(config.heuristic)
-    if needs_network(name) and name not in scored:
-        scored[name] = load_plugin(name)
-    return scored
-
-
-_REDUCE: Mapping[RegionScore, Callable[[Map], np.floating[Any]]] = {"mean": np.mean, "max": np.max}
+    if needs_network(name) and name not in found:
+        found[name] = load_plugin(name)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """A region worth asking about, and how much: a higher score is more wanted.
+    """A region to ask about, and its score: a higher score is more wanted.
 
-    One that is a repeat was answered before, and is asked again to see whether answers agree.
+    A repeat was answered before, and is asked again to see whether the answers agree.
     """
 
     region: Region
@@ -200,7 +119,7 @@ class Pick:
     repeat: bool = False
 
 
-def region_scores(score: Map, regions: Sequence[Region], how: RegionScore = "mean") -> Scores:
+def region_scores(score: Map, regions: Sequence[Region], how: RegionScore = "mean") -> RegionScores:
     """Reduce a slice's score map to one score for each region.
 
     Parameters
@@ -221,12 +140,14 @@ def region_scores(score: Map, regions: Sequence[Region], how: RegionScore = "mea
     return np.array([reduce(region.pixels(score)) for region in regions], dtype=np.float64)
 
 
-def random_scores(shape: tuple[int, ...], rng: np.random.Generator) -> Scores:
+def random_scores(shape: tuple[int, ...], rng: np.random.Generator) -> RegionScores:
     """Draw scores, uniform in [0, 1): the random heuristic (paper 3)."""
     return rng.random(shape)
 
 
-def rank(scores: Scores, count: int, *, one_a_slice: bool = True) -> tuple[tuple[int, int], ...]:
+def rank(
+    scores: RegionScores, count: int, *, one_a_slice: bool = True
+) -> tuple[tuple[int, int], ...]:
     """Find the best regions of a pool.
 
     Parameters
@@ -236,8 +157,8 @@ def rank(scores: Scores, count: int, *, one_a_slice: bool = True) -> tuple[tuple
     count : int
         How many to find at most.
     one_a_slice : bool
-        Take the best region of each of the best slices (paper 3). Where there are fewer slices
-        than `count`, their second best follow, and so on.
+        Take the best region of each of the best slices (paper 3). If there are fewer slices than
+        `count`, their second best regions follow, and so on.
 
     Returns
     -------
@@ -261,3 +182,78 @@ def rank(scores: Scores, count: int, *, one_a_slice: bool = True) -> tuple[tuple
         order = np.argsort(turn, kind="stable")
         n, k = n[order], k[order]
     return tuple(zip(n[:count].tolist(), k[:count].tolist(), strict=True))
+
+
+def plugin_names() -> tuple[str, ...]:
+    """List the heuristics that installed packages bring, by name; none is loaded."""
+    return tuple(sorted(entry_points(group=GROUP).names))
+
+
+def load_plugin(name: str) -> Callable[[Posterior], Map]:
+    """Load a package's heuristic; what it returns will be checked.
+
+    Parameters
+    ----------
+    name : str
+        One of `plugin_names`.
+
+    Returns
+    -------
+    callable
+        Takes a `Posterior`, returns an (H, W) float64 array. It raises `ConfigError` if the
+        heuristic fails, or returns another shape or a number that is not finite.
+
+    Raises
+    ------
+    ConfigError
+        If no package or several packages bring one of that name, or it can't be loaded.
+    """
+    found = tuple(entry_points(group=GROUP, name=name))
+    if len({entry.value for entry in found}) != 1:
+        whose = " and ".join(sorted(map(_package, found))) or "no package"
+        raise ConfigError(f"heuristic {name!r} is brought by {whose}; it must be one.")
+    entry = found[0]
+    try:
+        heuristic = entry.load()
+    except Exception as error:
+        raise ConfigError(
+            f"heuristic {name!r} of the package {_package(entry)} can't be loaded from "
+            f"{entry.value!r} ({_in_words(error)}). Correct the package, or choose another."
+        ) from error
+    if not callable(heuristic):
+        raise ConfigError(
+            f"heuristic {name!r} of the package {_package(entry)} is no function: {entry.value!r}."
+        )
+    return _checked(entry, heuristic)
+
+
+def _checked(
+    entry: EntryPoint, heuristic: Callable[[Posterior], Any]
+) -> Callable[[Posterior], Map]:
+    whose = f"heuristic {entry.name!r} of the package {_package(entry)}"
+
+    def checked(posterior: Posterior) -> Map:
+        try:
+            scores = np.asarray(heuristic(posterior), dtype=np.float64)
+        except Exception as error:
+            raise ConfigError(
+                f"{whose} failed ({_in_words(error)}). Correct it, or choose another heuristic."
+            ) from error
+        if scores.shape != posterior.mean.shape:
+            raise ConfigError(
+                f"{whose} returned an array of shape {scores.shape}; the slice's is "
+                f"{posterior.mean.shape}. It must return a number for each pixel."
+            )
+        if not np.isfinite(scores).all():
+            raise ConfigError(f"{whose} returned numbers that are not finite; it must not.")
+        return scores
+
+    return checked
+
+
+def _package(entry: EntryPoint) -> str:
+    return entry.dist.name if entry.dist else "unknown"
+
+
+def _in_words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

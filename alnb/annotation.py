@@ -1,6 +1,7 @@
-"""Outlines: polygons around infection, drawn as a careful annotator would, and filled again.
+"""What an annotator says of a region, and the labels that a network learns from it.
 
-What an annotator says of a region, and what a network learns from it.
+An answer marks infection by clicks or by outlines. `trace` draws outlines as a careful annotator
+would, and `fill` turns them into pixels again.
 """
 
 from __future__ import annotations
@@ -23,102 +24,7 @@ Outline = tuple[Vertex, ...]
 
 STRAIGHT_PX = 1e-6  # ours: rounding; vertices this near to a straight line are not needed
 CARE = 0.9  # ours: IoU that a polygon must reach; 1 px would take half of a part of 10 pixels
-
-
-def trace(mask: Mask, tolerance_px: float) -> tuple[Outline, ...]:
-    """Outline each connected infected part of a mask, and each hole in one.
-
-    Parts that touch at corners alone are outlined apart. The tolerance drops vertices that lie
-    near to the line between their neighbours (Douglas, Peucker 1973); it is halved for a part
-    of which the polygon would lose more than `CARE` allows, as small and thin ones do. A hole
-    so small that nothing would be left of it is passed over: nobody sets points around a speck.
-
-    Parameters
-    ----------
-    mask : (H, W) bool array
-        Infected pixels.
-    tolerance_px : float
-        How far from the exact outline a polygon may run, in pixels, ≥ 0.
-
-    Returns
-    -------
-    tuple of Outline
-        (row, col) vertices, at least 3 each, in [-0.5, H - 0.5] and [-0.5, W - 0.5]. At
-        tolerance 0 `fill` makes the mask again, pixel for pixel.
-    """
-    from skimage.measure import find_contours
-
-    contours = find_contours(np.pad(mask, 1).astype(np.float64), 0.5)
-    rings = (_simplified(contour - 1, tolerance_px) for contour in contours)
-    return tuple(_outline(ring) for ring in rings if len(ring))
-
-
-def _outline(ring: NDArray[np.float64]) -> Outline:
-    return tuple((float(row), float(col)) for row, col in ring)
-
-
-def _simplified(ring: NDArray[np.float64], tolerance_px: float) -> NDArray[np.float64]:
-    """Drop vertices of a closed ring; none are left of a hole that is not worth a polygon."""
-    from skimage.measure import approximate_polygon
-
-    ring = _begun_at_a_corner(ring)
-    coarse: NDArray[np.float64] = approximate_polygon(ring, max(tolerance_px, STRAIGHT_PX))[:-1]
-    if len(coarse) < 3 and _area(ring) > 0:
-        return coarse[:0]
-    while not _careful(coarse, ring) and tolerance_px > STRAIGHT_PX:
-        tolerance_px = tolerance_px / 2 if tolerance_px > 0.1 else 0.0  # pixels have no finer
-        coarse = approximate_polygon(ring, max(tolerance_px, STRAIGHT_PX))[:-1]
-    return coarse
-
-
-def _begun_at_a_corner(ring: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Begin a closed ring where it is farthest from its centre: the first vertex always stays."""
-    vertices = ring[:-1]
-    begin = int(np.argmax(((vertices - vertices.mean(axis=0)) ** 2).sum(axis=1)))
-    vertices = np.roll(vertices, -begin, axis=0)
-    return np.concatenate([vertices, vertices[:1]])
-
-
-def _area(ring: NDArray[np.float64]) -> float:
-    """Find a closed ring's signed area: as scikit-image turns, above 0 around a hole."""
-    (row, col), (next_row, next_col) = ring[:-1].T, ring[1:].T
-    return float(row @ next_col - next_row @ col) / 2
-
-
-def _careful(polygon: NDArray[np.float64], ring: NDArray[np.float64]) -> bool:
-    """Tell whether a polygon is one and holds what its ring holds, as `CARE` asks."""
-    if len(polygon) < 3:
-        return False
-    low = np.floor(ring.min(axis=0))
-    height, width = (np.ceil(ring.max(axis=0)) - low).astype(int) + 1
-    drawn = fill([_outline(polygon - low)], (height, width))
-    exact = fill([_outline(ring[:-1] - low)], (height, width))
-    return bool((drawn & exact).sum() >= CARE * (drawn | exact).sum())
-
-
-def fill(outlines: Iterable[Sequence[Vertex]], shape: tuple[int, int]) -> Mask:
-    """Fill outlines: a pixel is inside if an odd number of them holds its centre.
-
-    An outline within another so cuts a hole, and one within the hole is infected again. A centre
-    on an outline is held by it.
-
-    Parameters
-    ----------
-    outlines : iterable of Outline
-        (row, col) vertices; integers are pixel centres.
-    shape : (H, W)
-        In pixels.
-
-    Returns
-    -------
-    (H, W) bool array
-    """
-    from skimage.draw import polygon2mask
-
-    inside: Mask = np.zeros(shape, dtype=bool)
-    for outline in outlines:
-        inside ^= polygon2mask(shape, outline)
-    return inside
+_MASK_SHOWN = " (mask shown)"  # behind a name, in journals without the field `mask_shown`
 
 
 class Verdict(StrEnum):
@@ -162,12 +68,9 @@ class Click:
         return math.floor(self.row + 0.5), math.floor(self.col + 0.5)
 
 
-_MASK_SHOWN = " (mask shown)"  # behind a name, in journals without the field `mask_shown`
-
-
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A verdict on a region with its clicks or outlines; it can't exist with one outside.
+    """A verdict on a region, with its clicks or outlines inside the region.
 
     Parameters
     ----------
@@ -183,9 +86,9 @@ class Answer:
         Who answered.
     outlines : tuple of Outline
         Polygons of at least 3 (row, col) vertices around all infection in the region, filled as
-        `outlines.fill` says: they label it in full. None if it is labelled by clicks.
+        `fill` says: they label it in full. Empty if it is labelled by clicks.
     mask_shown : bool
-        Whether the true mask was on screen meanwhile.
+        Whether the true mask was on screen during the answer.
     simulated : bool
         Whether a program answered, not a person.
 
@@ -255,7 +158,7 @@ class Answer:
 
     @property
     def content(self) -> list[Any]:
-        """What a network learns from it, as plain values: trained weights are named by them."""
+        """What a network learns from it, as plain values; they name the trained weights."""
         content: list[Any] = [
             self.region.key,
             str(self.verdict),
@@ -266,7 +169,7 @@ class Answer:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for the journal and the training process.
 
-        Outlines and what is false are left out, so that journals of clicks stay short.
+        Empty outlines and false values are left out, so that journals of clicks stay short.
         """
         outlines = [[list(vertex) for vertex in outline] for outline in self.outlines]
         return {
@@ -312,9 +215,9 @@ class Answer:
 def point_labels(answers: Iterable[Answer], shape: tuple[int, int]) -> PointLabels:
     """Draw the answers of one slice as the labels that a network is trained on.
 
-    A clean region is background in each of its pixels; an infected one is labelled at its
-    clicks alone; a skipped one not at all (paper 3). A region with outlines is labelled in
-    full: infected inside them, background elsewhere; its clicks come on top.
+    A clean region is background in each of its pixels. An infected one is labelled only at its
+    clicks, a skipped one not at all (paper 3). A region with outlines is labelled in full:
+    infected inside them, background elsewhere; its clicks come on top.
 
     Parameters
     ----------
@@ -363,3 +266,99 @@ def _drawn(answer: Answer) -> Mask:
     ]
     drawn = fill(outlines, (region.height, region.width))
     return drawn if region.mask is None else drawn & region.mask
+
+
+def trace(mask: Mask, tolerance_px: float) -> tuple[Outline, ...]:
+    """Outline each connected infected part of a mask, and each hole in one.
+
+    Parts that touch only at corners are outlined separately. The tolerance drops vertices that
+    lie near to the line between their neighbours (Douglas, Peucker 1973). It is halved for a part
+    whose polygon would lose more than `CARE` allows, as small and thin ones do. A hole is skipped
+    if nothing would be left of it: nobody sets points around a speck.
+
+    Parameters
+    ----------
+    mask : (H, W) bool array
+        Infected pixels.
+    tolerance_px : float
+        How far from the exact outline a polygon may run, in pixels, ≥ 0.
+
+    Returns
+    -------
+    tuple of Outline
+        (row, col) vertices, at least 3 each, in [-0.5, H - 0.5] and [-0.5, W - 0.5]. At
+        tolerance 0, `fill` returns the mask, pixel for pixel.
+    """
+    from skimage.measure import find_contours
+
+    contours = find_contours(np.pad(mask, 1).astype(np.float64), 0.5)
+    rings = (_simplified(contour - 1, tolerance_px) for contour in contours)
+    return tuple(_outline(ring) for ring in rings if len(ring))
+
+
+def _outline(ring: NDArray[np.float64]) -> Outline:
+    return tuple((float(row), float(col)) for row, col in ring)
+
+
+def _simplified(ring: NDArray[np.float64], tolerance_px: float) -> NDArray[np.float64]:
+    """Drop vertices of a closed ring; none are left of a hole too small for a polygon."""
+    from skimage.measure import approximate_polygon
+
+    ring = _begun_at_a_corner(ring)
+    coarse: NDArray[np.float64] = approximate_polygon(ring, max(tolerance_px, STRAIGHT_PX))[:-1]
+    if len(coarse) < 3 and _area(ring) > 0:
+        return coarse[:0]
+    while not _careful(coarse, ring) and tolerance_px > STRAIGHT_PX:
+        tolerance_px = tolerance_px / 2 if tolerance_px > 0.1 else 0.0  # pixels have no finer
+        coarse = approximate_polygon(ring, max(tolerance_px, STRAIGHT_PX))[:-1]
+    return coarse
+
+
+def _begun_at_a_corner(ring: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Begin a closed ring at its point farthest from the centre: the first vertex always stays."""
+    vertices = ring[:-1]
+    begin = int(np.argmax(((vertices - vertices.mean(axis=0)) ** 2).sum(axis=1)))
+    vertices = np.roll(vertices, -begin, axis=0)
+    return np.concatenate([vertices, vertices[:1]])
+
+
+def _area(ring: NDArray[np.float64]) -> float:
+    """Find a closed ring's signed area: as scikit-image turns, above 0 around a hole."""
+    (row, col), (next_row, next_col) = ring[:-1].T, ring[1:].T
+    return float(row @ next_col - next_row @ col) / 2
+
+
+def _careful(polygon: NDArray[np.float64], ring: NDArray[np.float64]) -> bool:
+    """Tell whether a polygon has 3 vertices and covers its ring as well as `CARE` asks."""
+    if len(polygon) < 3:
+        return False
+    low = np.floor(ring.min(axis=0))
+    height, width = (np.ceil(ring.max(axis=0)) - low).astype(int) + 1
+    drawn = fill([_outline(polygon - low)], (height, width))
+    exact = fill([_outline(ring[:-1] - low)], (height, width))
+    return bool((drawn & exact).sum() >= CARE * (drawn | exact).sum())
+
+
+def fill(outlines: Iterable[Sequence[Vertex]], shape: tuple[int, int]) -> Mask:
+    """Fill outlines: a pixel is inside if an odd number of them holds its centre.
+
+    So an outline within another cuts a hole, and one within the hole is infected again. A centre
+    on an outline is inside it.
+
+    Parameters
+    ----------
+    outlines : iterable of Outline
+        (row, col) vertices; integers are pixel centres.
+    shape : (H, W)
+        In pixels.
+
+    Returns
+    -------
+    (H, W) bool array
+    """
+    from skimage.draw import polygon2mask
+
+    inside: Mask = np.zeros(shape, dtype=bool)
+    for outline in outlines:
+        inside ^= polygon2mask(shape, outline)
+    return inside

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from alnb.annotation import Answer, Verdict
 from alnb.config import Config
 
-PAUSE_S = 20.0  # ours, after RootPainter: of a longer gap between two acts the rest is a pause
+PAUSE_S = 20.0  # ours, after RootPainter: what exceeds it between two acts is a pause
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,8 @@ class Cost:
 def price_of(answer: Answer, config: Config) -> float:
     """Price one answer in nominal seconds.
 
-    A click costs `Config.click_s`, so does each vertex of an outline, and so does saying that a
-    region is clean (paper 5.3). Skipping costs as much (ours: the region was looked at, so it
-    can't be free).
+    A click costs `Config.click_s`. So does each vertex of an outline, and the verdict that a
+    region is clean (paper 5.3). Skipping costs as much (ours: the person looked at the region).
     """
     if answer.verdict is not Verdict.INFECTED:
         return config.click_s

@@ -1,22 +1,25 @@
-"""How well a prediction fits the truth, from pixels pooled over all slices (paper 4.2)."""
+"""How well a prediction fits the masks, and how far an annotator agrees with themselves.
+
+Dice between two annotators, or between a network and an annotator, is limited by the annotator's
+agreement with themselves. Hidden repeats measure it (`Config.repeats`).
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 import numpy as np
 
-from alnb.arrays import Mask
-
-
-def _ratio(part: int, whole: int) -> float:
-    return part / whole if whole else math.nan
+from alnb.annotation import Answer, Verdict
+from alnb.arrays import INFECTED, Mask
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Counts of pixels, and the ratios that follow from them.
+    """Counts of pixels, pooled over slices, and the ratios that follow from them (paper 4.2).
 
     Parameters
     ----------
@@ -25,7 +28,7 @@ class Scores:
 
     Notes
     -----
-    A ratio whose denominator is zero is NaN, not 0 or 1: nothing was there to be measured.
+    A ratio whose denominator is zero is NaN, not 0 or 1: there was nothing to measure.
     """
 
     tp: int = 0
@@ -85,3 +88,52 @@ class Scores:
     def specificity(self) -> float:
         """TN / (FP + TN), in [0, 1]."""
         return _ratio(self.tn, self.fp + self.tn)
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How far second answers on the same regions agree with the first.
+
+    Parameters
+    ----------
+    repeats : int
+        Pairs of answers, without those that were skipped the second time.
+    agreed : int
+        Pairs with the same verdict.
+    distance_px : float or None
+        Median distance from each click of a second answer to the nearest of the first, on
+        infection; None if there are no such clicks.
+    """
+
+    repeats: int = 0
+    agreed: int = 0
+    distance_px: float | None = None
+
+    @classmethod
+    def of(cls, pairs: Sequence[tuple[Answer, Answer]]) -> Agreement:
+        """Compare first and second answers, paired as in `State.repeated`."""
+        answered = [pair for pair in pairs if pair[1].verdict is not Verdict.SKIPPED]
+        distances = [
+            min(math.dist(here, there) for there in earlier)
+            for first, second in answered
+            if (earlier := _clicked(first))
+            for here in _clicked(second)
+        ]
+        return cls(
+            repeats=len(answered),
+            agreed=sum(first.verdict is second.verdict for first, second in answered),
+            distance_px=median(distances) if distances else None,
+        )
+
+    @property
+    def share(self) -> float | None:
+        """Share of equal verdicts, in [0, 1]; None without repeats."""
+        return self.agreed / self.repeats if self.repeats else None
+
+
+def _clicked(answer: Answer) -> list[tuple[float, float]]:
+    return [(click.row, click.col) for click in answer.clicks if click.label == INFECTED]
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else math.nan

@@ -1,4 +1,4 @@
-"""An annotator made from ground truth, for runs without a person; errs as its settings say."""
+"""A simulated annotator that answers from the masks, with errors as its settings say."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ class Oracle:
 
     With ``Config.background_click`` it sets a second click in an infected region, on a random pixel
     that is not infected, if there is one. With ``Config.labels="full"`` it outlines all infection
-    in the region instead, as `outlines.trace` does (paper 5.3).
+    in the region instead, as `annotation.trace` does (paper 5.3).
 
-    It may err, which the paper's does not (ours):
+    It may err, unlike the paper's (ours):
 
     - it misses an infection of n pixels in the region, and calls it clean, with probability
-      ``miss_rate · exp(-n / miss_area_px)``: the smaller, the likelier. The exponential is the
-      plainest curve with one number for its scale; it was fitted to no readers;
-    - its verdict is the other one with probability ``wrong_rate``; a clean region that it calls
-      infected gets its click, or an outline of one pixel, anywhere;
+      ``miss_rate · exp(-n / miss_area_px)``: small infections are missed more often. The
+      exponential is the simplest curve with one scale; it was not fitted to readers;
+    - its verdict is the opposite one with probability ``wrong_rate``; a clean region that it
+      calls infected gets its click, or an outline of one pixel, anywhere;
     - each click and each vertex is off by a Gaussian of ``click_jitter_px`` along rows and
       columns, but stays in the region.
 
-    What it says depends on the seed and the region alone, not on what was asked before, so that a
-    run that was stopped goes on as if it had not been. A higher rate adds errors to those of a
-    lower one, and errors don't move the clicks on other regions.
+    Its answer depends only on the seed and the region, not on earlier questions, so that a stopped
+    run continues as if it had not been stopped. A higher rate adds errors to those of a lower one,
+    and errors don't move the clicks on other regions.
 
     Parameters
     ----------
@@ -47,11 +47,6 @@ class Oracle:
         Of the clicks and errors.
     config : Config
         How it labels and errs.
-
-    Raises
-    ------
-    DataError
-        At the first answer, if the dataset has no masks.
     """
 
     def __init__(self, dataset: Dataset, seed: int = 0, config: Config = DEFAULT) -> None:
@@ -100,7 +95,7 @@ class Oracle:
         return Click(*at, label=label)
 
     def _seen(self, region: Region, errors: np.random.Generator) -> Mask:
-        """Return what it takes for infection: (height, width) of the region."""
+        """Return the infection that it sees: (height, width) of the region."""
         shape = _shape(region)
         infected: Mask = self._dataset.mask(region.where)[region.window] & shape
         missing, wrong = errors.random(2)  # drawn always, so that one rate does not move the other
@@ -117,7 +112,7 @@ class Oracle:
     def _placed(
         self, region: Region, row: float, col: float, errors: np.random.Generator
     ) -> Vertex:
-        """Set a point as well as the hand allows, on a pixel of the region."""
+        """Set a point with the jitter of the hand, on a pixel of the region."""
         if not self._config.click_jitter_px:
             return row, col
         down, right = errors.normal(scale=self._config.click_jitter_px, size=2).tolist()

@@ -22,7 +22,7 @@ from alnb.annotation import Verdict
 from alnb.arrays import Mask
 from alnb.config import Config
 from alnb.dataset import Dataset, SliceId
-from alnb.regions import Division, Region, bare, in_lungs
+from alnb.regions import Region, Tiling, bare, in_lungs, tiling
 from alnb.state import State
 
 REPEAT_AFTER = 10  # ours: answers until a region may be asked again, so that it isn't remembered
@@ -45,17 +45,17 @@ class Pool:
         return {where: n for n, where in enumerate(self.slices)}
 
     @cached_property
-    def _division(self) -> Division:
-        return Division(self.dataset, self.config)
+    def _tiling(self) -> Tiling:
+        return tiling(self.dataset, self.config)
 
     def regions(self, where: SliceId) -> tuple[Region, ...]:
         """List the regions of a slice, in the order of the table's columns; at most K."""
-        return self._division.regions(where)
+        return self._tiling(where)
 
     @property
     def shape(self) -> tuple[int, int]:
         """(N, K)."""
-        return len(self.slices), self._division.columns
+        return len(self.slices), self.config.regions_per_slice
 
     def open(self, scores: NDArray[np.float64], state: State) -> NDArray[np.float64]:
         """Return the scores with NaN where a region can't be asked.

@@ -1,6 +1,6 @@
-"""The posterior over infection that dropout draws stand for, folded as they come.
+"""The posterior over infection that dropout draws stand for.
 
-Two running sums are all that is kept, so memory does not grow with the number of draws.
+Two means are kept, so memory does not grow with the number of draws.
 All entropies are of the two-class distribution (p, 1 − p), in nats.
 """
 
@@ -39,7 +39,7 @@ def binary_entropy(probability: Map) -> Map:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Posterior:
-    """What the draws say of one slice.
+    """The draws of one slice, summed up.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class Posterior:
 
     @property
     def mutual_information(self) -> Map:
-        """BALD: what of the entropy the draws disagree about; nats, in [0, ln 2].
+        """BALD: the part of the entropy on which the draws disagree; nats, in [0, ln 2].
 
         References
         ----------

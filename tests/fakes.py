@@ -16,7 +16,7 @@ from alnb.errors import SessionError, TrainerError
 from alnb.journal import Event, live
 from alnb.metrics import Scores
 from alnb.posterior import Posterior, binary_entropy
-from alnb.regions import Division, Region
+from alnb.regions import Region
 from alnb.reports import FitReport
 from alnb.state import digest
 from alnb.volumes import Source, Volume
@@ -118,7 +118,7 @@ class FakeLearner:
 
     def score(self, slices: Sequence[SliceId], weights: str) -> Mapping[str, np.ndarray]:
         rng = np.random.default_rng(int(weights[:8], 16))
-        shape = (len(slices), Division(self.dataset, self.config).columns)
+        shape = (len(slices), self.config.regions_per_slice)
         return {name: rng.random(shape) for name in HEURISTICS}
 
     def evaluate(self, part: str, weights: str) -> Scores | None:

@@ -1,6 +1,8 @@
+import sys
+
 import numpy as np
 import pytest
-from fakes import posterior_of
+from fakes import install_heuristics, posterior_of
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -8,10 +10,10 @@ from hypothesis.extra.numpy import arrays
 from alnb.acquisition import (
     HEURISTICS,
     check_heuristic,
-    check_not_negative,
-    expected_price,
+    heuristics_of,
+    load_plugin,
     needs_network,
-    power_noise,
+    plugin_names,
     random_scores,
     rank,
     region_scores,
@@ -26,13 +28,12 @@ HERE = SliceId("scan_01", 0)
 tables = arrays(np.float64, (5, 4), elements=st.one_of(st.floats(0, 1), st.just(float("nan"))))
 
 
-def test_a_region_scores_the_mean_the_largest_or_the_sum_of_its_pixels():
+def test_a_region_scores_the_mean_or_the_largest_of_its_pixels():
     score = np.arange(16.0).reshape(4, 4)
     regions = grid(HERE, (4, 4), 4)
 
     assert region_scores(score, regions, "mean").tolist() == [2.5, 4.5, 10.5, 12.5]
     assert region_scores(score, regions, "max").tolist() == [5, 7, 13, 15]
-    assert region_scores(score, regions, "sum").tolist() == [10, 18, 42, 50]
 
 
 def test_a_shaped_region_scores_its_own_pixels():
@@ -72,7 +73,7 @@ def test_of_two_classes_margin_is_twice_least_confidence_and_ranks_pixels_as_ent
     assert (np.diff(entropy[by_margin]) >= -1e-9).all()
 
 
-def test_region_means_of_margin_and_entropy_may_rank_otherwise():
+def test_region_means_of_margin_and_entropy_may_rank_differently():
     even, mixed = np.full((1, 4), 0.15), np.array([[0.0, 0.0, 0.5, 0.2]])
     a, b = (Posterior(mean, np.zeros((1, 4)), 2) for mean in (even, mixed))
 
@@ -84,38 +85,6 @@ def test_only_random_heuristics_need_no_network():
     needy = {name for name in (*HEURISTICS, "random", "foreground_random") if needs_network(name)}
 
     assert needy == set(HEURISTICS)
-
-
-def test_power_noise_draws_regions_in_proportion_to_their_power():
-    scores, beta = np.array([[0.1, 0.2, np.nan, 0.4]]), 2.0
-    rng = np.random.default_rng(0)
-    best = [int(np.nanargmax(power_noise(scores, beta, rng))) for _ in range(4000)]
-    shares = np.bincount(best, minlength=4) / len(best)
-
-    assert shares == pytest.approx(np.array([0.01, 0.04, 0, 0.16]) / 0.21, abs=0.03)
-
-
-def test_strong_power_leaves_the_ranking_as_it_was(rng):
-    scores = np.array([[0.1, 0.5, 0.0, 0.3]])
-
-    assert rank(power_noise(scores, 1e9, rng), 4) == rank(scores, 4)
-
-
-def test_scores_below_zero_have_no_price_and_no_power():
-    check_not_negative(np.array([[0.0, np.nan]]), Config())
-    with pytest.raises(ConfigError, match="some of heuristic 'entropy' are"):
-        check_not_negative(np.array([[-1.0, np.nan]]), Config())
-
-
-def test_a_region_costs_more_the_more_infection_is_seen():
-    infected = np.array([[0.0, 0.5, 1.0]])
-
-    assert expected_price(infected, [(0.5, 13.0), (0.0, 3.0)], 3.0).tolist() == [[3, 13, 23]]
-
-
-@given(arrays(np.float64, (3, 2), elements=st.floats(0, 1)), st.lists(st.floats(0, 1), max_size=5))
-def test_where_every_answer_costs_a_click_so_does_every_region(infected, seen):
-    assert (expected_price(infected, [(p, 3.0) for p in seen], 3.0) == 3).all()
 
 
 def test_the_best_slices_give_their_best_region():
@@ -170,3 +139,98 @@ def test_an_unknown_heuristic_is_said_with_those_there_are():
         ConfigError, match="entropy, bald, margin, least_confidence, random, foreground_random"
     ):
         check_heuristic("entropi")
+
+
+POSTERIOR = Posterior(np.full((4, 4), 0.25), np.zeros((4, 4)), 2)
+CODE = """
+import numpy as np
+
+def variance(posterior):
+    return posterior.mean * (1 - posterior.mean)
+
+def flat(posterior):
+    return posterior.mean.ravel()
+
+def endless(posterior):
+    return np.full(posterior.mean.shape, np.inf)
+
+def broken(posterior):
+    return posterior.nothing
+
+number = 3
+"""
+
+
+@pytest.fixture
+def theirs(tmp_path, monkeypatch):
+    """A package with heuristics, of which one is good."""
+    names = ("variance", "flat", "endless", "broken", "number", "absent")
+    entries = {name: f"theirs:{name}" for name in names}
+    install_heuristics(tmp_path, CODE, **entries, gone="no_such_module:score")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    sys.modules.pop("theirs", None)
+
+
+def test_the_heuristics_of_a_package_are_named_and_not_loaded(theirs):
+    assert {"variance", "gone"} <= set(plugin_names())
+    assert check_heuristic("gone") == "gone"
+    assert "theirs" not in sys.modules
+
+
+def test_a_packages_heuristic_scores_pixels(theirs):
+    assert (load_plugin("variance")(POSTERIOR) == 0.1875).all()
+
+
+def test_it_is_scored_only_if_it_is_chosen(theirs):
+    assert "variance" not in heuristics_of(Config())
+    assert "variance" in heuristics_of(Config(heuristic="variance"))
+
+
+def test_an_unknown_heuristic_is_said_with_those_of_packages(theirs):
+    with pytest.raises(ConfigError, match=r"foreground_random, absent, broken, .*variance\."):
+        check_heuristic("varianc")
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("gone", "of the package theirs can't be loaded from 'no_such_module:score' (ModuleNotF"),
+        ("absent", "can't be loaded from 'theirs:absent' (AttributeError"),
+        ("number", "is no function: 'theirs:number'"),
+        ("nobodys", "is brought by no package"),
+    ],
+)
+def test_one_that_can_not_be_loaded_is_a_sentence(theirs, name, sentence):
+    with pytest.raises(ConfigError) as error:
+        load_plugin(name)
+
+    assert sentence in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("flat", r"returned an array of shape \(16,\); the slice's is \(4, 4\)"),
+        ("endless", "not finite"),
+        ("broken", r"failed \(AttributeError: .*nothing"),
+    ],
+)
+def test_one_that_returns_what_it_must_not_is_a_sentence(theirs, name, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        load_plugin(name)(POSTERIOR)
+
+
+def test_two_packages_may_not_bring_the_same(theirs, tmp_path, monkeypatch):
+    install_heuristics(tmp_path / "more", CODE, package="others", variance="theirs:flat")
+    monkeypatch.syspath_prepend(tmp_path / "more")
+
+    with pytest.raises(ConfigError, match="brought by others and theirs; it must be one"):
+        load_plugin("variance")
+
+
+def test_what_is_named_as_one_of_ours_is_not_used(tmp_path, monkeypatch):
+    install_heuristics(tmp_path, CODE, entropy="theirs:broken")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    assert heuristics_of(Config())["entropy"](POSTERIOR).shape == (4, 4)

@@ -157,12 +157,12 @@ def test_a_run_prints_a_line_a_cycle_and_goes_on(run, data, tmp_path):
     assert status == 0
     assert out.count("Dice") == 1
     assert len((tmp_path / "run" / "curve.csv").read_text().splitlines()) == 4
-    assert "It is too early to say what another minute of labelling brings" in out
+    assert "It is too early to say what one more minute of labelling brings" in out
 
     _, out, _ = run(*words, "--cycles", 3)
     (line,) = (line for line in out.splitlines() if line.startswith("cycle"))
-    assert "; another minute: " in line
-    assert "\nAnother minute of labelling is expected to bring " in out
+    assert "; one more minute: " in line
+    assert "\nOne more minute of labelling is " in out
 
 
 def test_export_writes_clicks_curve_and_masks_on_the_sources_grid(run, data, folders, tmp_path):

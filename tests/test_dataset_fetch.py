@@ -162,7 +162,7 @@ def test_a_whole_partial_file_is_taken_as_it_is(zenodo, tmp_path):
 def test_another_file_than_the_published_is_removed(zenodo, tmp_path):
     zenodo.archives["Infection_Mask.zip"] = zipped({"a.nii.gz": b"forged"})
 
-    with pytest.raises(DataError, match=r"Infection_Mask\.zip: what came .* and was removed"):
+    with pytest.raises(DataError, match=r"Infection_Mask\.zip: the file from .* was removed"):
         fetch.fetch_covid19b(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "COVID-19-CT-Seg_20cases",

@@ -1,8 +1,14 @@
+import nibabel as nib
 import numpy as np
 import pytest
-from test_dataset import ct, real_ct, write_nifti
+from scans import ct, parts_of, write_nifti
 
-from alnb.dataset import SliceId, import_covid19b, import_medseg
+from alnb.dataset import (
+    SliceId,
+    import_covid19b,
+    import_medseg,
+    import_nifti,
+)
 from alnb.dataset.importers import ZENODO
 from alnb.errors import DataError
 from alnb.volumes import Volume
@@ -54,7 +60,7 @@ def test_medsegs_nine_scans_are_the_papers_dataset(tmp_path):
 def test_what_is_for_scans_is_not_swallowed_by_slices(tmp_path, idle):
     (tmp_path / "train_im.nii.gz").touch()
 
-    with pytest.raises(DataError, match=f"--{next(iter(idle))}: MedSeg's slices are dealt as"):
+    with pytest.raises(DataError, match=f"--{next(iter(idle))}: this option is for MedSeg's nine"):
         import_medseg(tmp_path, tmp_path / "d", **idle)
 
 
@@ -96,7 +102,7 @@ def test_what_was_turned_is_said_instead(tmp_path):
     assert np.array_equal(dataset.raw(turned), plain.raw(turned)[::-1])
     assert np.array_equal(dataset.raw(alone), plain.raw(alone))
     assert not any(note.startswith("no scan was turned") for note in dataset.notes)
-    assert any("turned upside down, as told: scans radiopaedia_*" in n for n in dataset.notes)
+    assert any("turned upside down, as asked for: scans radiopaedia_*" in n for n in dataset.notes)
     assert any("of the 20 scans that are published, 3 were" in note for note in dataset.notes)
     assert any("10_85902_3 are of one patient" in note for note in dataset.notes)
 
@@ -113,7 +119,6 @@ def test_a_folder_that_is_not_zenodos_is_a_sentence(tmp_path):
         import_covid19b(tmp_path, tmp_path / "d")
 
 
-@real_ct
 def test_the_real_scans_of_covid19b_are_imported(shared, tmp_path):
     dataset = import_covid19b(
         shared / "data" / "covid19b_pseudo", tmp_path / "d", size=64, flip=["radiopaedia_*"]
@@ -121,3 +126,41 @@ def test_the_real_scans_of_covid19b_are_imported(shared, tmp_path):
 
     assert (len(dataset.scans), len(dataset.slices)) == (20, 328)
     assert len({where.scan for where in dataset.part("train")}) == 15
+
+
+def test_medseg_is_dealt_as_published(shared, tmp_path):
+    dataset = import_medseg(shared / "data" / "medseg", tmp_path / "d")
+    source = np.asanyarray(nib.load(shared / "data" / "medseg" / "train_msk.nii.gz").dataobj)
+
+    assert parts_of(dataset) == {"train": 50, "val": 0, "test": 24}
+    assert (dataset.size, dataset.name) == (256, "medseg")
+    assert not dataset.stacked("train")
+    assert np.array_equal(dataset.labels(SliceId("train", 7)), source[:, :, 7].T)
+    assert {
+        int(label) for z in range(50) for label in np.unique(dataset.labels(SliceId("train", z)))
+    } == {0, 1, 2}
+    assert all(dataset.infected_px(where) for where in dataset.slices)
+
+
+def test_medseg_whose_table_does_not_fit_is_a_sentence(shared, tmp_path):
+    for path in (shared / "data" / "medseg").iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    table = tmp_path / "test_slices.csv"
+    table.write_text("\n".join(table.read_text().splitlines()[:-1]))
+
+    with pytest.raises(DataError, match="it lists 23 slices"):
+        import_medseg(tmp_path, tmp_path / "d")
+
+
+def test_the_folders_of_zenodo_are_found(shared, tmp_path):
+    dataset = import_nifti(
+        shared / "data" / "covid19b_pseudo",
+        tmp_path / "d",
+        size=64,
+        split="sep",
+        flip=["radiopaedia_*"],
+    )
+
+    assert (len(dataset.scans), len(dataset.slices)) == (20, 328)
+    assert dataset.part("train")[0].scan == "coronacases_001"
+    assert dataset.describe()["unit"] == "grey"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from alnb.dataset import SliceId
-from alnb.forecast import Advice, Outlook
+from alnb.forecast import Forecast, Gain
 from alnb.regions import grid
 from alnb.state import State
 from alnb.ui.label.draft import Draft
@@ -76,14 +76,14 @@ def test_a_message_is_an_alert_and_goes_away(page, screen):
 
 
 def test_advice_is_read_and_interrupts_nobody(page, screen):
-    found = Advice("Dice", 6, Outlook(0.01, -0.02, 0.04, 0.02))
+    found = Forecast("Dice", 6, Gain(0.01, -0.02, 0.04, 0.02))
     page.show(dataclasses.replace(screen, advice=found), "", {})
-    assert ">Another minute: +0.01 (" in html(page)
-    assert "title='Another minute of labelling is expected to bring +0.01 Dice" in html(page)
+    assert ">One more minute: +0.01 (" in html(page)
+    assert "title='One more minute of labelling is not expected to change Dice" in html(page)
     assert "role='alert'" not in html(page)
 
     page.show(screen, "", {})
-    assert "Another minute" not in html(page)
+    assert "One more minute" not in html(page)
 
 
 def test_the_strip_speaks_each_verdict(page, screen):

@@ -418,7 +418,7 @@ def test_after_a_training_it_is_said_what_another_minute_brings(screen):
     known = dataclasses.replace(state, reports=reports)
 
     assert screen(asked()).advice is screen(state).advice is None  # it is too early
-    assert screen(known).advice.short.startswith("another minute: +0.0")
+    assert screen(known).advice.short.startswith("one more minute: +0.0")
     assert screen(known, left=False).advice is None  # there is no other minute
 
 

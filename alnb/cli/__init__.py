@@ -66,7 +66,7 @@ def run(
     """Simulate the annotator from the masks, and write the learning curve."""
     from alnb.dataset import Dataset
     from alnb.experiments.run import simulate, why_ended
-    from alnb.forecast import advise
+    from alnb.forecast import forecast
     from alnb.journal import Journal
     from alnb.state import state_of
 
@@ -83,14 +83,14 @@ def run(
 
         def on_cycle(report: CycleReport) -> None:
             reports.append(report)
-            say("; ".join(filter(None, (line_of(report), advise(reports).short))))
+            say("; ".join(filter(None, (line_of(report), forecast(reports).short))))
             update(description=f"cycle {report.cycle + 1} of {last}")
 
         simulate(dataset, out, config, cycles=cycles, progress=on_step, on_cycle=on_cycle)
     state = state_of(Journal.open(out / "journal.jsonl").events)
     if ended := why_ended(state, last):
         say(f"Ended: {ended}.")
-    say(advise(state.reports).sentence)
+    say(forecast(state.reports).sentence)
     say(f"Written: {out / 'curve.csv'}, {out / 'curve.html'}, {out / 'journal.jsonl'}.")
 
 

@@ -4,15 +4,14 @@
     slices.csv         scan, z, part, infected_px: one line a slice
     images/SCAN.npy    (Z, size, size) int16 HU, or uint8 where the source came windowed
     masks/SCAN.npy     (Z, size, size) uint8 class labels, 0 for background
-    features/          what a frozen trunk makes of the slices; may be deleted at any time
-    superpixels/       where the slices have edges; likewise
+    features/          of the slices, from a frozen trunk; may be deleted at any time
+    superpixels/       of the slices; may be deleted at any time
 
-`Dataset.open` reads the two tables and maps arrays into memory when a slice is asked for.
-`build` and the `import_*` functions write such a folder; `split` says who learns from what.
+`Dataset.open` reads such a folder; `build` and the `import_*` functions write it.
 """
 
 from alnb.dataset.build import build
-from alnb.dataset.dataset import PARTS, Dataset, Part, SliceId
+from alnb.dataset.dataset import PARTS, Dataset, Part, Placement, SliceId
 from alnb.dataset.importers import (
     embedded,
     embedded_folder,
@@ -23,7 +22,6 @@ from alnb.dataset.importers import (
 )
 from alnb.dataset.published import import_covid19a, import_covid19b, import_medseg, import_semiseg
 from alnb.dataset.split import fold, read_split
-from alnb.dataset.working_grid import Placement
 
 __all__ = [
     "PARTS",

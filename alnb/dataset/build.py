@@ -1,4 +1,4 @@
-"""Write a dataset folder: staged beside its place, and a dataset only once all of it is there."""
+"""Write a dataset folder: every scan is checked and staged, and all of it moves in at the end."""
 
 from __future__ import annotations
 
@@ -25,21 +25,20 @@ from alnb.dataset.dataset import (
     SLICES,
     Dataset,
     Part,
+    Placement,
     SliceId,
 )
-from alnb.dataset.split import KINDS, LabelGate, Split, check_shared, deal, shared_scans, some
-from alnb.dataset.working_grid import Placement
+from alnb.dataset.split import KINDS, Split, check_shared, deal, shared_scans, some
 from alnb.errors import DataError
 from alnb.volumes import Labels, Volume, mask_misfits, to_labels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-
 SIZE = 352  # paper 4.1
 WINDOW = Window(-1250, 250)  # ours: centre -500, width 1500, a radiologist's lung window
 
-Progress: TypeAlias = Callable[[str, int], None]  # a scan's name, and how many are stored
+OnStored: TypeAlias = Callable[[str, int], None]  # a scan's name, and how many are stored
 Pair: TypeAlias = "tuple[Volume, Labels | NDArray[Any] | None]"
 
 _STAGE = ".building"
@@ -61,7 +60,7 @@ def build(
     synthetic: bool = False,
     pseudo_masks: bool = False,
     notes: Iterable[str] = (),
-    progress: Progress | None = None,
+    progress: OnStored | None = None,
 ) -> Dataset:
     """Store scans and their masks as a dataset.
 
@@ -89,25 +88,26 @@ def build(
     allow_shared : bool
         Whether a split by name may put slices of one scan into different parts.
     synthetic : bool
-        Whether the scans are drawn, as a phantom is.
+        Whether a program drew the scans, as a phantom. A network that labels them does not
+        learn from other synthetic scans first.
     pseudo_masks : bool
         Whether a network made the masks, not a person.
     notes : iterable of str
-        What the caller decided; the dataset's own notes follow them.
+        What the caller decided; they come before the dataset's own notes.
     progress : callable or None
         Called after each scan with its name and the number of scans that are stored.
 
     Returns
     -------
     Dataset
-        Opened; its notes say what was decided, and what will be in the way later.
+        Opened. Its notes say what was decided, and what will cause trouble later.
 
     Raises
     ------
     DataError
-        If there are no scans, two of one name, a mask of another shape or with labels of
-        unknown meaning, masks for some scans only, if the split doesn't fit or shares scans,
-        or if `out` holds something else. What was in `out` is then still there.
+        If there are no scans, two have one name, a mask has another shape or labels of unknown
+        meaning, only some scans have masks, the split doesn't fit or shares scans, or `out`
+        holds something else. What was in `out` is then still there.
     """
     out, gate = Path(out), LabelGate(infected, known)
     _check_place(out)
@@ -131,7 +131,7 @@ def build(
             "pseudo_masks": pseudo_masks and has_masks,
             "split": split if split in KINDS else "named",
             "seed": seed,
-            "parts": _scans_of(parts),
+            "parts": {part: _scans_in(part, parts) for part in PARTS},
             "shared_scans": shared_scans(parts),
             "notes": [*notes, *decided, *_split_notes(parts, infected_px, has_masks)],
             "slices_sha256": hashlib.sha256(table).hexdigest(),
@@ -145,6 +145,96 @@ def build(
         if new and not any(out.iterdir()):
             out.rmdir()
     return Dataset.open(out)
+
+
+class LabelGate:
+    """Admits masks whose labels have a known meaning.
+
+    Parameters
+    ----------
+    infected : collection of int or None
+        The labels that are infected; all others become background. None: every label.
+    known : collection of int or None
+        If every label is infected, those that the masks may hold. None: any label, but only one
+        besides 0, because a second one may be the lung.
+
+    Raises
+    ------
+    DataError
+        If an infected label is not in 1…255.
+    """
+
+    def __init__(
+        self, infected: Collection[int] | None = None, known: Collection[int] | None = None
+    ) -> None:
+        wrong = [label for label in infected or () if not 0 < label < 256]
+        if wrong or (infected is not None and not infected):
+            raise DataError(
+                f"--infected {_listed(infected or ())}: labels are whole numbers in 1…255, and 0 "
+                "is background. Name those that are infected, as in --infected 1,2."
+            )
+        self._infected = infected
+        self._known = known
+        self._found: set[int] = set()
+
+    def admit(self, scan: str, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the mask of a scan with its infected labels only.
+
+        Parameters
+        ----------
+        scan : str
+            Its name, for the sentence.
+        labels : (Z, Y, X) uint8 array
+
+        Returns
+        -------
+        (Z, Y, X) uint8 array
+            The same, with 0 for labels that are not infected.
+
+        Raises
+        ------
+        DataError
+            If the masks so far hold a label of unknown meaning.
+        """
+        counts = sum(np.bincount(one.ravel(), minlength=256) for one in labels)  # slices: small
+        here = set(np.flatnonzero(counts).tolist()) - {0}
+        self._found |= here
+        if self._infected is not None:
+            kept = np.zeros(256, np.uint8)
+            kept[list(self._infected)] = list(self._infected)
+            return kept[labels]
+        if self._known is not None and not here <= set(self._known):
+            raise DataError(
+                f"scan {scan}: its mask holds {_listed(here - set(self._known))}, where this "
+                f"dataset's masks hold {_listed(self._known)}. Check that these are its infection "
+                "masks, or say which labels are infected with --infected."
+            )
+        if self._known is None and len(self._found) > 1:
+            raise DataError(
+                f"scan {scan}: its mask and those before hold the labels {_listed(self._found)}, "
+                "and some may not be infection. Name those that are with --infected LABEL,LABEL; "
+                "the others become background."
+            )
+        return labels
+
+    def notes(self) -> list[str]:
+        """Say what became of the labels, once all masks are admitted.
+
+        Raises
+        ------
+        DataError
+            If no mask holds a label that is named as infected.
+        """
+        if self._infected is None:
+            return []
+        if self._found and not self._found & set(self._infected):
+            raise DataError(
+                f"--infected {_listed(self._infected)}: no mask holds such a label; they hold "
+                f"{_listed(self._found)}. Correct it."
+            )
+        left = self._found - set(self._infected)
+        became = f"; labels {_listed(left)} became background" if left else ""
+        return [f"infected are labels {_listed(self._infected)}, as asked for{became}."]
 
 
 def _lines(manifest: dict[str, Any]) -> str:
@@ -172,7 +262,7 @@ def _check_place(out: Path) -> None:
 
 
 def _move_in(stage: Path, out: Path) -> None:
-    """Put the new files in place of the old; without a manifest the folder is no dataset."""
+    """Replace the old files; the folder is no dataset until the manifest is there."""
     (out / MANIFEST).unlink(missing_ok=True)
     for name in (IMAGES, MASKS, *CACHES):
         shutil.rmtree(out / name, ignore_errors=True)
@@ -181,21 +271,23 @@ def _move_in(stage: Path, out: Path) -> None:
 
 
 def _store_all(
-    pairs: Iterable[Pair], stage: Path, size: int, gate: LabelGate, progress: Progress | None
+    pairs: Iterable[Pair], stage: Path, size: int, gate: LabelGate, progress: OnStored | None
 ) -> tuple[dict[str, dict[str, Any]], dict[SliceId, int], list[str]]:
     """Store the scans one by one; return their records, infected pixels and notes."""
     scans: dict[str, dict[str, Any]] = {}
     infected: dict[SliceId, int] = {}
     notes: list[str] = []
+    has_masks = False
     for volume, mask in pairs:
         if volume.scan in scans:
             raise DataError(f"scan {volume.scan}: there are two of this name. Rename one.")
-        labels = mask if mask is None or isinstance(mask, Labels) else Labels(_whole(mask))
-        if scans and (labels is None) != (MASKS not in next(iter(scans.values()))["stored_sha256"]):
+        labels = Labels(to_labels(mask, "mask")) if isinstance(mask, np.ndarray) else mask
+        if scans and (labels is not None) != has_masks:
             raise DataError(
                 f"scan {volume.scan}: only some of the scans have masks. Leave the others out "
                 "with --skip, or import all without masks."
             )
+        has_masks = labels is not None
         if labels is not None:
             labels = replace(labels, voxels=gate.admit(volume.scan, labels.voxels))
         scans[volume.scan], counts = _store(volume, labels, stage, size)
@@ -208,16 +300,8 @@ def _store_all(
     return scans, infected, [*_merged(notes), *gate.notes()]
 
 
-def _scans_of(parts: dict[SliceId, Part]) -> dict[str, list[str]]:
-    """List the scans of each part, in order."""
-    return {
-        part: list(dict.fromkeys(where.scan for where, theirs in parts.items() if theirs == part))
-        for part in PARTS
-    }
-
-
-def _whole(mask: NDArray[Any]) -> NDArray[np.uint8]:
-    return to_labels(mask, "mask")
+def _scans_in(part: Part, parts: dict[SliceId, Part]) -> list[str]:
+    return list(dict.fromkeys(where.scan for where, theirs in parts.items() if theirs == part))
 
 
 def _store(
@@ -264,9 +348,6 @@ def _table(parts: dict[SliceId, Part], infected: dict[SliceId, int]) -> bytes:
     return text.getvalue().encode("utf-8")
 
 
-# --- notes -----------------------------------------------------------------------------------
-
-
 def _scan_notes(volume: Volume, labels: Labels | None) -> list[str]:
     notes = []
     if volume.unit == "grey":
@@ -280,7 +361,7 @@ def _scan_notes(volume: Volume, labels: Labels | None) -> list[str]:
 
 
 def _merged(notes: list[str]) -> list[str]:
-    """Say once what holds for many scans: "scan a, b, c and 17 more: …"."""
+    """Merge equal notes of many scans: "scan a, b, c and 17 more: …"."""
     scans_of: dict[str, list[str]] = {}
     for note in notes:
         scan, text = note.split(": ", 1)
@@ -296,7 +377,7 @@ def _split_notes(
     if shared:
         notes.append(
             f"the parts share patients: slices of scan {some(shared)} lie in more than "
-            "one, so test scores flatter."
+            "one, so test scores are too high."
         )
     missing = [part for part in ("val", "test") if part not in parts.values()]
     if missing:
@@ -306,3 +387,9 @@ def _split_notes(
     elif not any(infected[where] for where, part in parts.items() if part == "train"):
         notes.append("no slice of the train part is infected: there is nothing to learn from.")
     return notes
+
+
+def _listed(labels: Collection[int]) -> str:
+    """Write labels in order, the first five of many."""
+    first = ",".join(str(label) for label in sorted(labels)[:5])
+    return f"{first} and {len(labels) - 5} more" if len(labels) > 5 else first

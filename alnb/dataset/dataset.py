@@ -1,7 +1,4 @@
-"""`SliceId` names a slice, `Part` what it is for.
-
-`Dataset`: an opened folder of memory-mapped slices.
-"""
+"""Open a dataset folder: slices and masks on one working grid, and the part of each slice."""
 
 from __future__ import annotations
 
@@ -19,8 +16,8 @@ import numpy as np
 
 from alnb.arrays import Grey, Mask, Window, read_only
 from alnb.config import Config, Resolved
-from alnb.dataset.working_grid import Placement
 from alnb.errors import DataError
+from alnb.storage import sha256_of
 from alnb.volumes import Source, Unit, write_mask
 
 if TYPE_CHECKING:
@@ -28,9 +25,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-
 Part = Literal["train", "val", "test"]
 PARTS: tuple[Part, ...] = get_args(Part)
+
+FORMAT = 1
+MANIFEST, SLICES, IMAGES, MASKS = "manifest.json", "slices.csv", "images", "masks"
+FEATURES = "features"  # of slices, as a frozen trunk computes them
+SUPERPIXELS = "superpixels"  # of slices
+CACHES = (FEATURES, SUPERPIXELS)  # follow from the slices; may be deleted at any time
+AIR = {"hu": -1024, "grey": 0}  # what lies outside the scanner's circle
+_OPEN_ARRAYS = 64  # mapped files kept open; a process may hold about 1000
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -52,12 +56,111 @@ class SliceId:
         return f"{self.scan}/{self.z}"
 
 
-FORMAT = 1
-MANIFEST, SLICES, IMAGES, MASKS = "manifest.json", "slices.csv", "images", "masks"
-FEATURES = "features"  # what training keeps of the slices
-SUPERPIXELS = "superpixels"  # where slices have edges
-CACHES = (FEATURES, SUPERPIXELS)  # follow from the slices; may be deleted at any time
-_OPEN_ARRAYS = 64  # mapped files kept open; a process may hold about 1000
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where the pixels of a source slice lie on the square working grid.
+
+    Parameters
+    ----------
+    size : int
+        Side of the working grid, in pixels.
+    shape : (int, int)
+        Height and width of the source slice.
+
+    Raises
+    ------
+    DataError
+        If a length is not positive.
+
+    Examples
+    --------
+    >>> place = Placement(352, (400, 512))
+    >>> place.inner, place.corner
+    ((275, 352), (38, 0))
+    """
+
+    size: int
+    shape: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        if min(self.size, *self.shape) < 1:
+            raise DataError(
+                f"a working grid of {self.size} px can't hold slices of "
+                f"{self.shape[0]}×{self.shape[1]} px. Choose --size above 0."
+            )
+
+    @property
+    def inner(self) -> tuple[int, int]:
+        """Height and width of the slice on the working grid; its longer side fills it."""
+        longer = max(self.shape)
+        height, width = (max(1, round(side * self.size / longer)) for side in self.shape)
+        return height, width
+
+    @property
+    def corner(self) -> tuple[int, int]:
+        """Row and column where the slice begins; it is centred."""
+        height, width = self.inner
+        return (self.size - height) // 2, (self.size - width) // 2
+
+    def image(self, voxels: NDArray[Any]) -> NDArray[Any]:
+        """Lay a slice on the working grid, bilinear, with anti-aliasing where it shrinks.
+
+        Parameters
+        ----------
+        voxels : (H0, W0) int16 or uint8 array
+            HU or grey.
+
+        Returns
+        -------
+        (size, size) array of the same type
+            Padded with -1024 HU, or with 0.
+        """
+        if self.inner != self.shape:
+            from skimage.transform import resize
+
+            shrinks = self.inner < self.shape
+            resized = resize(
+                voxels.astype(np.float32), self.inner, order=1, mode="edge",
+                preserve_range=True, anti_aliasing=shrinks,
+            )  # fmt: skip
+            limits = np.iinfo(voxels.dtype)
+            voxels = np.clip(np.rint(resized), limits.min, limits.max).astype(voxels.dtype)
+        return self._padded(voxels, AIR["hu" if voxels.dtype == np.int16 else "grey"])
+
+    def labels(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Lay a mask on the working grid; each pixel takes its nearest neighbour's label.
+
+        Parameters
+        ----------
+        mask : (H0, W0) uint8 array
+
+        Returns
+        -------
+        (size, size) uint8 array
+            Padded with 0.
+        """
+        return self._padded(_nearest(mask, self.inner), 0)
+
+    def back(self, masks: NDArray[Any]) -> NDArray[Any]:
+        """Lay masks of the working grid on the source's in-plane grid.
+
+        Parameters
+        ----------
+        masks : (..., size, size) array
+
+        Returns
+        -------
+        (..., H0, W0) array
+            What lies in the padding is lost; a mask that `labels` enlarged returns exactly.
+        """
+        (top, left), (height, width) = self.corner, self.inner
+        return _nearest(masks[..., top : top + height, left : left + width], self.shape)
+
+    def _padded(self, inner: NDArray[Any], value: int) -> NDArray[Any]:
+        (top, left), (height, width) = self.corner, self.inner
+        grid = np.full((self.size, self.size), value, dtype=inner.dtype)
+        grid[top : top + height, left : left + width] = inner
+        return grid
 
 
 class _Row(NamedTuple):
@@ -67,7 +170,7 @@ class _Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Origin:
-    """Where a stored scan came from; what `volumes.write_mask` needs."""
+    """The grid that a stored scan came from, as `volumes.write_mask` needs it."""
 
     scan: str
     affine: NDArray[np.float64]
@@ -77,8 +180,8 @@ class Origin:
 class Dataset:
     """Slices, masks and split of a dataset folder, read only.
 
-    Made by `Dataset.open`; arrays are mapped into memory when a slice is first asked for, so
-    that opening costs the two tables and nothing else.
+    `Dataset.open` reads the two tables. Arrays are mapped into memory when a slice is first
+    asked for.
 
     Attributes
     ----------
@@ -102,8 +205,11 @@ class Dataset:
         SHA-256 of the manifest, which holds the checksums of all else.
     """
 
-    def __init__(self, folder: Path, manifest: dict[str, Any], rows: dict[SliceId, _Row]) -> None:
+    def __init__(
+        self, folder: Path, manifest: dict[str, Any], rows: dict[SliceId, _Row], fingerprint: str
+    ) -> None:
         self.folder = folder
+        self.fingerprint = fingerprint
         self.name: str = manifest["name"]
         self.size: int = manifest["size"]
         self.window = Window(*manifest["window"])
@@ -113,8 +219,7 @@ class Dataset:
         self.notes: tuple[str, ...] = tuple(manifest["notes"])
         self.scans: Mapping[str, Any] = MappingProxyType(manifest["scans"])
         self.slices = tuple(rows)
-        self.fingerprint = ""
-        self._rows = rows
+        self._manifest, self._rows = manifest, rows
         self._parts = {
             part: tuple(where for where, row in rows.items() if row.part == part) for part in PARTS
         }
@@ -151,35 +256,27 @@ class Dataset:
             SliceId(scan, int(z)): _Row(cast("Part", part), int(infected))
             for scan, z, part, infected in reader
         }
-        dataset = cls(folder, manifest, rows)
-        dataset.fingerprint = hashlib.sha256(text).hexdigest()
-        return dataset
+        return cls(folder, manifest, rows, hashlib.sha256(text).hexdigest())
 
     def divided(self, parts: Mapping[SliceId, Part], name: str) -> Dataset:
-        """Return a dataset of the same folder with another split, as `folds.fold` needs it.
+        """Return a dataset of the same folder with another split.
 
         Parameters
         ----------
         parts : mapping
             Of the slices that are kept; the others are left out.
         name : str
-            For notes and tables; not in the fingerprint, which tells splits apart by their parts.
+            For notes and tables. It is not in the fingerprint, which depends on the parts only.
 
         Raises
         ------
         DataError
-            If there is no such slice.
+            If a slice is not in the dataset.
         """
         rows = {where: self._row(where)._replace(part=part) for where, part in parts.items()}
-        manifest = {
-            "name": name, "size": self.size, "window": [self.window.low, self.window.high],
-            "has_masks": self.has_masks, "synthetic": self.synthetic,
-            "pseudo_masks": self.pseudo_masks, "notes": self.notes, "scans": dict(self.scans),
-        }  # fmt: skip
-        divided = Dataset(self.folder, manifest, rows)
         text = "\n".join(f"{where} {part}" for where, part in parts.items())
-        divided.fingerprint = hashlib.sha256(f"{self.fingerprint}\n{text}".encode()).hexdigest()
-        return divided
+        fingerprint = hashlib.sha256(f"{self.fingerprint}\n{text}".encode()).hexdigest()
+        return Dataset(self.folder, {**self._manifest, "name": name}, rows, fingerprint)
 
     def __repr__(self) -> str:
         return f"<Dataset {self.name}: {len(self.scans)} scans, {len(self.slices)} slices>"
@@ -210,7 +307,7 @@ class Dataset:
         return cast("Unit", self._scan(where.scan)["unit"])
 
     def stacked(self, scan: str) -> bool:
-        """Return whether a scan's slices lie on each other, so that there are neighbours to see."""
+        """Return whether a scan's slices lie on each other, so that slices have neighbours."""
         return bool(self._scan(scan).get("stacked", True))
 
     def raw(self, where: SliceId) -> NDArray[Any]:
@@ -231,7 +328,7 @@ class Dataset:
         ----------
         where : SliceId
         window : Window or None
-            For HU; None: the dataset's. What came windowed passes as it is.
+            For HU; None: the dataset's. Slices that came windowed stay as they are.
 
         Returns
         -------
@@ -315,6 +412,11 @@ class Dataset:
     def write_mask(self, path: Path | str, scan: str, masks: NDArray[Any]) -> None:
         """Write masks of the working grid as NIfTI on the grid that the scan came from.
 
+        Parameters
+        ----------
+        path, scan, masks
+            As `volumes.write_mask` and `to_source`.
+
         Raises
         ------
         DataError
@@ -364,7 +466,7 @@ class Dataset:
             for kind, checksum in record["stored_sha256"].items():
                 path = self.folder / kind / f"{scan}.npy"
                 self._array(kind, scan)
-                if hashlib.sha256(path.read_bytes()).hexdigest() != checksum:
+                if sha256_of(path) != checksum:
                     raise DataError(f"{path}: it was changed. Import the data again.")
 
     def _row(self, where: SliceId) -> _Row:
@@ -425,13 +527,14 @@ def _parse_manifest(text: bytes, folder: Path) -> dict[str, Any]:
             f"dataset {folder}: it is of format {version}, this alnb reads {FORMAT}. "
             "Import the data again, or update alnb."
         )
+    # datasets of before have neither field, and phantoms were known by their scans' names
     manifest.setdefault("synthetic", all(scan.startswith("phantom_") for scan in manifest["scans"]))
-    manifest.setdefault("pseudo_masks", False)  # as above, in datasets of before both were kept
+    manifest.setdefault("pseudo_masks", False)
     return cast("dict[str, Any]", manifest)
 
 
 def _check_files(folder: Path, manifest: dict[str, Any]) -> None:
-    """Look for the arrays by name; their contents are checked when they are asked for."""
+    """Look for the arrays by name; their contents are checked when they are read."""
     for kind in (IMAGES, MASKS) if manifest["has_masks"] else (IMAGES,):
         inside = folder / kind
         found = set(os.listdir(inside)) if inside.is_dir() else set()  # noqa: PTH208 - 9 times faster
@@ -440,3 +543,12 @@ def _check_files(folder: Path, manifest: dict[str, Any]) -> None:
             raise DataError(
                 f"dataset {folder}: {kind}/{lost}.npy is missing. Import the data again."
             )
+
+
+def _nearest(array: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
+    """Resize the last two axes; pixel centres are aligned, as skimage's resize does it."""
+    rows, cols = (
+        ((np.arange(new) + 0.5) * old / new).astype(np.intp)
+        for new, old in zip(shape, array.shape[-2:], strict=True)
+    )
+    return array[..., rows[:, None], cols]

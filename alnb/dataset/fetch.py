@@ -1,4 +1,4 @@
-"""Fetch COVID-19-B from Zenodo: checked by SHA-256, gone on with where it broke off, unpacked."""
+"""Fetch COVID-19-B from Zenodo: resume a broken download, check its SHA-256, unpack it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 from alnb.errors import DataError
+from alnb.storage import replacing
 from alnb.volumes import NIFTI
 
 Fetched: TypeAlias = Callable[[str, int, int], None]  # a file, its bytes here and in all
@@ -43,13 +44,13 @@ def fetch_covid19b(
     Parameters
     ----------
     out : path
-        The folder for archives and scans, made where it isn't there. Archives that are there
-        and whole are not fetched again, and a broken-off one goes on where it was.
+        The folder for archives and scans; made if it is missing. Complete archives are not
+        fetched again, and an incomplete one is continued.
     lungs : bool
         Whether to fetch the lungs' masks as well; alnb doesn't need them.
     progress : callable or None
-        Called with a file's name, its bytes that are here and the bytes of all of it (0 where
-        the server doesn't tell).
+        Called with a file's name, how many of its bytes are here and how many it has (0 if the
+        server doesn't tell).
 
     Returns
     -------
@@ -60,7 +61,7 @@ def fetch_covid19b(
     ------
     DataError
         If the server can't be reached or refuses, the connection breaks again and again, or an
-        archive is not the one that was published; that one is then removed.
+        archive is not the published one; it is then removed.
     """
     out = Path(out)
     base = os.environ.get("ALNB_ZENODO_URL", f"{RECORD}/files")  # for tests and mirrors
@@ -87,15 +88,15 @@ def _fetched(url: str, name: str, sha256: str, out: Path, progress: Fetched | No
         if isinstance(error, DataError):
             raise
         raise DataError(
-            f"{name}: what came from {url} is not the file that was published (another SHA-256), "
-            "and was removed. Run the same command again; if it fails again, the file has changed."
+            f"{name}: the file from {url} is not the published one (its SHA-256 differs) and was "
+            "removed. Run the same command again; if it fails again, the file has changed."
         ) from error
     except OSError as error:
         raise DataError(f"{out / name}: it can't be written ({error}). Choose --out.") from error
 
 
 class _Resuming:
-    """Downloads as `pooch` asks for it, but keeps what has come and goes on from there."""
+    """A downloader for `pooch` that keeps a broken download and continues it."""
 
     def __init__(self, progress: Fetched | None) -> None:
         self._progress = progress or (lambda name, here, total: None)
@@ -122,7 +123,7 @@ class _Resuming:
         partial.replace(output_file)
 
     def _go_on(self, url: str, name: str, partial: Path) -> None:
-        """Ask for what is missing; take all of it where the server knows no ranges."""
+        """Ask for what is missing; take the whole file if the server knows no ranges."""
         import requests
 
         here = partial.stat().st_size if partial.exists() else 0
@@ -163,10 +164,12 @@ def _unpacked(archive: Path) -> Path:
                 target = folder / name
                 if target.is_file() and target.stat().st_size == member.file_size:
                     continue
-                partial = folder / f".{name}.partial"
-                with inside.open(member) as source, partial.open("wb") as sink:
+                with (
+                    inside.open(member) as source,
+                    replacing(target) as partial,
+                    partial.open("wb") as sink,
+                ):
                     shutil.copyfileobj(source, sink)
-                partial.replace(target)
     except (zipfile.BadZipFile, OSError) as error:
         raise DataError(f"{archive}: it can't be unpacked ({error}). Free some space.") from error
     return folder

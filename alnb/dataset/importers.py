@@ -1,8 +1,6 @@
-"""Find the files of scans and of their masks, by name and in natural order.
+"""Build datasets from NIfTI folders, pictures, DICOM series, and the phantom that is embedded.
 
-Build datasets from what people have: NIfTI folders, pictures, DICOM series; and the phantom.
-
-The embedded dataset: the phantom, drawn once into the user's cache.
+Every import finds its files by name, in natural order, and passes the options of `build` on.
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ from typing import TypedDict, Unpack
 from filelock import FileLock
 
 from alnb.arrays import Window
-from alnb.dataset.build import SIZE, Pair, Progress, build
+from alnb.dataset.build import SIZE, OnStored, Pair, build
 from alnb.dataset.dataset import Dataset
 from alnb.dataset.split import Split
 from alnb.errors import DataError
@@ -34,103 +32,16 @@ from alnb.volumes import (
 )
 from alnb.volumes.dicom import names_patient, read_dicom
 
-
-def find(
-    images: Path, masks: Path | str | None, endings: tuple[str, ...], skip: Collection[str]
-) -> tuple[dict[str, Path], dict[str, Path] | None]:
-    """Find the scans' files, and their masks' where there are masks.
-
-    Parameters
-    ----------
-    images : path
-        A folder, or one file.
-    masks : path or None
-        A folder of masks under the scans' names.
-    endings : tuple of str
-        Of the files, lower case.
-    skip : collection of str
-        Scans to leave out.
-
-    Returns
-    -------
-    dict of str to Path, and the same or None
-        By scan, in natural order.
-
-    Raises
-    ------
-    DataError
-        If there are none, two name one scan, or a scan has no mask or a mask no scan.
-    """
-    scans = without(files(images, endings), skip)
-    return scans, None if masks is None else _paired(scans, Path(masks), endings, skip)
-
-
-def files(folder: Path, endings: tuple[str, ...]) -> dict[str, Path]:
-    """Find the files of these endings by scan, in natural order."""
-    if folder.is_file():
-        return {scan_name(folder): folder}
-    check_folder(folder)
-    paths = [
-        path
-        for path in folder.iterdir()
-        if path.name.lower().endswith(endings) and not path.name.startswith(".")
-    ]
-    found: dict[str, Path] = {}
-    for path in sorted(paths, key=natural):
-        twin = found.setdefault(scan_name(path), path)
-        if twin is not path:
-            raise DataError(f"{folder}: {twin.name} and {path.name} name one scan. Remove one.")
-    if not found:
-        raise DataError(f"{folder}: it holds no {' or '.join(endings)} file. Name another folder.")
-    return found
-
-
-def check_folder(folder: Path) -> None:
-    """Refuse what is no folder."""
-    if not folder.is_dir():
-        raise DataError(f"{folder}: there is no such folder. Check the path.")
-
-
-def without(scans: dict[str, Path], skip: Collection[str]) -> dict[str, Path]:
-    """Leave scans out, all of which must be there."""
-    unknown = next((scan for scan in skip if scan not in scans), None)
-    if unknown is not None:
-        raise DataError(f"--skip {unknown}: there is no such scan. Correct the name.")
-    return {scan: path for scan, path in scans.items() if scan not in skip}
-
-
-def natural(path: Path) -> list[tuple[int, str]]:
-    """Sort scan 2 before scan 10."""
-    return [
-        (int(digits or -1), text) for digits, text in re.findall(r"(\d+)|(\D+)", path.name.lower())
-    ]
-
-
-def _paired(
-    scans: Mapping[str, Path], folder: Path, endings: tuple[str, ...], skip: Collection[str]
-) -> dict[str, Path]:
-    masks = files(folder, endings)
-    lacking = next((scan for scan in scans if scan not in masks), None)
-    if lacking is not None:
-        raise DataError(
-            f"scan {lacking}: {folder} holds no mask of that name. Add it, or leave the scan "
-            f"out with --skip {lacking}."
-        )
-    surplus = next((name for name in masks if name not in scans and name not in skip), None)
-    if surplus is not None:
-        raise DataError(
-            f"mask {masks[surplus].name}: there is no scan of that name. Add the scan, or take "
-            "the mask out of its folder."
-        )
-    return masks
-
-
-ZENODO = ("COVID-19-CT-Seg_20cases", "Infection_Mask")  # of record 3757476
+ZENODO = ("COVID-19-CT-Seg_20cases", "Infection_Mask")  # folders of record 3757476
 PHANTOM_LABELS = (1, 2)  # ground-glass and consolidation, as the phantom draws them
+EMBEDDED_SIZE = (
+    256  # ours: half the work of 352 at the first start and in every cycle, on two cores
+)
+VERSION = 2  # of the phantom; raise it when its slices change, so that old caches are left
 
 
 class BuildOptions(TypedDict, total=False):
-    """What every import passes on to `build`, and as it is there."""
+    """The options of `build`, which every import takes and passes on."""
 
     name: str | None
     size: int
@@ -143,7 +54,7 @@ class BuildOptions(TypedDict, total=False):
     synthetic: bool
     pseudo_masks: bool
     notes: Iterable[str]
-    progress: Progress | None
+    progress: OnStored | None
 
 
 def import_nifti(
@@ -172,8 +83,8 @@ def import_nifti(
     unit : "hu", "grey" or None
         What the values are; None: decided scan by scan.
     flip : collection of str
-        Patterns, as ``radiopaedia_*``, of the scans that are stored upside down although
-        their headers say otherwise. Export turns them back.
+        Patterns, as ``radiopaedia_*``, of scans that are stored upside down while their headers
+        say they are not. Export turns them back.
     **options
         As `build` takes them.
 
@@ -195,8 +106,7 @@ def import_nifti(
     if idle is not None:
         raise DataError(f"--flip {idle}: no scan is called so. Correct the name or pattern.")
     if flip:
-        told = f"turned upside down, as told: scans {', '.join(flip)}."
-        options["notes"] = [told, *options.get("notes", ())]
+        options = noted(options, f"turned upside down, as asked for: scans {', '.join(flip)}.")
 
     def pairs() -> Iterator[Pair]:
         for scan, path in scans.items():
@@ -234,10 +144,6 @@ def import_pairs(
     DataError
         As `import_nifti`.
     """
-    note = (
-        "every picture counts as a scan of its own; if a patient has several, name the parts "
-        "with a --split file."
-    )
     scans, theirs = find(Path(images), masks, PICTURES, skip)
 
     def pairs() -> Iterator[Pair]:
@@ -245,8 +151,11 @@ def import_pairs(
             volume = read_picture(path, unit=unit)
             yield volume, read_picture_mask(theirs[scan], volume) if theirs else None
 
-    options["notes"] = [note, *options.get("notes", ())]
-    return build(pairs(), out, **options)
+    note = (
+        "every picture counts as a scan of its own; if a patient has several, name the parts "
+        "with a --split file."
+    )
+    return build(pairs(), out, **noted(options, note))
 
 
 def import_dicom(
@@ -262,8 +171,8 @@ def import_dicom(
     Parameters
     ----------
     folder : path
-        One series, or a folder of such folders. Scans are named by their folders, unless one
-        of these is named by its patient: then by numbers, in natural order.
+        One series, or a folder of such folders. Scans are named by their folders. If a folder
+        is named by its patient, all are named by numbers, in natural order.
     out, skip, unit, **options
         As `import_nifti`.
 
@@ -283,13 +192,13 @@ def import_dicom(
     names = _anonymous(list(series.values()))
     if any(scan != path.name for scan, path in names.items()):
         note = "folders named by their patients became scan_1, scan_2, … in their order."
-        options["notes"] = [note, *options.get("notes", ())]
+        options = noted(options, note)
     pairs = ((read_dicom(path, unit=unit, scan=scan), None) for scan, path in names.items())
     return build(pairs, out, **options)
 
 
 def _anonymous(series: list[Path]) -> dict[str, Path]:
-    """Name series by their folders, but by numbers where one is named by its patient."""
+    """Name series by their folders, or by numbers if one is named by its patient."""
     if any(names_patient(path) for path in series):
         return {f"scan_{number}": path for number, path in enumerate(series, 1)}
     return {path.name: path for path in series}
@@ -310,7 +219,8 @@ def import_phantom(
     scans : int
         How many.
     **options
-        As `build` takes them; size and seed are the phantom's too.
+        As `build` takes them. Size and seed are those of the phantom, too, and its scans are
+        synthetic unless the options say that they are not.
 
     Returns
     -------
@@ -331,12 +241,6 @@ def import_phantom(
     return build(pairs, out, **merged)
 
 
-EMBEDDED_SIZE = (
-    256  # ours: half the work of 352 at the first start and in every cycle, on two cores
-)
-VERSION = 2  # of the phantom; raise it when its slices change, so that old caches are left
-
-
 def embedded_folder(size: int | None = None) -> Path:
     """Name the folder of the embedded dataset; `size` is the side of its slices in pixels."""
     from platformdirs import user_cache_path
@@ -345,18 +249,18 @@ def embedded_folder(size: int | None = None) -> Path:
     return user_cache_path("alnb") / f"phantom-{VERSION}{other}"
 
 
-def embedded(progress: Progress | None = None, *, size: int | None = None) -> Dataset:
-    """Open the embedded dataset; draw it first where there is none.
+def embedded(progress: OnStored | None = None, *, size: int | None = None) -> Dataset:
+    """Open the embedded dataset; draw it first if it is missing.
 
-    Of two processes that need it at once, one draws and the other waits.
+    If two processes need it at once, one draws and the other waits.
 
     Parameters
     ----------
     progress : callable or None
-        Called after each scan that is drawn, with its name and how many are.
+        Called after each scan that is drawn, with its name and how many are drawn.
     size : int or None
-        Side of its slices, in pixels; None: `EMBEDDED_SIZE`. At 128 all takes a quarter, so
-        that notebooks can train.
+        Side of its slices, in pixels; None: `EMBEDDED_SIZE`. At 128 all takes a quarter of the
+        time, so that notebooks can train.
 
     Raises
     ------
@@ -370,14 +274,115 @@ def embedded(progress: Progress | None = None, *, size: int | None = None) -> Da
             return _opened_or_drawn(folder, size or EMBEDDED_SIZE, progress)
     except OSError as error:
         raise DataError(
-            f"the embedded data can't be written to {folder}: {error.strerror}. Mend the "
+            f"the embedded data can't be written to {folder}: {error.strerror}. Correct the "
             "permissions, or name a dataset."
         ) from error
 
 
-def _opened_or_drawn(folder: Path, size: int, progress: Progress | None) -> Dataset:
+def _opened_or_drawn(folder: Path, size: int, progress: OnStored | None) -> Dataset:
     try:
         return Dataset.open(folder)
     except DataError:  # none yet, or an incomplete one
         shutil.rmtree(folder, ignore_errors=True)
         return import_phantom(folder, name="phantom", size=size, progress=progress)
+
+
+def noted(options: BuildOptions, *notes: str) -> BuildOptions:
+    """Put the notes of an import before those of its caller."""
+    return {**options, "notes": [*notes, *options.get("notes", ())]}
+
+
+def find(
+    images: Path, masks: Path | str | None, endings: tuple[str, ...], skip: Collection[str]
+) -> tuple[dict[str, Path], dict[str, Path] | None]:
+    """Find the scans' files, and their masks' where there are masks.
+
+    Parameters
+    ----------
+    images : path
+        A folder, or one file.
+    masks : path or None
+        A folder of masks under the scans' names.
+    endings : tuple of str
+        Of the files, lower case.
+    skip : collection of str
+        Scans to leave out.
+
+    Returns
+    -------
+    dict of str to Path, and the same or None
+        By scan, in natural order.
+
+    Raises
+    ------
+    DataError
+        If there are none, two name one scan, or a scan has no mask or a mask no scan.
+    """
+    scans = without(files(images, endings), skip)
+    return scans, None if masks is None else _paired(scans, Path(masks), endings, skip)
+
+
+def files(folder: Path, endings: tuple[str, ...]) -> dict[str, Path]:
+    """Find the files of these endings by scan, in natural order; `folder` may be one file.
+
+    Raises
+    ------
+    DataError
+        If there are none, or two name one scan.
+    """
+    if folder.is_file():
+        return {scan_name(folder): folder}
+    check_folder(folder)
+    paths = [
+        path
+        for path in folder.iterdir()
+        if path.name.lower().endswith(endings) and not path.name.startswith(".")
+    ]
+    found: dict[str, Path] = {}
+    for path in sorted(paths, key=natural):
+        twin = found.setdefault(scan_name(path), path)
+        if twin is not path:
+            raise DataError(f"{folder}: {twin.name} and {path.name} name one scan. Remove one.")
+    if not found:
+        raise DataError(f"{folder}: it holds no {' or '.join(endings)} file. Name another folder.")
+    return found
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse what is no folder, with a `DataError`."""
+    if not folder.is_dir():
+        raise DataError(f"{folder}: there is no such folder. Check the path.")
+
+
+def without(scans: dict[str, Path], skip: Collection[str]) -> dict[str, Path]:
+    """Leave scans out; a `DataError` names one that is missing."""
+    unknown = next((scan for scan in skip if scan not in scans), None)
+    if unknown is not None:
+        raise DataError(f"--skip {unknown}: there is no such scan. Correct the name.")
+    return {scan: path for scan, path in scans.items() if scan not in skip}
+
+
+def natural(path: Path) -> list[tuple[int, str]]:
+    """Sort scan 2 before scan 10."""
+    return [
+        (int(digits or -1), text) for digits, text in re.findall(r"(\d+)|(\D+)", path.name.lower())
+    ]
+
+
+def _paired(
+    scans: Mapping[str, Path], folder: Path, endings: tuple[str, ...], skip: Collection[str]
+) -> dict[str, Path]:
+    masks = files(folder, endings)
+    lacking = next((scan for scan in scans if scan not in masks), None)
+    if lacking is not None:
+        raise DataError(
+            f"scan {lacking}: {folder} holds no mask of that name. Add it, or leave the scan "
+            f"out with --skip {lacking}."
+        )
+    surplus = next((name for name in masks if name not in scans and name not in skip), None)
+    if surplus is not None:
+        raise DataError(
+            f"mask {masks[surplus].name}: there is no scan of that name. Add the scan, or take "
+            "the mask out of its folder."
+        )
+    return masks

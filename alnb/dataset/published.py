@@ -1,9 +1,4 @@
-"""Build datasets from the NIfTI files that MedSeg and Zenodo's record 3757476 publish.
-
-Build COVID-19-A from DICOM series and a PNG mask for every slice.
-
-Build a dataset from COVID-SemiSeg's folders of pictures.
-"""
+"""Build datasets from folders as they are published: MedSeg, COVID-19-A and -B, SemiSeg."""
 
 from __future__ import annotations
 
@@ -13,38 +8,57 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, Unpack
 
 import numpy as np
 
 from alnb.dataset.build import Pair, build
 from alnb.dataset.dataset import Dataset, Part
-from alnb.dataset.importers import ZENODO, BuildOptions, files, import_nifti, natural, without
+from alnb.dataset.importers import (
+    ZENODO,
+    BuildOptions,
+    check_folder,
+    files,
+    find,
+    import_nifti,
+    natural,
+    noted,
+    without,
+)
 from alnb.dataset.split import some
 from alnb.errors import DataError
+from alnb.storage import sha256_of
 from alnb.volumes import (
     NIFTI,
+    PICTURES,
     Labels,
     Unit,
     mask_misfits,
     read_mask,
     read_nifti,
+    read_picture,
     read_picture_labels,
-    sha256_of,
+    read_picture_mask,
 )
 from alnb.volumes.dicom import read_series
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-from collections.abc import Iterator
-from typing import TypeAlias
-
-from alnb.dataset.importers import check_folder, find
-from alnb.volumes import PICTURES, read_picture, read_picture_mask
 
 MEDSEG_LABELS = (1, 2, 3)  # ground-glass, consolidation, effusion
-_VOLUMES = ("rp_im", "rp_msk")  # MedSeg's nine scans
+MEDSEG_SCANS = ("rp_im", "rp_msk")  # folders of MedSeg's nine scans
+COVID19A_LABELS = (127, 255)  # both are infection
+COVID19A = ("OpenSourceDCMs", "InfectionMasks")  # folders of series and of masks
 _TWINS = ("radiopaedia_10_85902_1", "radiopaedia_10_85902_3")  # of one patient, says its author
+_TRAIN = (
+    Path("TrainingSet/LungInfection-Train/Doctor-label"),
+    Path("TrainingSet/LungInfection-Train"),
+)
+_TEST = (Path("TestingSet/LungInfection-Test"),)
+_IMAGE_FOLDERS = {"imgs", "img", "images", "image"}
+_MASK_FOLDERS = {"gt", "gts", "masks", "mask"}
+
+_Set: TypeAlias = tuple[dict[str, Path], dict[str, Path]]  # slices and masks, by name
 
 
 # --- MedSeg ----------------------------------------------------------------------------------
@@ -65,15 +79,15 @@ def import_medseg(
     ----------
     folder : path
         Holds ``rp_im`` and ``rp_msk``, folders of volumes; or ``train_im``, ``train_msk``,
-        ``test_im`` and ``test_msk`` as ``.nii.gz``, and where ``train_slices.csv`` and
-        ``test_slices.csv`` are there, they must count as many slices.
+        ``test_im`` and ``test_msk`` as ``.nii.gz``. If ``train_slices.csv`` and
+        ``test_slices.csv`` are there, they must list as many slices.
     out : path
         The dataset's folder.
     skip, unit, flip
-        As `import_nifti`; for scans, not for slices.
+        As `import_nifti`; only for the nine scans.
     **options
-        As `build` takes them. The split of the scans is the paper's "sep", unless told; that of
-        the slices the published one, and their size 256, so that nothing is resampled.
+        As `build` takes them. The default split of the scans is the paper's "sep". The split of
+        the slices is the published one, and their default size 256: nothing is resampled.
 
     Returns
     -------
@@ -85,31 +99,31 @@ def import_medseg(
     ------
     DataError
         If a file is missing or broken, the tables don't fit the volumes, a mask holds another
-        label, something is asked of slices that is for scans, or as `build`.
+        label, an option for scans is used for slices, or as `build`.
     """
     folder = Path(folder)
     options = {"known": MEDSEG_LABELS, **options}
-    if (folder / _VOLUMES[0]).is_dir():
+    if (folder / MEDSEG_SCANS[0]).is_dir():
         options = {"name": "covid19a", "split": "sep", **options}
-        images, masks = (folder / name for name in _VOLUMES)
+        images, masks = (folder / name for name in MEDSEG_SCANS)
         return import_nifti(images, out, masks=masks, skip=skip, unit=unit, flip=flip, **options)
     if not (folder / "train_im.nii.gz").is_file():
         raise DataError(
-            f"{folder}: neither {_VOLUMES[0]} and {_VOLUMES[1]} nor train_im.nii.gz is in it. "
-            "Name MedSeg's folder of scans or of slices."
+            f"{folder}: neither {' and '.join(MEDSEG_SCANS)} nor train_im.nii.gz is in it. Name "
+            "MedSeg's folder of scans or of slices."
         )
     idle = {"skip": skip, "unit": unit, "flip": flip, "split": options.get("split")}
     if given := [name for name, value in idle.items() if value]:
         raise DataError(
-            f"--{given[0]}: MedSeg's slices are dealt as published, and lie as they should; that "
-            "is for its nine scans. Leave it out."
+            f"--{given[0]}: this option is for MedSeg's nine scans. Its slices keep the published "
+            "split and orientation. Leave the option out."
         )
     published: dict[str, Part] = {"train": "train", "test": "test"}
     note = (
         "which slices are of one patient isn't published, so a patient may lie in train and in "
         "test."
     )
-    options = {"name": "medseg", "size": 256, "notes": (note,), **options, "split": published}
+    options = {"name": "medseg", "size": 256, **noted(options, note), "split": published}
     return build((_medseg(folder, part) for part in published), out, **options)
 
 
@@ -148,16 +162,15 @@ def import_covid19b(
     out : path
         The dataset's folder.
     skip, unit, flip
-        As `import_nifti`. Which way up a scan lies is not guessed: nothing is turned unless
-        told, and the notes say what to look at.
+        As `import_nifti`. No scan is turned unless `flip` names it; the notes say what to check.
     **options
-        As `build` takes them; the split is the paper's "sep", unless told.
+        As `build` takes them; the default split is the paper's "sep".
 
     Returns
     -------
     Dataset
-        Scans in natural order (radiopaedia_4 before radiopaedia_10), which is ours, since the
-        paper doesn't tell its own.
+        Scans in natural order (radiopaedia_4 before radiopaedia_10). The order is ours; the
+        paper doesn't give its own.
 
     Raises
     ------
@@ -165,16 +178,11 @@ def import_covid19b(
         As `import_nifti`.
     """
     folder = Path(folder)
-    for name in ZENODO:
-        if not (folder / name).is_dir():
-            raise DataError(
-                f"{folder}: {name} is not in it. Name the folder that holds {ZENODO[0]} and "
-                f"{ZENODO[1]}; alnb fetch covid19-b makes one."
-            )
+    _check_holds(folder, ZENODO, "; alnb fetch covid19-b makes one")
     images, masks = (folder / name for name in ZENODO)
     options = {"name": "covid19b", "split": "sep", **options}
     scans = without(files(images, NIFTI), skip)
-    options["notes"] = _covid19b_notes(list(scans), flip, options["split"])
+    options = noted(options, *_covid19b_notes(list(scans), flip, options["split"]))
     return import_nifti(images, out, masks=masks, skip=skip, unit=unit, flip=flip, **options)
 
 
@@ -190,14 +198,13 @@ def _covid19b_notes(scans: list[str], flip: Collection[str], split: object) -> l
         )
     if set(_TWINS) <= set(scans) and split != "mixed" and (split != "sep" or len(scans) != 20):
         notes.append(
-            f"scans {' and '.join(_TWINS)} are of one patient, says the data's author: look "
+            f"scans {' and '.join(_TWINS)} are of one patient, says the data's author: check "
             "whether they lie in different parts."
         )
     return notes
 
 
-LABELS = (127, 255)  # both are infection
-_SERIES, _MASKS = "OpenSourceDCMs", "InfectionMasks"
+# --- COVID-19-A ------------------------------------------------------------------------------
 
 
 def import_covid19a(
@@ -214,8 +221,8 @@ def import_covid19a(
     ----------
     folder : path
         Holds ``OpenSourceDCMs/DCM<scan>/*s<slice:04d>*`` and
-        ``InfectionMasks/<scan>_z<slice>.png``. Slices are sorted by their position; the number
-        in a file's name finds its mask, and nothing else.
+        ``InfectionMasks/<scan>_z<slice>.png``. Slices are sorted by their position. The number
+        in a file's name is only used to find its mask.
     out : path
         The dataset's folder.
     skip : collection of str
@@ -223,13 +230,13 @@ def import_covid19a(
     unit : "hu", "grey" or None
         What the values are after rescaling; None: decided scan by scan.
     **options
-        As `build` takes them; the split is the paper's "sep", unless told.
+        As `build` takes them; the default split is the paper's "sep".
 
     Returns
     -------
     Dataset
         Labels are 127 and 255, both infected. Masks are flipped left to right and then turned
-        by 90°, which lays them onto the stored pixels, as the paper's authors read them.
+        by 90°, as the paper's authors read them: so they lie on the stored pixels.
 
     Raises
     ------
@@ -238,23 +245,19 @@ def import_covid19a(
         hold another label, a series is broken, or as `build`.
     """
     folder = Path(folder)
-    for name in (_SERIES, _MASKS):
-        if not (folder / name).is_dir():
-            raise DataError(
-                f"{folder}: {name} is not in it. Name the folder that holds {_SERIES} and {_MASKS}."
-            )
-    found = [one for one in (folder / _SERIES).glob("DCM*") if one.is_dir()]
+    _check_holds(folder, COVID19A)
+    found = [one for one in (folder / COVID19A[0]).glob("DCM*") if one.is_dir()]
     series = without({one.name: one for one in sorted(found, key=natural)}, skip)
-    masks = _masks_by_scan(folder / _MASKS)
+    masks = _masks_by_scan(folder / COVID19A[1])
     stray = next((scan for scan in masks if scan not in series and scan not in skip), None)
     if stray is not None:
         raise DataError(
-            f"{_MASKS}: there are masks of {stray}, and no such series. Add it, or take the "
+            f"{COVID19A[1]}: there are masks of {stray}, and no such series. Add it, or take the "
             "masks out."
         )
     note = "masks were flipped left to right and turned by 90°, as their authors read them."
     options = {
-        "name": "covid19a", "split": "sep", "known": LABELS, "notes": (note,), **options,
+        "name": "covid19a", "split": "sep", "known": COVID19A_LABELS, **noted(options, note),
     }  # fmt: skip
     pairs = (_covid19a(path, masks.get(scan, {}), unit) for scan, path in series.items())
     return build(pairs, out, **options)
@@ -291,18 +294,18 @@ def _slice_number(name: str, folder: Path) -> int:
     found = {int(digits) for digits in re.findall(r"s(\d{4,})", name)}
     if len(found) != 1:
         raise DataError(
-            f"{folder.name}: {name} tells no slice's number, as s0012 would. Rename it, or leave "
-            "it out."
+            f"{folder.name}: {name} has no slice number, such as s0012. Rename the file, or remove "
+            "it."
         )
     return found.pop()
 
 
 def _check_masks(scan: str, numbers: list[tuple[int, ...]], masks: Mapping[int, Path]) -> None:
-    bare = [theirs[0] for theirs in numbers if not any(one in masks for one in theirs)]
-    if bare:
+    lacking = [theirs[0] for theirs in numbers if not any(one in masks for one in theirs)]
+    if lacking:
         raise DataError(
-            f"scan {scan}: {_MASKS} holds no mask for slice {some(bare)}. Add it, or leave the "
-            f"scan out with --skip {scan}."
+            f"scan {scan}: {COVID19A[1]} holds no mask for slice {some(lacking)}. Add it, or leave "
+            f"the scan out with --skip {scan}."
         )
     stray = masks.keys() - {one for theirs in numbers for one in theirs}
     if stray:
@@ -313,27 +316,19 @@ def _check_masks(scan: str, numbers: list[tuple[int, ...]], masks: Mapping[int, 
 
 
 def _turned_mask(paths: list[Path], scan: str, shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return the (rows, columns) mask of a slice; that of its doubles must be the same."""
+    """Return the (rows, columns) mask of a slice; its doubles must have the same."""
     planes = [np.rot90(np.fliplr(read_picture_labels(path))) for path in paths]
     if planes[0].shape != shape:
         raise mask_misfits(scan, planes[0].shape, shape)
     if not all(np.array_equal(planes[0], plane) for plane in planes):
         raise DataError(
             f"scan {scan}: {paths[0].name} and {paths[1].name} are masks of one slice and "
-            "differ. Leave one of them out, and its slice."
+            "differ. Remove one of them, and its slice."
         )
     return planes[0]
 
 
-_TRAIN = (
-    Path("TrainingSet/LungInfection-Train/Doctor-label"),
-    Path("TrainingSet/LungInfection-Train"),
-)
-_TEST = (Path("TestingSet/LungInfection-Test"),)
-_IMAGE_FOLDERS = {"imgs", "img", "images", "image"}
-_MASK_FOLDERS = {"gt", "gts", "masks", "mask"}
-
-_Set: TypeAlias = tuple[dict[str, Path], dict[str, Path]]  # slices and masks, by name
+# --- COVID-SemiSeg ---------------------------------------------------------------------------
 
 
 def import_semiseg(
@@ -361,7 +356,7 @@ def import_semiseg(
     Returns
     -------
     Dataset
-        Pseudo-labels and the set of several classes, which lie beside these, are left alone.
+        Pseudo-labels and the set of several classes, which lie beside these, are not read.
 
     Raises
     ------
@@ -369,17 +364,24 @@ def import_semiseg(
         If the folders aren't there, a slice has no mask or a mask no slice, or as `build`.
     """
     sets = _semiseg_sets(Path(folder))
+    unknown = next((one for one in skip if not any(one in images for images, _ in sets)), None)
+    if unknown is not None:
+        raise DataError(f"--skip {unknown}: there is no such picture. Correct the name.")
+    pictures = _semiseg_pictures(sets, skip)
     note = (
         "which slices are of one patient isn't published, so a patient may lie in different parts."
     )
-    options = {"name": "semiseg", "notes": (note,), **options}
-    unknown = next((one for one in skip if not any(one in pictures for pictures, _ in sets)), None)
-    if unknown is not None:
-        raise DataError(f"--skip {unknown}: there is no such picture. Correct the name.")
-    names = _unique_names([pictures for pictures, _ in sets])
+    options = {"name": "semiseg", **noted(options, note)}
     if len(sets) == 2:
-        options["split"] = _published(sets, names, skip)
-    return build(_semiseg(sets, names, skip), out, **options)
+        options["split"] = {one.scan: one.part for one in pictures}
+    return build(map(_semiseg, pictures), out, **options)
+
+
+class _Picture(NamedTuple):
+    scan: str
+    part: Part
+    image: Path
+    mask: Path
 
 
 def _semiseg_sets(folder: Path) -> list[_Set]:
@@ -418,32 +420,28 @@ def _folders(folder: Path) -> tuple[Path, Path] | None:
     return (images, masks) if images and masks else None
 
 
-def _unique_names(sets: list[dict[str, Path]]) -> list[dict[str, str]]:
-    """Name pictures by their files, and by their part too if the parts share a name."""
-    clash = len(sets) == 2 and sets[0].keys() & sets[1].keys()
+def _semiseg_pictures(sets: list[_Set], skip: Collection[str]) -> list[_Picture]:
+    """List the pictures; if both parts have one of a name, the part is put before it."""
+    parts: tuple[Part, Part] = ("train", "test")
+    clash = len(sets) == 2 and bool(sets[0][0].keys() & sets[1][0].keys())
     return [
-        {name: f"{part}_{name}" if clash else name for name in pictures}
-        for part, pictures in zip(("train", "test"), sets, strict=False)
+        _Picture(f"{part}_{name}" if clash else name, part, image, masks[name])
+        for part, (images, masks) in zip(parts, sets, strict=False)
+        for name, image in images.items()
+        if name not in skip
     ]
 
 
-def _published(
-    sets: list[_Set], names: list[dict[str, str]], skip: Collection[str]
-) -> dict[str, Part]:
-    parts: tuple[Part, Part] = ("train", "test")
-    return {
-        theirs[name]: part
-        for part, (pictures, _), theirs in zip(parts, sets, names, strict=True)
-        for name in pictures
-        if name not in skip
-    }
+def _semiseg(picture: _Picture) -> Pair:
+    volume = replace(read_picture(picture.image), scan=picture.scan)
+    return volume, read_picture_mask(picture.mask, volume)
 
 
-def _semiseg(
-    sets: list[_Set], names: list[dict[str, str]], skip: Collection[str]
-) -> Iterator[Pair]:
-    for (pictures, masks), theirs in zip(sets, names, strict=True):
-        for name, path in pictures.items():
-            if name not in skip:
-                volume = replace(read_picture(path), scan=theirs[name])
-                yield volume, read_picture_mask(masks[name], volume)
+def _check_holds(folder: Path, names: tuple[str, str], hint: str = "") -> None:
+    """Refuse a folder that lacks one of two folders."""
+    lacking = next((name for name in names if not (folder / name).is_dir()), None)
+    if lacking is not None:
+        raise DataError(
+            f"{folder}: {lacking} is not in it. Name the folder that holds {' and '.join(names)}"
+            f"{hint}."
+        )

@@ -1,47 +1,34 @@
-"""Who learns from what: slices are dealt to the parts train, val and test.
+"""Deal slices to the parts train, val and test.
 
 =========  ==================================================================================
 ``scan``   whole scans, shuffled by a seed, 60 % train, 10 % val, 30 % test. Ours: no patient
-           is in two parts, and a third is left to test on, because a handful of scans differ
-           so much that fewer say little. Below 5 scans there is no val part
+           is in two parts, and a third is for testing, because scans differ so much that
+           fewer say little. With fewer than 5 scans there is no val part
 ``sep``    whole scans in order; of 9: 5, 1, 3 and of 20: 15, 1, 4 (paper 4.1); of another
-           number 55, 10, 35 %, which is the first of the two carried over
+           number 55, 10, 35 %, as of 9
 ``mixed``  of every scan its first 45 % of slices train, the next 5 % val, the rest test
            (paper 4.1); the parts share patients, so test scores flatter
 a mapping  from a scan's name, or a `SliceId`, to its part; or a CSV file that says so
 =========  ==================================================================================
 
-Cross-validation: the train part divided, so that settings are chosen without the test part.
-
-What an import refuses rather than guesses: labels of unknown meaning, scans in two parts.
+`fold` divides the train part for cross-validation, so that settings are chosen without the test
+part.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 
-from alnb.dataset.dataset import PARTS, Part, SliceId
+from alnb.dataset.dataset import PARTS, Dataset, Part, SliceId
 from alnb.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from alnb.dataset.dataset import Dataset, Part, SliceId
-from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
-
-from alnb.dataset.dataset import Part, SliceId
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
 
 Named: TypeAlias = Mapping[str, Part] | Mapping[SliceId, Part] | Mapping[str | SliceId, Part]
 Split: TypeAlias = str | Path | Named
@@ -64,22 +51,21 @@ def deal(split: Split, depths: Mapping[str, int], seed: int = 0) -> dict[SliceId
     Returns
     -------
     dict of SliceId to "train", "val" or "test"
-        Every slice, in order. Parts may be empty, but for train.
+        Every slice, in order. Val and test may be empty.
 
     Raises
     ------
     DataError
-        If the split is unknown, leaves a slice out, names one that isn't there, or leaves
-        nothing to train on.
+        If the split is unknown, omits a slice, names a slice that is missing, or leaves nothing
+        to train on.
     """
     scans = list(depths)
     if split == "mixed":
         parts = dict(_mixed(depths))
-    elif split == "scan":
-        shuffled = [scans[index] for index in np.random.default_rng(seed).permutation(len(scans))]
-        parts = _whole(shuffled, _counts_scan(len(scans)), depths)
-    elif split == "sep":
-        parts = _whole(scans, _counts_sep(len(scans)), depths)
+    elif split in ("scan", "sep"):
+        count = len(scans)
+        order = np.random.default_rng(seed).permutation(count) if split == "scan" else range(count)
+        parts = _whole([scans[index] for index in order], _counts(split, count), depths)
     elif isinstance(split, Mapping):
         parts = _named(split, depths)
     else:
@@ -94,7 +80,7 @@ def deal(split: Split, depths: Mapping[str, int], seed: int = 0) -> dict[SliceId
 
 
 def shared_scans(parts: Mapping[SliceId, Part]) -> tuple[str, ...]:
-    """Return the scans that lie in more than one part; of one slice a scan there is none."""
+    """Return the scans that lie in more than one part."""
     found: dict[str, set[Part]] = {}
     for where, part in parts.items():
         found.setdefault(where.scan, set()).add(part)
@@ -107,7 +93,7 @@ def read_split(path: Path | str) -> dict[str | SliceId, Part]:
     Parameters
     ----------
     path : path
-        Its first line names the columns; other columns are passed over.
+        Its first line names the columns; other columns are ignored.
 
     Returns
     -------
@@ -121,7 +107,7 @@ def read_split(path: Path | str) -> dict[str | SliceId, Part]:
     path = Path(path)
     if not path.is_file():
         raise DataError(
-            f"--split {path}: it is neither scan, sep nor mixed, nor a file that is there. "
+            f"--split {path}: it is neither scan, sep nor mixed, and there is no such file. "
             "Name a CSV file with the columns scan, part and, where slices differ, z."
         )
     with path.open(newline="", encoding="utf-8-sig") as stream:
@@ -133,8 +119,8 @@ def read_split(path: Path | str) -> dict[str | SliceId, Part]:
             key, part = _key(row, path), _part(row, path)
             if parts.setdefault(key, part) != part:
                 raise DataError(
-                    f"{path.name}: {key} is put into {parts[key]} and into {part}. Leave one of "
-                    "the lines out; where slices of a scan differ, number them in a column z."
+                    f"{path.name}: {key} is put into {parts[key]} and into {part}. Remove one of "
+                    "the lines; where slices of a scan differ, number them in a column z."
                 )
         return parts
 
@@ -157,17 +143,13 @@ def _part(row: Mapping[str, str], path: Path) -> Part:
     return row["part"]
 
 
-def _counts_scan(scans: int) -> tuple[int, int]:
-    """Return how many scans val and test get."""
-    val = max(1, round(0.1 * scans)) if scans >= 5 else 0
-    return val, max(1, round(0.3 * scans)) if scans >= 2 else 0
-
-
-def _counts_sep(scans: int) -> tuple[int, int]:
-    if scans == 20:
+def _counts(split: str, scans: int) -> tuple[int, int]:
+    """Return how many scans val and test get; of 9 scans "sep" gives 5, 1, 3."""
+    if split == "sep" and scans == 20:
         return 1, 4
-    val = max(1, round(0.1 * scans)) if scans >= 3 else 0  # 9 scans: 5, 1, 3
-    return val, max(1, round(0.35 * scans)) if scans >= 2 else 0
+    enough, share = (5, 0.3) if split == "scan" else (3, 0.35)
+    val = max(1, round(0.1 * scans)) if scans >= enough else 0
+    return val, max(1, round(share * scans)) if scans >= 2 else 0
 
 
 def _whole(
@@ -213,11 +195,11 @@ def _named(split: Named, depths: Mapping[str, int]) -> dict[SliceId, Part]:
 
 
 def fold(dataset: Dataset, number: int, folds: int) -> Dataset:
-    """Make a dataset of the train part alone: one fold of it to test on, the rest to train on.
+    """Make a dataset of the train part only: one fold of it to test on, the rest to train on.
 
-    Whole scans stay together where there are at least as many as folds, so that no patient is on
-    both sides; else neighbouring slices do. There is no val part, and what was val or test is
-    left out.
+    If there are at least as many scans as folds, whole scans stay together, so that no patient is
+    on both sides; if not, neighbouring slices do. There is no val part. The slices of the val and
+    test part are left out.
 
     Parameters
     ----------
@@ -254,100 +236,19 @@ def _stretches(slices: tuple[SliceId, ...], folds: int) -> list[list[SliceId]]:
     ]
 
 
-class LabelGate:
-    """Lets masks through whose labels have a known meaning.
+def check_shared(split: object, parts: Mapping[SliceId, Part], *, allowed: bool) -> None:
+    """Refuse a split that puts slices of one scan into different parts.
+
+    The paper's ``mixed`` does so on purpose; the dataset's notes say it.
 
     Parameters
     ----------
-    infected : collection of int or None
-        The labels that are infected; all others become background. None: the masks decide.
-    known : collection of int or None
-        Where the masks decide, the labels that they may hold, all of them infected; None: any
-        label, but only one besides 0, since of two one may be the lung.
-
-    Raises
-    ------
-    DataError
-        If a label is none, or is 0, which is background.
-    """
-
-    def __init__(
-        self, infected: Collection[int] | None = None, known: Collection[int] | None = None
-    ) -> None:
-        wrong = [label for label in infected or () if not 0 < label < 256]
-        if wrong or (infected is not None and not infected):
-            raise DataError(
-                f"--infected {listed(infected or ())}: labels are whole numbers in 1…255, and 0 "
-                "is background. Name those that are infected, as in --infected 1,2."
-            )
-        self._infected = infected
-        self._known = known
-        self._found: set[int] = set()
-
-    def admit(self, scan: str, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the mask of a scan with its infected labels alone.
-
-        Parameters
-        ----------
-        scan : str
-            Its name, for the sentence.
-        labels : (Z, Y, X) uint8 array
-
-        Returns
-        -------
-        (Z, Y, X) uint8 array
-            The same, but that labels which are not infected are 0.
-
-        Raises
-        ------
-        DataError
-            If the masks so far hold a label of which no one said what it means.
-        """
-        counts = sum(np.bincount(one.ravel(), minlength=256) for one in labels)  # slices: small
-        here = set(np.flatnonzero(counts).tolist()) - {0}
-        self._found |= here
-        if self._infected is not None:
-            kept = np.zeros(256, np.uint8)
-            kept[list(self._infected)] = list(self._infected)
-            return kept[labels]
-        if self._known is not None and not here <= set(self._known):
-            raise DataError(
-                f"scan {scan}: its mask holds {listed(here - set(self._known))}, where this "
-                f"dataset's masks hold {listed(self._known)}. Check that these are its infection "
-                "masks, or say which labels are infected with --infected."
-            )
-        if self._known is None and len(self._found) > 1:
-            raise DataError(
-                f"scan {scan}: with its mask there are the labels {listed(self._found)}, and "
-                "some may not be infection. Name those that are with --infected LABEL,LABEL; the "
-                "others become background."
-            )
-        return labels
-
-    def notes(self) -> list[str]:
-        """Say what became of the labels, once all masks are through.
-
-        Raises
-        ------
-        DataError
-            If no mask holds a label that was said to be infected.
-        """
-        if self._infected is None:
-            return []
-        if self._found and not self._found & set(self._infected):
-            raise DataError(
-                f"--infected {listed(self._infected)}: no mask holds such a label; they hold "
-                f"{listed(self._found)}. Correct it."
-            )
-        left = self._found - set(self._infected)
-        became = f"; labels {listed(left)} became background" if left else ""
-        return [f"infected are labels {listed(self._infected)}, as told{became}."]
-
-
-def check_shared(split: object, parts: Mapping[SliceId, Part], *, allowed: bool) -> None:
-    """Refuse a split by name that deals slices of one scan to different parts.
-
-    The paper's ``mixed`` does so on purpose, and the dataset's notes say it.
+    split : str, path or mapping
+        As `deal` takes it.
+    parts : mapping
+        What it made.
+    allowed : bool
+        Whether the person allows it.
 
     Raises
     ------
@@ -357,16 +258,10 @@ def check_shared(split: object, parts: Mapping[SliceId, Part], *, allowed: bool)
     shared = shared_scans(parts)
     if shared and split != "mixed" and not allowed:
         raise DataError(
-            f"the split puts slices of scan {some(shared)} into more than one part, so that a "
-            "patient would be learnt from and tested on. Deal whole scans, or allow it with "
+            f"the split puts slices of scan {some(shared)} into more than one part, so that the "
+            "same patient would be trained and tested on. Deal whole scans, or allow it with "
             "--allow-shared-scans."
         )
-
-
-def listed(labels: Collection[int]) -> str:
-    """Write labels in order, the first five of many."""
-    first = ",".join(str(label) for label in sorted(labels)[:5])
-    return f"{first} and {len(labels) - 5} more" if len(labels) > 5 else first
 
 
 def some(names: Collection[Any]) -> str:

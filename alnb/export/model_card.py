@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from alnb.agreement import consistency
 from alnb.annotation import Verdict
+from alnb.metrics import Agreement
 from alnb.phantom import PREFIX as PHANTOM
 from alnb.reports import FitReport
 from alnb.state import State
@@ -122,7 +122,7 @@ def _labels(state: State) -> str:
 
 
 def _repeats(state: State) -> str:
-    found = consistency(state.repeated)
+    found = Agreement.of(state.repeated)
     if not found.repeats:
         return ""
     return (

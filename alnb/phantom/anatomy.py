@@ -1,12 +1,7 @@
-"""Smooth surfaces as signed distances in mm, negative inside, and grids to hold them.
+"""A patient drawn from a seed, as signed distances in mm, negative inside: bones, organs, lesions.
 
-A patient: what differs from one to the next, and where bones and tubes lie.
-
-The surfaces of one patient at the heights of a scan's slices.
-
-Vessels grown into the lungs.
-
-Where a scan is ill.
+First the tools (noise, smooth surfaces, tubes), then the tables of a nominal patient, then what
+is drawn: `Patient`, the surfaces of a `Chest`, vessels as trees, and `Lesions`.
 """
 
 from __future__ import annotations
@@ -23,7 +18,7 @@ Field: TypeAlias = NDArray[np.floating[Any]]
 
 
 def spline(nodes: int, size: int) -> Any:  # noqa: ANN401 - scipy ships no types
-    """Weights, sparse (size, nodes), of the cubic B-spline that spreads nodes over pixels."""
+    """Return weights, sparse (size, nodes), of the cubic B-spline from nodes to pixels."""
     at = (np.arange(size) + 0.5) / size * nodes - 0.5
     base = np.floor(at).astype(int)
     f = at - base
@@ -37,7 +32,7 @@ def spline(nodes: int, size: int) -> Any:  # noqa: ANN401 - scipy ships no types
 
 
 def spread(weights: Any, coarse: Field) -> Field:  # noqa: ANN401 - as `spline`
-    """Spread a coarse square over pixels, both ways."""
+    """Spread a coarse square over pixels, along both axes."""
     fine: Field = np.ascontiguousarray((weights @ (weights @ coarse).T).T)
     return fine
 
@@ -80,12 +75,12 @@ def smooth_min(distances: list[Field], k: float) -> Field:
 
 
 def cover(distance: Field, soft: Field | float) -> Field:
-    """Share of a pixel inside a surface: 1 deep within, 0 outside, linear across `soft` mm."""
+    """Return a pixel's share inside a surface: 1 deep within, 0 outside, linear over `soft` mm."""
     return np.asarray(np.clip(0.5 - distance / soft, 0, 1))
 
 
 def extent(distance: Field, soft: float) -> tuple[slice, slice]:
-    """Box around the pixels that a surface covers in part at least."""
+    """Return the box around the pixels that a surface covers at least in part."""
     touched = distance < soft / 2
     rows, cols = (np.flatnonzero(touched.any(axis=axis)) for axis in (1, 0))
     if not len(rows):
@@ -94,14 +89,48 @@ def extent(distance: Field, soft: float) -> tuple[slice, slice]:
 
 
 def oval(x: Field, y: Field, half: tuple[float, float], power: float, pitch: float) -> Field:
-    """Signed distance in mm, about, of each pixel to a superellipse around the origin, (H, W)."""
+    """Measure about how far each pixel is from a superellipse around the origin.
+
+    Parameters
+    ----------
+    x, y : (H, W) float arrays
+        Positions in mm.
+    half : (float, float)
+        Half axes along x and y, in mm.
+    power : float
+        2 for an ellipse; higher is squarer.
+    pitch : float
+        Distance of pixels, in mm.
+
+    Returns
+    -------
+    (H, W) float array
+        Signed, in mm.
+    """
     f = (np.abs(x / half[0]) ** power + np.abs(y / half[1]) ** power) ** (1 / power)
     slope = np.hypot(*np.gradient(f, pitch))
     return np.asarray((f - 1) / np.maximum(slope, 0.3 / max(half)))
 
 
 def tube(x: Field, y: Field, z: float, ends: Field, slab: float = 0.0) -> Field:
-    """Distance in mm, (H, W), at height z to a cone of (x, y, z, radius) ends, in a slab."""
+    """Measure how far each pixel at one height is from the wall of a cone.
+
+    Parameters
+    ----------
+    x, y : (H, W) float arrays, or what broadcasts to them
+        Positions in mm.
+    z : float
+        Height of the pixels, in mm.
+    ends : (2, 4) float array
+        x, y, z and radius of the cone's ends, in mm.
+    slab : float
+        Half the thickness, in mm, through which it is seen.
+
+    Returns
+    -------
+    (H, W) float array
+        Signed, in mm.
+    """
     (px, py, pz, pr), (qx, qy, qz, qr) = ends.tolist()  # plain floats are faster than numpy's
     dx, dy, dz = qx - px, qy - py, qz - pz
     square = max(dx * dx + dy * dy + dz * dz, 1e-6)
@@ -114,6 +143,16 @@ def tube(x: Field, y: Field, z: float, ends: Field, slab: float = 0.0) -> Field:
     return np.asarray(np.sqrt(x * x + y * y + off * off) - (pr + t * (qr - pr)))
 
 
+def profile(values: tuple[float, ...], u: float) -> float:
+    """Interpolate a profile in mm, given at `LEVELS`, at a height u in [0, 1]."""
+    return float(np.interp(u, LEVELS, values))
+
+
+COARSE = 100  # nodes of the grid on which surfaces are computed, along each axis
+FAR = 60.0  # mm from all of a slice, where a surface's shape no longer matters
+CLUMPS = ((12, 1.2), (32, 0.8), (16, 0.8), (9, 1.0))  # of lesions: (nodes, slices they hold)
+
+# A nominal patient, in mm.
 RIB_TALL = 1.7  # height of a rib over its thickness
 LEVELS = (0.0, 0.25, 0.5, 0.7, 0.85, 1.0)  # heights u of the profiles below
 CAGE_WIDTH = (127, 129, 126, 117, 98, 62)  # half width inside the ribs
@@ -121,12 +160,6 @@ CAGE_DEPTH = (86, 87, 83, 74, 59, 40)  # half depth inside the ribs
 CAGE_BACK = (80, 82, 82, 78, 71, 64)  # where the cage ends behind
 BODY_FRONT = (-112, -113, -103, -90, -80, -72)
 BODY_WIDTH = (0, 0, 3, 14, 44, 84)  # half width outside, beyond cage and wall
-
-
-def profile(values: tuple[float, ...], u: float) -> float:
-    """Interpolate a profile in mm, given at `LEVELS`, at a height u in [0, 1]."""
-    return float(np.interp(u, LEVELS, values))
-
 
 # Tubes of the mediastinum: (x, y, u, radius) from node to node.
 HEART = (
@@ -163,7 +196,7 @@ VEINS = ((-36.0, 20.0, 0.46), (36.0, 20.0, 0.47))
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """What differs from one patient to the next; lengths in mm."""
+    """The measures that differ between patients; lengths in mm."""
 
     scale: float  # of everything inside the ribs
     height: float  # from the lowest slice to the apex
@@ -201,7 +234,7 @@ class Patient:
 
     @property
     def wall(self) -> float:
-        """From the inside of the ribs to the skin, at the flank, in mm."""
+        """Thickness from the inside of the ribs to the skin, at the flank, in mm."""
         return 9 + self.muscle + self.fat
 
     @property
@@ -293,10 +326,6 @@ class Patient:
                     tip = (k * (xs[2] + 12), ys[1] + 2, 4)
                     parts.append(((k * xs[1], ys[1], 2.2), tip))
         return self._flat(parts, 0, z) if parts else np.zeros((0, 2, 4), np.float32)
-
-
-COARSE = 100  # nodes of the grid on which surfaces are computed, along each axis
-FAR = 60.0  # mm from all of a slice, where a surface's shape no longer matters
 
 
 @dataclass(frozen=True, slots=True)
@@ -433,10 +462,26 @@ class Chest:
 def tree(
     rng: np.random.Generator, chest: Chest, root: tuple[float, float, float], leaves: int
 ) -> Field:
-    """Grow vessels from a root at (x, y, u) into the lung of its side: (N, 2, 4).
+    """Grow vessels from a root into the lung of its side.
 
     Each new leaf joins where wire and path from the root are shortest together (Cuntz et al.
-    2010, PLoS Comput Biol 6:e1000877); radii follow Murray's law.
+    2010, PLoS Comput Biol 6:e1000877). Radii follow Murray's law.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        The source of chance.
+    chest : Chest
+        The patient.
+    root : (float, float, float)
+        x and y in nominal mm, and the height u.
+    leaves : int
+        How many ends the tree has.
+
+    Returns
+    -------
+    (leaves, 2, 4) float32 array
+        Ends of its segments: x, y, z and radius in mm.
     """
     who = chest.who
     start = np.array([root[0] * who.scale, root[1] * who.scale, root[2] * who.height])
@@ -486,12 +531,9 @@ def _inside(rng: np.random.Generator, chest: Chest, side: float, count: int) -> 
     return np.asarray(spots + jitter)
 
 
-CLUMPS = ((12, 1.2), (32, 0.8), (16, 0.8), (9, 1.0))  # of lesions: (nodes, slices they hold)
-
-
 @dataclass(frozen=True, slots=True)
 class Lesions:
-    """Where a scan is ill: (Z, n, n) fields on the coarse grid, above 0 within a lesion."""
+    """The lesions of a scan: (Z, n, n) fields on the coarse grid, above 0 within a lesion."""
 
     glass: Field
     solid: Field
@@ -530,7 +572,7 @@ class Lesions:
 
     @staticmethod
     def _share(rng: np.random.Generator, chest: Chest, severity: float) -> Field:
-        """Share of each slice that is infected: a bump over a band, 0 elsewhere."""
+        """Return each slice's infected share: a bump over a band, 0 elsewhere."""
         slices = len(chest.heights)
         lung = (chest.surfaces.lung < -1.5).mean(axis=(1, 2))
         room = np.flatnonzero(lung > 0.03)

@@ -1,4 +1,4 @@
-"""Slices drawn in HU, as the scanner shows them."""
+"""Draw slices in HU, as a scanner shows them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ TABLE_RADIUS = 330.0
 
 
 class Scene:
-    """What all slices of a scan share: a patient, the trees in it, and the table below."""
+    """The parts that all slices of a scan share: a patient, vessel trees, and the table below."""
 
     def __init__(self, rng: np.random.Generator, chest: Chest, severity: float) -> None:
         self.chest = chest
@@ -122,14 +122,24 @@ class Picture:
         return np.rint(np.clip(image, -1024, 3071)).astype(np.int16)
 
     def paint(self, distance: Field, hu: Field | float, soft: Field | float | None = None) -> None:
-        """Lay HU over the inside of a surface, its edge `soft` mm wide; a pixel if None."""
+        """Lay HU over the inside of a surface.
+
+        Parameters
+        ----------
+        distance : (size, size) float array
+            To the surface, in mm, negative inside.
+        hu : (size, size) float array or float
+            What is laid there.
+        soft : array, float or None
+            Width of the edge, in mm; None: a pixel.
+        """
         soft = self.chest.px if soft is None else soft
         box = extent(distance, float(np.max(soft)))
         hu, soft = (v[box] if isinstance(v, np.ndarray) else v for v in (hu, soft))
         self.image[box] += cover(distance[box], soft) * (hu - self.image[box])
 
     def nearest(self, segments: Field, slab: float = 0.0, squeeze: float = 1.0) -> Field:
-        """Distance of each pixel, in mm, to the nearest segment's surface; 1e3 if far from all.
+        """Measure how far each pixel is from the nearest segment's surface, in mm; at most 1e3.
 
         Parameters
         ----------
@@ -139,6 +149,10 @@ class Picture:
             Half the thickness, in mm, through which they are seen.
         squeeze : float
             By how much their z was divided.
+
+        Returns
+        -------
+        (size, size) float32 array
         """
         px, z = self.chest.px, self.z / squeeze
         reach = segments[..., 3].max(axis=1) + slab + px

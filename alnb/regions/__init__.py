@@ -1,21 +1,22 @@
 """Regions: the parts of a slice that are asked about one at a time.
 
-`grid` divides a slice into equal rectangles, `superpixels` along its edges; `Division` is the one
+`grid` divides a slice into equal rectangles, `superpixels` along its edges; `tiling` is the one
 that `Config.regions` names.
 """
 
 from alnb.regions.lungs import bare, in_lungs, lung_like
 from alnb.regions.region import Region
-from alnb.regions.tilings import Division, SuperpixelCache, grid, grid_shape, superpixels
+from alnb.regions.tilings import SuperpixelCache, Tiling, grid, grid_shape, superpixels, tiling
 
 __all__ = [
-    "Division",
     "Region",
     "SuperpixelCache",
+    "Tiling",
     "bare",
     "grid",
     "grid_shape",
     "in_lungs",
     "lung_like",
     "superpixels",
+    "tiling",
 ]

@@ -1,4 +1,4 @@
-"""What a region shows, before there is a network: lung, or nothing."""
+"""What a region shows before there is a network: lung, or nothing."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ LUNG_SHARE = 0.1  # ours: of a region's pixels; takes in those that lungs only r
 def lung_like(image: Grey) -> Mask:
     """Find what looks like aerated lung before there is a network, whatever the window.
 
-    It is darker than tissue, by Otsu's threshold, and not the air around the body: that reaches
-    the picture's edge and is about the darkest there is. Lung may reach the edge too, in pictures
-    that were cropped to it.
+    Lung is darker than tissue, by Otsu's threshold. Air around the body is left out: it reaches
+    the picture's edge and is about the darkest. Lung may reach the edge too, in pictures that
+    were cropped to it.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def lung_like(image: Grey) -> Mask:
 
 
 def _without_padding(image: Grey) -> tuple[slice, slice]:
-    """Index what is left without the outer rows and columns that are of one value, or nothing."""
+    """Index the picture without outer rows and columns of one value; nothing may be left."""
 
     def span(axis: int) -> slice:
         varied = np.flatnonzero(np.ptp(image, axis=axis) > FLAT)
@@ -101,9 +101,9 @@ def bare(values: NDArray[np.integer[Any]], regions: Sequence[Region], *, hu: boo
     Returns
     -------
     (K,) bool array
-        True where its rectangle is all of one value, give or take `FLAT`, or, in HU, where nearly
-        all of its pixels are below `AIR_HU`. Ground-glass and consolidation can't be there. (A
-        shape inside its rectangle may be of one value because it follows what a window clips.)
+        True where its rectangle has one value, give or take `FLAT`, or, in HU, where nearly all
+        of its pixels are below `AIR_HU`. Ground-glass and consolidation can't be there. (The
+        rectangle counts, because a shape may follow the edge of what a window clips.)
     """
 
     def shows_nothing(region: Region) -> bool:

@@ -29,16 +29,15 @@ class Region:
     height, width : int
         In pixels, > 0.
     mask : (height, width) bool array, optional
-        Which pixels of the rectangle belong to it, at least one; None, or True everywhere, for
-        all. A copy is kept, read only.
+        Which pixels of the rectangle belong to it, at least one. None, or True everywhere: all.
+        A read-only copy is kept.
 
     Attributes
     ----------
     key : str
-        Its name in journals: ``scan/z/row,col,height,width``, and for a shape one more part, for
-        example ``scan/z/0,0,2,3,1-4-1``: its mask by run lengths down the columns, first those
-        outside, as COCO stores masks (Lin et al. 2014). The name alone so gives the region back,
-        wherever it stands, and the name of a rectangle is what it was before there were shapes.
+        Its name in journals: ``scan/z/row,col,height,width``. A shape has one more part, for
+        example ``scan/z/0,0,2,3,1-4-1``: the run lengths of its mask down the columns, pixels
+        outside first, as COCO stores masks (Lin et al. 2014). `parse` reads the region back.
 
     Raises
     ------
@@ -66,7 +65,7 @@ class Region:
             self._take(np.array(self.mask, dtype=bool))
 
     def _take(self, mask: Mask) -> None:
-        """Keep a mask, if it is one, and name the region by it."""
+        """Keep a mask after checking it, and name the region by it."""
         if mask.shape != (self.height, self.width):
             raise DataError(
                 f"region {self.key}: its mask is {mask.shape}, its rectangle "
@@ -123,7 +122,7 @@ class Region:
         return inside if self.mask is None else inside[self.mask]
 
     def drawn(self, shape: tuple[int, int]) -> Mask:
-        """Draw it on a slice of (H, W) pixels: True inside."""
+        """Draw the region on a slice of (H, W) pixels: True inside."""
         inside: Mask = np.zeros(shape, dtype=bool)
         inside[self.window] = True if self.mask is None else self.mask
         return inside

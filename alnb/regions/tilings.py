@@ -1,24 +1,15 @@
-"""The grid: equal rectangles.
-
-Superpixels: regions that follow the edges of what a slice shows, kept on disk once found.
-
-`Division`: the regions of a dataset's slices, of the kind that `Config.regions` names.
-"""
+"""Divide a slice into regions: a grid of rectangles, or superpixels that follow its edges."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import math
-import os
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from collections.abc import Callable
+from functools import lru_cache
 from importlib.metadata import version
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,10 +20,40 @@ from alnb.dataset import Dataset, SliceId
 from alnb.dataset.dataset import SUPERPIXELS
 from alnb.errors import ConfigError
 from alnb.regions.region import Region
+from alnb.storage import read_arrays, replacing, short_hash
+
+LabelMap: TypeAlias = NDArray[np.integer[Any]]
+Tiling: TypeAlias = Callable[[SliceId], tuple[Region, ...]]
+
+# Achanta et al. 2012: m = 10, in [1, 40], on a scale where white is 100; that is 0.1 on [0, 1].
+# ours: at 0.1, without smoothing, noise leaves 42 of 64 superpixels and ragged ones (medseg)
+COMPACTNESS = 0.2
+SMOOTH_PX = 1.0  # ours: standard deviation; about the noise's grain
+FORMAT = 1
+_KEPT = 64  # slices whose regions stay in memory, about 0.1 MB each
 
 
-def _cuts(length: int, parts: int) -> list[int]:
-    return [length * part // parts for part in range(parts + 1)]
+def tiling(dataset: Dataset, config: Config) -> Tiling:
+    """Return the function that lists a slice's regions, as `Config.regions` names them.
+
+    The regions of a slice are the columns of a table of N slices by K, where K is
+    `Config.regions_per_slice`. A grid has K regions. There are at most K superpixels; the columns
+    beyond them stay empty.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    config : Config
+
+    Returns
+    -------
+    callable
+        Takes a `SliceId`, returns its regions in the order of the columns.
+    """
+    k = config.regions_per_slice
+    if config.regions == "superpixels":
+        return SuperpixelCache(dataset, k).regions
+    return lambda where: grid(where, (dataset.size, dataset.size), k)
 
 
 def grid_shape(k: int, shape: tuple[int, int]) -> tuple[int, int]:
@@ -55,8 +76,8 @@ def grid_shape(k: int, shape: tuple[int, int]) -> tuple[int, int]:
     rows, cols = min(pairs, key=lambda rc: abs(math.log(height / rc[0] * rc[1] / width)))
     if rows > height or cols > width:
         raise ConfigError(
-            f"regions_per_slice is {k}; a slice of {height}×{width} pixels can't be divided so. "
-            "Ask for fewer regions."
+            f"regions_per_slice is {k}; a slice of {height}×{width} pixels can't be divided into "
+            "that many. Ask for fewer regions."
         )
     return rows, cols
 
@@ -64,8 +85,7 @@ def grid_shape(k: int, shape: tuple[int, int]) -> tuple[int, int]:
 def grid(where: SliceId, shape: tuple[int, int], k: int = 64) -> tuple[Region, ...]:
     """Divide a slice into `k` rectangles that cover every pixel exactly once.
 
-    Where the slice does not divide evenly their sides differ by one pixel, so that no pixel
-    is left in no region.
+    If the slice does not divide evenly, their sides differ by one pixel.
 
     Parameters
     ----------
@@ -100,14 +120,8 @@ def grid(where: SliceId, shape: tuple[int, int], k: int = 64) -> tuple[Region, .
     )
 
 
-# Achanta et al. 2012: m = 10, in [1, 40], on a scale where white is 100; that is 0.1 on [0, 1].
-# ours: at 0.1, without smoothing, noise leaves 42 of 64 superpixels and ragged ones (medseg)
-COMPACTNESS = 0.2
-SMOOTH_PX = 1.0  # ours: standard deviation; about the noise's grain
-FORMAT = 1
-_KEPT = 64  # slices whose regions stay in memory, about 0.1 MB each
-
-LabelMap = NDArray[np.integer[Any]]
+def _cuts(length: int, parts: int) -> list[int]:
+    return [length * part // parts for part in range(parts + 1)]
 
 
 def label_map(image: Grey, n: int) -> LabelMap:
@@ -118,13 +132,12 @@ def label_map(image: Grey, n: int) -> LabelMap:
     image : (H, W) uint8 array
         The slice through its window.
     n : int
-        How many at most; SLIC makes about as many, fewer where little is to be seen.
+        How many at most. SLIC makes about as many, and fewer where the slice shows little.
 
     Returns
     -------
     (H, W) integer array
-        A number above 0 for each superpixel; each of its pixels has it. It follows from the
-        arguments alone.
+        The number of each pixel's superpixel, from 1. The same arguments give the same map.
 
     References
     ----------
@@ -138,7 +151,7 @@ def label_map(image: Grey, n: int) -> LabelMap:
             image, n_segments=wanted, compactness=COMPACTNESS, sigma=SMOOTH_PX, channel_axis=None,
             start_label=1,
         )  # fmt: skip
-        if labels.max() <= n:  # it is about as many, so it may be more
+        if labels.max() <= n:  # SLIC may make more than it is asked for
             break
     return labels
 
@@ -151,7 +164,7 @@ def superpixels(where: SliceId, image: Grey, n: int = 64) -> tuple[Region, ...]:
     where : SliceId
         The slice.
     image : (H, W) uint8 array
-        What is shown of it.
+        Through its window.
     n : int
         How many at most; see `label_map`.
 
@@ -179,9 +192,9 @@ def _regions(where: SliceId, labels: LabelMap) -> tuple[Region, ...]:
 class SuperpixelCache:
     """The superpixels of a dataset's slices, found when a slice is first asked for.
 
-    SLIC takes longer than all else that a look at a slice does; so its numbers are kept in the
-    folder ``superpixels`` of the dataset, a file of some kilobytes a slice. The folder may be
-    deleted at any time, and nothing is kept where it can't be written.
+    SLIC is slow, so its label maps are kept in the dataset's folder ``superpixels``, in a file of
+    a few kilobytes for each slice. The folder may be deleted at any time. If it can't be written,
+    the superpixels are found again each time.
 
     Parameters
     ----------
@@ -192,82 +205,24 @@ class SuperpixelCache:
 
     def __init__(self, dataset: Dataset, n: int) -> None:
         self._dataset, self._n = dataset, n
-        what = [
+        follows_from = [
             FORMAT, dataset.fingerprint, n, COMPACTNESS, SMOOTH_PX, version("scikit-image"),
         ]  # fmt: skip
-        name = hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
-        self._folder = dataset.folder / SUPERPIXELS / name
-
-        self._last = lru_cache(maxsize=_KEPT)(self._find)
+        self._folder = dataset.folder / SUPERPIXELS / short_hash(follows_from)
+        self._recent = lru_cache(maxsize=_KEPT)(self._find)
 
     def regions(self, where: SliceId) -> tuple[Region, ...]:
         """Return a slice's superpixels, as `superpixels` makes them."""
-        return self._last(where)
+        return self._recent(where)
 
     def _find(self, where: SliceId) -> tuple[Region, ...]:
-        path = self._path(where)
-        labels = _read(path, self._dataset.size)
-        if labels is None:
-            labels = label_map(self._dataset.image(where), self._n)
-            with contextlib.suppress(OSError):
-                _write(path, labels)
-        return _regions(where, labels)
-
-    def _path(self, where: SliceId) -> Path:
         scan = hashlib.sha256(where.scan.encode()).hexdigest()[:12]  # it may be no file's name
-        return self._folder / f"{scan}-{where.z}.npz"
-
-
-def _read(path: Path, size: int) -> LabelMap | None:
-    """Read a file of `_write`; None where there is none, or a broken one."""
-    try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            labels: LabelMap = file["labels"]
-    except (OSError, EOFError, KeyError, ValueError, BadZipFile):
-        return None
-    return labels if labels.shape == (size, size) else None
-
-
-def _write(path: Path, labels: LabelMap) -> None:
-    """Write under a temporary name, then rename: another process may read."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            np.savez_compressed(file, labels=labels.astype(np.min_scalar_type(int(labels.max()))))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-@dataclass(frozen=True)
-class Division:
-    """List the regions of each slice, as the columns of a table of N slices by K.
-
-    A grid has K equal rectangles; of superpixels there are at most K, and the columns beyond them
-    are empty.
-
-    Parameters
-    ----------
-    dataset : Dataset
-    config : Config
-    """
-
-    dataset: Dataset
-    config: Config
-
-    @cached_property
-    def _superpixels(self) -> SuperpixelCache:
-        return SuperpixelCache(self.dataset, self.config.regions_per_slice)
-
-    @property
-    def columns(self) -> int:
-        """K."""
-        return self.config.regions_per_slice
-
-    def regions(self, where: SliceId) -> tuple[Region, ...]:
-        """List the regions of a slice, in the order of the columns."""
-        if self.config.regions == "superpixels":
-            return self._superpixels.regions(where)
-        size = self.dataset.size
-        return grid(where, (size, size), self.config.regions_per_slice)
+        path = self._folder / f"{scan}-{where.z}.npz"
+        size = self._dataset.size
+        labels: LabelMap = read_arrays(path).get("labels", np.empty(0, np.uint8))
+        if labels.shape != (size, size):
+            labels = label_map(self._dataset.image(where), self._n)
+            small = labels.astype(np.min_scalar_type(int(labels.max())))
+            with contextlib.suppress(OSError), replacing(path) as partial:
+                np.savez_compressed(partial, labels=small)
+        return _regions(where, labels)

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alnb.acquisition import region_scores, scored_by
+from alnb.acquisition import heuristics_of, region_scores
 from alnb.annotation import Answer, Verdict, point_labels
 from alnb.arrays import Map, Mask
 from alnb.config import Config
@@ -25,7 +25,7 @@ from alnb.dataset import Dataset, Part, SliceId
 from alnb.errors import TrainerError
 from alnb.metrics import Scores
 from alnb.posterior import Posterior
-from alnb.regions import Division, bare, grid
+from alnb.regions import bare, grid, tiling
 from alnb.reports import FitReport
 from alnb.training import Cancelled, Progress
 from alnb.training.checkpoints import Networks
@@ -88,7 +88,7 @@ class Predictor:
         self.networks = Networks(
             dataset, config, self.cache, self.device, progress, self._stop_if_cancelled
         )
-        self._scored_by = scored_by(config)
+        self._heuristics = heuristics_of(config)
         self._predict = partial(infection, zoom=config.predict_zoom, mirror=config.predict_mirrored)
         self._believed: dict[SliceId, Tensor] = {}  # before any answer; (H, W) probabilities
 
@@ -97,8 +97,8 @@ class Predictor:
 
         Returns
         -------
-        dict of what `acquisition.scored_by` names to (N, K) float64 array
-            Regions are the columns of a `Division`; higher is more wanted, NaN is no region.
+        dict of what `acquisition.heuristics_of` names to (N, K) float64 array
+            Regions are the columns of a `tiling`; higher is more wanted, NaN is no region.
 
         Raises
         ------
@@ -107,12 +107,12 @@ class Predictor:
         Cancelled
             If it was stopped.
         """
-        division, how = Division(self.dataset, self.config), self.config.region_score
-        shape = (len(slices), division.columns)
-        scores = {name: np.full(shape, np.nan) for name in self._scored_by}
+        regions_of, how = tiling(self.dataset, self.config), self.config.region_score
+        shape = (len(slices), self.config.regions_per_slice)
+        scores = {name: np.full(shape, np.nan) for name in self._heuristics}
         for n, (where, posterior) in enumerate(self._posteriors(slices, weights, "score")):
-            regions = division.regions(where)
-            for name, heuristic in self._scored_by.items():
+            regions = regions_of(where)
+            for name, heuristic in self._heuristics.items():
                 values = region_scores(heuristic(posterior), regions, how)
                 scores[name][n, : len(regions)] = values
         return scores

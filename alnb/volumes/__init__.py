@@ -7,7 +7,7 @@ permuted and flipped to the nearest of these; nothing is resampled, and `Source`
 the way back, so that `write_mask` returns a mask to the grid it came from.
 
 Intensities are HU (``"hu"``, int16) or already windowed to 8 bits (``"grey"``, uint8); which
-of the two is decided by `to_unit` and never guessed where the values allow both.
+of the two, `to_unit` decides. It never guesses where the values allow both.
 """
 
 from alnb.volumes.nifti import NIFTI, read_mask, read_nifti, write_mask
@@ -20,7 +20,6 @@ from alnb.volumes.scan import (
     Volume,
     mask_misfits,
     scan_name,
-    sha256_of,
     source_of,
     to_labels,
     to_unit,
@@ -42,7 +41,6 @@ __all__ = [
     "read_picture_labels",
     "read_picture_mask",
     "scan_name",
-    "sha256_of",
     "source_of",
     "to_labels",
     "to_unit",

@@ -1,7 +1,7 @@
-"""Read a DICOM series as a scan: sorted by position, rescaled, doubles and gaps said.
+"""Read a DICOM series as a scan: sort slices by position, rescale them, report doubles and gaps.
 
-Of the headers only geometry and pixels are taken; names and ids of patients stay where they
-are. Compressed pixels need a decoder: RLE comes with pydicom, JPEG 2000 and baseline JPEG with
+Only geometry and pixels are taken from the headers. Names and ids of patients are not kept.
+Compressed pixels need a decoder: RLE comes with pydicom, JPEG 2000 and baseline JPEG with
 Pillow, JPEG lossless and JPEG-LS with the extra ``alnb[dicom]``.
 """
 
@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -24,12 +24,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pydicom import Dataset as Header
 
-
 Sliced: TypeAlias = "tuple[str, Header]"  # a file's name, and what it holds
 
 _SAME_MM = 0.01  # ours: positions nearer than this are one
 _GAP = 1.5  # ours: times the usual distance; below it, steps are uneven and nothing is missing
-_TILT = 1.0  # ours: degrees; what is less comes of rounding
+_TILT = 1.0  # ours: degrees; a smaller tilt is rounding
 _NUMBERS = re.compile(r"\d+")
 _NEEDED = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "PixelData")
 
@@ -44,8 +43,8 @@ class Series:
         Its source grid is the one that DICOM-to-NIfTI converters write: (columns, rows,
         slices), slices in the order of their position.
     files : tuple of tuple of str
-        The names of the files of each slice, along the third axis of the source grid; more
-        than one where a slice was there twice.
+        The names of the files of each slice, along the third axis of the source grid. A slice
+        that is there twice has more than one.
     """
 
     volume: Volume
@@ -53,7 +52,18 @@ class Series:
 
 
 def read_dicom(folder: Path | str, *, unit: Unit | None = None, scan: str | None = None) -> Volume:
-    """Read a scan from a folder that holds one DICOM series, as `read_series` does."""
+    """Read a scan from a folder that holds one DICOM series.
+
+    Parameters
+    ----------
+    folder, unit, scan
+        As `read_series`.
+
+    Raises
+    ------
+    DataError
+        As `read_series`.
+    """
     return read_series(folder, unit=unit, scan=scan).volume
 
 
@@ -63,8 +73,8 @@ def read_series(folder: Path | str, *, unit: Unit | None = None, scan: str | Non
     Parameters
     ----------
     folder : path
-        Files of one series, in any order and under any name; other files are passed over, and
-        named in the notes.
+        Files of one series, in any order and under any name. Other files are skipped and named
+        in the notes.
     unit : "hu", "grey" or None
         What the values are after rescaling; None: decided by `to_unit`.
     scan : str or None
@@ -73,9 +83,9 @@ def read_series(folder: Path | str, *, unit: Unit | None = None, scan: str | Non
     Returns
     -------
     Series
-        In display order. Notes of the volume say which slices were there twice, where some are
-        missing, which files were no DICOM, and that the gantry was tilted: then slices lie beside
-        each other along the couch, as in the source grid's affine, not square to each other.
+        In display order. The volume's notes say which slices are there twice, where some are
+        missing, which files are not DICOM, and whether the gantry was tilted. Slices of a tilted
+        gantry follow each other along the couch, as the source grid's affine says.
 
     Raises
     ------
@@ -124,93 +134,85 @@ def names_patient(folder: Path | str) -> bool:
     bool
         False where the header says that identities were removed: the id is made up then.
     """
-    import pydicom
-
     folder = Path(folder)
-    for path in sorted(folder.iterdir()):
-        header = _header(path, pydicom) if path.is_file() else None
-        if header is not None and _identities(header):
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        header = _read(path, stop_before_pixels=True)
+        if header is not None and (named := _identities(header)):
             removed = str(header.get("PatientIdentityRemoved", "NO")).upper() == "YES"
-            return not removed and any(
-                tell.lower() in folder.name.lower() for tell in _identities(header)
-            )
+            return not removed and any(word.lower() in folder.name.lower() for word in named)
     return False
 
 
-def _header(path: Path, pydicom: Any) -> Header | None:  # noqa: ANN401 - the module, imported late
+def _read(path: Path, *, stop_before_pixels: bool = False) -> Header | None:
+    """Read a DICOM file; None for any other file."""
+    import pydicom
+
     try:
-        header: Header = pydicom.dcmread(path, stop_before_pixels=True)
+        return pydicom.dcmread(path, stop_before_pixels=stop_before_pixels)
     except (pydicom.errors.InvalidDicomError, EOFError):
         return None
-    return header
 
 
 def _identities(header: Header) -> set[str]:
-    """Return the words of a patient's name and the id; single letters tell nothing."""
+    """Return the words of a patient's name, and the id; single letters identify nobody."""
     words = re.split(r"[\^=\s,]+", str(header.get("PatientName", "")))
     return {word for word in (*words, str(header.get("PatientID", ""))) if len(word) > 1}
 
 
 def _load(folder: Path) -> tuple[list[Sliced], tuple[str, ...]]:
-    """Read the slices, and say which files were none."""
-    slices, others = _read(folder)
+    """Read the slices of one series, and note which files are not DICOM."""
+    if not folder.is_dir():
+        raise DataError(f"{folder}: there is no such folder. Check the path.")
+    names = sorted(path.name for path in folder.iterdir() if path.is_file())
+    read = [
+        (name, _read(folder / name))
+        for name in names
+        if name != "DICOMDIR" and not name.startswith(".")
+    ]
+    slices = [(name, header) for name, header in read if header is not None]
+    others = [name for name, header in read if header is None]
     if not slices:
         raise DataError(f"{folder}: no DICOM file is in it. Name the folder of one series.")
-    spoilt = [name for name in others if _is_alike(name, slices)]
-    if spoilt:
-        raise DataError(
-            f"{folder.name}: {spoilt[0]}{_more(spoilt)} can't be read as DICOM, and is named as "
-            "the slices are: broken off, or empty. Copy the series again, or take it out."
-        )
-    lacking = next(
-        ((name, tag) for name, one in slices for tag in _NEEDED if one.get(tag) in (None, "", [])),
-        None,
-    )
-    if lacking:
-        name, tag = lacking
-        raise DataError(
-            f"{folder.name}: {name}, a file, has no {tag}. Leave out what is not a slice."
-        )
-    series = Counter(str(one.get("SeriesInstanceUID")) for _, one in slices)
-    if len(series) > 1:
-        raise DataError(
-            f"{folder.name}: it holds {len(series)} series. Put each into a folder of its own."
-        )
-    note = f"{others[0]}{_more(others)} is no DICOM, and was passed over" if others else ""
+    _check_series(folder.name, slices, others)
+    note = f"skipped, because not DICOM: {others[0]}{_more(others)}" if others else ""
     return slices, (note,) if note else ()
 
 
-def _read(folder: Path) -> tuple[list[Sliced], list[str]]:
-    """Read what is DICOM in a folder, and list what is not."""
-    import pydicom
-
-    if not folder.is_dir():
-        raise DataError(f"{folder}: there is no such folder. Check the path.")
-    slices: list[Sliced] = []
-    others: list[str] = []
-    for path in sorted(folder.iterdir()):
-        if path.is_file() and path.name != "DICOMDIR" and not path.name.startswith("."):
-            try:
-                slices.append((path.name, pydicom.dcmread(path)))
-            except (pydicom.errors.InvalidDicomError, EOFError):
-                others.append(path.name)
-    return slices, others
+def _check_series(folder: str, slices: list[Sliced], others: list[str]) -> None:
+    """Refuse slices that are broken, incomplete or of several series."""
+    broken = [name for name in others if _is_alike(name, slices)]
+    if broken:
+        raise DataError(
+            f"{folder}: {broken[0]}{_more(broken)} can't be read as DICOM, but has a name like "
+            "the slices: the file is empty or incomplete. Copy the series again, or remove it."
+        )
+    for name, header in slices:
+        for tag in _NEEDED:
+            if header.get(tag) in (None, "", []):
+                raise DataError(
+                    f"{folder}: the file {name} has no {tag}. Remove files that are no slices."
+                )
+    series = Counter(str(header.get("SeriesInstanceUID")) for _, header in slices)
+    if len(series) > 1:
+        raise DataError(
+            f"{folder}: it holds {len(series)} series. Put each into a folder of its own."
+        )
 
 
 def _is_alike(name: str, slices: Sequence[Sliced]) -> bool:
-    """Tell whether a file is named as those of the slices, but for numbers, or ends as they do."""
+    """Tell whether a file has a slice's name with other numbers, or a slice's ending."""
     names = [other for other, _ in slices]
     alike = _NUMBERS.sub("0", name) in {_NUMBERS.sub("0", other) for other in names}
     return alike or _ending(name) in {_ending(other) for other in names} - {""}
 
 
 def _ending(name: str) -> str:
-    """Return what a file's name ends with; a number, as of a UID, is no ending."""
+    """Return how a file's name ends; a number, as in a UID, is no ending."""
     return Path(name).suffix.lower().strip(".0123456789")
 
 
 def _more(names: Sequence[str]) -> str:
-    return f", as {len(names) - 1} more," if len(names) > 1 else ""
+    return f" and {len(names) - 1} more" if len(names) > 1 else ""
 
 
 def _position(header: Header) -> NDArray[np.float64]:
@@ -229,8 +231,8 @@ def _directions(slices: list[Sliced], folder: Path) -> NDArray[np.float64]:
         )
         if not same_size or not same_mm or turned.max() > 0.01:
             raise DataError(
-                f"{folder.name}: {name} is of another size, spacing or direction than "
-                f"{slices[0][0]}. Leave out what is not of the scan, such as a scout view."
+                f"{folder.name}: {name} has another size, spacing or direction than "
+                f"{slices[0][0]}. Remove what is not part of the scan, such as a scout view."
             )
     return directions.reshape(2, 3)
 
@@ -253,8 +255,8 @@ def _agreed(twins: list[Sliced], folder: Path) -> NDArray[np.float32]:
     for other, one in others:
         if not np.array_equal(pixels, _rescaled(one, folder)):
             raise DataError(
-                f"{folder.name}: {name} and {other} lie at one position and differ. Leave one "
-                "of them out of the folder."
+                f"{folder.name}: {name} and {other} have the same position and differ. Remove one "
+                "of them."
             )
     return pixels
 
@@ -264,21 +266,21 @@ def _double_notes(groups: list[list[int]]) -> tuple[str, ...]:
     if not doubles:
         return ()
     return (
-        f"slices that were there twice, with equal pixels, were taken once ({doubles} of "
+        f"slices that are there twice, with equal pixels, were taken once ({doubles} of "
         f"{len(groups)})",
     )
 
 
 def _tilt_notes(stretch: float) -> tuple[str, ...]:
-    """Say that slices are not square to the way they lie along, by `stretch` of 1 / cos."""
+    """Say by how much the slices are tilted; `stretch` is 1 / cos of the angle."""
     degrees = math.degrees(math.acos(min(1.0, 1 / stretch)))
     return () if degrees < _TILT else (
-        f"the gantry was tilted by {degrees:.0f}°: a slice lies aslant above the one below",
+        f"the gantry was tilted by {degrees:.0f}°: each slice is shifted against the one below",
     )  # fmt: skip
 
 
 def _step_mm(depths_mm: NDArray[np.float64]) -> tuple[float, tuple[str, ...]]:
-    """Return the distance of slices, and what is to be said of missing ones."""
+    """Return the distance between slices, and a note on missing ones."""
     if len(depths_mm) == 1:
         return 1.0, ()
     steps = np.diff(depths_mm)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alnb.errors import DataError
+from alnb.storage import replacing, sha256_of
 from alnb.volumes.scan import (
     Labels,
     OnGrid,
@@ -22,7 +23,6 @@ from alnb.volumes.scan import (
     by,
     mask_misfits,
     scan_name,
-    sha256_of,
     source_of,
     to_labels,
     to_unit,
@@ -68,16 +68,16 @@ def read_mask(path: Path | str, volume: Volume) -> Labels:
     Parameters
     ----------
     path : path
-        ``.nii`` or ``.nii.gz``, along any axes as long as its header lays it onto the scan. A
-        header that lays it elsewhere is not believed if the stored shapes are equal: masks are
-        often saved with the scan's voxels and a header of their own making.
+        ``.nii`` or ``.nii.gz``, along any axes as long as its header lays it onto the scan. If
+        the header lays it elsewhere and the stored shapes are equal, the header is ignored:
+        masks are often saved voxel by voxel with a made-up header.
     volume : Volume
         The scan.
 
     Returns
     -------
     Labels
-        In display order; its note says if the header was not believed.
+        In display order; its note says if the header was ignored.
 
     Raises
     ------
@@ -96,35 +96,16 @@ def read_mask(path: Path | str, volume: Volume) -> Labels:
     return Labels(labels, path.name, sha256_of(path), note)
 
 
-def _same_grid(source: Source, affine: NDArray[np.float64], volume: Volume) -> bool:
-    """Tell whether two files show the same place, to half a voxel, once in display order."""
-    if source.display_shape != volume.source.display_shape:
-        return False
-    corners = _corners_mm(source, affine)
-    theirs = _corners_mm(volume.source, volume.affine)
-    voxel_mm = np.linalg.norm(volume.affine[:3, :3], axis=0)
-    return bool(np.abs(corners - theirs).max() <= voxel_mm.min() / 2)
-
-
-def _corners_mm(source: Source, affine: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return where the first voxel of the display and the ends of its axes lie, (4, 3)."""
-    last = np.array(source.display_shape) - 1
-    display = np.vstack([np.zeros(3), np.diag(last)])
-    stored = np.where(source.flips, last - display, display)[:, np.argsort(source.axes)]
-    corners: NDArray[np.float64] = stored @ affine[:3, :3].T + affine[:3, 3]
-    return corners
-
-
 def write_mask(path: Path | str, mask: NDArray[Any], scan: OnGrid) -> None:
     """Write a mask as NIfTI on the grid of the file that the scan came from.
 
     Parameters
     ----------
     path : path
-        ``.nii`` or ``.nii.gz``, written to a temporary name and renamed.
+        ``.nii`` or ``.nii.gz``.
     mask : (Z, Y, X) bool or integer array
         In display order, on the source's own in-plane grid; labels in 0…255.
-    scan : Volume, or what else has a name, an affine and a `Source`
+    scan : Volume, or anything with a name, an affine and a `Source`
         Gives the axes, the affine and the header's orientation codes.
 
     Raises
@@ -145,12 +126,30 @@ def write_mask(path: Path | str, mask: NDArray[Any], scan: OnGrid) -> None:
     image.header.set_xyzt_units("mm")
     image.set_sform(scan.affine, sform)
     image.set_qform(scan.affine, qform)
-    partial = path.with_name("partial-" + path.name)
     try:
-        nib.save(image, partial)
-        partial.replace(path)
+        with replacing(path) as partial:
+            nib.save(image, partial)
     except OSError as error:
         raise DataError(f"{path}: the mask can't be written ({error}). Choose --out.") from error
+
+
+def _same_grid(source: Source, affine: NDArray[np.float64], volume: Volume) -> bool:
+    """Tell whether two files show the same place, to half a voxel, once in display order."""
+    if source.display_shape != volume.source.display_shape:
+        return False
+    corners = _corners_mm(source, affine)
+    theirs = _corners_mm(volume.source, volume.affine)
+    voxel_mm = np.linalg.norm(volume.affine[:3, :3], axis=0)
+    return bool(np.abs(corners - theirs).max() <= voxel_mm.min() / 2)
+
+
+def _corners_mm(source: Source, affine: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return where the first voxel of the display and the ends of its axes lie, (4, 3)."""
+    last = np.array(source.display_shape) - 1
+    display = np.vstack([np.zeros(3), np.diag(last)])
+    stored = np.where(source.flips, last - display, display)[:, np.argsort(source.axes)]
+    corners: NDArray[np.float64] = stored @ affine[:3, :3].T + affine[:3, 3]
+    return corners
 
 
 def _check_archive(path: Path) -> None:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alnb.errors import DataError
+from alnb.storage import sha256_of
 from alnb.volumes.scan import (
     Labels,
     Unit,
     Volume,
     mask_misfits,
     scan_name,
-    sha256_of,
     to_labels,
     to_unit,
 )

@@ -1,11 +1,7 @@
-"""A scan and its mask in memory, and the way back to the file's grid.
-
-What the values of a file are: HU, windowed grey or labels; never guessed where both fit.
-"""
+"""A scan and its mask in memory, what their values are, and the way back to the file's grid."""
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,15 +13,11 @@ from alnb.errors import DataError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
 
 Unit = Literal["hu", "grey"]
 Triple: TypeAlias = tuple[int, int, int]
 
+AIR_HU = -500  # ours: a CT that holds air reaches below this; 8-bit data never does
 _FRAME = ("S", "P", "L")  # where the display axes z, y, x run to
 
 
@@ -178,20 +170,6 @@ class Labels:
     note: str = ""
 
 
-def upside_down(volume: Volume, labels: Labels | None) -> tuple[Volume, Labels | None]:
-    """Swap front and back of a scan whose file claims the wrong direction.
-
-    Returns
-    -------
-    Volume, Labels or None
-        With row 0 where the last row was; masks still find the way back to the file.
-    """
-    fz, fy, fx = volume.source.flips
-    source = replace(volume.source, flips=(fz, not fy, fx))
-    turned = replace(volume, voxels=volume.voxels[:, ::-1], source=source)
-    return turned, labels and replace(labels, voxels=labels.voxels[:, ::-1])
-
-
 class OnGrid(Protocol):
     """What `write_mask` needs of a scan; a `Volume` has it, a stored scan too."""
 
@@ -206,6 +184,20 @@ class OnGrid(Protocol):
     @property
     def source(self) -> Source:
         """The way back to the file's grid."""
+
+
+def upside_down(volume: Volume, labels: Labels | None) -> tuple[Volume, Labels | None]:
+    """Swap front and back of a scan whose file names the wrong direction.
+
+    Returns
+    -------
+    Volume, Labels or None
+        With row 0 where the last row was. Exported masks still lie on the file's grid.
+    """
+    fz, fy, fx = volume.source.flips
+    source = replace(volume.source, flips=(fz, not fy, fx))
+    turned = replace(volume, voxels=volume.voxels[:, ::-1], source=source)
+    return turned, labels and replace(labels, voxels=labels.voxels[:, ::-1])
 
 
 def source_of(
@@ -254,14 +246,16 @@ def scan_name(path: Path | str) -> str:
     return re.sub(r"(\.nii)?(\.gz)?$|\.(png|jpe?g)$", "", Path(path).name, flags=re.IGNORECASE)
 
 
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def mask_misfits(scan: str, mask: tuple[int, ...], image: tuple[int, ...]) -> DataError:
-    """Say that a mask is on another grid than its scan."""
+    """Say that a mask is on another grid than its scan.
+
+    Parameters
+    ----------
+    scan : str
+        Its name.
+    mask, image : tuple of int
+        The shapes that differ.
+    """
     return DataError(
         f"scan {scan}: the mask is {by(mask)}, the image {by(image)}. Re-export the mask on "
         f"the image's grid, or leave the scan out with --skip {scan}."
@@ -273,9 +267,6 @@ def by(shape: tuple[int, ...]) -> str:
     return "×".join(str(length) for length in shape)
 
 
-AIR_HU = -500  # ours: a CT that holds air reaches below this; 8-bit data never does
-
-
 def to_unit(data: NDArray[Any], unit: Unit | None, where: str) -> tuple[NDArray[Any], Unit]:
     """Decide what the values are, and store them as that.
 
@@ -284,8 +275,8 @@ def to_unit(data: NDArray[Any], unit: Unit | None, where: str) -> tuple[NDArray[
     data : array of any shape
         Values as the file gives them, after its own slope and intercept.
     unit : "hu", "grey" or None
-        What the person says they are; None: decide by the range. Below -500 there is HU;
-        within 0…255 it is already windowed; fractions within 0…1 are windowed too (× 255).
+        What the person says they are. None: decided by the range. Values below -500 are HU;
+        values in 0…255 are already windowed, and so are fractions in 0…1 (times 255).
     where : str
         The file, for the sentence.
 
@@ -297,8 +288,7 @@ def to_unit(data: NDArray[Any], unit: Unit | None, where: str) -> tuple[NDArray[
     Raises
     ------
     DataError
-        If a value is not finite, there is no such unit, or the range fits neither or not the one
-        that was said.
+        If a value is not finite, the unit is unknown, or the values don't fit it or any unit.
     """
     if data.size == 0:
         raise DataError(f"{where}: the scan is empty. Export it again.")

@@ -13,7 +13,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from alnb.forecast import Advice
+from alnb.forecast import Forecast
 from alnb.ui.label.explanation import Explanation, Reason
 from alnb.ui.label.screen import Screen, Tile
 from alnb.ui.label.shortcuts import ACTIONS, GROUPS, key_of, shown
@@ -64,8 +64,8 @@ def _note(sentence: str) -> str:
     return f"<div class='alnb-small'>{escape(sentence)}</div>" if sentence else ""
 
 
-def _advice(found: Advice | None) -> str:
-    """Draw the forecast for another minute: a short line, and all of it as a tooltip."""
+def _advice(found: Forecast | None) -> str:
+    """Draw the forecast for one more minute: a short line, and all of it as a tooltip."""
     if found is None:
         return ""
     title, line = escape(found.sentence), capital(found.short)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from alnb.dataset import Dataset
-from alnb.forecast import Advice, advise
+from alnb.forecast import Forecast, forecast
 from alnb.regions import Region
 from alnb.state import State
 from alnb.ui.label import sentences
@@ -130,7 +130,7 @@ class Screen:
     train_hint: str
     score: str  # the column of the rows that the chart draws
     chart_note: str
-    advice: Advice | None  # on another minute of labelling, once there are enough points
+    advice: Forecast | None  # of one more minute of labelling, once there are enough points
     chart_hint: str  # stands in the chart while it has no point
     sweeping: bool  # whether a whole slice is on screen
     marking: Marking
@@ -247,9 +247,9 @@ def _asked(state: State, draft: Draft, mode: Mode, *, owned: bool) -> dict[str, 
     }
 
 
-def _advice(state: State) -> Advice | None:
-    found = advise(state.reports)
-    return found if found.outlook is not None else None
+def _advice(state: State) -> Forecast | None:
+    found = forecast(state.reports)
+    return found if found.gain is not None else None
 
 
 def answers_possible(draft: Draft, *, owned: bool = True) -> dict[str, bool]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from alnb.agreement import consistency
 from alnb.annotation import Answer, Verdict
 from alnb.config import FEWEST_TO_HOLD_OUT
 from alnb.cost import Cost, fully_labelled_cost
 from alnb.dataset import Dataset
+from alnb.metrics import Agreement
 from alnb.state import State
 from alnb.ui.label.draft import Draft
 from alnb.ui.label.training_client import Activity
@@ -172,7 +172,7 @@ def cost(cost: Cost) -> str:
 
 def repeats(state: State) -> str:
     """Tell how often the answers on hidden repeats agreed; empty if there were none."""
-    found = consistency(state.repeated)
+    found = Agreement.of(state.repeated)
     if not found.repeats:
         return ""
     apart = "" if found.distance_px is None else f", clicks {found.distance_px:.0f} px apart"

@@ -5,9 +5,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from alnb.config import Config
 from alnb.dataset import SliceId, build
 from alnb.dataset.dataset import SUPERPIXELS
-from alnb.regions import SuperpixelCache, grid, superpixels
+from alnb.errors import ConfigError
+from alnb.regions import (
+    SuperpixelCache,
+    grid,
+    grid_shape,
+    superpixels,
+    tiling,
+)
 from alnb.regions.tilings import label_map
 from alnb.volumes import Volume
 
@@ -142,3 +150,56 @@ def test_importing_again_forgets_them(dataset):
     build([(volume, None)], dataset.folder, size=32, split={"disc": "train"})
 
     assert not (dataset.folder / SUPERPIXELS).exists()
+
+
+@pytest.mark.parametrize("k", [1, 4, 9, 16, 36, 64, 81])
+@pytest.mark.parametrize("shape", [(352, 352), (351, 353), (97, 61)])
+def test_a_grid_covers_every_pixel_once(k, shape):
+    regions = grid(HERE, shape, k)
+
+    assert len(regions) == k
+    assert (times_covered(regions, shape) == 1).all()
+
+
+@given(k=st.integers(1, 100), height=st.integers(100, 400), width=st.integers(100, 400))
+def test_any_number_of_regions_covers_any_slice_once(k, height, width):
+    regions = grid(HERE, (height, width), k)
+
+    assert len(regions) == k
+    assert (times_covered(regions, (height, width)) == 1).all()
+
+
+@given(k=st.integers(1, 81), height=st.integers(81, 400), width=st.integers(81, 400))
+def test_the_sides_of_a_grid_differ_by_one_pixel_at_most(k, height, width):
+    regions = grid(HERE, (height, width), k)
+
+    for side in ("height", "width"):
+        sides = {getattr(region, side) for region in regions}
+        assert max(sides) - min(sides) <= 1
+
+
+def test_the_papers_grid_is_eight_by_eight_of_44_pixels():
+    regions = grid(HERE, (352, 352), 64)
+
+    assert grid_shape(64, (352, 352)) == (8, 8)
+    assert {(region.height, region.width) for region in regions} == {(44, 44)}
+    assert regions[27].key == "scan_01/23/132,132,44,44"
+
+
+def test_more_regions_than_pixels_is_said():
+    with pytest.raises(ConfigError, match="fewer regions"):
+        grid(HERE, (4, 4), 64)
+
+
+def test_no_regions_is_said():
+    with pytest.raises(ConfigError, match="at least 1"):
+        grid(HERE, (4, 4), 0)
+
+
+def test_the_settings_name_the_tiling(dataset):
+    where = dataset.slices[0]
+    equal = tiling(dataset, Config(regions_per_slice=16))
+    along_edges = tiling(dataset, Config(regions_per_slice=12, regions="superpixels"))
+
+    assert equal(where) == grid(where, (32, 32), 16)
+    assert along_edges(where) == superpixels(where, dataset.image(where), 12)

@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pytest
 from skimage import io
-from test_dicom import PATIENT, write_series
+from test_volumes_dicom import PATIENT, write_series
 
 from alnb.dataset import SliceId, import_covid19a
 from alnb.errors import DataError
@@ -80,7 +80,7 @@ def test_a_slice_that_is_there_twice_has_one_mask(tmp_path):
     dataset = import_covid19a(folder, tmp_path / "d", size=10)
 
     assert np.array_equal(dataset.labels(SliceId("DCM1", 2)), labels()[2])
-    assert any(note.startswith("scan DCM1: slices that were there twice") for note in dataset.notes)
+    assert any(note.startswith("scan DCM1: slices that are there twice") for note in dataset.notes)
     masks = folder / "InfectionMasks"
     (masks / "1_z9.png").write_bytes((masks / "1_z1.png").read_bytes())
     with pytest.raises(DataError, match=r"1_z2\.png and 1_z9\.png are masks of one slice and"):
@@ -127,7 +127,7 @@ def lose_folder(folder):
         (lose_mask, "scan DCM1: InfectionMasks holds no mask for slice 2"),
         (lose_slice, "scan DCM1: there is a mask for slice 2, and no such slice"),
         (lose_series, "there are masks of DCM1, and no such series"),
-        (rename_slice, r"DCM1: img_2\.dcm tells no slice's number"),
+        (rename_slice, r"DCM1: img_2\.dcm has no slice number"),
         (shrink_mask, "scan DCM1: the mask is 10×9, the image 10×10"),
         (relabel_mask, "scan DCM1: its mask holds 64, where this dataset's masks hold 127,255"),
         (lose_folder, "InfectionMasks is not in it"),

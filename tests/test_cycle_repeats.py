@@ -2,13 +2,12 @@ import numpy as np
 import pytest
 from fakes import FakeLearner
 
-from alnb.agreement import consistency
-from alnb.annotation import Answer, Click, Verdict
+from alnb.annotation import Answer, Verdict
 from alnb.config import Config
 from alnb.cycle import run
-from alnb.dataset import SliceId
 from alnb.errors import ConfigError
 from alnb.journal import Journal
+from alnb.metrics import Agreement
 from alnb.oracle import Oracle
 from alnb.pool import REPEAT_AFTER
 from alnb.regions import Region
@@ -18,34 +17,6 @@ from alnb.ui.label import sentences
 from alnb.ui.label.screen import strip
 
 CONFIG = Config(regions_per_slice=16, start_regions=24, regions_per_cycle=6, repeats=0.25)
-REGION = Region(SliceId("one", 0), 0, 0, 32, 32)
-
-
-def infected(*clicks):
-    return Answer(REGION, Verdict.INFECTED, tuple(Click(*click) for click in clicks))
-
-
-CLEAN, SKIPPED = Answer(REGION, Verdict.CLEAN), Answer(REGION, Verdict.SKIPPED)
-
-
-def test_verdicts_are_compared_and_clicks_measured():
-    pairs = [
-        (infected((2, 2)), infected((2, 6), (5, 6))),  # 4 and 5 px from the first
-        (CLEAN, CLEAN),
-        (CLEAN, infected((9, 9))),
-        (infected((9, 9, 0), (1, 1)), infected((1, 4), (20, 20, 0))),  # background counts not: 3 px
-        (CLEAN, SKIPPED),
-    ]
-    found = consistency(pairs)
-
-    assert (found.repeats, found.agreed, found.share) == (4, 3, 0.75)
-    assert found.distance_px == pytest.approx(4)
-
-
-def test_without_repeats_there_is_no_figure():
-    found = consistency([])
-
-    assert (found.repeats, found.share, found.distance_px) == (0, None, None)
 
 
 class Wavering(Oracle):
@@ -114,7 +85,7 @@ def test_the_second_answer_counts_from_then_on(labelled):
     for first, second in state.repeated:
         assert state.by_key[first.region.key] == second
     text = sentences.repeats(state)
-    agreed = consistency(state.repeated).agreed
+    agreed = Agreement.of(state.repeated).agreed
     assert f"{agreed} of {len(state.repeated)} repeats agree" in text
 
 

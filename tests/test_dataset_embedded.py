@@ -16,7 +16,7 @@ def small(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     drawn = functools.partial(import_phantom, scans=2)
     monkeypatch.setattr(sys.modules[MODULE], "import_phantom", drawn)
-    monkeypatch.setattr(sys.modules[MODULE], "SIZE", 32)
+    monkeypatch.setattr(sys.modules[MODULE], "EMBEDDED_SIZE", 32)
 
 
 def test_it_is_drawn_once_and_found_again():
@@ -33,7 +33,7 @@ def test_each_size_is_drawn_by_itself():
     assert embedded_folder(32) == embedded_folder() != embedded_folder(48)
 
 
-def test_one_that_was_broken_off_is_drawn_anew():
+def test_one_that_was_broken_off_is_drawn_again():
     embedded()
     (embedded_folder() / "manifest.json").write_text("{")
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alnb.cost import Cost
-from alnb.forecast import FEWEST, Outlook, advise, outlook
+from alnb.forecast import FEWEST, Gain, expected_gain, forecast
 from alnb.metrics import Scores
 from alnb.reports import CycleReport, FitReport
 
@@ -37,7 +37,7 @@ def report(cost_s, dice=None, agreement=None, heldout=8):
 @pytest.mark.parametrize("name", MADE)
 def test_the_gain_of_a_smooth_curve_lies_in_the_interval(name):
     curve = MADE[name]
-    found = outlook(COSTS, curve(COSTS))
+    found = expected_gain(COSTS, curve(COSTS))
     gain = curve(COSTS[-1] + 60) - curve(COSTS[-1])
 
     assert found.low - 0.005 <= gain <= found.high + 0.005
@@ -48,7 +48,9 @@ def test_the_gain_of_a_smooth_curve_lies_in_the_interval(name):
 def test_the_gain_lies_in_the_interval_mostly_where_points_scatter(name, rng):
     curve = MADE[name]
     gain = curve(COSTS[-1] + 60) - curve(COSTS[-1])
-    found = [outlook(COSTS, curve(COSTS) + rng.normal(0, 0.02, len(COSTS))) for _ in range(20)]
+    found = [
+        expected_gain(COSTS, curve(COSTS) + rng.normal(0, 0.02, len(COSTS))) for _ in range(20)
+    ]
 
     assert sum(one.low - 0.002 <= gain <= one.high + 0.002 for one in found) >= 13
     assert np.mean([one.jump for one in found]) == pytest.approx(0.02, abs=0.005)
@@ -56,21 +58,20 @@ def test_the_gain_lies_in_the_interval_mostly_where_points_scatter(name, rng):
 
 def test_more_points_narrow_the_interval(rng):
     scores = MADE["saturating"](COSTS) + rng.normal(0, 0.02, len(COSTS))
-    widths = [
-        found.high - found.low for found in (outlook(COSTS[:n], scores[:n]) for n in (4, 8, 12))
-    ]
+    gains = [expected_gain(COSTS[:n], scores[:n]) for n in (4, 8, 12)]
+    widths = [gain.high - gain.low for gain in gains]
 
     assert widths == sorted(widths, reverse=True)
 
 
 def test_a_flat_curve_is_enough_and_a_steep_one_is_not():
-    assert outlook(COSTS, MADE["flat"](COSTS)).enough
-    assert not outlook(COSTS, MADE["rising"](COSTS)).enough
+    assert expected_gain(COSTS, MADE["flat"](COSTS)).within_chance
+    assert not expected_gain(COSTS, MADE["rising"](COSTS)).within_chance
 
 
 def test_twice_the_time_brings_more():
     scores = MADE["saturating"](COSTS)
-    one, two = (outlook(COSTS, scores, ahead_s=seconds).gain for seconds in (60.0, 120.0))
+    one, two = (expected_gain(COSTS, scores, ahead_s=seconds).expected for seconds in (60.0, 120.0))
 
     assert 0 < one < two < 2 * one
 
@@ -79,33 +80,33 @@ def test_twice_the_time_brings_more():
 @given(st.lists(st.tuples(st.floats(1, 5000), st.floats(0, 1)), max_size=30))
 def test_whatever_the_points_the_gain_is_a_difference_of_scores(points):
     costs, scores = [cost for cost, _ in points], [score for _, score in points]
-    found = outlook(costs, scores)
+    found = expected_gain(costs, scores)
 
     if found is None:
         assert len(points) < FEWEST or len(set(costs)) == 1
     else:
         assert -1 <= found.low <= found.high <= 1
-        assert np.isfinite([found.gain, found.jump]).all() and found.jump > 0
+        assert np.isfinite([found.expected, found.jump]).all() and found.jump > 0
 
 
 def test_hundreds_of_points_are_no_trouble(rng):
     costs = 960 + 15.0 * np.arange(500)
 
-    assert outlook(costs, rng.uniform(0.5, 0.6, 500)).gain == pytest.approx(0, abs=0.005)
+    assert expected_gain(costs, rng.uniform(0.5, 0.6, 500)).expected == pytest.approx(0, abs=0.005)
 
 
 def test_the_order_of_the_points_does_not_matter(rng):
     scores = MADE["saturating"](COSTS)
     order = rng.permutation(len(COSTS))
 
-    assert outlook(COSTS[order], scores[order]) == outlook(COSTS, scores)
+    assert expected_gain(COSTS[order], scores[order]) == expected_gain(COSTS, scores)
 
 
 def test_three_points_or_one_cost_are_too_few():
-    assert outlook(COSTS[:3], [0.5, 0.6, 0.7]) is None
-    assert outlook([120.0] * 5, [0.5] * 5) is None
+    assert expected_gain(COSTS[:3], [0.5, 0.6, 0.7]) is None
+    assert expected_gain([120.0] * 5, [0.5] * 5) is None
     with pytest.raises(ValueError, match="a cost above 0"):
-        outlook([0, 1, 2, 3], [0.5] * 4)
+        expected_gain([0, 1, 2, 3], [0.5] * 4)
 
 
 def real_curves():
@@ -121,7 +122,7 @@ def test_what_follows_on_real_curves_lies_in_the_interval_give_or_take_a_jump():
     for curve in real_curves():
         for n in range(FEWEST, 8):
             costs, dice = zip(*curve[:n], strict=True)
-            found = outlook(costs, dice)
+            found = expected_gain(costs, dice)
             (later,) = (score for cost, score in curve if cost == costs[-1] + 60)
             change = later - dice[-1]
             inside.append(found.low - 2 * found.jump <= change <= found.high + 2 * found.jump)
@@ -130,62 +131,67 @@ def test_what_follows_on_real_curves_lies_in_the_interval_give_or_take_a_jump():
     assert sum(inside) >= 11
 
 
-def test_real_curves_end_where_another_minute_hardly_shows():
+def test_real_curves_end_where_one_more_minute_hardly_shows():
     for curve in real_curves():
         costs, dice = zip(*curve, strict=True)
-        found = outlook(costs, dice)
+        found = expected_gain(costs, dice)
 
-        assert found.enough
-        assert 0 < found.gain < 0.02
+        assert found.within_chance
+        assert 0 < found.expected < 0.02
 
 
 def test_before_four_trainings_it_is_too_early():
-    early = advise([report(120, 0.5), report(135, 0.6)])
+    early = forecast([report(120, 0.5), report(135, 0.6)])
 
     assert early.short == ""
     assert early.sentence == (
-        "It is too early to say what another minute of labelling brings: that takes 4 trainings at "
-        "different costs that were measured, and 2 were."
+        "It is too early to say what one more minute of labelling brings. That takes 4 measured "
+        "trainings at different costs, and there are 2."
     )
-    assert "and 0 were" in advise([]).sentence
+    assert "there are 0." in forecast([]).sentence
+    assert "there is 1." in forecast([report(120, 0.5)]).sentence
 
 
-def test_what_another_minute_brings_is_a_sentence():
-    advice = advise([report(cost, MADE["rising"](cost)) for cost in COSTS])
+def test_what_one_more_minute_brings_is_a_sentence():
+    found = forecast([report(cost, MADE["rising"](cost)) for cost in COSTS])
 
-    assert advice.sentence.startswith("Another minute of labelling is expected to bring +0.0")
-    assert " Dice (+0.0" in advice.sentence
-    assert "stop" not in advice.sentence
-    assert advice.short.startswith("another minute: +0.0")
+    assert found.sentence.startswith(
+        "One more minute of labelling is expected to change Dice by +0.0"
+    )
+    assert " (+0.0" in found.sentence
+    assert "stop" not in found.sentence
+    assert found.short.startswith("one more minute: +0.0")
 
 
 def test_when_to_stop_is_said_with_why():
-    advice = advise([report(cost, 0.6) for cost in COSTS])
+    found = forecast([report(cost, 0.6) for cost in COSTS])
 
-    assert advice.sentence.endswith("it jumps by 0.01 anyhow: you may stop here.")
-    assert advice.short.endswith("within chance")
+    assert found.sentence.startswith("One more minute of labelling is not expected to change Dice")
+    assert found.sentence.endswith("it changes by 0.01 by chance. You may stop here.")
+    assert found.short.endswith(", within chance")
 
 
 def test_a_fall_has_a_minus_sign_and_nothing_has_none():
-    advice = dataclasses.replace(
-        advise([report(cost, 0.6) for cost in COSTS]), outlook=Outlook(0.0, -0.0149, 0.031, 0.02)
+    found = dataclasses.replace(
+        forecast([report(cost, 0.6) for cost in COSTS]), gain=Gain(0.0, -0.0149, 0.031, 0.02)
     )
 
-    assert "0.00 Dice (\N{MINUS SIGN}0.01 to +0.03)" in advice.sentence
+    assert "to change Dice (\N{MINUS SIGN}0.01 to +0.03)." in found.sentence
+    assert "minute: 0.00 (\N{MINUS SIGN}0.01 to +0.03)" in found.short
 
 
 def test_without_masks_the_held_out_answers_are_what_it_is_about():
     reports = [report(cost, agreement=0.5 + 0.03 * n) for n, cost in enumerate(COSTS)]
-    advice = advise([report(60, None, None), *reports])
+    found = forecast([report(60, None, None), *reports])
 
-    assert advice.points == len(COSTS)
-    assert " of agreement with the held-out answers (" in advice.sentence
+    assert found.points == len(COSTS)
+    assert " to change agreement with the held-out answers " in found.sentence
 
 
 def test_fewer_held_out_answers_say_less():
     def width(heldout):
         reports = [report(cost, agreement=0.75, heldout=heldout) for cost in COSTS[:4]]
-        found = advise(reports).outlook
+        found = forecast(reports).gain
         return found.high - found.low
 
     assert width(4) > width(400)
@@ -195,4 +201,4 @@ def test_a_dice_that_is_no_number_is_no_point():
     nothing = Scores(tp=0, fp=0, fn=0, tn=9)
     empty = dataclasses.replace(report(120, 0.5), scores=nothing)
 
-    assert advise([empty] * 9).outlook is None
+    assert forecast([empty] * 9).gain is None

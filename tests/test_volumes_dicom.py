@@ -15,7 +15,7 @@ from pydicom.uid import (
     RLELossless,
     generate_uid,
 )
-from test_volumes import chest
+from scans import chest
 
 from alnb.errors import DataError
 from alnb.volumes import read_mask, write_mask
@@ -127,14 +127,14 @@ def test_a_slice_that_is_there_twice_is_taken_once_and_said(tmp_path):
     assert np.array_equal(series.volume.voxels, voxels)
     assert series.files == (("s0000",), ("s0001", "s0002"), ("s0003",))
     assert series.volume.notes == (
-        "slices that were there twice, with equal pixels, were taken once (1 of 3)",
+        "slices that are there twice, with equal pixels, were taken once (1 of 3)",
     )
 
 
 def test_two_slices_of_one_position_that_differ_are_a_sentence(tmp_path):
     folder = write_series(tmp_path / "s", chest(4), positions=[0, 2, 2, 4], name="s{z:04d}")
 
-    with pytest.raises(DataError, match="s0001 and s0002 lie at one position and differ"):
+    with pytest.raises(DataError, match="s0001 and s0002 have the same position and differ"):
         read_dicom(folder)
 
 
@@ -142,11 +142,11 @@ def test_a_scout_view_in_the_series_is_a_sentence(tmp_path):
     folder, uid = tmp_path / "s", generate_uid()
     write_series(folder, chest(), uid=uid, name="a{z}")
     write_series(folder, chest(1, 9), uid=uid, name="scout")
-    with pytest.raises(DataError, match="scout is of another size, spacing or direction than a0"):
+    with pytest.raises(DataError, match="scout has another size, spacing or direction than a0"):
         read_dicom(folder)
 
     write_series(folder, chest(1), uid=uid, name="scout", orientation=(1, 0, 0, 0, 0, -1))
-    with pytest.raises(DataError, match="scout is of another size, spacing or direction than a0"):
+    with pytest.raises(DataError, match="scout has another size, spacing or direction than a0"):
         read_dicom(folder)
 
 
@@ -282,7 +282,7 @@ def test_files_that_are_no_dicom_are_named_in_the_notes(tmp_path):
     (folder / "notes.txt").write_text("not a slice")
     (folder / "README").write_text("nor this")
 
-    assert read_dicom(folder).notes == ("README, as 1 more, is no DICOM, and was passed over",)
+    assert read_dicom(folder).notes == ("skipped, because not DICOM: README and 1 more",)
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 600])
@@ -290,7 +290,7 @@ def test_a_slice_that_was_broken_off_is_not_left_out_in_silence(tmp_path, conten
     folder = write_series(tmp_path / "s", even_chest(), name="IM{z}")
     (folder / "IM2").write_bytes(content)
 
-    with pytest.raises(DataError, match="s: IM2 can't be read as DICOM, and is named as the sli"):
+    with pytest.raises(DataError, match="s: IM2 can't be read as DICOM, but has a name like"):
         read_dicom(folder)
 
 
@@ -313,7 +313,7 @@ def test_slices_of_a_tilted_gantry_lie_where_they_were(tmp_path):
 
     assert np.allclose(volume.affine @ (0, 0, 2, 1), (50, 50, 10, 1))
     assert volume.notes == (
-        "the gantry was tilted by 20°: a slice lies aslant above the one below",
+        "the gantry was tilted by 20°: each slice is shifted against the one below",
     )
 
 
@@ -323,7 +323,7 @@ def test_slices_of_two_fields_of_view_are_a_sentence(tmp_path):
     one.PixelSpacing = [0.6, 0.6]
     one.save_as(folder / "IM2")
 
-    with pytest.raises(DataError, match="IM2 is of another size, spacing or direction than IM0"):
+    with pytest.raises(DataError, match="IM2 has another size, spacing or direction than IM0"):
         read_dicom(folder)
 
 
@@ -338,5 +338,5 @@ def test_an_empty_slope_is_1_and_an_empty_position_a_sentence(tmp_path):
 
     one.ImagePositionPatient = None
     one.save_as(path)
-    with pytest.raises(DataError, match=f"{path.name}, a file, has no ImagePositionPatient"):
+    with pytest.raises(DataError, match=f"the file {path.name} has no ImagePositionPatient"):
         read_dicom(folder)

@@ -1,0 +1,295 @@
+import json
+import subprocess
+import sys
+
+import nibabel as nib
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scans import ct, write_nifti
+
+from alnb.arrays import Window
+from alnb.dataset import (
+    Dataset,
+    Placement,
+    SliceId,
+    build,
+    import_nifti,
+)
+from alnb.errors import DataError
+from alnb.volumes import Volume, read_nifti
+
+
+def test_a_dataset_gives_back_what_was_stored(tmp_path):
+    volume, mask = ct()
+    dataset = build([(volume, mask)], tmp_path / "d", size=16, split="mixed")
+    where = SliceId("a", 1)
+
+    assert dataset.slices == tuple(SliceId("a", z) for z in range(4))
+    assert np.array_equal(dataset.raw(where), volume.voxels[1])
+    assert np.array_equal(dataset.image(where), Window(-1250, 250).to_grey(volume.voxels[1]))
+    assert np.array_equal(
+        dataset.image(where, Window(-160, 240)), Window(-160, 240).to_grey(volume.voxels[1])
+    )
+    assert np.array_equal(dataset.labels(where), mask[1])
+    assert np.array_equal(dataset.mask(where), mask[1] > 0)
+    assert dataset.mask(where).dtype == bool
+    assert (dataset.infected_px(where), dataset.infected_px(SliceId("a", 0))) == (20, 0)
+    assert (dataset.unit(where), dataset.name, dataset.size) == ("hu", "d", 16)
+    assert dataset.has_masks
+
+
+def test_every_array_of_a_dataset_is_read_only(tmp_path):
+    dataset = build([ct()], tmp_path / "d", size=16, split="mixed")
+    where = SliceId("a", 1)
+
+    for array in (dataset.raw(where), dataset.image(where), dataset.mask(where)):
+        assert not array.flags.writeable
+
+
+def test_what_came_windowed_passes_as_it_is_and_is_said(tmp_path):
+    grey = np.arange(2 * 64, dtype=np.uint8).reshape(2, 8, 8)
+    pairs = [(Volume.made(scan, grey, unit="grey"), grey > 60) for scan in "abcde"]
+    dataset = build(pairs, tmp_path / "d", size=8)
+
+    assert np.array_equal(dataset.image(SliceId("a", 1), Window(-160, 240)), grey[1])
+    assert "scan a, b, c and 2 more: already windowed to 8 bits" in dataset.notes[0]
+
+
+def test_a_dataset_opened_again_is_the_same(tmp_path):
+    built = build([ct("a"), ct("b", seed=1)], tmp_path / "d", size=16)
+    opened = Dataset.open(tmp_path / "d")
+
+    assert opened.fingerprint == built.fingerprint
+    assert opened.slices == built.slices
+    assert opened.describe() == built.describe()
+    opened.verify()
+
+
+def test_a_dataset_counts_what_is_in_it(tmp_path):
+    parts = {"a": "train", "b": "test"}
+    dataset = build([ct("a"), ct("b", depth=3)], tmp_path / "d", size=16, split=parts)
+
+    assert dataset.describe()["parts"] == {
+        "train": {"scans": 1, "slices": 4, "infected_slices": 2},
+        "val": {"scans": 0, "slices": 0, "infected_slices": 0},
+        "test": {"scans": 1, "slices": 3, "infected_slices": 1},
+    }
+    assert dataset.part_of(SliceId("b", 0)) == "test"
+    assert dataset.describe()["unit"] == "hu"
+    assert "2 scans, 7 slices" in repr(dataset)
+    assert dataset.notes == ("there is no val part.",)
+
+
+def test_a_dataset_without_masks_says_so_when_asked_for_one(tmp_path):
+    dataset = build([(ct()[0], None)], tmp_path / "d", size=16, split="mixed")
+
+    assert not dataset.has_masks
+    assert any("there are no masks" in note for note in dataset.notes)
+    assert dataset.describe()["parts"]["train"]["infected_slices"] is None
+    with pytest.raises(DataError, match="it has no masks"):
+        dataset.mask(SliceId("a", 0))
+
+
+def test_a_slice_or_scan_that_is_not_there_is_a_sentence(tmp_path):
+    dataset = build([ct()], tmp_path / "d", size=16, split="mixed")
+
+    for where in (SliceId("b", 0), SliceId("a", 4), SliceId("a", -1)):
+        with pytest.raises(DataError, match="it has no slice"):
+            dataset.raw(where)
+    with pytest.raises(DataError, match="it has no scan b"):
+        dataset.origin("b")
+
+
+def test_hundreds_of_scans_open_without_a_heavy_import(tmp_path):
+    pixels = np.zeros((1, 4, 4), np.uint8)
+    pairs = ((Volume.made(f"s{n}", pixels, unit="grey"), None) for n in range(300))
+    build(pairs, tmp_path / "d", size=4)
+    code = (
+        "import sys; from alnb.dataset import Dataset; d = Dataset.open(sys.argv[1]);"
+        "d.image(d.slices[-1]); print(len(d.slices), *{'pandas', 'nibabel', 'skimage', 'scipy',"
+        "'torch', 'pydicom'} & set(sys.modules))"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "d")],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.split() == ["300"]
+
+
+def break_nothing(folder):
+    (folder / "manifest.json").unlink()
+
+
+def garble_manifest(folder):
+    (folder / "manifest.json").write_text("{")
+
+
+def strip_manifest(folder):
+    (folder / "manifest.json").write_text("[]")
+
+
+def age_manifest(folder):
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"format": 99}))
+
+
+def lose_mask(folder):
+    (folder / "masks" / "a.npy").unlink()
+
+
+def edit_table(folder):
+    with (folder / "slices.csv").open("a") as stream:
+        stream.write("b,0,test,0\n")
+
+
+@pytest.mark.parametrize(
+    ("harm", "sentence"),
+    [
+        (break_nothing, "it is no dataset, manifest.json is missing"),
+        (garble_manifest, "it is broken or not of alnb"),
+        (strip_manifest, "it is broken or not of alnb"),
+        (age_manifest, "it is of format 99, this alnb reads 1"),
+        (lose_mask, "masks/a.npy is missing"),
+        (edit_table, r"slices\.csv was changed"),
+    ],
+)
+def test_a_broken_folder_is_a_sentence(tmp_path, harm, sentence):
+    build([ct()], tmp_path / "d", size=16, split="mixed")
+    harm(tmp_path / "d")
+
+    with pytest.raises(DataError, match=sentence):
+        Dataset.open(tmp_path / "d")
+
+
+def test_a_folder_that_is_not_there_is_a_sentence(tmp_path):
+    with pytest.raises(DataError, match="there is no such folder"):
+        Dataset.open(tmp_path / "d")
+
+
+def test_a_truncated_array_is_a_sentence_once_it_is_asked_for(tmp_path):
+    dataset = build([ct()], tmp_path / "d", size=16, split="mixed")
+    path = tmp_path / "d" / "images" / "a.npy"
+    whole = path.read_bytes()
+
+    for kept in (0, 50, 500):
+        path.write_bytes(whole[:kept])
+        with pytest.raises(DataError, match=r"a\.npy: it is missing or truncated"):
+            dataset.raw(SliceId("a", 0))
+
+
+def test_an_array_of_another_shape_or_content_is_a_sentence(tmp_path):
+    dataset = build([ct()], tmp_path / "d", size=16, split="mixed")
+    np.save(tmp_path / "d" / "images" / "a.npy", np.zeros((4, 8, 8), np.int16))
+    with pytest.raises(DataError, match="it was changed"):
+        dataset.raw(SliceId("a", 0))
+
+    np.save(tmp_path / "d" / "images" / "a.npy", np.zeros((4, 16, 16), np.int16))
+    with pytest.raises(DataError, match="it was changed"):
+        dataset.verify()
+
+
+def test_a_slice_keeps_its_shape_and_is_padded_with_air(tmp_path):
+    volume, mask = ct(height=8, width=16)
+    dataset = build([(volume, mask)], tmp_path / "d", size=16, split="mixed")
+    raw = dataset.raw(SliceId("a", 1))
+
+    assert np.array_equal(raw[4:12], volume.voxels[1])
+    assert (raw[:4] == -1024).all()
+    assert (raw[12:] == -1024).all()
+    assert np.array_equal(dataset.labels(SliceId("a", 1))[4:12], mask[1])
+
+
+def test_a_slice_that_shrinks_is_smoothed_first():
+    stripes = np.tile(np.array([0, 200], np.uint8), (64, 32))
+    small = Placement(16, (64, 64)).image(stripes)
+
+    assert abs(int(small[8, 8]) - 100) < 10  # without anti-aliasing, stripes turn into 0 or 200
+
+
+def test_images_and_masks_stay_on_each_other(tmp_path):
+    voxels = np.full((1, 100, 80), -900, np.int16)
+    voxels[0, 20:60, 10:50] = 100
+    volume = Volume.made("a", voxels, unit="hu")
+    dataset = build([(volume, voxels > 0)], tmp_path / "d", size=64, split={"a": "train"})
+    where = SliceId("a", 0)
+
+    differs = (dataset.raw(where) > -400) != dataset.mask(where)
+    assert differs.sum() <= 4  # corners, which smoothing rounds
+
+
+@settings(deadline=None)
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 60))
+def test_a_mask_that_is_enlarged_comes_back_exactly(height, width, extra):
+    place = Placement(max(height, width) + extra, (height, width))
+    mask = np.random.default_rng(0).integers(0, 3, (height, width)).astype(np.uint8)
+
+    enlarged = place.labels(mask)
+    assert enlarged.shape == (place.size, place.size)
+    if min(height, width) * place.size // max(height, width) >= min(height, width):
+        assert np.array_equal(place.back(enlarged), mask)
+
+
+def test_a_working_grid_without_pixels_is_refused():
+    with pytest.raises(DataError, match="Choose --size above 0"):
+        Placement(0, (4, 4))
+
+
+@pytest.mark.parametrize("codes", ["LPS", "RAS", "LAS", "SAL"])
+@pytest.mark.parametrize("tilt", [0.0, 0.3])
+def test_a_mask_goes_out_to_the_grid_it_came_from(tmp_path, codes, tilt):
+    volume, mask = ct(height=60, width=44)
+    mask[2, 5:9, 30:41] = 1
+    write_nifti(tmp_path / "i" / "a.nii.gz", volume.voxels, codes, tilt)
+    write_nifti(tmp_path / "m" / "a.nii.gz", mask, codes, tilt)
+
+    for size in (60, 96, 50):  # as it is, larger, smaller
+        dataset = import_nifti(
+            tmp_path / "i", tmp_path / "d", masks=tmp_path / "m", size=size, split="mixed",
+            infected=(1, 2),
+        )  # fmt: skip
+        dataset.write_mask(
+            tmp_path / "out.nii.gz", "a",
+            np.stack([dataset.labels(where) for where in dataset.slices]),
+        )  # fmt: skip
+        truth, out = nib.load(tmp_path / "m" / "a.nii.gz"), nib.load(tmp_path / "out.nii.gz")
+        assert np.allclose(out.affine, truth.affine, atol=1e-4)
+        wrong = np.asanyarray(out.dataobj) != np.asanyarray(truth.dataobj)
+        if size >= 60:
+            assert not wrong.any()
+        else:  # nothing is off by more than a pixel of the border
+            shown = read_nifti(tmp_path / "out.nii.gz", unit="grey").voxels > 0
+            assert (shown[:, 1:-1, 1:-1] <= _grown(mask)).all()
+            assert (_grown(shown) >= (mask > 0)[:, 1:-1, 1:-1]).all()
+
+
+def _grown(mask):
+    """Grow by a pixel in plane, then crop a pixel."""
+    height, width = mask.shape[1:]
+    shifts = [
+        mask[:, row : height - 2 + row, col : width - 2 + col] > 0
+        for row in range(3)
+        for col in range(3)
+    ]
+    return np.any(shifts, axis=0)
+
+
+def test_masks_that_do_not_fit_the_scan_do_not_go_out(tmp_path):
+    dataset = build([ct()], tmp_path / "d", size=16, split="mixed")
+
+    with pytest.raises(DataError, match="masks of 3×16×16 don't fit its 4 slices of 16×16"):
+        dataset.to_source("a", np.zeros((3, 16, 16), bool))
+
+
+@pytest.mark.parametrize(("scan", "synthetic"), [("phantom_01", True), ("coronacases_001", False)])
+def test_a_dataset_of_before_these_fields_opens_as_it_did(tmp_path, scan, synthetic):
+    folder = build([ct(scan)], tmp_path / "d", size=16, split={scan: "train"}).folder
+    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    del manifest["synthetic"], manifest["pseudo_masks"]
+    (folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    dataset = Dataset.open(folder)
+
+    assert dataset.synthetic is synthetic
+    assert not dataset.pseudo_masks

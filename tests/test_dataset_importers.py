@@ -1,0 +1,225 @@
+import json
+import re
+
+import nibabel as nib
+import numpy as np
+import pytest
+from scans import ct, parts_of, write_nifti
+from skimage import io
+from test_volumes_dicom import even_chest, write_series
+
+from alnb.config import Config
+from alnb.dataset import (
+    SliceId,
+    build,
+    import_covid19a,
+    import_covid19b,
+    import_dicom,
+    import_medseg,
+    import_nifti,
+    import_pairs,
+    import_phantom,
+    import_semiseg,
+)
+from alnb.errors import DataError
+from alnb.volumes import read_nifti
+
+
+def nifti_folders(folder, names=("a_2", "a_10"), masks=("a_2", "a_10")):
+    volume, mask = ct()
+    for name in names:
+        write_nifti(folder / "i" / f"{name}.nii.gz", volume.voxels, "RAS")
+    for name in masks:
+        write_nifti(folder / "m" / f"{name}.nii", mask, "RAS")
+    return folder / "i", folder / "m"
+
+
+def test_nifti_volumes_and_masks_are_paired_by_name(tmp_path):
+    images, masks = nifti_folders(tmp_path)
+    dataset = import_nifti(images, tmp_path / "d", masks=masks, size=16)
+    manifest = json.loads((tmp_path / "d" / "manifest.json").read_text())
+    volume, mask = ct()
+
+    assert list(manifest["scans"]) == ["a_2", "a_10"]
+    assert manifest["scans"]["a_2"]["source"]["file"] == "a_2.nii.gz"
+    assert manifest["scans"]["a_2"]["mask"]["file"] == "a_2.nii"
+    assert str(tmp_path) not in (tmp_path / "d" / "manifest.json").read_text()
+    assert np.array_equal(dataset.raw(SliceId("a_10", 1)), volume.voxels[1])
+    assert np.array_equal(dataset.labels(SliceId("a_10", 1)), mask[1])
+
+
+def test_one_nifti_file_is_a_dataset_too(tmp_path):
+    images, _ = nifti_folders(tmp_path)
+
+    assert len(import_nifti(images / "a_2.nii.gz", tmp_path / "d", split="mixed").slices) == 4
+
+
+def test_a_scan_without_mask_or_a_mask_without_scan_is_a_sentence(tmp_path):
+    images, masks = nifti_folders(tmp_path, names=("a", "b"), masks=("a", "c"))
+
+    with pytest.raises(DataError, match=r"scan b: .* holds no mask .* with --skip b"):
+        import_nifti(images, tmp_path / "d", masks=masks)
+    with pytest.raises(DataError, match=r"mask c\.nii: there is no scan of that name"):
+        import_nifti(images, tmp_path / "d", masks=masks, skip=["b"])
+    (masks / "c.nii").unlink()
+    dataset = import_nifti(images, tmp_path / "d", masks=masks, skip=["b"])
+    assert {where.scan for where in dataset.slices} == {"a"}
+
+
+def test_a_folder_that_cannot_be_imported_is_a_sentence(tmp_path):
+    images, _ = nifti_folders(tmp_path)
+
+    with pytest.raises(DataError, match=r"it holds no \.nii or \.nii\.gz file"):
+        import_nifti(tmp_path, tmp_path / "d")
+    with pytest.raises(DataError, match="there is no such folder"):
+        import_nifti(tmp_path / "nowhere", tmp_path / "d")
+    with pytest.raises(DataError, match="--skip b: there is no such scan"):
+        import_nifti(images, tmp_path / "d", skip=["b"])
+    write_nifti(images / "a_2.nii", ct()[0].voxels)
+    with pytest.raises(DataError, match="name one scan"):
+        import_nifti(images, tmp_path / "d")
+
+
+def test_scans_stored_upside_down_are_turned_and_turned_back(tmp_path):
+    images, masks = nifti_folders(tmp_path)
+    dataset = import_nifti(images, tmp_path / "d", masks=masks, size=16, split="sep", flip=["*_10"])
+    volume, mask = ct()
+    dataset.write_mask(tmp_path / "out.nii", "a_10", np.stack([mask[z, ::-1] for z in range(4)]))
+
+    assert np.array_equal(dataset.raw(SliceId("a_10", 1)), volume.voxels[1, ::-1])
+    assert np.array_equal(dataset.labels(SliceId("a_10", 1)), mask[1, ::-1])
+    assert np.array_equal(dataset.raw(SliceId("a_2", 1)), volume.voxels[1])
+    assert np.array_equal(read_nifti(tmp_path / "out.nii").voxels, mask)
+    assert any("upside down" in note for note in dataset.notes)
+
+
+def test_headers_that_say_nothing_or_contradict_each_other_are_noted(tmp_path):
+    images, masks = nifti_folders(tmp_path)
+    silent = nib.load(images / "a_2.nii.gz")
+    silent.set_sform(silent.affine, 0)
+    silent.set_qform(silent.affine, 0)
+    nib.save(silent, images / "a_2.nii.gz")
+
+    notes = import_nifti(images, tmp_path / "d", masks=masks, split="mixed").notes
+
+    assert notes[0].startswith("scan a_2: the file names no orientation")
+    assert notes[1].startswith("scan a_2: the mask's header lays it beside the image")
+
+
+def test_pictures_become_scans_of_one_slice(tmp_path):
+    (tmp_path / "i").mkdir()
+    (tmp_path / "m").mkdir()
+    grey = np.arange(0, 240, 15, dtype=np.uint8).reshape(4, 4)
+    for name in ("p1", "p2", "p3"):
+        io.imsave(tmp_path / "i" / f"{name}.jpg", grey, check_contrast=False)
+        mask = ((grey > 100) * 255).astype(np.uint8)
+        io.imsave(tmp_path / "m" / f"{name}.png", mask, check_contrast=False)
+
+    dataset = import_pairs(tmp_path / "i", tmp_path / "d", masks=tmp_path / "m", size=4)
+
+    assert sorted(dataset.slices) == [SliceId(f"p{n}", 0) for n in (1, 2, 3)]
+    assert np.array_equal(dataset.mask(SliceId("p1", 0)), grey > 100)
+    assert "every picture counts as a scan" in dataset.notes[0]
+    assert not import_pairs(tmp_path / "i", tmp_path / "e", size=4).has_masks
+
+
+def test_dicom_series_become_scans(tmp_path):
+    (tmp_path / "all").mkdir()
+    for name in ("s1", "s2"):
+        write_series(tmp_path / "all" / name, even_chest())
+
+    both = import_dicom(tmp_path / "all", tmp_path / "d", size=8)
+    one = import_dicom(tmp_path / "all" / "s1", tmp_path / "e", size=8, split="mixed")
+
+    assert {where.scan for where in both.slices} == {"s1", "s2"}
+    assert one.unit(one.slices[0]) == "hu"
+    with pytest.raises(DataError, match="there is no such folder"):
+        import_dicom(tmp_path / "nowhere", tmp_path / "d")
+
+
+def test_what_a_series_lacks_is_noted(tmp_path):
+    write_series(tmp_path / "s1", even_chest(4), positions=[0, 2, 4, 8])
+    dataset = import_dicom(tmp_path / "s1", tmp_path / "d", size=8, split="mixed")
+
+    assert dataset.notes[0].startswith("scan s1: slices are missing (1 after ")
+
+
+def test_no_patient_is_named_in_a_dataset(tmp_path):
+    write_series(tmp_path / "all" / "Curie_Marie_CT", even_chest())
+    write_series(tmp_path / "all" / "b", even_chest())
+    dataset = import_dicom(tmp_path / "all", tmp_path / "d", size=8)
+    written = [path for path in (tmp_path / "d").rglob("*") if path.is_file()]
+
+    assert list(dataset.scans) == ["scan_1", "scan_2"]
+    assert any("named by their patients" in note for note in dataset.notes)
+    assert len(written) == 4
+    for path in written:
+        content = path.name.encode() + path.read_bytes()
+        assert not re.search(b"curie|marie|mrn-4711", content, re.IGNORECASE), path
+
+
+def test_the_phantom_is_a_dataset_in_hu(tmp_path):
+    dataset = import_phantom(tmp_path / "d", scans=2, size=64)
+
+    assert dataset.name == "phantom"
+    assert dataset.describe()["unit"] == "hu"
+    assert dataset.has_masks
+    assert parts_of(dataset)["test"] > 0
+
+
+def test_hu_volumes_keep_their_hu_and_have_no_masks(shared, tmp_path):
+    dataset = import_nifti(shared / "data" / "hu_volumes", tmp_path / "d", size=192)
+    source = np.asanyarray(nib.load(shared / "data" / "hu_volumes" / "cap002.nii.gz").dataobj)
+
+    assert not dataset.has_masks
+    assert np.array_equal(dataset.raw(SliceId("cap002", 3)), source[:, :, 3].T)
+    assert dataset.image(SliceId("cap002", 3)).max() == 255
+
+
+def test_a_refused_import_leaves_no_folder_behind(tmp_path):
+    with pytest.raises(DataError, match="no scan"):
+        build([], tmp_path / "data", size=32)
+
+    assert not (tmp_path / "data").exists()
+
+
+FILES = {
+    import_nifti: ["a.nii"],
+    import_pairs: ["a.png"],
+    import_dicom: ["series/1.dcm"],
+    import_medseg: ["train_im.nii.gz"],
+    import_covid19a: ["OpenSourceDCMs/DCM1/s0001", "InfectionMasks/1_z1.png"],
+    import_covid19b: ["COVID-19-CT-Seg_20cases/a.nii", "Infection_Mask/a.nii"],
+    import_semiseg: ["Imgs/a.png", "GT/a.png"],
+    import_phantom: [],
+}
+
+
+@pytest.mark.parametrize("import_data", FILES, ids=lambda function: function.__name__)
+def test_every_import_passes_on_what_is_said_of_the_data(tmp_path, monkeypatch, import_data):
+    built = []
+    for module in ("importers", "published"):
+        monkeypatch.setattr(
+            f"alnb.dataset.{module}.build", lambda pairs, out, **options: built.append(options)
+        )
+    for name in FILES[import_data]:
+        (tmp_path / "source" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "source" / name).touch()
+    source = [tmp_path / "source"] if FILES[import_data] else []
+    facts = {"synthetic": True, "pseudo_masks": True}
+    import_data(*source, tmp_path / "out", **facts, notes=["from the clinic"])
+
+    (options,) = built
+    assert options | facts == options
+    assert list(options["notes"])[-1] == "from the clinic"
+
+
+def test_a_phantom_of_ones_own_is_not_taken_for_ours(tmp_path):
+    write_nifti(tmp_path / "scans" / "phantom_01.nii", ct()[0].voxels)
+    scanned = import_nifti(tmp_path / "scans", tmp_path / "a", size=16)
+    drawn = import_phantom(tmp_path / "b", scans=1, size=32)
+
+    assert not scanned.synthetic
+    assert scanned.resolve(Config()).pretrain_steps == Config().pretrain_steps > 0
+    assert drawn.synthetic
+    assert drawn.resolve(Config()).pretrain_steps == 0
