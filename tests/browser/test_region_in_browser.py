@@ -9,12 +9,12 @@ from alnb.annotation import Click
 from alnb.dataset import SliceId
 from alnb.regions import grid
 from alnb.ui.viewer.charts import Charts
-from alnb.ui.viewer.slice_view import RegionView
+from alnb.ui.viewer.slice_view import SliceView
 from alnb.ui.viewer.input import Press
 
 regions = grid(SliceId("scan_01", 3), (256, 256), 64)
 image = np.random.default_rng(0).integers(0, 256, (256, 256), dtype=np.uint8)
-view, charts, seen = RegionView((256, 256), shortcuts=("n",)), Charts(), ipywidgets.HTML()
+view, charts, seen = SliceView((256, 256), shortcuts=("n",)), Charts(), ipywidgets.HTML()
 seen.add_class("seen")
 clicks = []
 

@@ -8,7 +8,7 @@ from alnb.dataset import import_phantom
 from alnb.regions import Region
 from alnb.serve import app_notebook
 from alnb.session import Session
-from alnb.ui.viewer.drawing import SHAPES
+from alnb.ui.viewer.slice_view import SHAPES
 
 CONFIG = Config(
     backbone="efficientnet_lite0", regions="superpixels", regions_per_slice=16, start_regions=12
