@@ -154,4 +154,6 @@ def test_a_kernel_that_is_gone_is_said(opened):
     os.kill(kernel_of(opened.page), 9)
 
     banner = opened.page.wait_for_selector(".alnb-kernel-gone:not([hidden])")
-    assert "The notebook's kernel is gone: reload the page; nothing is lost." in banner.inner_text()
+    assert (
+        "The notebook's kernel has ended. Reload the page; nothing is lost." in banner.inner_text()
+    )

@@ -24,13 +24,12 @@ from alnb.curves.compare import (
     summary_html,
     write,
 )
-from alnb.ui.explore.page import counted, page_or_sentence, sentence_of
-from alnb.ui.label.page import CSS, columns
+from alnb.ui.explore.page import counted, page_or_sentence, sentence_of, whole_page
+from alnb.ui.label import page_html
 from alnb.ui.viewer.charts import still
 from alnb.ui.viewer.drawing import LiveFigure, figure_box
 from alnb.ui.viewer.input import Tap
 
-STYLE = Path(__file__).with_name("comparer.css").read_text(encoding="utf-8")
 WIDTH, HEIGHT = 848, 560
 TARGET = "alnb-compare-chart"
 OUT = "alnb-compare"  # the folder that is written where none is named
@@ -122,17 +121,10 @@ class Comparer:
         return still(self.comparison.layout(), WIDTH, HEIGHT)
 
     def _arranged(self) -> widgets.Widget:
-        head = widgets.HTML(
-            f"<style>{CSS}{STYLE}</style><div class='alnb-head'><span><h1>alnb</h1>"
-            f"{escape(self.runs[0].dataset)} · {counted(len(self.runs), 'run')}</span></div>"
-        )
         chart = figure_box([self.figure, self.tap], (WIDTH, HEIGHT), TARGET)
-        controls = [self.y, self.x, self.by]
-        right = widgets.VBox([*controls, self._table, self._verdicts, self.save, self._message])
-        whole = widgets.VBox([head, columns([chart, widgets.HTML(NOTE)], [right])])
-        whole.add_class("alnb-app")
-        whole.add_class("alnb-comparer")
-        return whole
+        right = [self.y, self.x, self.by, self._table, self._verdicts, self.save, self._message]
+        title = f"{self.runs[0].dataset} · {counted(len(self.runs), 'run')}"
+        return whole_page("comparer", title, [chart, widgets.HTML(NOTE)], right)
 
     def _acted(self, handler: Callable[[], None]) -> Callable[[object], None]:
         """Carry out what the person did, show what goes wrong, and draw."""
@@ -143,8 +135,7 @@ class Comparer:
                 handler()
                 self.draw()
             except Exception as error:
-                text = escape(sentence_of(error))
-                self._message.value = f"<div class='alnb-message' role='alert'>{text}</div>"
+                self._message.value = page_html.message(sentence_of(error))
 
         return wrapped
 

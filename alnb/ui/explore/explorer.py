@@ -37,11 +37,10 @@ from alnb.ui.explore.page import (
     how_to_go_on,
     not_kept,
     page_or_sentence,
-    panel_title,
     sentence_of,
 )
 from alnb.ui.explore.recompute import Recomputer
-from alnb.ui.explore.recording import Recording, Step
+from alnb.ui.explore.recording import Recording
 from alnb.ui.viewer.drawing import thumbnail_png
 from alnb.ui.viewer.input import Event, Key
 from alnb.ui.viewer.pair_view import Panel
@@ -271,7 +270,7 @@ class Explorer:
         forked = source.fork(target, step.cycle - 1, heuristic=heuristic)
         forked.ask(picks)
         forked.close()
-        self.message = how_to_go_on(run, target, forked.state.config, len(run.steps) - 1)
+        self.message = how_to_go_on(forked, len(run.steps) - 1)
 
     # --- what is shown ---
 
@@ -303,20 +302,23 @@ class Explorer:
     def _panel(self, state: ExplorerState, side: Side) -> Panel:
         region = side.region
         if region is None:
-            return Panel(side.title, note=self._nothing(state))
+            return Panel(side.title, note=self._why_nothing(state, side))
         where = region.where
         layers = self._layers(side, where)
         answer = side.step.answers.get(region.key) if side.answered else None
-        network = None if state.what_if else side.network
+        title, note = side.title, self._why_nothing(state, side)
+        if "entropy" in layers:
+            mean = region.pixels(layers["entropy"]).mean()
+            title, note = f"{title}: {mean:.2f} nats in the region", ""
         return Panel(
-            title=panel_title(side.title, network, region, layers.get("entropy")),
+            title=title,
             image=self.dataset.image(where),
             region=region,
             clicks=answer.clicks if answer else (),
             outlines=answer.outlines if answer else (),
             layers=layers,
             regions=self.recordings[side.of].pool.regions(where),
-            note="" if "entropy" in layers else self._missing(side),
+            note=note,
         )
 
     def _layers(self, side: Side, where: SliceId) -> dict[str, Any]:
@@ -327,21 +329,15 @@ class Explorer:
         infected = maps.mean >= side.network.fit.threshold
         return truth | {"entropy": maps.entropy, "prediction": infected}
 
-    def _missing(self, side: Side) -> str:
-        """Say why there are no maps."""
-        if side.network is None or side.network.fit is None:
-            return NO_NETWORK if side.network is None else NOT_TRAINED
-        return self._awaited(self.recomputers[side.of], side.network)
-
-    def _nothing(self, state: ExplorerState) -> str:
-        """Say why there is no region."""
-        if not state.what_if or state.before is None:
+    def _why_nothing(self, state: ExplorerState, side: Side) -> str:
+        """Say why a side has no region, or no maps."""
+        network = side.network
+        if side.region is None and not (state.what_if and network):
             return NONE_LEFT
-        return self._awaited(self.recomputers[0], state.before)
-
-    def _awaited(self, recomputer: Recomputer, step: Step) -> str:
-        kept = recomputer.has_network(step) or self.page.again.value
-        return COMING if kept else not_kept(step)
+        if network is None or network.fit is None:
+            return NO_NETWORK if network is None else NOT_TRAINED
+        kept = self.recomputers[side.of].has_network(network) or self.page.again.value
+        return COMING if kept else not_kept(network)
 
     def _thumbnail(self, region: Region) -> bytes:
         if region.key not in self._thumbnails:

@@ -126,13 +126,14 @@ class ExplorerState:
             ]
         if len(self.recordings) == 1:
             return [
-                Side(0, "<b>Before</b>", regions[0], before, step, answered=False),
-                Side(0, "<b>After</b>", regions[0], step, step),
+                Side(0, _titled("Before", before), regions[0], before, step, answered=False),
+                Side(0, _titled("After", step), regions[0], step, step),
             ]
-        runs = zip(self.names, regions, self.steps, self._earlier(), strict=True)
+        networks = self.steps if self.after else self._earlier()
+        runs = zip(self.names, regions, self.steps, networks, strict=True)
         return [
-            Side(n, f"<b>{escape(name)}</b>", region, step if self.after else earlier, step)
-            for n, (name, region, step, earlier) in enumerate(runs)
+            Side(n, _titled(name, network), region, network, step)
+            for n, (name, region, step, network) in enumerate(runs)
         ]
 
     def _earlier(self) -> list[Step | None]:
@@ -140,6 +141,10 @@ class ExplorerState:
             one.steps[step.cycle - 1] if step.cycle else None
             for one, step in zip(self.recordings, self.steps, strict=True)
         ]
+
+
+def _titled(name: str, network: Step | None) -> str:
+    return f"<b>{escape(name)}</b>" + (f", network of cycle {network.cycle}" if network else "")
 
 
 FEW = 6  # ours: slices predicted at once; a second or two, so that the page follows the sliders

@@ -14,20 +14,20 @@ import ipywidgets as widgets
 
 from alnb.acquisition import Pick
 from alnb.annotation import Answer, Verdict
-from alnb.arrays import Map
 from alnb.config import Config
 from alnb.curves.compare import names_of
 from alnb.errors import AlnbError
 from alnb.regions import Region
+from alnb.session import Session
 from alnb.ui.explore.explorer_state import ExplorerState
 from alnb.ui.explore.recording import CHOICES, Recording, Step, agreement
+from alnb.ui.label import page_html
 from alnb.ui.label.page import CSS, Page, columns
 from alnb.ui.label.page_html import MARKS, SPOKEN
 from alnb.ui.viewer.charts import CurveChart
 from alnb.ui.viewer.drawing import MASK_RGB, PREDICTION_RGB, uri
 from alnb.ui.viewer.pair_view import PairView
 
-STYLE = Path(__file__).with_name("explorer.css").read_text(encoding="utf-8")
 PLAY_MS = 1500  # ours: long enough to compare before with after
 KEYS = {
     "ArrowLeft": ("cycle", -1), "ArrowRight": ("cycle", 1),
@@ -101,8 +101,7 @@ class ExplorerPage:
         )
         self.number = _slider("region", 1, 1, "340px")
         self.moment = widgets.ToggleButtons(
-            options=[BEFORE, AFTER], value=AFTER,
-            tooltips=list(MOMENTS),
+            options=[BEFORE, AFTER], value=AFTER, tooltips=list(MOMENTS),
             style={"button_width": "80px"},
         )  # fmt: skip
         self.layers = {
@@ -123,34 +122,26 @@ class ExplorerPage:
         self.again = _toggle("train again what was not kept", False)
         self.follow = _toggle("follow the labelling that goes on now", False)
         self.follow.layout.display = "none"
-        self._would = widgets.HTML()
-        self._message, self._text, self._strips, self._facts, self._bar = (
-            widgets.HTML() for _ in range(5)
+        self._message, self._text, self._strips, self._facts, self._bar, self._would = (
+            widgets.HTML() for _ in range(6)
         )
         self.widget = self._arranged()
 
     def _arranged(self) -> widgets.Widget:
-        dataset = escape(self.recordings[0].dataset.name)
-        names = " and ".join(map(escape, self.names))
-        head = widgets.HTML(
-            f"<style>{CSS}{STYLE}</style><div class='alnb-head'><span><h1>alnb</h1>"
-            f"{dataset} · {names}</span><span class='quiet'>← → cycles, ↑ ↓ regions</span></div>"
-        )
-        two = len(self.recordings) > 1
         steps = [self.play, self.back, self.cycle, self.forward, self.jump]
         regions = [self.number, self._text]
         left = [_row(steps), self.view.widget, widgets.HTML(KEY), _row(regions), self._strips]
-        moment = _row([widgets.Label("maps"), self.moment])
-        asking = [moment] if two else [_row([self.heuristic, self.fork]), self._would]
-        right = widgets.VBox([
+        if len(self.recordings) > 1:
+            asking = [_row([widgets.Label("maps"), self.moment])]
+        else:
+            asking = [_row([self.heuristic, self.fork]), self._would]
+        right = [
             self.chart.widget, self._facts, *asking,
             _row([*self.layers.values()]), _row([self.opacity, self.zoom]),
             self.again, self.follow, self._bar, self._message,
-        ])  # fmt: skip
-        whole = widgets.VBox([head, columns(left, [right])])
-        whole.add_class("alnb-app")
-        whole.add_class("alnb-explorer")
-        return whole
+        ]  # fmt: skip
+        title = f"{self.recordings[0].dataset.name} · {' and '.join(self.names)}"
+        return whole_page("explorer", title, left, right, "← → cycles, ↑ ↓ regions")
 
     @property
     def visible(self) -> frozenset[str]:
@@ -193,9 +184,7 @@ class ExplorerPage:
         """
         steps, regions = state.steps, [side.region for side in state.sides]
         self.chart.show([r.rows for r in self.recordings], [step.cycle for step in steps])
-        self._message.value = (
-            f"<div class='alnb-message' role='alert'>{escape(message)}</div>" if message else ""
-        )
+        self._message.value = page_html.message(message)
         self._text.value = (
             f"<div class='alnb-question' role='status'>{_answers(steps, regions)}</div>"
         )
@@ -221,6 +210,37 @@ class ExplorerPage:
             f"<div style='width:{percent}%'></div></div><div class='alnb-small'>"
             f"{STAGES.get(stage, stage)}{count}</div>"
         )
+
+
+def whole_page(
+    name: str,
+    title: str,
+    left: list[widgets.Widget],
+    right: list[widgets.Widget],
+    hint: str = "",
+) -> widgets.Widget:
+    """Put a page's widgets in two columns below its title.
+
+    Parameters
+    ----------
+    name : str
+        Of its style sheet beside this module, and of its CSS class.
+    title : str
+        Plain text.
+    left, right : list of ipywidgets.Widget
+        From top to bottom.
+    hint : str
+        At the end of the title's line.
+    """
+    style = Path(__file__).with_name(f"{name}.css").read_text(encoding="utf-8")
+    head = widgets.HTML(
+        f"<style>{CSS}{style}</style><div class='alnb-head'><span><h1>alnb</h1>{escape(title)}"
+        f"</span><span class='quiet'>{hint}</span></div>"
+    )
+    whole = widgets.VBox([head, columns(left, [widgets.VBox(right)])])
+    for css_class in ("alnb-app", f"alnb-{name}"):
+        whole.add_class(css_class)
+    return whole
 
 
 def page_or_sentence(make: Callable[[], widgets.Widget]) -> widgets.Widget:
@@ -272,43 +292,10 @@ def not_kept(step: Step) -> str:
     return f"The network of cycle {step.cycle} was not kept. Tick “train again”{took}."
 
 
-def panel_title(name: str, network: Step | None, region: Region, entropy: Map | None) -> str:
-    """Write what stands above a panel.
-
-    Parameters
-    ----------
-    name : str
-        Of the side, as HTML.
-    network : Step or None
-        The cycle whose network made the maps; None to leave it out.
-    region : Region
-        What is framed.
-    entropy : (H, W) float array or None
-        Of the slice, in nats.
-    """
-    by = "" if network is None else f", network of cycle {network.cycle}"
-    if entropy is None:
-        return f"{name}{by}"
-    mean = float(region.pixels(entropy).mean())
-    return f"{name}{by}: {mean:.2f} nats in the region"
-
-
-def how_to_go_on(run: Recording, folder: Path, config: Config, cycles: int) -> str:
-    """Say where a fork lies and how to go on with it.
-
-    Parameters
-    ----------
-    run : Recording
-        What was forked.
-    folder : Path
-        Of the fork.
-    config : Config
-        Its settings.
-    cycles : int
-        How many it is to have, where a simulated annotator goes on.
-    """
-    data = str(run.dataset.folder)
-    if any(answer.simulated for answer in run.state.given):
+def how_to_go_on(fork: Session, cycles: int) -> str:
+    """Say where a fork lies and how to go on with it, for `cycles` if its answers are simulated."""
+    data, folder, config = str(fork.dataset.folder), fork.journal.path.parent, fork.state.config
+    if any(answer.simulated for answer in fork.state.given):
         plain = Config().to_dict()
         settings = [
             word

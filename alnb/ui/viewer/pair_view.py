@@ -1,4 +1,4 @@
-"""Two slices side by side, each with a region, its clicks and what a network makes of it."""
+"""Two slices side by side, each with a region, its clicks and a network's maps."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Panel:
 
 
 class PairView(TwoPanels):
-    """A figure of two panels, 848 px wide, on which hands do nothing; `widget` is what to show.
+    """A figure of two panels, 848 px wide, on which presses do nothing; `widget` is what to show.
 
     Parameters
     ----------

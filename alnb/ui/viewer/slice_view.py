@@ -43,7 +43,7 @@ GRID = line("rgba(255,255,255,0.55)", 1, opacity=0.4)
 PICKED = line(CLICK_COLOUR, 2)
 REST_COLOUR = "rgba(127,135,147,0.12)"  # of the panels, where there are no pictures
 FAINT = 0.5  # of the heat's opacity on the region, where CT must be read
-MARGIN = 0.25  # of its side, drawn around a viewport that the hand moves
+MARGIN = 0.25  # of its side, drawn around a viewport that the person moves
 BLURRED = 1.6  # a picture that is enlarged by more is drawn again, finer
 KEYS = {  # what an overlay's colours mean
     "prediction": f"<span style='color:rgb{PREDICTION_RGB}'>■</span> predicted infection",
@@ -109,7 +109,7 @@ class Encoded:
 
 
 class SliceView(TwoPanels):
-    """Show a slice and one of its regions, with overlays, and hand on what a hand does on them.
+    """Show a slice and one of its regions, with overlays, and hand on what a person does there.
 
     Everything but `widget` must be used on the kernel's loop only.
 
@@ -152,7 +152,7 @@ class SliceView(TwoPanels):
     def on_event(self, handler: Callable[[Event], None]) -> None:
         """Call `handler` with what a person does.
 
-        What a hand did on an earlier region's pictures is dropped. A key or a button may concern
+        What was done on an earlier region's pictures is dropped. A key or a button may concern
         more than the region; its `screen` tells which one was shown.
         """
 
@@ -251,7 +251,7 @@ class SliceView(TwoPanels):
         ----------
         clicks : iterable of Click
         outlines : iterable of Outline
-            Drawn by hand.
+            Drawn around infection.
         cursor : (row, col), optional
             The place that keys move.
         picked : iterable of Region
