@@ -1,7 +1,10 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest import approx
 
+from alnb.dataset import SliceId
+from alnb.regions import Region
 from alnb.ui.viewer.viewport import CLOSEST_PX, Viewport
 
 SHAPE = (352, 352)
@@ -43,3 +46,17 @@ def test_the_box_holds_what_is_seen_of_the_slice(viewport, rows, cols):
     assert down.stop >= min(352, bottom - 0.5)
     assert across.start <= max(0, left + 0.5)
     assert across.stop >= min(352, right - 0.5)
+
+
+@pytest.mark.parametrize(
+    ("corner", "columns", "rows"),
+    [((160, 176), [143.5, 239.5], [127.5, 223.5]), ((0, 320), [254.5, 350.5], [-0.5, 95.5])],
+)
+def test_the_surroundings_of_a_region_end_with_the_slice(corner, columns, rows):
+    region = Region(SliceId("scan", 0), *corner, 32, 32)
+
+    assert Viewport.around(region, (351, 351), 3).ranges == (columns, rows)
+
+
+def test_the_whole_of_a_slice_that_is_not_square_is_in_the_middle():
+    assert Viewport.whole((4, 8)).ranges == ([-0.5, 7.5], [-2.5, 5.5])

@@ -171,7 +171,7 @@ class Explorer:
         self.recordings = renewed
         for recomputer, recording in zip(self.recomputers, renewed, strict=True):
             recomputer.recording = recording
-        self.page.renew(renewed)
+        self.page.reach(renewed)
         if self.page.follow.value:
             self._go_to_newest()
         self.draw()

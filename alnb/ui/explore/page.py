@@ -81,16 +81,14 @@ class ExplorerPage:
     """
 
     def __init__(self, recordings: Sequence[Recording]) -> None:
-        self.recordings = recordings
         self.names = names_of([recording.folder for recording in recordings])
         first = recordings[0]
-        last = max(len(recording.steps) for recording in recordings) - 1
         self.view = PairView((first.dataset.size,) * 2, shortcuts=tuple(KEYS))
         self.view.tap.command = "alnb explore"
         self.chart = CurveChart(self.names, first.score)
-        self.cycle = _slider("cycle", 0, last, "440px")
+        self.cycle = _slider("cycle", 0, 0, "440px")
         self.play = widgets.Play(
-            min=0, max=max(last, 0), interval=PLAY_MS, show_repeat=False,
+            min=0, max=0, interval=PLAY_MS, show_repeat=False,
             layout=widgets.Layout(width="112px"),
         )  # fmt: skip
         self._link = widgets.jslink((self.play, "value"), (self.cycle, "value"))
@@ -125,13 +123,14 @@ class ExplorerPage:
         self._message, self._text, self._strips, self._facts, self._bar, self._would = (
             widgets.HTML() for _ in range(6)
         )
-        self.widget = self._arranged()
+        self.reach(recordings)
+        self.widget = self._arranged(recordings)
 
-    def _arranged(self) -> widgets.Widget:
+    def _arranged(self, recordings: Sequence[Recording]) -> widgets.Widget:
         steps = [self.play, self.back, self.cycle, self.forward, self.jump]
         regions = [self.number, self._text]
         left = [_row(steps), self.view.widget, widgets.HTML(KEY), _row(regions), self._strips]
-        if len(self.recordings) > 1:
+        if len(recordings) > 1:
             asking = [_row([widgets.Label("maps"), self.moment])]
         else:
             asking = [_row([self.heuristic, self.fork]), self._would]
@@ -140,7 +139,7 @@ class ExplorerPage:
             _row([*self.layers.values()]), _row([self.opacity, self.zoom]),
             self.again, self.follow, self._bar, self._message,
         ]  # fmt: skip
-        title = f"{self.recordings[0].dataset.name} · {' and '.join(self.names)}"
+        title = f"{recordings[0].dataset.name} · {' and '.join(self.names)}"
         return whole_page("explorer", title, left, right, "← → cycles, ↑ ↓ regions")
 
     @property
@@ -148,11 +147,9 @@ class ExplorerPage:
         """The layers that are switched on."""
         return frozenset(name for name, toggle in self.layers.items() if toggle.value)
 
-    def renew(self, recordings: Sequence[Recording]) -> None:
-        """Let the sliders reach the new cycles; the chosen one stays."""
-        self.recordings = recordings
-        last = max(len(recording.steps) for recording in recordings) - 1
-        self.cycle.max = self.play.max = last
+    def reach(self, recordings: Sequence[Recording]) -> None:
+        """Let the slider reach the last cycle; the chosen one stays."""
+        self.cycle.max = self.play.max = max(len(one.steps) for one in recordings) - 1
 
     def written(self, held: bool) -> None:
         """Offer to follow while somebody labels."""
@@ -183,19 +180,19 @@ class ExplorerPage:
             A sentence for the person; empty for none.
         """
         steps, regions = state.steps, [side.region for side in state.sides]
-        self.chart.show([r.rows for r in self.recordings], [step.cycle for step in steps])
+        self.chart.show([r.rows for r in state.recordings], [step.cycle for step in steps])
         self._message.value = page_html.message(message)
         self._text.value = (
             f"<div class='alnb-question' role='status'>{_answers(steps, regions)}</div>"
         )
-        names = [f"{state.chosen} would ask", "asked"] if state.what_if else list(self.names)
+        names = [f"{state.chosen} would ask", "asked"] if state.what_if else state.names
         self._strips.value = "".join(
             _strip(name if len(state.picks) > 1 else "", picks, region, thumbnails, step)
             for name, picks, region, step in zip(
                 names, state.picks, regions, [*steps, *steps], strict=False
             )
         )
-        self._facts.value = _facts(self.names, steps, self.recordings)
+        self._facts.value = _facts(state)
         self._would.value = _would(state)
 
     def progress(self, stage: str, done: int, total: int) -> None:
@@ -366,13 +363,13 @@ def _tile(region: Region, current: bool, png: bytes, step: Step) -> str:
     )
 
 
-def _facts(names: Sequence[str], steps: Sequence[Step], runs: Sequence[Recording]) -> str:
+def _facts(state: ExplorerState) -> str:
     """Put a cycle of each recording in a table: its score, answers and cost."""
-    rows = [_fact_row(*one) for one in zip(names, steps, runs, strict=True)]
-    lines = "".join(rows)
-    if len(runs) == 2:
-        both, alike = agreement(*runs)
-        text = f"{both} regions were answered in both, {alike} of them alike"
+    runs = zip(state.names, state.steps, state.recordings, strict=True)
+    lines = "".join(_fact_row(*run) for run in runs)
+    if len(state.recordings) == 2:
+        both, alike = agreement(*state.recordings)
+        text = f"{counted(both, 'region')} answered in both, {alike} of them alike"
         lines += f"<tr><td colspan=2>{text}</td></tr>"
     return f"<table class='alnb-facts'>{lines}</table>"
 
