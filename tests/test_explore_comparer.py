@@ -13,6 +13,11 @@ from alnb.ui.explore.comparer import Comparer, compare_app
 CONFIG = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=2)
 
 
+@pytest.fixture(autouse=True)
+def _logs_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, squares):
     """Two heuristics by two seeds."""

@@ -11,7 +11,7 @@ from alnb import journal
 from alnb.annotation import Answer, Verdict
 from alnb.cli.options import changes_of, config_of
 from alnb.config import Config
-from alnb.cycle import train_and_score
+from alnb.cycle import drive, learn
 from alnb.errors import TrainerError
 from alnb.experiments.run import simulate
 from alnb.pool import Pool, next_picks, start_picks
@@ -22,6 +22,11 @@ from alnb.ui.explore.recording import Recording
 from alnb.ui.viewer.drawing import NO_PATH, NOTHING
 
 CONFIG = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=2)
+
+
+@pytest.fixture(autouse=True)
+def _logs_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
 
 @pytest.fixture
@@ -245,7 +250,7 @@ def test_a_failed_training_is_said_and_not_tried_for_ever(run):
     app.recomputers[0]._worker.failure = RuntimeError("a bug")
     app.page.cycle.value = 2
     settled(app)
-    assert "Something went wrong in alnb: RuntimeError" in app.page._message.value
+    assert "Something went wrong in alnb (RuntimeError" in app.page._message.value
 
 
 def test_unticking_stops_what_is_trained(run):
@@ -373,7 +378,8 @@ def test_it_follows_somebody_who_labels(labelled, squares):
 
     answer_next(labelled, 4)
     pool = Pool(squares, CONFIG)
-    scored = train_and_score(labelled, pool, FakeLearner(squares, CONFIG))
+    learner = FakeLearner(squares, CONFIG)
+    scored = drive(learn(labelled, pool), lambda request: request.by(learner))
     labelled.ask(next_picks(pool, labelled.state, scored))
     explored.follow()
     assert (explored.page.cycle.value, explored.page.number.value) == (1, 1)

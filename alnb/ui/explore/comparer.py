@@ -24,7 +24,8 @@ from alnb.curves.compare import (
     summary_html,
     write,
 )
-from alnb.ui.explore.page import counted, page_or_sentence, sentence_of, whole_page
+from alnb.errors import sentence_of
+from alnb.ui.explore.page import counted, page_or_sentence, whole_page
 from alnb.ui.label import page_html
 from alnb.ui.viewer.charts import still
 from alnb.ui.viewer.drawing import LiveFigure, figure_box

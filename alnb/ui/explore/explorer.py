@@ -19,7 +19,7 @@ import ipywidgets as widgets
 from alnb.acquisition import Pick, needs_network
 from alnb.cycle import ScoreTables
 from alnb.dataset import SliceId
-from alnb.errors import SessionError
+from alnb.errors import SessionError, sentence_of
 from alnb.journal import Journal
 from alnb.regions import Region
 from alnb.session import Session
@@ -37,7 +37,6 @@ from alnb.ui.explore.page import (
     how_to_go_on,
     not_kept,
     page_or_sentence,
-    sentence_of,
 )
 from alnb.ui.explore.recompute import Recomputer
 from alnb.ui.explore.recording import Recording

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import shlex
-import traceback
 from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
@@ -16,7 +15,7 @@ from alnb.acquisition import Pick
 from alnb.annotation import Answer, Verdict
 from alnb.config import Config
 from alnb.curves.compare import names_of
-from alnb.errors import AlnbError
+from alnb.errors import log_to, sentence_of, user_log_folder
 from alnb.regions import Region
 from alnb.session import Session
 from alnb.ui.explore.explorer_state import ExplorerState
@@ -196,7 +195,15 @@ class ExplorerPage:
         self._would.value = _would(state)
 
     def progress(self, stage: str, done: int, total: int) -> None:
-        """Show how far the training process is; total 0 for nothing."""
+        """Show how far the training process is.
+
+        Parameters
+        ----------
+        stage : str
+            One of `STAGES`.
+        done, total : int
+            Steps of it; a total of 0 shows nothing.
+        """
         if not total:
             self._bar.value = ""
             return
@@ -242,19 +249,11 @@ def whole_page(
 
 def page_or_sentence(make: Callable[[], widgets.Widget]) -> widgets.Widget:
     """Make a page; what goes wrong stands in its place, since Voila would show nothing."""
+    log_to(user_log_folder())  # the runs' own folders are only read
     try:
         return make()
-    except AlnbError as error:
-        return Page.failure(str(error))
     except Exception as error:
-        traceback.print_exc()
-        return Page.failure(f"something went wrong in alnb ({type(error).__name__}: {error}).")
-
-
-def sentence_of(error: Exception) -> str:
-    """Say what went wrong."""
-    known = isinstance(error, AlnbError)
-    return str(error) if known else f"Something went wrong in alnb: {error!r}"
+        return Page.failure(sentence_of(error))
 
 
 def _slider(name: str, first: int, last: int, width: str) -> widgets.IntSlider:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -13,6 +12,15 @@ import numpy as np
 from alnb.cycle import ScoreTables
 from alnb.dataset import SliceId
 from alnb.errors import SessionError
+from alnb.storage import (
+    CACHE,
+    maps_path,
+    read_arrays,
+    scores_path,
+    short_hash,
+    weights_path,
+    write_arrays,
+)
 from alnb.ui.explore.recording import Recording, Step
 from alnb.worker import Maps, Progress, Worker
 
@@ -47,7 +55,7 @@ class Recomputer:
         self.recording = recording
         self.notice = ""
         self.cache = _cache_of(recording.folder)
-        self._kept = recording.folder / "cache"
+        self._kept = recording.folder / CACHE
         self._names: dict[str, str] = {}  # of networks that came out under another name
         self._maps: dict[tuple[str, SliceId], Maps] = {}
         self._worker = worker(recording.dataset, recording.state.config, self.cache, on_progress)
@@ -57,8 +65,9 @@ class Recomputer:
         if step.fit is None:
             return None
         key = (step.fit.weights, where)
-        if key not in self._maps and (found := _read(self._path(*key))) is not None:
-            self._maps[key] = found
+        if key not in self._maps and (found := read_arrays(self._path(*key))):
+            mean, entropy = (found[name].astype(np.float32) for name in ("mean", "entropy"))
+            self._maps[key] = Maps(mean, entropy)
         return self._maps.get(key)
 
     def has_network(self, step: Step) -> bool:
@@ -77,7 +86,8 @@ class Recomputer:
         assert step.fit is not None  # noqa: S101 - it has a network
         for where, maps in (await self._worker.predict(slices, name)).items():
             self._maps[step.fit.weights, where] = maps
-            _write(self._path(step.fit.weights, where), maps)
+            mean, entropy = maps.mean.astype(np.float16), maps.entropy.astype(np.float16)
+            write_arrays(self._path(step.fit.weights, where), mean=mean, entropy=entropy)
 
     async def table(self, step: Step, heuristic: str) -> ScoreTables:
         """Return the scores of the whole pool by a cycle's network, as `Learner.score` does.
@@ -91,11 +101,9 @@ class Recomputer:
         """
         weights = step.fit.weights if step.fit else ""
         for folder in (self._kept, self.cache):
-            path = folder / f"scores-{weights}.npz"
-            if path.is_file():
-                with np.load(path) as tables:
-                    if heuristic in tables.files:
-                        return {name: tables[name] for name in tables.files}
+            tables = read_arrays(scores_path(folder, weights))
+            if heuristic in tables:
+                return tables
         return await self._worker.score(self.recording.pool.slices, await self._network(step))
 
     def cancel(self) -> None:
@@ -107,15 +115,13 @@ class Recomputer:
         await self._worker.stop()
 
     def _path(self, weights: str, where: SliceId) -> Path:
-        scan = hashlib.sha256(where.scan.encode()).hexdigest()[:12]
-        return self.cache / f"seen-{weights}-{scan}-{where.z}.npz"
+        # below the folder in which the process keeps only the newest network's maps
+        return maps_path(self.cache / "maps", weights, where.scan, where.z)
 
     def _files(self, weights: str) -> list[Path]:
         name = self._names.get(weights, weights)
-        return [
-            file for folder in (self.cache, self._kept)
-            for file in folder.glob(f"*-{name}.safetensors")
-        ]  # fmt: skip
+        places = [weights_path(folder, name) for folder in (self.cache, self._kept)]
+        return [place for place in places if place.is_file()]
 
     async def _network(self, step: Step) -> str:
         """Make sure that the process finds a cycle's network; return its name."""
@@ -150,23 +156,9 @@ class Recomputer:
 def _cache_of(folder: Path) -> Path:
     """Choose where to keep what is computed again."""
     at = folder.resolve()
-    if os.access(at / "cache" if (at / "cache").is_dir() else at, os.W_OK):
-        return at / "cache" / "explored"
+    cache = at / CACHE
+    if os.access(cache if cache.is_dir() else at, os.W_OK):
+        return cache / "explored"
     from platformdirs import user_cache_path
 
-    return user_cache_path("alnb") / "explored" / hashlib.sha256(str(at).encode()).hexdigest()[:16]
-
-
-def _read(path: Path) -> Maps | None:
-    try:
-        with np.load(path) as arrays:
-            return Maps(arrays["mean"].astype(np.float32), arrays["entropy"].astype(np.float32))
-    except (OSError, ValueError, KeyError):
-        return None
-
-
-def _write(path: Path, maps: Maps) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".new.npz")
-    np.savez(temporary, mean=maps.mean.astype(np.float16), entropy=maps.entropy.astype(np.float16))
-    temporary.replace(path)
+    return user_cache_path("alnb") / "explored" / short_hash(str(at))

@@ -19,7 +19,15 @@ WHOLE = {"cliponaxis": False}  # points at the edge are drawn whole
 
 
 def still(layout: Mapping[str, Any], width: int, height: int) -> dict[str, Any]:
-    """Give a chart's layout a size in screen pixels, and keep hands from dragging and zooming."""
+    """Give a chart a size, and let nobody drag or zoom it.
+
+    Parameters
+    ----------
+    layout : mapping
+        With ``xaxis`` and ``yaxis``.
+    width, height : int
+        In screen pixels.
+    """
     fixed = {axis: layout[axis] | {"fixedrange": True} for axis in ("xaxis", "yaxis")}
     return {**layout, **fixed, "width": width, "height": height, "dragmode": False}
 

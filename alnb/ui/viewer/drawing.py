@@ -330,12 +330,22 @@ FILLED = {
 
 
 def line(colour: str, width: float, opacity: float = 1) -> dict[str, Any]:
-    """Describe a shape that is a line only."""
+    """Describe a shape that is a line only.
+
+    Parameters
+    ----------
+    colour : str
+        As CSS has it.
+    width : float
+        In screen pixels.
+    opacity : float
+        In [0, 1].
+    """
     return {"line": {"color": colour, "width": width}, "opacity": opacity}
 
 
 def click_marks(size: int) -> dict[str, dict[str, Any]]:
-    """Describe the markers of clicks, by what `TwoPanels.put_clicks` calls them."""
+    """Describe the markers of clicks, by their kind."""
     kinds = (("infected", "circle", CLICK_COLOUR), ("background", "square", BACKGROUND_COLOUR))
     edge_ = {"width": 2, "color": "white"}
     return {
@@ -345,7 +355,17 @@ def click_marks(size: int) -> dict[str, dict[str, Any]]:
 
 
 def note(x: float, y: float, anchor: tuple[str, str], **look: Any) -> dict[str, Any]:  # noqa: ANN401 - plotly's own types
-    """Describe an empty text at a place of the whole figure, as shares of its width and height."""
+    """Describe an empty text.
+
+    Parameters
+    ----------
+    x, y : float
+        Its place in the figure, as shares of width and height from the lower left corner.
+    anchor : tuple of str
+        Which of its sides lie there, across and down, in Plotly's words.
+    **look
+        Other properties of a Plotly annotation.
+    """
     return {
         "text": "", "visible": False, "showarrow": False,
         "xref": "paper", "x": x, "xanchor": anchor[0],
@@ -381,7 +401,7 @@ class TwoPanels:
     size : (width, height)
         Of the figure, in screen pixels.
     panels : mapping of str to Square
-        Two, by their names; hands act on the second one.
+        Two, by their names; presses count on the second one.
     shapes, marks : mapping of str to (panel, description)
         As Plotly describes a shape's look, and a marker; from below to above.
     notes : mapping of str to dict

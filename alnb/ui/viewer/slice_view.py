@@ -163,7 +163,12 @@ class SliceView(TwoPanels):
         self.tap.on_event(current)
 
     def encode(self, image: Grey, region: Region, overlays: Mapping[str, Map | Mask]) -> Encoded:
-        """Draw the pictures of a region before `show` needs them; parameters as there.
+        """Draw the pictures of a region before `show` needs them.
+
+        Parameters
+        ----------
+        image, region, overlays
+            As for `show`.
 
         Raises
         ------
@@ -265,7 +270,14 @@ class SliceView(TwoPanels):
     def show_answers(
         self, infected: Iterable[Region], clean: Iterable[Region], clicks: Iterable[Click]
     ) -> None:
-        """Show the answers on the slice's other regions, and their clicks."""
+        """Show the answers on the slice's other regions.
+
+        Parameters
+        ----------
+        infected, clean : iterable of Region
+        clicks : iterable of Click
+            Of all these answers.
+        """
         paths = {"infected": grid_path(infected), "clean": grid_path(clean)}
         whole = self.region is not None and self.region.height >= self.shape[0]
         near = {f"near {name}": path if whole else NO_PATH for name, path in paths.items()}
@@ -274,7 +286,15 @@ class SliceView(TwoPanels):
             self._put_points("clicks earlier", [(click.row, click.col) for click in clicks])
 
     def zoom(self, factor: float, row: float, col: float) -> None:
-        """Enlarge the region's panel around a place; below 1 it shows more."""
+        """Enlarge the region's panel around a place.
+
+        Parameters
+        ----------
+        factor : float
+            Below 1 it shows more.
+        row, col : float
+            The place, in pixels of the slice; it stays where it is on the screen.
+        """
         self._move(self.viewport.zoomed(factor, row, col, self.shape))
 
     def pan(self, rows: float, cols: float) -> None:

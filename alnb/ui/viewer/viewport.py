@@ -95,7 +95,15 @@ class Viewport:
         return there.moved(0, 0, shape)
 
     def moved(self, rows: float, cols: float, shape: tuple[int, int]) -> Viewport:
-        """Move by rows and columns; the centre stays on the slice of (H, W) pixels."""
+        """Look at another place; the centre stays on the slice.
+
+        Parameters
+        ----------
+        rows, cols : float
+            How far down and to the right.
+        shape : (H, W)
+            Of the slice.
+        """
         row = min(max(self.row + rows, 0.0), shape[0] - 1.0)
         col = min(max(self.col + cols, 0.0), shape[1] - 1.0)
         return Viewport(row, col, self.side)
