@@ -26,7 +26,7 @@ from alnb.curves.compare import (
 )
 from alnb.errors import sentence_of
 from alnb.ui.explore.page import counted, page_or_sentence, whole_page
-from alnb.ui.label import page_html
+from alnb.ui.label.page import message_html
 from alnb.ui.viewer.charts import still
 from alnb.ui.viewer.drawing import LiveFigure, figure_box
 from alnb.ui.viewer.input import Tap
@@ -136,7 +136,7 @@ class Comparer:
                 handler()
                 self.draw()
             except Exception as error:
-                self._message.value = page_html.message(sentence_of(error))
+                self._message.value = message_html(sentence_of(error))
 
         return wrapped
 

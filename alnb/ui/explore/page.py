@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import shlex
@@ -20,9 +21,7 @@ from alnb.regions import Region
 from alnb.session import Session
 from alnb.ui.explore.explorer_state import ExplorerState
 from alnb.ui.explore.recording import CHOICES, Recording, Step, agreement
-from alnb.ui.label import page_html
-from alnb.ui.label.page import CSS, Page, columns
-from alnb.ui.label.page_html import MARKS, SPOKEN
+from alnb.ui.label.page import CSS, MARKS, SPOKEN, Page, columns, message_html
 from alnb.ui.viewer.charts import CurveChart
 from alnb.ui.viewer.drawing import MASK_RGB, PREDICTION_RGB, uri
 from alnb.ui.viewer.pair_view import PairView
@@ -180,7 +179,7 @@ class ExplorerPage:
         """
         steps, regions = state.steps, [side.region for side in state.sides]
         self.chart.show([r.rows for r in state.recordings], [step.cycle for step in steps])
-        self._message.value = page_html.message(message)
+        self._message.value = message_html(message)
         self._text.value = (
             f"<div class='alnb-question' role='status'>{_answers(steps, regions)}</div>"
         )
@@ -249,7 +248,8 @@ def whole_page(
 
 def page_or_sentence(make: Callable[[], widgets.Widget]) -> widgets.Widget:
     """Make a page; what goes wrong stands in its place, since Voila would show nothing."""
-    log_to(user_log_folder())  # the runs' own folders are only read
+    with contextlib.suppress(OSError):  # of the log
+        log_to(user_log_folder())  # the runs' own folders are only read
     try:
         return make()
     except Exception as error:
