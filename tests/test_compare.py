@@ -27,7 +27,6 @@ from alnb.experiments.report import NoPictureError
 from alnb.experiments.run import simulate
 from alnb.pool import Pool, start_picks
 from alnb.session import Session
-from alnb.ui.explore.comparer import Comparer, compare_app
 
 CONFIG = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=2)
 COST = st.floats(0, 1000)
@@ -240,55 +239,6 @@ def test_the_command_writes_and_says_the_verdicts(folder, tmp_path, command_line
     assert status == 0
     assert "at 30 s (2 seeds)" in out
     assert (tmp_path / "out" / "compare.csv").exists()
-
-
-# --- the page ---
-
-
-def test_the_page_draws_what_the_controls_choose(runs, tmp_path):
-    page = Comparer(runs, tmp_path)
-    assert sum(trace.visible for trace in page.figure.data) == 8
-    page.by.value = "run"
-    assert sum(trace.visible for trace in page.figure.data) == 4
-    assert {trace.fill for trace in page.figure.data if trace.visible} == {"none"}
-    page.x.value = "clicks"
-
-    assert page.figure.layout.xaxis.title.text == "Clicks"
-    assert page.figure.data[0].x[0] == table_of(runs)["clicks"][0]
-    page.by.value = "settings"
-    assert sum(trace.visible for trace in page.figure.data) == 8
-
-
-def test_the_page_saves(runs, tmp_path, monkeypatch):
-    monkeypatch.setattr(compare, "take", _no_browser)
-    page = Comparer(runs, tmp_path / "out")
-    page.save.click()
-
-    assert (tmp_path / "out" / "compare.csv").exists()
-    assert "Written" in page._message.value
-
-
-def test_what_can_not_be_saved_is_said_on_the_page(runs, tmp_path):
-    (tmp_path / "file").write_text("mine")
-    page = Comparer(runs, tmp_path / "file" / "out")
-    page.save.click()
-
-    assert "can&#x27;t be written" in page._message.value
-
-
-def test_a_page_without_runs_is_a_sentence(tmp_path):
-    assert "holds no session" in compare_app(tmp_path).value
-
-
-def test_sessions_without_masks_show_the_held_out_accuracy(unmasked, tmp_path):
-    session = Session.open(tmp_path, unmasked, CONFIG)
-    session.ask(start_picks(Pool(unmasked, CONFIG)))
-    learner = FakeLearner(unmasked, CONFIG)
-    session.trained(learner.fit(()), (), session.state.cost)
-    session.scored(None, 1.0)
-    session.close()
-
-    assert Comparer(read_runs([tmp_path]), tmp_path / "out").y.value == "heldout_accuracy"
 
 
 def test_a_class_of_twenty_has_a_look_each_and_is_told_what_is_not_said(runs):

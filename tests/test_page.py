@@ -14,7 +14,7 @@ from alnb.ui.label.screen import Tile, present
 from alnb.ui.label.training_client import Activity
 from alnb.ui.viewer.charts import Charts
 from alnb.ui.viewer.drawing import thumbnail_png
-from alnb.ui.viewer.slice_view import RegionView
+from alnb.ui.viewer.slice_view import SliceView
 
 NAMES = {
     "clean": "No infection", "next": "Next", "skip": "Skip", "undo": "Undo", "train": "Train",
@@ -27,7 +27,7 @@ THUMBNAILS = {region.key: PNG for region in REGIONS}
 
 @pytest.fixture(scope="module")
 def page():
-    return Page(RegionView((32, 32)), Charts())
+    return Page(SliceView((32, 32)), Charts())
 
 
 @pytest.fixture
@@ -147,8 +147,8 @@ def test_layers_that_are_switched_off_are_hidden(page):
 
 
 def test_teaching_needs_masks():
-    assert Page(RegionView((32, 32)), Charts()).mask.layout.display == "none"
-    assert Page(RegionView((32, 32)), Charts(), has_masks=True).mask.layout.display is None
+    assert Page(SliceView((32, 32)), Charts()).mask.layout.display == "none"
+    assert Page(SliceView((32, 32)), Charts(), has_masks=True).mask.layout.display is None
 
 
 def test_the_bar_is_seen_while_something_runs(page, screen):

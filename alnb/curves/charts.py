@@ -27,25 +27,37 @@ SCORES = {  # column of a curve -> what its axis is called
     "iou": "IoU (test)",
     "heldout_accuracy": "Accuracy on held-out regions",
 }
+AXES = {  # column of a curve -> (what its axis is called, its unit)
+    "cost_s": ("Labelling cost, nominal (s)", "s"),
+    "measured_s": ("Labelling time, measured (s)", "s"),
+    "regions": ("Regions answered", "regions"),
+    "clicks": ("Clicks", "clicks"),
+}
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")  # Okabe and Ito
 
 
 def curve_trace(
-    rows: Sequence[Row], name: str = "", score: str = "dice", colour: str = COLOURS[0]
+    rows: Sequence[Row],
+    name: str = "",
+    score: str = "dice",
+    colour: str = COLOURS[0],
+    x: str = "cost_s",
 ) -> dict[str, Any]:
     """Describe a learning curve as a Plotly trace.
 
     Parameters
     ----------
     rows : sequence of mappings
-        One a cycle, with ``cycle``, ``cost_s`` and the score's column; a row without the score
-        (absent, None or NaN) is left out.
+        One a cycle, with ``cycle``, `x` and the score's column; a row without the score (absent,
+        None or NaN) is left out.
     name : str
         What the legend calls it.
     score : str
         The column drawn; see `SCORES`.
     colour : str
         Of line and points.
+    x : str
+        The column it is drawn against; see `AXES`.
 
     Returns
     -------
@@ -56,14 +68,14 @@ def curve_trace(
     return {
         "type": "scatter",
         "name": name,
-        "x": [row["cost_s"] for row in drawn],
+        "x": [row[x] for row in drawn],
         "y": [row[score] for row in drawn],
         "customdata": [row["cycle"] for row in drawn],
         "mode": "lines+markers",
         "line": {"color": colour, "width": 2},
         "marker": {"color": colour, "size": 7},
-        "hovertemplate": f"cycle %{{customdata}}<br>%{{x:,.0f}} s<br>{SCORES[score].split()[0]} "
-        "%{y:.3f}<extra></extra>",
+        "hovertemplate": f"cycle %{{customdata}}<br>%{{x:,.0f}} {AXES[x][1]}<br>"
+        f"{SCORES[score].split()[0]} %{{y:.3f}}<extra></extra>",
     }
 
 

@@ -35,7 +35,15 @@ from collections.abc import Iterator
 from html import escape
 from typing import TYPE_CHECKING
 
-from alnb.curves.charts import COLOURS, SCORES, NoPictureError, curve_layout, score_range, take
+from alnb.curves.charts import (
+    AXES,
+    COLOURS,
+    SCORES,
+    NoPictureError,
+    curve_layout,
+    score_range,
+    take,
+)
 from alnb.curves.statistics import difference, sentence, verdict
 
 if TYPE_CHECKING:
@@ -314,12 +322,6 @@ def faint(colour: str, share: float = 0.15) -> str:
     return f"rgba({red},{green},{blue},{share})"
 
 
-AXES = {  # column of a curve -> (what its axis is called, its unit)
-    "cost_s": ("Labelling cost, nominal (s)", "s"),
-    "measured_s": ("Labelling time, measured (s)", "s"),
-    "regions": ("Regions answered", "regions"),
-    "clicks": ("Clicks", "clicks"),
-}
 OTHERS = 4  # ours: verdicts on more arms would not be read
 DASHES = ("solid", "dash", "dot", "dashdot")  # of as many curves as there are colours, each
 PICTURE = (928, 1200)  # of the page's window, in its own pixels

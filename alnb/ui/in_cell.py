@@ -16,7 +16,7 @@ from alnb.ui.label.draft import Draft
 from alnb.ui.label.editor import MARK_PX, Editor
 from alnb.ui.label.screen import answers_possible, focus
 from alnb.ui.viewer.input import Event, Press
-from alnb.ui.viewer.slice_view import RegionView
+from alnb.ui.viewer.slice_view import SliceView
 
 DONE = "Every question has an answer. Run the next cell."
 
@@ -43,7 +43,7 @@ class InCell:
         self.session = session
         self.editor = Editor(session, Pool(session.dataset, session.state.config), annotator, clock)
         self._region: Region | None = None
-        self.view = RegionView((session.dataset.size,) * 2)
+        self.view = SliceView((session.dataset.size,) * 2)
         self.view.on_event(self._on_event)
         self.clean = self._button("No infection", lambda: self.editor.submit(Verdict.CLEAN))
         self.next = self._button("Next", lambda: self.editor.submit(Verdict.INFECTED))

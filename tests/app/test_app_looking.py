@@ -65,10 +65,10 @@ def test_a_slice_among_others_patients_has_no_neighbours(using):
 def test_zoom_stays_while_overlays_change_and_not_for_another_region(using):
     async def story(person):
         person.wheel(3.0)
-        near = person.app.view.frame
+        near = person.app.view.viewport
         person.page.entropy.value = False
         person.press(1, 1)
-        assert person.app.view.frame == near
+        assert person.app.view.viewport == near
         person.key("0")
         first = person.app.view.scale
         person.push(person.page.next)
@@ -79,8 +79,8 @@ def test_zoom_stays_while_overlays_change_and_not_for_another_region(using):
 
 def test_grey_slices_have_no_window_and_say_why(using):
     async def story(person):
-        assert person.page.looks._controls.layout.display == "none"
-        assert "already windowed" in person.page.looks._reason.value
+        assert person.page.window_controls._controls.layout.display == "none"
+        assert "already windowed" in person.page.window_controls._reason.value
 
     using(story)
 

@@ -100,7 +100,7 @@ def test_a_session_is_followed_while_somebody_labels_it(serving, watched, phanto
     session.ask(start_picks(Pool(phantom, CONFIG)))
     with serving(app_notebook("explore"), ALNB_RUNS=session.journal.path.parent) as server:
         opened(page, server.address)
-        reads(page, "follow the labelling, which goes on now")
+        reads(page, "follow the labelling that goes on now")
         for _ in range(3):
             session.submit(Answer(session.state.pending[0], Verdict.CLEAN))
         reads(page, "3 no infection")

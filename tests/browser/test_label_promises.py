@@ -217,7 +217,7 @@ def test_a_window_is_chosen_by_key_and_the_picture_follows(app):
     before = app.page.evaluate(source)
     app.page.keyboard.press("2")
     app.page.wait_for_function(f"before => ({source})() !== before", arg=before)
-    app.page.locator(".alnb-looks .widget-readout").filter(has_text="40").first.wait_for()
+    app.page.locator(".alnb-window-controls .widget-readout").filter(has_text="40").first.wait_for()
     app.page.keyboard.press("4")
     app.page.wait_for_function(f"before => ({source})() === before", arg=before)
 

@@ -9,12 +9,12 @@ from alnb.annotation import Click
 from alnb.dataset import SliceId
 from alnb.regions import grid
 from alnb.ui.viewer.charts import Charts
-from alnb.ui.viewer.slice_view import RegionView
+from alnb.ui.viewer.slice_view import SliceView
 from alnb.ui.viewer.input import Press
 
 regions = grid(SliceId("scan_01", 3), (256, 256), 64)
 image = np.random.default_rng(0).integers(0, 256, (256, 256), dtype=np.uint8)
-view, charts, seen = RegionView((256, 256), shortcuts=("n",)), Charts(), ipywidgets.HTML()
+view, charts, seen = SliceView((256, 256), shortcuts=("n",)), Charts(), ipywidgets.HTML()
 seen.add_class("seen")
 clicks = []
 
@@ -154,4 +154,6 @@ def test_a_kernel_that_is_gone_is_said(opened):
     os.kill(kernel_of(opened.page), 9)
 
     banner = opened.page.wait_for_selector(".alnb-kernel-gone:not([hidden])")
-    assert "The notebook's kernel is gone: reload the page; nothing is lost." in banner.inner_text()
+    assert (
+        "The notebook's kernel has ended. Reload the page; nothing is lost." in banner.inner_text()
+    )

@@ -3,7 +3,7 @@ from scipy.ndimage import distance_transform_edt
 
 from alnb.config import Config
 from alnb.regions import Region
-from alnb.ui.viewer.drawing import SHAPES
+from alnb.ui.viewer.slice_view import SHAPES
 from browser.app_page import App, asked, events
 
 CONFIG = Config(

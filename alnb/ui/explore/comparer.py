@@ -1,10 +1,9 @@
-"""Any number of runs on one chart: bands, areas, verdicts, and a button that saves them."""
+"""Compare any number of runs on one chart: bands, areas, verdicts, and a button to save them."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import traceback
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from pathlib import Path
@@ -12,9 +11,8 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from alnb.curves.charts import SCORES
+from alnb.curves.charts import AXES, SCORES
 from alnb.curves.compare import (
-    AXES,
     BY_RUN,
     BY_SETTINGS,
     Comparison,
@@ -26,16 +24,17 @@ from alnb.curves.compare import (
     summary_html,
     write,
 )
-from alnb.errors import AlnbError
-from alnb.ui.label.page import CSS, Page, columns
-from alnb.ui.viewer.drawing import LiveFigure
+from alnb.errors import sentence_of
+from alnb.ui.explore.page import counted, page_or_sentence, whole_page
+from alnb.ui.label.page import message_html
+from alnb.ui.viewer.charts import still
+from alnb.ui.viewer.drawing import LiveFigure, figure_box
 from alnb.ui.viewer.input import Tap
 
-STYLE = Path(__file__).with_name("comparer.css").read_text(encoding="utf-8")
 WIDTH, HEIGHT = 848, 560
 TARGET = "alnb-compare-chart"
 OUT = "alnb-compare"  # the folder that is written where none is named
-BLANK: dict[str, Any] = {  # all that a trace may be given, so that none keeps what it was
+BLANK: dict[str, Any] = {  # every property that a trace may have, so that none is kept
     "type": "scatter", "name": None, "x": [], "y": [], "customdata": None, "mode": "lines",
     "line": {}, "marker": {}, "opacity": 1, "fill": "none", "fillcolor": None,
     "hoverinfo": None, "hovertemplate": None, "showlegend": True, "visible": True,
@@ -46,7 +45,7 @@ EMPTY = BLANK | {"visible": False}
 def compare_app(*runs: Path | str, out: Path | str | None = None) -> widgets.Widget:
     """Compare the curves of runs and sessions of one dataset.
 
-    They are read alone, and may be open elsewhere.
+    They are only read, and may be open elsewhere.
 
     Parameters
     ----------
@@ -61,14 +60,12 @@ def compare_app(*runs: Path | str, out: Path | str | None = None) -> widgets.Wid
         The comparison; or a sentence that says why it can't be shown.
     """
     named = os.environ.get("ALNB_RUNS", ".").split(os.pathsep)
-    try:
+
+    def opened() -> widgets.Widget:
         read = read_runs(find_runs([Path(run) for run in runs or named]))
         return Comparer(read, Path(out or os.environ.get("ALNB_OUT", OUT))).widget
-    except AlnbError as error:
-        return Page.failure(str(error))
-    except Exception as error:  # else the page would stay empty
-        traceback.print_exc()
-        return Page.failure(f"something went wrong in alnb ({type(error).__name__}: {error}).")
+
+    return page_or_sentence(opened)
 
 
 class Comparer:
@@ -122,29 +119,13 @@ class Comparer:
         return Comparison(group(self.runs, self.by.value), self.x.value, self.y.value)
 
     def _layout(self) -> dict[str, Any]:
-        own = {"width": WIDTH, "height": HEIGHT, "dragmode": False}
-        layout = self.comparison.layout() | own
-        for axis in ("xaxis", "yaxis"):
-            layout[axis] = layout[axis] | {"fixedrange": True}
-        return layout
+        return still(self.comparison.layout(), WIDTH, HEIGHT)
 
     def _arranged(self) -> widgets.Widget:
-        head = widgets.HTML(
-            f"<style>{CSS}{STYLE}</style><div class='alnb-head'><span><h1>alnb</h1>"
-            f"{escape(self.runs[0].dataset)} · {_count(len(self.runs), 'run')}</span></div>"
-        )
-        size = widgets.Layout(
-            width=f"{WIDTH}px", min_width=f"{WIDTH}px", height=f"{HEIGHT}px", flex="0 0 auto",
-            overflow="hidden",
-        )  # fmt: skip
-        chart = widgets.Box([self.figure, self.tap], layout=size)
-        chart.add_class(TARGET)
-        controls = [self.y, self.x, self.by]
-        right = widgets.VBox([*controls, self._table, self._verdicts, self.save, self._message])
-        whole = widgets.VBox([head, columns([chart, widgets.HTML(NOTE)], [right])])
-        whole.add_class("alnb-app")
-        whole.add_class("alnb-comparer")
-        return whole
+        chart = figure_box([self.figure, self.tap], (WIDTH, HEIGHT), TARGET)
+        right = [self.y, self.x, self.by, self._table, self._verdicts, self.save, self._message]
+        title = f"{self.runs[0].dataset} · {counted(len(self.runs), 'run')}"
+        return whole_page("comparer", title, [chart, widgets.HTML(NOTE)], right)
 
     def _acted(self, handler: Callable[[], None]) -> Callable[[object], None]:
         """Carry out what the person did, show what goes wrong, and draw."""
@@ -155,17 +136,15 @@ class Comparer:
                 handler()
                 self.draw()
             except Exception as error:
-                known = isinstance(error, AlnbError)
-                text = str(error) if known else f"Something went wrong in alnb: {error!r}"
-                self._message.value = f"<div class='alnb-message' role='alert'>{escape(text)}</div>"
+                self._message.value = message_html(sentence_of(error))
 
         return wrapped
 
     def _save(self) -> None:
-        """Write the files beside the loop, since drawing the picture takes seconds."""
+        """Write the files in a thread, since drawing the picture takes seconds."""
         comparison = self.comparison
         self.save.disabled = True
-        self._message.value = "<div class='alnb-done' role='status'>Saving…</div>"
+        self._done(["Saving…"])
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:  # plain Python
@@ -178,12 +157,15 @@ class Comparer:
         self._task = loop.create_task(save())
 
     def _saved(self, lines: Iterable[str]) -> None:
-        text = "<br>".join(map(escape, lines))
-        self._message.value = f"<div class='alnb-done' role='status'>{text}</div>"
+        self._done(lines)
         self.save.disabled = False
 
+    def _done(self, lines: Iterable[str]) -> None:
+        text = "<br>".join(map(escape, lines))
+        self._message.value = f"<div class='alnb-done' role='status'>{text}</div>"
+
     def draw(self) -> None:
-        """Draw the curves, the table and the verdicts anew."""
+        """Draw the curves, the table and the verdicts."""
         comparison = self.comparison
         traces, layout = comparison.traces(), self._layout()
         spare = [dict(EMPTY)] * (len(self.figure.data) - len(traces))
@@ -202,16 +184,14 @@ def _outcome(comparison: Comparison, out: Path) -> list[str]:
     """Write the files; return the sentences of what is written, or of what went wrong."""
     try:
         return list(write(comparison, out))
-    except AlnbError as error:
-        return [str(error)]
     except Exception as error:
-        return [f"Something went wrong in alnb: {error!r}"]
+        return [sentence_of(error)]
 
 
 NOTE = (
     "<div class='alnb-small'>Thin lines: the runs. Thick: their mean. Band: from the lowest to the "
     "highest. Area: the mean of a curve over the part of the axis that all have in common. "
-    "Intervals (95 %) tell of seeds, not of other patients.</div>"
+    "Intervals (95 %) are about other seeds, not about other patients.</div>"
 )
 
 
@@ -220,7 +200,3 @@ def _choice(name: str, options: list[Any]) -> widgets.Dropdown:
         options=options, description=name, layout={"width": "340px"},
         style={"description_width": "64px"},
     )  # fmt: skip
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"

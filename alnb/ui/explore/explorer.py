@@ -1,7 +1,7 @@
-"""Step through the cycles of one run or two: what was asked, before and after, and what else might.
+"""Step through the cycles of one run or two: what was asked, the maps before and after.
 
 Widgets hold no truth: what is shown follows from the journals and the controls. Maps come from
-the runs' caches or are made again by a training process, in a task on the kernel's loop.
+the runs' caches, or a training process computes them again in a task on the kernel's loop.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,16 +19,27 @@ import ipywidgets as widgets
 from alnb.acquisition import Pick, needs_network
 from alnb.cycle import ScoreTables
 from alnb.dataset import SliceId
-from alnb.errors import AlnbError, SessionError
+from alnb.errors import SessionError, sentence_of
 from alnb.journal import Journal
 from alnb.regions import Region
 from alnb.session import Session
-from alnb.ui.explore import words
-from alnb.ui.explore.explorer_state import Look, Scene, asks_again, makings
-from alnb.ui.explore.page import KEYS, ExplorerPage
-from alnb.ui.explore.recompute import Remaker
-from alnb.ui.explore.recording import Recording, Step
-from alnb.ui.label.page import Page
+from alnb.ui.explore.explorer_state import ExplorerState, Side, asks_again, jobs
+from alnb.ui.explore.page import (
+    AFTER,
+    AS_ASKED,
+    COMING,
+    KEYS,
+    NO_NETWORK,
+    NONE_LEFT,
+    NOT_TRAINED,
+    WAIT,
+    ExplorerPage,
+    how_to_go_on,
+    not_kept,
+    page_or_sentence,
+)
+from alnb.ui.explore.recompute import Recomputer
+from alnb.ui.explore.recording import Recording
 from alnb.ui.viewer.drawing import thumbnail_png
 from alnb.ui.viewer.input import Event, Key
 from alnb.ui.viewer.pair_view import Panel
@@ -44,7 +54,7 @@ def explore_app(
 ) -> widgets.Widget:
     """Show the cycles of one run or session, or of two side by side.
 
-    They are read alone, and may be open elsewhere: what is labelled there comes in here.
+    They are only read, and may be open elsewhere: what is labelled there appears here.
 
     Parameters
     ----------
@@ -62,26 +72,24 @@ def explore_app(
     """
     named = os.environ.get("ALNB_RUNS") or os.environ.get("ALNB_SESSION") or "."
     data = data or os.environ.get("ALNB_DATA")
-    try:
+
+    def opened() -> widgets.Widget:
         folders = [Path(run) for run in runs or named.split(SEPARATOR)]
         if len(folders) > 2:
             raise SessionError(
                 f"{len(folders)} runs can't be stepped through at once; name one or two. "
                 "alnb compare takes any number."
             )
-        opened = [Recording.open(folder, Path(data) if data else None) for folder in folders]
-        return Explorer(opened, worker).start().page.widget
-    except AlnbError as error:
-        return Page.failure(str(error))
-    except Exception as error:  # else the page would stay empty
-        traceback.print_exc()
-        return Page.failure(f"something went wrong in alnb ({type(error).__name__}: {error}).")
+        recordings = [Recording.open(folder, Path(data) if data else None) for folder in folders]
+        return Explorer(recordings, worker).start().page.widget
+
+    return page_or_sentence(opened)
 
 
 def look_at(session: Path, data: Path | None) -> widgets.Widget:
-    """Open the explorer on a session, which may be open elsewhere, without the true mask.
+    """Open the explorer on a session, which may be open elsewhere, with the true mask hidden.
 
-    Who labels it must not see the answers unasked.
+    A person who labels it must not see the right answers by accident.
 
     Parameters
     ----------
@@ -115,7 +123,7 @@ class Explorer:
     ) -> None:
         if len({recording.dataset.fingerprint for recording in recordings}) > 1:
             raise SessionError("the two runs label different datasets; they can't be compared.")
-        self.remakers = [Remaker(one, self._on_progress, worker) for one in recordings]
+        self.recomputers = [Recomputer(one, self._on_progress, worker) for one in recordings]
         self.recordings = tuple(recordings)
         self.dataset = recordings[0].dataset
         self.page = ExplorerPage(self.recordings)
@@ -123,13 +131,13 @@ class Explorer:
         self._would: dict[tuple[int, str], tuple[Pick, ...]] = {}
         self._thumbnails: dict[str, bytes] = {}
         self._task: asyncio.Task[None] | None = None
-        self._broken = False  # what failed is not tried again until the person acts
+        self._broken = False  # after a failure nothing is tried until the person acts
         self._led = False  # whether the sliders are moved by what is written, not by the person
         self._connect()
         self.draw()
 
     def start(self) -> Explorer:
-        """Begin to make maps and to follow the labelling, if there is a loop to do it on."""
+        """Begin to compute maps and to follow the labelling, if there is a loop to do it on."""
         self._serve_soon()
         with contextlib.suppress(RuntimeError):  # a test, or plain Python
             self._watching = asyncio.get_running_loop().create_task(self._watch())
@@ -143,26 +151,26 @@ class Explorer:
             await asyncio.sleep(LOOK_S)
 
     def follow(self) -> bool:
-        """Take in what was written since; go there if the person wants to follow.
+        """Read what was written since; go there if the person wants to follow.
 
         Returns
         -------
         bool
-            False if a journal can't be read any more, which is said.
+            False if a journal can't be read any more; the page then says so.
         """
         try:
             renewed, held = zip(*(one.renewed() for one in self.recordings), strict=True)
         except Exception as error:
-            self._report(error)
+            self.message = sentence_of(error)
             self.draw()
             return False
         self.page.written(any(held))
         if all(new is old for new, old in zip(renewed, self.recordings, strict=True)):
             return True
         self.recordings = renewed
-        for remaker, recording in zip(self.remakers, renewed, strict=True):
-            remaker.recording = recording
-        self.page.renew(renewed)
+        for recomputer, recording in zip(self.recomputers, renewed, strict=True):
+            recomputer.recording = recording
+        self.page.reach(renewed)
         if self.page.follow.value:
             self._go_to_newest()
         self.draw()
@@ -174,7 +182,7 @@ class Explorer:
         self._led = True
         try:
             self._go(self.page.cycle.max)
-            step = self.scene.step
+            step = self.state.step
             keys = [pick.region.key for pick in step.asked]
             given = [a.region.key for a in step.after.given if a.region.key in keys]
             self.page.limit(step.cycle, len(keys))
@@ -186,16 +194,15 @@ class Explorer:
 
     def _connect(self) -> None:
         page = self.page
-        page.cycle.observe(self._acted(self._on_cycle), names="value")
+        for choice in (page.cycle, page.heuristic):
+            choice.observe(self._acted(self._to_first_region), names="value")
         page.back.on_click(self._acted(lambda: self._go(page.cycle.value - 1)))
         page.forward.on_click(self._acted(lambda: self._go(page.cycle.value + 1)))
-        page.jump.on_click(self._acted(lambda: self._go(self._largest_change())))
+        page.jump.on_click(self._acted(lambda: self._go(self.recordings[0].largest_change())))
         page.fork.on_click(self._acted(self.fork))
         page.again.observe(self._acted(self._on_again), names="value")
-        page.heuristic.observe(self._acted(self._on_heuristic), names="value")
-        page.number.observe(self._acted(lambda: None), names="value")
         page.follow.observe(self._acted(self._on_follow), names="value")
-        for widget in (page.moment, page.opacity, *page.layers.values(), page.zoom):
+        for widget in (page.number, page.moment, page.opacity, *page.layers.values(), page.zoom):
             widget.observe(self._acted(lambda: None), names="value")
         for slider in (page.cycle, page.number):
             slider.observe(self._on_moved, names="value")
@@ -211,15 +218,11 @@ class Explorer:
             try:
                 handler()
             except Exception as error:
-                self._report(error)
+                self.message = sentence_of(error)
             self.draw()
             self._serve_soon()
 
         return wrapped
-
-    def _report(self, error: Exception) -> None:
-        known = isinstance(error, AlnbError)
-        self.message = str(error) if known else f"Something went wrong in alnb: {error!r}"
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, Key) and event.name in KEYS:
@@ -233,7 +236,7 @@ class Explorer:
         number = self.page.number
         number.value = min(max(number.value + by, number.min), number.max)
 
-    def _on_cycle(self) -> None:
+    def _to_first_region(self) -> None:
         self.page.number.value = 1
 
     def _on_moved(self, _change: object) -> None:
@@ -245,24 +248,18 @@ class Explorer:
         if self.page.follow.value:
             self._go_to_newest()
 
-    def _on_heuristic(self) -> None:
-        self.page.number.value = 1
-
     def _on_again(self) -> None:
         if not self.page.again.value:
-            for remaker in self.remakers:
-                remaker.cancel()
-
-    def _largest_change(self) -> int:
-        return self.recordings[0].largest_change()
+            for recomputer in self.recomputers:
+                recomputer.cancel()
 
     def fork(self) -> None:
-        """Start a session of its own from what was known before the cycle, asking otherwise."""
-        step, heuristic = self.scene.step, self.scene.chosen
-        if not self.scene.known:
+        """Start a new session from what was known before the cycle, with the chosen heuristic."""
+        step, heuristic = self.state.step, self.state.chosen
+        if not self.state.known:
             raise SessionError(
                 f"what {heuristic} would have asked is not known yet. Wait for it, or tick "
-                "“train again what is not kept”, and fork then."
+                "“train again what was not kept”, then fork."
             )
         picks = self._would.get((step.cycle, heuristic), step.asked)
         run = self.recordings[0]
@@ -272,84 +269,74 @@ class Explorer:
         forked = source.fork(target, step.cycle - 1, heuristic=heuristic)
         forked.ask(picks)
         forked.close()
-        self.message = words.forked(run, target, forked.state.config, len(run.steps) - 1)
+        self.message = how_to_go_on(forked, len(run.steps) - 1)
 
     # --- what is shown ---
 
     @property
-    def scene(self) -> Scene:
+    def state(self) -> ExplorerState:
         """What the controls choose."""
         page = self.page
         heuristic = str(page.heuristic.value)
-        return Scene(
+        return ExplorerState(
             recordings=self.recordings,
             names=page.names,
             cycle=page.cycle.value,
             number=page.number.value,
-            heuristic=None if heuristic == words.AS_ASKED else heuristic,
-            after=page.moment.value == words.AFTER,
+            heuristic=None if heuristic == AS_ASKED else heuristic,
+            after=page.moment.value == AFTER,
             would=self._would,
         )
 
     def draw(self) -> None:
         """Bring the page up to date with the controls."""
-        page = self.page
-        page.limit(self.scene.step.cycle, max(map(len, self.scene.picks)))
-        scene = self.scene  # within those limits
-        looks = scene.looks
-        left, right = (self._panel(scene, look) for look in looks)
+        page, state = self.page, self.state
+        page.limit(state.step.cycle, max(map(len, state.picks)))
+        state = self.state  # within those limits
+        left, right = (self._panel(state, side) for side in state.sides)
         page.view.show(left, right, page.visible, page.opacity.value, zoom=page.zoom.value)
-        page.show(
-            steps=scene.steps,
-            regions=[look.region for look in looks],
-            picks=scene.picks,
-            would=scene.chosen if scene.what_if else "",
-            thumbnails=self._thumbnail,
-            message=self.message or next((r.notice for r in self.remakers if r.notice), ""),
-        )
+        notice = next((one.notice for one in self.recomputers if one.notice), "")
+        page.show(state, self._thumbnail, self.message or notice)
 
-    def _panel(self, scene: Scene, look: Look) -> Panel:
-        region = look.region
+    def _panel(self, state: ExplorerState, side: Side) -> Panel:
+        region = side.region
         if region is None:
-            return Panel(look.title, note=self._nothing(scene))
+            return Panel(side.title, note=self._why_nothing(state, side))
         where = region.where
-        layers = self._layers(look, where)
-        answer = look.step.answers.get(region.key) if look.answered else None
-        network = None if scene.what_if else look.network
+        layers = self._layers(side, where)
+        answer = side.step.answers.get(region.key) if side.answered else None
+        title, note = side.title, self._why_nothing(state, side)
+        if "entropy" in layers:
+            mean = region.pixels(layers["entropy"]).mean()
+            title, note = f"{title}: {mean:.2f} nats in the region", ""
         return Panel(
-            title=words.title(look.title, network, region, layers.get("entropy")),
+            title=title,
             image=self.dataset.image(where),
             region=region,
             clicks=answer.clicks if answer else (),
             outlines=answer.outlines if answer else (),
             layers=layers,
-            regions=self.recordings[look.of].pool.regions(where),
-            note="" if "entropy" in layers else self._missing(look),
+            regions=self.recordings[side.of].pool.regions(where),
+            note=note,
         )
 
-    def _layers(self, look: Look, where: SliceId) -> dict[str, Any]:
+    def _layers(self, side: Side, where: SliceId) -> dict[str, Any]:
         truth = {"mask": self.dataset.mask(where)} if self.dataset.has_masks else {}
-        maps = self.remakers[look.of].maps(look.network, where) if look.network else None
-        if maps is None or look.network is None or look.network.fit is None:
+        maps = self.recomputers[side.of].maps(side.network, where) if side.network else None
+        if maps is None or side.network is None or side.network.fit is None:
             return truth
-        infected = maps.mean >= look.network.fit.threshold
+        infected = maps.mean >= side.network.fit.threshold
         return truth | {"entropy": maps.entropy, "prediction": infected}
 
-    def _missing(self, look: Look) -> str:
-        """Say why there are no maps."""
-        if look.network is None or look.network.fit is None:
-            return words.NO_NETWORK if look.network is None else words.NOT_TRAINED
-        return self._awaited(self.remakers[look.of], look.network)
-
-    def _nothing(self, scene: Scene) -> str:
-        """Say why there is no region."""
-        if not scene.what_if or scene.before is None:
-            return words.NONE_LEFT
-        return self._awaited(self.remakers[0], scene.before)
-
-    def _awaited(self, remaker: Remaker, step: Step) -> str:
-        kept = remaker.has_network(step) or self.page.again.value
-        return words.COMING if kept else words.not_kept(step)
+    def _why_nothing(self, state: ExplorerState, side: Side) -> str:
+        """Say why a side has no region, or no maps."""
+        network = side.network
+        if side.region is None and not (state.what_if and network):
+            return NONE_LEFT
+        if network is None or network.fit is None:
+            return NO_NETWORK if network is None else NOT_TRAINED
+        kept = self.recomputers[side.of].has_network(network) or self.page.again.value
+        return COMING if kept else not_kept(network)
 
     def _thumbnail(self, region: Region) -> bytes:
         if region.key not in self._thumbnails:
@@ -357,47 +344,47 @@ class Explorer:
             self._thumbnails[region.key] = thumbnail_png(image, region.window)
         return self._thumbnails[region.key]
 
-    # --- what is made again ---
+    # --- what is computed again ---
 
     def _serve_soon(self) -> None:
         try:
             loop = asyncio.get_running_loop()
-        except RuntimeError:  # a test, or plain Python: nothing is made
+        except RuntimeError:  # a test, or plain Python: nothing is computed
             return
         if self._task is None or self._task.done():
             self._task = loop.create_task(self.settle())
 
     async def settle(self) -> None:
-        """Make what the page wants, the most wanted first, until it wants nothing more."""
+        """Compute what the page lacks, the most wanted first, until it lacks nothing."""
         while not self._broken and (job := self._job()) is not None:
-            self.page.progress("start", 0, 1)
+            self.page.progress(WAIT, 0, 1)
             try:
                 await job()
             except TrainingCancelled:
                 self.page.again.value = False
             except Exception as error:
                 self._broken = True
-                self._report(error)
+                self.message = sentence_of(error)
             self.page.progress("", 0, 0)
             self.draw()
 
     def _job(self) -> Callable[[], Awaitable[None]] | None:
-        """Choose what to make next; None if nothing is wanted."""
-        scene, again = self.scene, bool(self.page.again.value)
-        if asks_again(scene, self.remakers[0], again=again):
-            return partial(self._ask_again, scene)
-        wanted = next(makings(scene, self.remakers, again=again), None)
-        if wanted is None:
+        """Choose what to compute next; None if nothing is missing."""
+        state, again = self.state, bool(self.page.again.value)
+        if asks_again(state, self.recomputers[0], again=again):
+            return partial(self._ask_again, state)
+        job = next(jobs(state, self.recomputers, again=again), None)
+        if job is None:
             return None
-        remaker, step, slices = wanted
-        return partial(remaker.make, step, slices)
+        recomputer, step, slices = job
+        return partial(recomputer.predict, step, slices)
 
-    async def _ask_again(self, scene: Scene) -> None:
+    async def _ask_again(self, state: ExplorerState) -> None:
         """Find out what the chosen heuristic would have asked."""
-        cycle, heuristic = scene.step.cycle, scene.chosen
+        cycle, heuristic = state.step.cycle, state.chosen
         table: ScoreTables = {}
-        if needs_network(heuristic) and scene.before is not None:
-            table = await self.remakers[0].table(scene.before, heuristic)
+        if needs_network(heuristic) and state.before is not None:
+            table = await self.recomputers[0].table(state.before, heuristic)
         self._would[cycle, heuristic] = self.recordings[0].would_ask(cycle, heuristic, table)
 
     def _on_progress(self, progress: Progress) -> None:

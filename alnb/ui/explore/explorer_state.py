@@ -1,7 +1,4 @@
-"""What the explorer shows, as a value: the runs and what is chosen give the two sides.
-
-What a scene of the explorer wants made again, the most wanted first.
-"""
+"""What the explorer shows, as a value: two sides, and the maps that it still lacks for them."""
 
 from __future__ import annotations
 
@@ -12,14 +9,14 @@ from html import escape
 from alnb.acquisition import Pick, needs_network
 from alnb.dataset import SliceId
 from alnb.regions import Region
-from alnb.ui.explore.recompute import Remaker
+from alnb.ui.explore.recompute import Recomputer
 from alnb.ui.explore.recording import Recording, Step
 
 Would = Mapping[tuple[int, str], tuple[Pick, ...]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Look:
+class Side:
     """One side of the view: a region, and the network whose maps lie on it.
 
     Parameters
@@ -47,8 +44,8 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
-    """A cycle of one run before and after, or of two runs side by side, or what else might be.
+class ExplorerState:
+    """A cycle of one run before and after, or of two runs, or what another heuristic would ask.
 
     Parameters
     ----------
@@ -56,15 +53,15 @@ class Scene:
     names : one or two str
         What the runs are called.
     cycle : int
-        That is looked at; a run that has fewer shows its last.
+        The chosen one; a run that has fewer shows its last.
     number : int
         Of the region in what the cycle asked, from 1.
     heuristic : str or None
-        That is asked what it would have asked instead; None where that is not wanted.
+        Whose choice is shown beside what was asked; None for none.
     after : bool
         Of two runs: whether the network after the cycle is shown, or the one that asked.
     would : mapping of (cycle, heuristic) to picks
-        What heuristics would have asked, as far as it is known.
+        What heuristics would have asked, where it is known.
     """
 
     recordings: Sequence[Recording]
@@ -92,18 +89,18 @@ class Scene:
 
     @property
     def chosen(self) -> str:
-        """The heuristic that is asked what it would have asked; the step's own for none."""
+        """The heuristic whose choice is shown; the step's own if none is chosen."""
         step = self.step
         return self.heuristic if self.heuristic and step.cycle else step.heuristic
 
     @property
     def what_if(self) -> bool:
-        """Whether what another heuristic would have asked is shown beside what was asked."""
+        """Whether another heuristic's choice is shown beside what was asked."""
         return len(self.recordings) == 1 and self.chosen != self.step.heuristic
 
     @property
     def known(self) -> bool:
-        """Whether it is known what the chosen heuristic would have asked, if that is wanted."""
+        """Whether the choice of the chosen heuristic is known, or needs not be."""
         return not self.what_if or (self.step.cycle, self.chosen) in self.would
 
     @property
@@ -114,7 +111,7 @@ class Scene:
         return [step.asked for step in self.steps]
 
     @property
-    def looks(self) -> list[Look]:
+    def sides(self) -> list[Side]:
         """The two sides."""
         regions = [
             one[min(self.number, len(one)) - 1].region if one else None for one in self.picks
@@ -124,18 +121,19 @@ class Scene:
             would = f"<b>{escape(self.chosen)}</b> would have asked"
             asked = f"<b>{escape(step.heuristic)}</b> asked"
             return [
-                Look(0, would, regions[0], before, step, answered=False),
-                Look(0, asked, regions[1], before, step),
+                Side(0, would, regions[0], before, step, answered=False),
+                Side(0, asked, regions[1], before, step),
             ]
         if len(self.recordings) == 1:
             return [
-                Look(0, "<b>Before</b>", regions[0], before, step, answered=False),
-                Look(0, "<b>After</b>", regions[0], step, step),
+                Side(0, _titled("Before", before), regions[0], before, step, answered=False),
+                Side(0, _titled("After", step), regions[0], step, step),
             ]
-        sides = zip(self.names, regions, self.steps, self._earlier(), strict=True)
+        networks = self.steps if self.after else self._earlier()
+        runs = zip(self.names, regions, self.steps, networks, strict=True)
         return [
-            Look(n, f"<b>{escape(name)}</b>", region, step if self.after else earlier, step)
-            for n, (name, region, step, earlier) in enumerate(sides)
+            Side(n, _titled(name, network), region, network, step)
+            for n, (name, region, step, network) in enumerate(runs)
         ]
 
     def _earlier(self) -> list[Step | None]:
@@ -145,61 +143,65 @@ class Scene:
         ]
 
 
-FEW = 6  # ours: slices predicted at once; one second or two, so that scrubbing is followed
-Making = tuple[Remaker, Step, list[SliceId]]
+def _titled(name: str, network: Step | None) -> str:
+    return f"<b>{escape(name)}</b>" + (f", network of cycle {network.cycle}" if network else "")
 
 
-def asks_again(scene: Scene, remaker: Remaker, *, again: bool) -> bool:
+FEW = 6  # ours: slices predicted at once; a second or two, so that the page follows the sliders
+Job = tuple[Recomputer, Step, list[SliceId]]
+
+
+def asks_again(state: ExplorerState, recomputer: Recomputer, *, again: bool) -> bool:
     """Tell whether another heuristic is to be asked, and can be.
 
     Parameters
     ----------
-    scene : Scene
-    remaker : Remaker
+    state : ExplorerState
+    recomputer : Recomputer
         Of the first run.
     again : bool
         Whether networks that were not kept may be trained again.
     """
-    if scene.known or scene.before is None:
+    if state.known or state.before is None:
         return False
-    return again or not needs_network(scene.chosen) or remaker.has_network(scene.before)
+    return again or not needs_network(state.chosen) or recomputer.has_network(state.before)
 
 
-def makings(scene: Scene, remakers: Sequence[Remaker], *, again: bool) -> Iterator[Making]:
-    """List the maps that are missing: of this picture, of its strip, of the cycle to come.
+def jobs(state: ExplorerState, recomputers: Sequence[Recomputer], *, again: bool) -> Iterator[Job]:
+    """List the maps that are missing: of this picture, of its strip, of the next cycle.
 
     Parameters
     ----------
-    scene : Scene
-    remakers : sequence of Remaker
+    state : ExplorerState
+    recomputers : sequence of Recomputer
         One a run.
     again : bool
-        Whether networks that were not kept may be trained again; for a cycle to come none is.
+        Whether networks that were not kept may be trained again; never for the next cycle.
 
     Yields
     ------
-    tuple of Remaker, Step, list of SliceId
+    tuple of Recomputer, Step, list of SliceId
         Whose maps, by which cycle's network, and of which slices: `FEW` at most.
     """
-    looks, strips = scene.looks, scene.picks
-    for look in looks:
-        yield from _making(remakers[look.of], look.network, [look.region], again=again)
-    for look, picks in zip(looks, strips * (3 - len(strips)), strict=True):
+    sides, strips = state.sides, state.picks
+    for side in sides:
+        yield from _jobs(recomputers[side.of], side.network, [side.region], again=again)
+    for side, picks in zip(sides, strips * (3 - len(strips)), strict=True):
         regions = [pick.region for pick in picks]
-        yield from _making(remakers[look.of], look.network, regions, again=again)
-    for remaker, recording, step in zip(remakers, scene.recordings, scene.steps, strict=True):
+        yield from _jobs(recomputers[side.of], side.network, regions, again=again)
+    for recomputer, recording, step in zip(recomputers, state.recordings, state.steps, strict=True):
         for later in recording.steps[step.cycle + 1 : step.cycle + 2]:
             coming = [pick.region for pick in later.asked]
             for network in (step, later):
-                yield from _making(remaker, network, coming, again=False)
+                yield from _jobs(recomputer, network, coming, again=False)
 
 
-def _making(
-    remaker: Remaker, step: Step | None, regions: Sequence[Region | None], *, again: bool
-) -> Iterator[Making]:
-    if step is None or step.fit is None or not (again or remaker.has_network(step)):
+def _jobs(
+    recomputer: Recomputer, step: Step | None, regions: Sequence[Region | None], *, again: bool
+) -> Iterator[Job]:
+    if step is None or step.fit is None or not (again or recomputer.has_network(step)):
         return
     slices = dict.fromkeys(region.where for region in regions if region is not None)
-    missing = [where for where in slices if remaker.maps(step, where) is None]
+    missing = [where for where in slices if recomputer.maps(step, where) is None]
     if missing:
-        yield remaker, step, missing[:FEW]
+        yield recomputer, step, missing[:FEW]

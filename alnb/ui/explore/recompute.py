@@ -1,8 +1,7 @@
-"""Maps and scores of past cycles: found in a run's caches, or made again by a training process."""
+"""Maps and scores of past cycles: read from a run's caches, or computed again."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -13,16 +12,25 @@ import numpy as np
 from alnb.cycle import ScoreTables
 from alnb.dataset import SliceId
 from alnb.errors import SessionError
+from alnb.storage import (
+    CACHE,
+    maps_path,
+    read_arrays,
+    scores_path,
+    short_hash,
+    weights_path,
+    write_arrays,
+)
 from alnb.ui.explore.recording import Recording, Step
 from alnb.worker import Maps, Progress, Worker
 
 
-class Remaker:
-    """What the networks of a recording make of its slices.
+class Recomputer:
+    """What the networks of a recording predict on its slices.
 
-    The run's own folder is read alone: it may be labelled in at this moment, and keeps the
-    newest weights only. What is made again lies in a folder of its own below the run's caches,
-    or among the user's where that can't be written; both may be deleted at any time.
+    The run's own files are only read: somebody may be labelling in it, and it keeps the newest
+    weights only. What is computed again lies in a folder of its own below the run's caches, or in
+    the user's cache where that folder can't be written. Both may be deleted at any time.
 
     Parameters
     ----------
@@ -35,7 +43,7 @@ class Remaker:
     Attributes
     ----------
     notice : str
-        What a person should know of what was made; empty for nothing.
+        What a person should know about these maps; empty for nothing.
     """
 
     def __init__(
@@ -47,26 +55,27 @@ class Remaker:
         self.recording = recording
         self.notice = ""
         self.cache = _cache_of(recording.folder)
-        self._kept = recording.folder / "cache"
+        self._kept = recording.folder / CACHE
         self._names: dict[str, str] = {}  # of networks that came out under another name
         self._maps: dict[tuple[str, SliceId], Maps] = {}
         self._worker = worker(recording.dataset, recording.state.config, self.cache, on_progress)
 
     def maps(self, step: Step, where: SliceId) -> Maps | None:
-        """Return the maps of a slice by a cycle's network; None if they must be made."""
+        """Return the maps of a slice by a cycle's network; None if they must be computed."""
         if step.fit is None:
             return None
         key = (step.fit.weights, where)
-        if key not in self._maps and (found := _read(self._path(*key))) is not None:
-            self._maps[key] = found
+        if key not in self._maps and (found := read_arrays(self._path(*key))):
+            mean, entropy = (found[name].astype(np.float32) for name in ("mean", "entropy"))
+            self._maps[key] = Maps(mean, entropy)
         return self._maps.get(key)
 
     def has_network(self, step: Step) -> bool:
         """Tell whether a cycle's network is kept, so that its maps cost no training."""
         return step.fit is not None and any(self._files(step.fit.weights))
 
-    async def make(self, step: Step, slices: Sequence[SliceId]) -> None:
-        """Make the maps of a few slices by a cycle's network, which is trained again if need be.
+    async def predict(self, step: Step, slices: Sequence[SliceId]) -> None:
+        """Compute the maps of a few slices by a cycle's network, which is trained again if need be.
 
         Raises
         ------
@@ -74,16 +83,16 @@ class Remaker:
             If the training process fails, or was cancelled.
         """
         name = await self._network(step)
-        made = await self._worker.predict(slices, name)
         assert step.fit is not None  # noqa: S101 - it has a network
-        for where, maps in made.items():
+        for where, maps in (await self._worker.predict(slices, name)).items():
             self._maps[step.fit.weights, where] = maps
-            _write(self._path(step.fit.weights, where), maps)
+            mean, entropy = maps.mean.astype(np.float16), maps.entropy.astype(np.float16)
+            write_arrays(self._path(step.fit.weights, where), mean=mean, entropy=entropy)
 
     async def table(self, step: Step, heuristic: str) -> ScoreTables:
         """Return the scores of the whole pool by a cycle's network, as `Learner.score` does.
 
-        A table that is kept is taken if it has a heuristic.
+        A stored table is used if it has the heuristic.
 
         Raises
         ------
@@ -92,15 +101,13 @@ class Remaker:
         """
         weights = step.fit.weights if step.fit else ""
         for folder in (self._kept, self.cache):
-            path = folder / f"scores-{weights}.npz"
-            if path.is_file():
-                with np.load(path) as tables:
-                    if heuristic in tables.files:
-                        return {name: tables[name] for name in tables.files}
+            tables = read_arrays(scores_path(folder, weights))
+            if heuristic in tables:
+                return tables
         return await self._worker.score(self.recording.pool.slices, await self._network(step))
 
     def cancel(self) -> None:
-        """Stop what is being made."""
+        """Stop what is being computed."""
         self._worker.cancel()
 
     async def stop(self) -> None:
@@ -108,15 +115,13 @@ class Remaker:
         await self._worker.stop()
 
     def _path(self, weights: str, where: SliceId) -> Path:
-        scan = hashlib.sha256(where.scan.encode()).hexdigest()[:12]
-        return self.cache / f"seen-{weights}-{scan}-{where.z}.npz"
+        # below the folder in which the process keeps only the newest network's maps
+        return maps_path(self.cache / "maps", weights, where.scan, where.z)
 
     def _files(self, weights: str) -> list[Path]:
         name = self._names.get(weights, weights)
-        return [
-            *self.cache.glob(f"*-{name}.safetensors"),
-            *self._kept.glob(f"*-{name}.safetensors"),
-        ]
+        places = [weights_path(folder, name) for folder in (self.cache, self._kept)]
+        return [place for place in places if place.is_file()]
 
     async def _network(self, step: Step) -> str:
         """Make sure that the process finds a cycle's network; return its name."""
@@ -130,14 +135,14 @@ class Remaker:
         if fit.weights != weights:
             self._names[weights] = fit.weights
             self.notice = (
-                f"The networks are trained anew on {fit.backbone}, {fit.device}; the run's were "
-                f"on {step.fit.backbone}, {step.fit.device}, so the maps may differ from those "
-                "that asked."
+                f"The networks were trained again with {fit.backbone} on {fit.device}. The run's "
+                f"were trained with {step.fit.backbone} on {step.fit.device}, so these maps may "
+                "differ from those that chose the regions."
             )
         return fit.weights
 
     def _adopt(self, weights: Path) -> None:
-        """Let the process find weights of the run's, without a copy where that can be."""
+        """Let the process find the run's weights, by a link if possible and else by a copy."""
         place = self.cache / weights.name
         if place == weights or place.exists():
             return
@@ -149,25 +154,11 @@ class Remaker:
 
 
 def _cache_of(folder: Path) -> Path:
-    """Choose where to keep what is made again."""
+    """Choose where to keep what is computed again."""
     at = folder.resolve()
-    if os.access(at / "cache" if (at / "cache").is_dir() else at, os.W_OK):
-        return at / "cache" / "explored"
+    cache = at / CACHE
+    if os.access(cache if cache.is_dir() else at, os.W_OK):
+        return cache / "explored"
     from platformdirs import user_cache_path
 
-    return user_cache_path("alnb") / "explored" / hashlib.sha256(str(at).encode()).hexdigest()[:16]
-
-
-def _read(path: Path) -> Maps | None:
-    try:
-        with np.load(path) as arrays:
-            return Maps(arrays["mean"].astype(np.float32), arrays["entropy"].astype(np.float32))
-    except (OSError, ValueError, KeyError):
-        return None
-
-
-def _write(path: Path, maps: Maps) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".new.npz")
-    np.savez(temporary, mean=maps.mean.astype(np.float16), entropy=maps.entropy.astype(np.float16))
-    temporary.replace(path)
+    return user_cache_path("alnb") / "explored" / short_hash(str(at))

@@ -40,7 +40,7 @@ class Step:
     asked : tuple of Pick
         Best first.
     heuristic : str
-        What asked; before there is a network it is the start that asks.
+        What asked; at the start, the one of the settings, which asks nothing yet.
     before : State
         As it was just before these regions were asked.
     after : State
@@ -48,7 +48,7 @@ class Step:
     fit : FitReport or None
         The cycle's last training; None if there was none.
     learned : tuple of Answer
-        What that training was given; empty without one.
+        The answers of that training; empty without one.
     """
 
     cycle: int
@@ -112,7 +112,7 @@ def _step(events: Sequence[Event], states: Sequence[State], begin: int, end: int
 
 
 def _learned(states: Sequence[State], trained: int) -> tuple[Answer, ...]:
-    """Find the answers that a training was given: labelling may have gone on while it ran."""
+    """Find the answers that a training used; more may have come while it ran."""
     name = states[trained].trained_on
     for state in reversed(states[: trained + 1]):
         if digest(state.answers) == name:
@@ -122,7 +122,7 @@ def _learned(states: Sequence[State], trained: int) -> tuple[Answer, ...]:
 
 @dataclass(frozen=True)
 class Recording:
-    """A journal with its dataset, to be stepped through; it is read, and may be open elsewhere.
+    """A journal with its dataset; it is only read, and may be open elsewhere.
 
     Parameters
     ----------
@@ -164,14 +164,14 @@ class Recording:
         return recording
 
     def renewed(self) -> tuple[Recording, bool]:
-        """Read the journal again: somebody may be labelling.
+        """Read the journal again, since somebody may be labelling.
 
         Returns
         -------
         recording : Recording
-            With what was written since; the same one if nothing was.
+            With what was written since; this one if nothing was.
         held : bool
-            Whether a process that lives writes it.
+            Whether a living process writes it.
 
         Raises
         ------
@@ -181,14 +181,14 @@ class Recording:
         journal = Journal.open(self.folder / "journal.jsonl")
         if journal.count < len(self.events):
             raise SessionError(
-                f"{journal.path} is gone, or shorter than it was. What is shown was read before; "
-                "reload this page to read it again."
+                f"{journal.path} is gone, or shorter than before. This page shows what it read "
+                "earlier; reload this page to read the file again."
             )
         if journal.count == len(self.events):
             return self, journal.held
         grown = Recording(self.folder, self.dataset, journal.events)
         if grown.state.config == self.state.config:
-            grown.__dict__["pool"] = self.pool  # of data and settings alone; slow on many slices
+            grown.__dict__["pool"] = self.pool  # still the same, and slow on many slices
         return grown, journal.held
 
     @cached_property
@@ -225,7 +225,7 @@ class Recording:
         return -max(changes)[1] if changes else 0
 
     def would_ask(self, cycle: int, heuristic: str, table: ScoreTables) -> tuple[Pick, ...]:
-        """Choose what another heuristic would have asked in a cycle.
+        """Choose what a heuristic would have asked in a cycle.
 
         Parameters
         ----------
@@ -234,12 +234,12 @@ class Recording:
         heuristic : str
             Its name.
         table : mapping of heuristic to (N, K) float array
-            The scores of the pool by the network of the cycle before; the random ones need none.
+            The pool's scores by the network of the cycle before; random heuristics need none.
 
         Returns
         -------
         tuple of Pick
-            Best first. The heuristic that did ask gives what was asked.
+            Best first. The heuristic of the cycle gives what was asked.
         """
         before = self.steps[cycle].before
         config = before.config.replace(heuristic=heuristic)
@@ -248,7 +248,7 @@ class Recording:
 
 
 def agreement(first: Recording, second: Recording) -> tuple[int, int]:
-    """Count the regions that two annotators both judged, and those they judged alike."""
+    """Count the regions that two annotators both answered, and those they answered alike."""
     one, other = (
         {a.region.key: a.verdict for a in recording.state.answers} for recording in (first, second)
     )

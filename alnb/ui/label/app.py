@@ -33,7 +33,7 @@ from alnb.ui.label.training_client import Learning, exported
 from alnb.ui.viewer.charts import Charts
 from alnb.ui.viewer.drawing import thumbnail_png
 from alnb.ui.viewer.input import Act, Event, Key
-from alnb.ui.viewer.slice_view import RegionView
+from alnb.ui.viewer.slice_view import SliceView
 from alnb.worker import Maps, TrainingCancelled, Worker
 
 WATCH_S = 2.0  # how often to look whether another window has taken the session over
@@ -85,7 +85,7 @@ class LabelApp:
         self._tasks: set[asyncio.Task[None]] = set()
         self._exporting = False
         size = (self.dataset.size, self.dataset.size)
-        self.view = RegionView(size, tuple(BY_KEY), REPEATING)
+        self.view = SliceView(size, tuple(BY_KEY), REPEATING)
         self.view.tap.drawing = session.state.config.labels == "full"
         self.learning = Learning(
             session, self.pool, worker, self._on_learning, lambda x: self.charts.show_losses(x),
@@ -178,9 +178,9 @@ class LabelApp:
         for name in ("clean", "next", "skip", "undo", "redo", "background", "sweep", "help",
                      "train", "cancel"):  # fmt: skip
             getattr(page, name).on_click(functools.partial(self._on_button, name))
-        for name, preset in page.looks.presets.items():
+        for name, preset in page.window_controls.presets.items():
             preset.on_click(functools.partial(self._on_button, f"window:{name}"))
-        page.looks.on_change(self._on_overlays)
+        page.window_controls.on_change(self._on_overlays)
         page.on_overlays(self._on_overlays)
         page.auto.observe(lambda _: self._on_auto(), names="value")
         page.axis.observe(lambda _: self._on_overlays(), names="value")

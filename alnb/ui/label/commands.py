@@ -184,7 +184,7 @@ class Commands:
     # --- what is seen ---
 
     def _do_window(self, name: str) -> None:
-        self._page.looks.choose(name)
+        self._page.window_controls.choose(name)
 
     def _do_slices(self, step: str) -> None:
         region = self.editor.draft.region
@@ -211,7 +211,7 @@ class Commands:
         if way == "off":
             self._view.unzoom()
             return
-        place = self.editor.cursor or (self._view.frame.row, self._view.frame.col)
+        place = self.editor.cursor or (self._view.viewport.row, self._view.viewport.col)
         self._view.zoom(STEP if way == "in" else 1 / STEP, *place)
 
     def _do_show(self, name: str) -> None:

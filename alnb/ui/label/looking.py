@@ -16,9 +16,8 @@ from alnb.state import State
 from alnb.ui.label.draft import Draft
 from alnb.ui.label.page import Page
 from alnb.ui.label.shortcuts import key_of
-from alnb.ui.viewer.drawing import Encoded
-from alnb.ui.viewer.slice_view import RegionView
-from alnb.ui.viewer.window_controls import Look
+from alnb.ui.label.window_controls import LevelWidth
+from alnb.ui.viewer.slice_view import Encoded, SliceView
 from alnb.worker import Maps
 
 PREPARE_S = 0.05  # after a region is shown: the page draws it first
@@ -37,13 +36,13 @@ class Predictions:
 
 
 class Viewing:
-    """Draw regions into a `RegionView`, with the overlays and the window chosen on the page.
+    """Draw regions into a `SliceView`, with the overlays and the window chosen on the page.
 
     Parameters
     ----------
     dataset : Dataset
     pool : Pool
-    view : RegionView
+    view : SliceView
     page : Page
 
     Attributes
@@ -52,7 +51,7 @@ class Viewing:
         Slices from the one that is asked about to the one on screen; 0 shows the former.
     """
 
-    def __init__(self, dataset: Dataset, pool: Pool, view: RegionView, page: Page) -> None:
+    def __init__(self, dataset: Dataset, pool: Pool, view: SliceView, page: Page) -> None:
         self.dataset = dataset
         self.pool = pool
         self.view = view
@@ -117,13 +116,13 @@ class Viewing:
         )
         self._show_answers(state, where, region)
         hu = self.dataset.unit(where) == "hu"
-        page.looks.show(Look.of(self.dataset.window), hu=hu)
+        page.window_controls.show(LevelWidth.of(self.dataset.window), hu=hu)
 
     def _where(self, region: Region) -> SliceId:
         return SliceId(region.where.scan, region.where.z + self.offset)
 
     def _image(self, where: SliceId) -> Grey:
-        look = self.page.looks.look
+        look = self.page.window_controls.chosen
         return self.dataset.image(where, look.window if look else None)
 
     def overlays(self, where: SliceId) -> dict[str, Map | Mask]:
@@ -164,7 +163,7 @@ class Viewing:
     def _token(self, region: Region) -> Hashable:
         where = self._where(region)
         mapped = self._predictions.weights if where in self._predictions.maps else ""
-        return region.key, where, self.page.looks.look, mapped, self.page.mask.value
+        return region.key, where, self.page.window_controls.chosen, mapped, self.page.mask.value
 
     def _encoded(self, region: Region) -> Encoded | None:
         return None if region == self.view.region else self._ready.get(self._token(region))

@@ -17,10 +17,10 @@ from alnb.forecast import Forecast
 from alnb.ui.label.explanation import Explanation, Reason
 from alnb.ui.label.screen import Screen, Tile
 from alnb.ui.label.shortcuts import ACTIONS, GROUPS, key_of, shown
+from alnb.ui.label.window_controls import WindowControls
 from alnb.ui.viewer.charts import AXES, Charts
 from alnb.ui.viewer.drawing import uri
-from alnb.ui.viewer.slice_view import RegionView
-from alnb.ui.viewer.window_controls import Looks
+from alnb.ui.viewer.slice_view import SliceView
 
 CSS = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 OPACITY = 0.4  # ours: CT still reads through the heat map
@@ -215,7 +215,7 @@ class Page:
 
     Parameters
     ----------
-    view : RegionView
+    view : SliceView
         The slice and the region.
     charts : Charts
         The learning curve.
@@ -232,7 +232,7 @@ class Page:
         Who answers; changes when the field loses the focus, or by Enter.
     """
 
-    def __init__(self, view: RegionView, charts: Charts, *, has_masks: bool = False) -> None:
+    def __init__(self, view: SliceView, charts: Charts, *, has_masks: bool = False) -> None:
         self._head, self._message, self._question, self._strip = _htmls(4)
         self._train_hint, self._bar, self._note, self._advice = _htmls(4)
         self._explanation, self._teaching, self._help = _htmls(3)
@@ -250,7 +250,7 @@ class Page:
             continuous_update=False, layout=widgets.Layout(width="106px", margin="0"),
         )  # fmt: skip
         self.annotator.add_class("alnb-annotator")
-        self.looks = Looks()
+        self.window_controls = WindowControls()
         self._tiles: tuple[Tile, ...] = ()
         self.widget = self._arranged(view, charts)
 
@@ -299,12 +299,12 @@ class Page:
             style={"description_width": "52px"},
         )  # fmt: skip
 
-    def _arranged(self, view: RegionView, charts: Charts) -> widgets.Widget:
+    def _arranged(self, view: SliceView, charts: Charts) -> widgets.Widget:
         row = widgets.Layout(align_items="center", overflow="hidden", flex_flow="row wrap")
         answers = [self.clean, self.next, self.skip, self.undo, self.redo]
         more = [self.background, self.sweep, self.look_on, self.help]
         buttons = widgets.HBox([*answers, *more], layout=row)
-        pictures = widgets.Box([view.widget, self.looks.widget, self._teaching])
+        pictures = widgets.Box([view.widget, self.window_controls.widget, self._teaching])
         pictures.add_class("alnb-pictures")
         under = widgets.VBox([self._strip, self._message])
         under.add_class("alnb-under")

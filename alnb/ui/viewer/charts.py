@@ -1,26 +1,35 @@
-"""How far the network has come: a score against the labelling cost, and the loss of a training."""
+"""Charts on a page: a score against the labelling cost, and the loss of a training."""
 
 from __future__ import annotations
 
-import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import ipywidgets
-
-from alnb.curves.charts import COLOURS, SCORES, Row, curve_layout, curve_trace
-from alnb.ui.viewer.drawing import LiveFigure
+from alnb.curves.charts import AXES as COLUMNS
+from alnb.curves.charts import COLOURS, SCORES, Row, curve_layout, curve_trace, score_range
+from alnb.ui.viewer.drawing import LiveFigure, figure_box
 
 LOSS_COLOUR = "#6b7280"
 EMPTY_S = (0, 300)  # ours: the axis before there is a point
 HINT = "A point appears here after each training."
 HINT_CHARS = 44  # of a line that fits the chart
-AXES = {  # column of a curve -> what the axis below is called
-    "cost_s": "Labelling cost, nominal (s)",
-    "measured_s": "Labelling time, measured (s)",
-    "regions": "Regions answered",
-}
+AXES = {name: COLUMNS[name][0] for name in ("cost_s", "measured_s", "regions")}
+WHOLE = {"cliponaxis": False}  # points at the edge are drawn whole
+
+
+def still(layout: Mapping[str, Any], width: int, height: int) -> dict[str, Any]:
+    """Give a chart a size, and let nobody drag or zoom it.
+
+    Parameters
+    ----------
+    layout : mapping
+        With ``xaxis`` and ``yaxis``.
+    width, height : int
+        In screen pixels.
+    """
+    fixed = {axis: layout[axis] | {"fixedrange": True} for axis in ("xaxis", "yaxis")}
+    return {**layout, **fixed, "width": width, "height": height, "dragmode": False}
 
 
 class Charts:
@@ -44,8 +53,9 @@ class Charts:
     def __init__(self, score: str = "dice", width: int = 384, height: int = 400) -> None:
         self.score = score
         self.axis = "cost_s"
-        self.figure = LiveFigure([_curve([], score), _loss()], _layout(score, width, height))
-        self.widget = _sized(self.figure, width, height)
+        curve = curve_trace([], score, score) | WHOLE
+        self.figure = LiveFigure([curve, LOSS], _layout(score, width, height))
+        self.widget = figure_box([self.figure], (width, height), "alnb-charts")
 
     def show(self, rows: Sequence[Row], hint: str = HINT) -> None:
         """Draw the curve of the cycles so far.
@@ -57,7 +67,7 @@ class Charts:
         hint : str
             A sentence in place of the curve as long as there is no point.
         """
-        trace = _curve(rows, self.score, self.axis)
+        trace = curve_trace(rows, self.score, self.score, x=self.axis)
         with self.figure.batch_update():
             for name in ("x", "y", "customdata", "hovertemplate"):
                 self.figure.data[0][name] = trace[name]
@@ -74,28 +84,19 @@ class Charts:
             self.figure.data[1].y = list(losses)
 
 
-def _curve(rows: Sequence[Row], score: str, axis: str = "cost_s") -> dict[str, Any]:
-    against = [{**row, "cost_s": row.get(axis, row["cost_s"])} for row in rows]
-    trace = curve_trace(against, score, score) | {"cliponaxis": False}  # a point at 1 is whole
-    if axis == "regions":
-        trace["hovertemplate"] = trace["hovertemplate"].replace(" s<br>", " regions<br>")
-    return trace
-
-
 def _wrapped(hint: str) -> str:
     return "<br>".join(textwrap.wrap(hint, HINT_CHARS))
 
 
-def _loss() -> dict[str, Any]:
-    return {
-        "type": "scatter", "name": "loss", "x": [], "y": [], "xaxis": "x2", "yaxis": "y2",
-        "mode": "lines", "line": {"color": LOSS_COLOUR, "width": 1.5},
-        "hovertemplate": "step %{x}<br>loss %{y:.4f}<extra></extra>",
-    }  # fmt: skip
+LOSS = {
+    "type": "scatter", "name": "loss", "x": [], "y": [], "xaxis": "x2", "yaxis": "y2",
+    "mode": "lines", "line": {"color": LOSS_COLOUR, "width": 1.5},
+    "hovertemplate": "step %{x}<br>loss %{y:.4f}<extra></extra>",
+}  # fmt: skip
 
 
 def _layout(score: str, width: int, height: int) -> dict[str, Any]:
-    layout = curve_layout(score)
+    layout = still(curve_layout(score), width, height)
     slim = {"fixedrange": True, "showgrid": False, "zeroline": False, "showticklabels": False}
     title = {"text": "loss", "font": {"size": 11}}
     start = {
@@ -103,13 +104,10 @@ def _layout(score: str, width: int, height: int) -> dict[str, Any]:
         "y": 0.65, "font": {"color": LOSS_COLOUR},
     }  # fmt: skip
     return layout | {
-        "width": width,
-        "height": height,
         "margin": {"l": 52, "r": 12, "t": 10, "b": 8},
-        "dragmode": False,
-        "xaxis": layout["xaxis"] | {"fixedrange": True, "anchor": "y", "range": EMPTY_S, "title": {
+        "xaxis": layout["xaxis"] | {"anchor": "y", "range": EMPTY_S, "title": {
             "text": AXES["cost_s"], "standoff": 6}},
-        "yaxis": layout["yaxis"] | {"fixedrange": True, "domain": [0.34, 1], "title": {
+        "yaxis": layout["yaxis"] | {"domain": [0.34, 1], "title": {
             "text": SCORES[score], "standoff": 8}},
         "xaxis2": slim | {"anchor": "y2", "rangemode": "tozero"},
         "yaxis2": slim
@@ -119,7 +117,7 @@ def _layout(score: str, width: int, height: int) -> dict[str, Any]:
 
 
 class CurveChart:
-    """The curves of one or two runs, a ring round the cycle that is looked at.
+    """The curves of one or two runs, with a ring round the cycle that is shown.
 
     Parameters
     ----------
@@ -142,12 +140,18 @@ class CurveChart:
         self.score = score
         colours = COLOURS[: len(names)]
         curves = [
-            curve_trace([], name, score, colour) | {"cliponaxis": False}
+            curve_trace([], name, score, colour) | WHOLE
             for name, colour in zip(names, colours, strict=True)
         ]
-        marks = [_ring(colour) for colour in colours]
-        self.figure = LiveFigure([*curves, *marks], _curves_layout(score, width, height, names))
-        self.widget = _sized(self.figure, width, height)
+        several = len(names) > 1
+        layout = still(curve_layout(score), width, height) | {
+            "margin": {"l": 52, "r": 12, "t": 24 if several else 10, "b": 44},
+            "showlegend": several,
+            "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
+        }
+        layout["xaxis"] |= {"rangemode": "normal"}
+        self.figure = LiveFigure([*curves, *map(_ring, colours)], layout)
+        self.widget = figure_box([self.figure], (width, height), "alnb-charts")
 
     def show(self, curves: Sequence[Sequence[Row]], cycles: Sequence[int]) -> None:
         """Draw each run's whole curve and mark a cycle of it; one without a score has no mark."""
@@ -160,37 +164,13 @@ class CurveChart:
                 for name in ("x", "y", "customdata"):
                     curve[name] = trace[name]
                 ring.x, ring.y = [trace["x"][n] for n in at], [trace["y"][n] for n in at]
-            self.figure.layout.yaxis.range = [0, min(1.02, math.ceil(10 * top + 0.5) / 10)]
-
-
-def _sized(figure: LiveFigure, width: int, height: int) -> ipywidgets.Box:
-    size = ipywidgets.Layout(
-        width=f"{width}px", min_width=f"{width}px", height=f"{height}px", flex="0 0 auto",
-        overflow="hidden",
-    )  # fmt: skip
-    box = ipywidgets.Box([figure], layout=size)
-    box.add_class("alnb-charts")
-    return box
+            self.figure.layout.yaxis.range = score_range(0, top)
 
 
 def _ring(colour: str) -> dict[str, Any]:
     line = {"color": colour, "width": 3}
-    return {
+    return WHOLE | {
         "type": "scatter", "x": [], "y": [], "mode": "markers", "hoverinfo": "skip",
         "marker": {"symbol": "circle-open", "size": 17, "color": colour, "line": line},
-        "showlegend": False, "cliponaxis": False,
+        "showlegend": False,
     }  # fmt: skip
-
-
-def _curves_layout(score: str, width: int, height: int, names: Sequence[str]) -> dict[str, Any]:
-    layout = curve_layout(score)
-    return layout | {
-        "width": width,
-        "height": height,
-        "margin": {"l": 52, "r": 12, "t": 24 if len(names) > 1 else 10, "b": 44},
-        "dragmode": False,
-        "xaxis": layout["xaxis"] | {"fixedrange": True, "rangemode": "normal"},
-        "yaxis": layout["yaxis"] | {"fixedrange": True},
-        "showlegend": len(names) > 1,
-        "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
-    }

@@ -1,72 +1,49 @@
-"""A FigureWidget whose late viewers see it as it is, not as it was built.
+"""Draw slices for a browser: maps as PNG pictures, borders as SVG paths, and a figure for both.
 
-Turn arrays into small PNG pictures that a browser can show: CT, heat maps, predictions.
-
-A palette PNG is a byte a pixel, and encodes in a few milliseconds; colours and transparency
-stand in its palette.
-
-How `RegionView`'s figure looks: its two panels, their layers, and the key under the slice.
-
-Layers are traces, named ``"slice ct"``, ``"region entropy"``, ``"clicks infected"`` and so on;
-the grid, the region's border on the slice and the one on its own panel are shapes, since a shape
-is one element of the page, and a trace one for each piece of its line.
-
-A slice and its region as pictures, made ahead of being shown where there is time.
-
-Borders of regions, and outlines, as SVG paths in columns and rows.
+A palette PNG takes a byte a pixel and a few milliseconds; its palette holds colour and
+transparency.
 """
 
 from __future__ import annotations
 
 import base64
 import io
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import ipywidgets
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 from PIL import Image
 
-from alnb.annotation import Outline
-from alnb.arrays import Grey, Map, Mask
+from alnb.annotation import Click, Outline
+from alnb.arrays import INFECTED, Grey, Map, Mask
 from alnb.regions import Region
-from alnb.ui.viewer.viewport import REGION_PX, Box, Frame
+from alnb.ui.viewer.input import Tap
+from alnb.ui.viewer.viewport import Viewport
 
+Picture = tuple[bytes, tuple[float, float]]  # a PNG, and how many (rows, cols) its pixel spans
+Pictures = Mapping[str, Picture]
+Square = tuple[int, int, int]  # left, top and side of a panel, in screen pixels
 
-class LiveFigure(go.FigureWidget):  # type: ignore[misc]
-    """A FigureWidget that may be updated before its page has drawn it, with no mode bar.
-
-    A page asks for a widget's state after the notebook has run. Plotly would answer with the
-    figure as it was constructed, and every update since then would be lost.
-    """
-
-    def __init__(self, data: Any, layout: Any) -> None:  # noqa: ANN401 - plotly's own types
-        super().__init__(data=data, layout=layout)
-        self._config = {"displayModeBar": False, "doubleClick": False, "showTips": False}
-
-    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:  # noqa: ANN401
-        """Return the state that a page is given, brought up to date first.
-
-        A message about single traits takes them as they are: else those that the constructor
-        sets at last would look sent already, and a notebook would draw an empty figure.
-        """
-        if key is None and getattr(self, "_layout_obj", None) is not None:
-            # set past the trait, since setting it would send the whole figure again
-            self._trait_values["_widget_data"] = deepcopy(self._data)
-            self._trait_values["_widget_layout"] = deepcopy(self._layout_obj._props)
-        state: dict[str, Any] = super().get_state(key=key, drop_defaults=drop_defaults)
-        return state
-
-
-PREDICTION_RGB = (0, 229, 255)  # cyan: no colour of inferno, and told apart by colour-blind eyes
-MASK_RGB = (200, 255, 0)  # lime: apart from cyan for all eyes; of inferno's yellow a line alone
-HEAT_ALPHA = 0.9  # of the hottest pixel; the coldest is clear, so that CT shows where all is sure
+OVERLAYS = ("entropy", "prediction", "mask")  # from below to above
+PREDICTION_RGB = (0, 229, 255)  # cyan: not in inferno, and colour-blind eyes tell it apart
+MASK_RGB = (200, 255, 0)  # lime: all eyes tell it from cyan; only a line, as inferno has yellow
+INFECTED_RGBA = "rgba(255,45,149,{})"
+CLEAN_RGBA = "rgba(86,180,233,{})"  # Okabe and Ito's sky blue
+CLICK_COLOUR = "#ff2d95"
+BACKGROUND_COLOUR = "#3b82f6"
+BEHIND = "black"  # behind the pictures
+HEAT_ALPHA = 0.9  # of the hottest pixel; the coldest is clear and shows CT
 FILL_ALPHA = 0.35  # of a prediction's inside; its edge is opaque
+DIMMED = 0.55  # the brightness that is left outside the region
+NO_PATH = "M0,0Z"
+_numbers = itertools.count(1)
 
 
 def uri(png: bytes) -> str:
@@ -209,6 +186,46 @@ def thumbnail_png(image: Grey, window: tuple[slice, slice], size: int = 56) -> b
     return _encode(part.resize((shape[0], shape[1]), Image.Resampling.BICUBIC))
 
 
+def pictures_of(
+    image: Grey, overlays: Mapping[str, Map | Mask], fine: float, inside: Mask | None = None
+) -> Pictures:
+    """Encode a slice, or a part of it, and its overlays.
+
+    Parameters
+    ----------
+    image : (H, W) uint8 array
+        The slice through its window.
+    overlays : mapping of str to (H, W) array
+        ``"entropy"`` in nats, ``"prediction"`` as probability or mask, ``"mask"``; any may be
+        missing.
+    fine : float
+        How many pixels are drawn for each of the slice; at least 1.
+    inside : (H, W) bool array, optional
+        The region; what lies outside is dimmed.
+    """
+    smooth = enlarge_grey(image, fine)
+    if inside is not None:
+        rows, cols = (
+            np.arange(n) * m // n for n, m in zip(smooth.shape, inside.shape, strict=True)
+        )
+        dimmed = (smooth * DIMMED).astype(np.uint8)
+        smooth = np.where(inside[np.ix_(rows, cols)], smooth, dimmed)
+    drawn = {"ct": (grey_png(smooth), _step(image, smooth))}
+    if "entropy" in overlays:
+        heat = enlarge_map(overlays["entropy"].astype(np.float32), fine)
+        drawn["entropy"] = (heat_png(heat), _step(image, heat))
+    if "prediction" in overlays:  # a decision for each pixel, so its squares are shown
+        drawn["prediction"] = (prediction_png(overlays["prediction"]), (1.0, 1.0))
+    if "mask" in overlays:
+        drawn["mask"] = (outline_png(overlays["mask"].astype(bool)), (1.0, 1.0))
+    return drawn
+
+
+def _step(coarse: Grey, fine: Grey | Map) -> tuple[float, float]:
+    """Return how many coarse pixels one fine pixel spans, in rows and in columns."""
+    return coarse.shape[0] / fine.shape[0], coarse.shape[1] / fine.shape[1]
+
+
 def outline_path(areas: Mask | NDArray[np.integer[Any]]) -> str:
     """Trace the borders of areas along the sides of pixels, a line for each straight stretch.
 
@@ -242,281 +259,7 @@ def _stretches(sides: Mask) -> list[tuple[float, float, float]]:
     return [(line, begin, end) for (line, begin), end in pairs]
 
 
-SLICE_PX, GAP_PX = 352, 16
-WIDTH_PX = SLICE_PX + GAP_PX + REGION_PX  # 848×480: with a chart column, fits 1280×720
-OVERLAYS = ("entropy", "prediction", "mask")  # from below to above
-SHAPES = (  # those named near lie on the region's panel, where a whole slice is asked about
-    "grid", "infected", "clean", "border",
-    "near grid", "near infected", "near clean", "picked", "outlines", "frame",
-)  # fmt: skip
-LAYERS = {  # what can be hidden -> its shapes and traces
-    "grid": ("grid", "near grid"),
-    "clicks": ("clicks infected", "clicks background", "clicks earlier", "outlines"),
-    "answered": ("infected", "clean", "near infected", "near clean"),
-}
-CLICK_COLOUR = "#ff2d95"
-NO_PATH = "M0,0Z"
-NOTHING = uri(heat_png(np.zeros((1, 1))))  # heat of 0 is transparent
-ENTROPY_KEY = "entropy, 0 to 0.69 nats"
-PREDICTION_KEY = f"<span style='color:rgb{PREDICTION_RGB}'>■</span> predicted infection"
-PLACE_NOTE, PREDICTION_NOTE, ENTROPY_NOTE, LOOKING_NOTE, REST_NOTE = range(5)
-INFECTED_RGBA = "rgba(255,45,149,{})"
-CLEAN_RGBA = "rgba(86,180,233,{})"  # Okabe and Ito's sky blue
-BEHIND, REST_COLOUR = (
-    "black",
-    "rgba(127,135,147,0.12)",
-)  # behind the pictures, and where there are none
-
-
-def region_figure(shape: tuple[int, int]) -> LiveFigure:
-    """Make the figure for slices of (H, W) pixels, whole but empty."""
-    return LiveFigure(_traces(), _layout(shape))
-
-
-def _traces() -> list[Any]:
-    pictures = [
-        go.Image(
-            name=f"{panel} {name}", source=NOTHING, xaxis=x, yaxis=y, hoverinfo="skip",
-            opacity=1 if name == "ct" else 0.6, visible=name != "mask",
-        )
-        for panel, x, y in (("slice", "x", "y"), ("region", "x2", "y2"))
-        for name in ("ct", *OVERLAYS)
-    ]  # fmt: skip
-    return [
-        *pictures,
-        _markers("clicks infected", "circle", CLICK_COLOUR),
-        _markers("clicks background", "square", "#3b82f6"),
-        _earlier(),
-        _cursor(),
-    ]
-
-
-def _earlier() -> go.Scatter:
-    """Mark on the slice where its other regions were clicked."""
-    return go.Scatter(
-        name="clicks earlier", x=[], y=[], mode="markers", hoverinfo="skip", showlegend=False,
-        marker={"size": 5, "color": CLICK_COLOUR, "line": {"width": 1, "color": "white"}},
-    )  # fmt: skip
-
-
-def _cursor() -> go.Scatter:
-    """Show the place that keys move."""
-    line = {"width": 2, "color": "#ffd600"}
-    return go.Scatter(
-        name="cursor", x=[], y=[], xaxis="x2", yaxis="y2", mode="markers", hoverinfo="skip",
-        marker={"symbol": "cross-thin", "size": 22, "line": line}, showlegend=False,
-    )  # fmt: skip
-
-
-def _markers(name: str, symbol: str, colour: str) -> go.Scatter:
-    marker = {"symbol": symbol, "size": 13, "color": colour, "line": {"width": 2, "color": "white"}}
-    return go.Scatter(
-        name=name, x=[], y=[], xaxis="x2", yaxis="y2", mode="markers", marker=marker,
-        hoverinfo="skip", showlegend=False,
-    )  # fmt: skip
-
-
-def _path(x: str, y: str, colour: str, width: float) -> dict[str, Any]:
-    line = {"color": colour, "width": width}
-    return {"type": "path", "path": NO_PATH, "xref": x, "yref": y, "line": line}
-
-
-def _layout(shape: tuple[int, int]) -> dict[str, Any]:
-    side, right = max(shape), SLICE_PX / WIDTH_PX
-    rows, cols = ([(n - side - 1) / 2, (n + side - 1) / 2] for n in shape)
-    hidden = {"visible": False, "fixedrange": True, "zeroline": False, "showgrid": False}
-    loose = hidden | {"scaleanchor": False}
-    return {
-        "width": WIDTH_PX,
-        "height": REGION_PX,
-        "margin": {"l": 0, "r": 0, "t": 0, "b": 0, "pad": 0},
-        "plot_bgcolor": BEHIND,
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "dragmode": False,
-        "hovermode": False,
-        "font": {"family": "system-ui, sans-serif", "size": 13, "color": "#1f2937"},
-        "meta": {"screen": 0},
-        "xaxis": loose | {"domain": [0, SLICE_PX / WIDTH_PX], "range": cols},
-        "yaxis": loose | {"domain": [1 - SLICE_PX / REGION_PX, 1], "range": rows[::-1]},
-        "xaxis2": loose
-        | {"domain": [1 - REGION_PX / WIDTH_PX, 1], "range": [0, 1], "anchor": "y2"},
-        "yaxis2": loose | {"domain": [0, 1], "range": [1, 0], "anchor": "x2"},
-        "shapes": _shapes(),
-        "annotations": [
-            _note("", 0, 0, "left"),
-            _note(PREDICTION_KEY, right, 0, "right"),
-            _note(ENTROPY_KEY, right, 20, "right"),
-            _looking_note(),
-            _rest_note(),
-        ],
-        "images": [_heat_bar(right)],
-    }
-
-
-def _shapes() -> list[dict[str, Any]]:
-    """Describe `SHAPES`, empty."""
-    small, large = ("x", "y"), ("x2", "y2")
-    answered = {
-        "infected": _area(INFECTED_RGBA, "solid"),
-        "clean": _area(CLEAN_RGBA, "dot"),
-    }
-    looks = {
-        "grid": _path(*small, "rgba(255,255,255,0.55)", 1) | {"opacity": 0.4},
-        "border": _path(*small, "white", 2),
-        "frame": _path(*large, "rgba(255,255,255,0.85)", 1.5),
-        "near grid": _path(*large, "rgba(255,255,255,0.55)", 1) | {"opacity": 0.4},
-        "picked": _path(*large, CLICK_COLOUR, 2),
-        "outlines": _path(*large, CLICK_COLOUR, 2)
-        | {"fillcolor": INFECTED_RGBA.format(0.2), "fillrule": "evenodd"},
-    }
-    for name, look in answered.items():
-        looks[name] = _path(*small, "", 1) | look
-        looks[f"near {name}"] = _path(*large, "", 1) | look
-    return [looks[name] for name in SHAPES]
-
-
-def _area(rgba: str, dash: str) -> dict[str, Any]:
-    line = {"color": rgba.format(1), "width": 1.5, "dash": dash}
-    return {"line": line, "fillcolor": rgba.format(0.45)}
-
-
-def _looking_note() -> dict[str, Any]:
-    """Write across the top of the region's panel."""
-    return {
-        "text": "", "visible": False, "showarrow": False,
-        "xref": "paper", "x": 1 - REGION_PX / WIDTH_PX / 2, "xanchor": "center",
-        "yref": "paper", "y": 1, "yanchor": "top", "bgcolor": "rgba(255,214,0,0.92)",
-        "borderpad": 5, "font": {"size": 14, "color": "#1f2937"},
-    }  # fmt: skip
-
-
-def _note(text: str, x: float, below_px: int, side: str) -> dict[str, Any]:
-    """Write under the slice."""
-    return {
-        "text": text, "showarrow": False, "xref": "paper", "x": x, "xanchor": side, "align": side,
-        "yref": "paper", "y": 1 - (SLICE_PX + 6 + below_px) / REGION_PX, "yanchor": "top",
-    }  # fmt: skip
-
-
-def _rest_note() -> dict[str, Any]:
-    """Write in the middle, where there are no pictures."""
-    return {
-        "text": "", "showarrow": False, "xref": "paper", "x": 0.5, "yref": "paper", "y": 0.5,
-        "font": {"size": 18, "color": "#4b5563"},
-    }  # fmt: skip
-
-
-def _heat_bar(right: float) -> dict[str, Any]:
-    """Draw the heat map's colours, as opaque as they are on CT, under the slice."""
-    bar = heat_png(np.linspace(0, math.log(2), 128)[np.newaxis])
-    return {
-        "source": uri(bar), "xref": "paper", "x": right - 160 / WIDTH_PX, "xanchor": "right",
-        "yref": "paper", "y": 1 - (SLICE_PX + 32) / REGION_PX, "yanchor": "top",
-        "sizing": "stretch", "sizex": 64 / WIDTH_PX, "sizey": 10 / REGION_PX,
-    }  # fmt: skip
-
-
-Picture = tuple[bytes, tuple[float, float]]  # a PNG, and the (rows, cols) a pixel of it is
-Pictures = Mapping[str, Picture]
-DIMMED = 0.55  # what is left of the brightness outside the region
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Encoded:
-    """A slice, its region and their overlays, as pictures.
-
-    Parameters
-    ----------
-    far : mapping of str to Picture
-        Of the slice: ``"ct"`` and the overlays' names.
-    near : mapping of str to Picture
-        Of the part that is shown large.
-    box : two slices
-        Which part that is.
-    fine : float
-        How many pixels one of the slice takes in `near`.
-    """
-
-    far: Pictures
-    near: Pictures
-    box: Box
-    fine: float
-
-
-def encode(
-    image: Grey, overlays: Mapping[str, Map | Mask], region: Region, frame: Frame
-) -> Encoded:
-    """Draw a slice, and large what a frame shows of it.
-
-    Parameters
-    ----------
-    image : (H, W) uint8 array
-        The slice through its window.
-    overlays : mapping of str to (H, W) array
-        As `RegionView.show` takes them.
-    region : Region
-        What is asked about; its surroundings are dimmed.
-    frame : Frame
-        What is shown large.
-    """
-    far = _pictures(image, overlays, max(1.0, SLICE_PX / max(image.shape)))
-    near, box, fine = encode_near(image, overlays, region, frame)
-    return Encoded(far, near, box, fine)
-
-
-def encode_near(
-    image: Grey,
-    overlays: Mapping[str, Map | Mask],
-    region: Region,
-    frame: Frame,
-    margin: float = 0.0,
-) -> tuple[Pictures, Box, float]:
-    """Draw large what a frame shows, with a margin around it, a share of its side."""
-    box = frame.box(image.shape, margin)
-    fine = max(1.0, REGION_PX / frame.side)
-    crops = {name: values[box] for name, values in overlays.items()}
-    inside = region_mask(region, image.shape)
-    return _pictures(image[box], crops, fine, inside[box]), box, fine
-
-
-def region_mask(region: Region, shape: tuple[int, int]) -> Mask:
-    """Draw a region on an (H, W) slice: True inside."""
-    return region.drawn(shape)
-
-
-def dim_outside(image: Grey, inside: Mask) -> Grey:
-    """Darken what lies outside a region."""
-    dimmed: Grey = np.where(inside, image, (image * DIMMED).astype(np.uint8))
-    return dimmed
-
-
-def _pictures(
-    image: Grey, overlays: Mapping[str, Map | Mask], fine: float, inside: Mask | None = None
-) -> Pictures:
-    """Encode a slice, or a part of it, and its overlays, `fine` pixels for each of theirs."""
-    smooth = enlarge_grey(image, fine)
-    if inside is not None:
-        rows, cols = (
-            np.arange(n) * m // n for n, m in zip(smooth.shape, inside.shape, strict=True)
-        )
-        smooth = dim_outside(smooth, inside[np.ix_(rows, cols)])
-    drawn = {"ct": (grey_png(smooth), _step(image, smooth))}
-    if "entropy" in overlays:
-        heat = enlarge_map(overlays["entropy"].astype(np.float32), fine)
-        drawn["entropy"] = (heat_png(heat), _step(image, heat))
-    if "prediction" in overlays:  # a decision for each pixel of the slice, and shown as that
-        drawn["prediction"] = (prediction_png(overlays["prediction"]), (1.0, 1.0))
-    if "mask" in overlays:
-        drawn["mask"] = (outline_png(overlays["mask"].astype(bool)), (1.0, 1.0))
-    return drawn
-
-
-def _step(coarse: Grey, fine: Grey | Map) -> tuple[float, float]:
-    """Tell how many coarse pixels one fine pixel is, in rows and in columns."""
-    return coarse.shape[0] / fine.shape[0], coarse.shape[1] / fine.shape[1]
-
-
-def numbered(regions: Sequence[Region]) -> NDArray[np.intp]:
+def _numbered(regions: Sequence[Region]) -> NDArray[np.intp]:
     """Draw regions of one slice by their numbers from 1, as far as they reach; 0 elsewhere."""
     shape = (max(r.row + r.height for r in regions), max(r.col + r.width for r in regions))
     areas = np.zeros(shape, dtype=np.intp)
@@ -526,14 +269,14 @@ def numbered(regions: Sequence[Region]) -> NDArray[np.intp]:
 
 
 def grid_path(regions: Iterable[Region]) -> str:
-    """Draw the borders of regions, as shaped as they are, as one SVG path in columns and rows.
+    """Draw the borders of regions, whatever their shape, as one SVG path in columns and rows.
 
-    One path, and no trace: Plotly draws each piece of a line as an element of its own, which
-    made a click wait.
+    It is one path, not a trace: Plotly makes an element of each piece of a trace's line, and
+    clicks would wait for them.
     """
     regions = tuple(regions)
     if any(region.mask is not None for region in regions):
-        return outline_path(numbered(regions))
+        return outline_path(_numbered(regions))
     corners = (
         (r.col - 0.5, r.row - 0.5, r.col + r.width - 0.5, r.row + r.height - 0.5) for r in regions
     )
@@ -552,3 +295,231 @@ def polygon_path(outlines: Iterable[Outline]) -> str:
         if outline
     ]
     return "".join(paths) or NO_PATH
+
+
+class LiveFigure(go.FigureWidget):  # type: ignore[misc]
+    """A FigureWidget that may be updated before its page has drawn it, with no mode bar.
+
+    A page asks for a widget's state after the notebook has run. Plotly would answer with the
+    figure as it was constructed, without any later update.
+    """
+
+    def __init__(self, data: Any, layout: Any) -> None:  # noqa: ANN401 - plotly's own types
+        super().__init__(data=data, layout=layout)
+        self._config = {"displayModeBar": False, "doubleClick": False, "showTips": False}
+
+    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:  # noqa: ANN401
+        """Return the state that a page gets, brought up to date first.
+
+        A message about single traits takes them as they are. If it updated them, what the
+        constructor sets last would seem sent already, and a notebook would draw an empty figure.
+        """
+        if key is None and getattr(self, "_layout_obj", None) is not None:
+            # written past the trait: setting it would send the whole figure again
+            self._trait_values["_widget_data"] = deepcopy(self._data)
+            self._trait_values["_widget_layout"] = deepcopy(self._layout_obj._props)
+        state: dict[str, Any] = super().get_state(key=key, drop_defaults=drop_defaults)
+        return state
+
+
+NOTHING = uri(heat_png(np.zeros((1, 1))))  # heat of 0 is transparent
+FILLED = {
+    "line": {"color": CLICK_COLOUR, "width": 2}, "fillrule": "evenodd",
+    "fillcolor": INFECTED_RGBA.format(0.2),
+}  # fmt: skip # an outline drawn around infection
+
+
+def line(colour: str, width: float, opacity: float = 1) -> dict[str, Any]:
+    """Describe a shape that is a line only.
+
+    Parameters
+    ----------
+    colour : str
+        As CSS has it.
+    width : float
+        In screen pixels.
+    opacity : float
+        In [0, 1].
+    """
+    return {"line": {"color": colour, "width": width}, "opacity": opacity}
+
+
+def click_marks(size: int) -> dict[str, dict[str, Any]]:
+    """Describe the markers of clicks, by their kind."""
+    kinds = (("infected", "circle", CLICK_COLOUR), ("background", "square", BACKGROUND_COLOUR))
+    edge_ = {"width": 2, "color": "white"}
+    return {
+        f"clicks {name}": {"symbol": symbol, "size": size, "color": colour, "line": edge_}
+        for name, symbol, colour in kinds
+    }
+
+
+def note(x: float, y: float, anchor: tuple[str, str], **look: Any) -> dict[str, Any]:  # noqa: ANN401 - plotly's own types
+    """Describe an empty text.
+
+    Parameters
+    ----------
+    x, y : float
+        Its place in the figure, as shares of width and height from the lower left corner.
+    anchor : tuple of str
+        Which of its sides lie there, across and down, in Plotly's words.
+    **look
+        Other properties of a Plotly annotation.
+    """
+    return {
+        "text": "", "visible": False, "showarrow": False,
+        "xref": "paper", "x": x, "xanchor": anchor[0],
+        "yref": "paper", "y": y, "yanchor": anchor[1],
+    } | look  # fmt: skip
+
+
+def figure_box(
+    children: Sequence[ipywidgets.Widget], size: tuple[int, int], *classes: str
+) -> ipywidgets.Box:
+    """Put a figure in a box of (width, height) screen pixels that no other box may shrink."""
+    width, height = (f"{side}px" for side in size)
+    box = ipywidgets.Box(
+        children,
+        layout=ipywidgets.Layout(
+            width=width, min_width=width, height=height, flex="0 0 auto", overflow="hidden"
+        ),
+    )
+    for name in classes:
+        box.add_class(name)
+    return box
+
+
+class TwoPanels:
+    """A figure of two square panels; its pictures, shapes, marks and notes are found by name.
+
+    The constructor gets all of them at once: Voila loses what is added later.
+
+    Parameters
+    ----------
+    shape : (H, W)
+        Of the slices, in pixels.
+    size : (width, height)
+        Of the figure, in screen pixels.
+    panels : mapping of str to Square
+        Two, by their names; presses count on the second one.
+    shapes, marks : mapping of str to (panel, description)
+        As Plotly describes a shape's look, and a marker; from below to above.
+    notes : mapping of str to dict
+        As `note` describes them.
+    images : sequence of dict
+        Of the layout.
+    shortcuts, repeating : sequence of str
+        As for `Tap`.
+
+    Attributes
+    ----------
+    widget : ipywidgets.Box
+        What to show: the figure with its `tap`.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        size: tuple[int, int],
+        panels: Mapping[str, Square],
+        *,
+        shapes: Mapping[str, tuple[str, dict[str, Any]]],
+        marks: Mapping[str, tuple[str, dict[str, Any]]],
+        notes: Mapping[str, dict[str, Any]],
+        images: Sequence[dict[str, Any]] = (),
+        shortcuts: Sequence[str] = (),
+        repeating: Sequence[str] = (),
+    ) -> None:
+        self.shape = shape
+        self._numbers = dict(zip(panels, ("", "2"), strict=True))  # at the end of an axis's name
+        self._shapes, self._notes = list(shapes), list(notes)
+        traces = [
+            go.Image(name=f"{panel} {name}", source=NOTHING, opacity=1 if name == "ct" else 0.6,
+                     hoverinfo="skip", **self._axes_of(panel))
+            for panel in panels for name in ("ct", *OVERLAYS)
+        ] + [
+            go.Scatter(name=name, x=[], y=[], mode="markers", marker=marker, hoverinfo="skip",
+                       showlegend=False, **self._axes_of(panel))
+            for name, (panel, marker) in marks.items()
+        ]  # fmt: skip
+        layout = _plain_layout(size) | {"annotations": list(notes.values()), "images": list(images)}
+        layout["shapes"] = [
+            {"type": "path", "path": NO_PATH, "xref": f"x{end}", "yref": f"y{end}"} | look
+            for end, look in ((self._numbers[panel], look) for panel, look in shapes.values())
+        ]
+        for panel, square in panels.items():
+            layout |= _axes(self._numbers[panel], square, size, Viewport.whole(shape))
+        self.figure = LiveFigure(traces, layout)
+        self._traces = {trace.name: trace for trace in self.figure.data}
+        target = f"alnb-figure-{next(_numbers)}"
+        self.tap = Tap(target, "x2y2", tuple(shortcuts), tuple(repeating))
+        self.widget = figure_box([self.figure, self.tap], size, target, "alnb-figure")
+
+    def _axes_of(self, panel: str) -> dict[str, str]:
+        return {"xaxis": f"x{self._numbers[panel]}", "yaxis": f"y{self._numbers[panel]}"}
+
+    def _part(self, name: str) -> Any:  # noqa: ANN401 - plotly's own types
+        """Find a shape or a trace by its name."""
+        if name in self._shapes:
+            return self.figure.layout.shapes[self._shapes.index(name)]
+        return self._traces[name]
+
+    def _put_pictures(
+        self, panel: str, pictures: Pictures, origin: tuple[int, int] = (0, 0)
+    ) -> None:
+        """Show pictures whose first pixel is that of the slice at `origin`, and no others."""
+        for name in ("ct", *OVERLAYS):
+            trace = self._traces[f"{panel} {name}"]
+            png, (dy, dx) = pictures.get(name, (b"", (1.0, 1.0)))
+            trace.source = uri(png) if png else NOTHING
+            # the centre of the first fine pixel, half a fine pixel inside the first coarse one
+            trace.dy, trace.dx = dy, dx
+            trace.y0, trace.x0 = origin[0] + (dy - 1) / 2, origin[1] + (dx - 1) / 2
+
+    def _put_paths(self, paths: Mapping[str, str]) -> None:
+        for name, path in paths.items():
+            self._part(name).path = path
+
+    def _put_points(self, name: str, points: Iterable[tuple[float, float]]) -> None:
+        points = tuple(points)  # (row, col) each
+        self._traces[name].x = [col for _, col in points]
+        self._traces[name].y = [row for row, _ in points]
+
+    def _put_clicks(self, clicks: Iterable[Click], prefix: str = "") -> None:
+        clicks = tuple(clicks)
+        for name, infected in (("infected", True), ("background", False)):
+            chosen = [(c.row, c.col) for c in clicks if (c.label == INFECTED) == infected]
+            self._put_points(f"{prefix}clicks {name}", chosen)
+
+    def _put_note(self, name: str, text: str) -> None:
+        at = self.figure.layout.annotations[self._notes.index(name)]
+        at.text, at.visible = text, bool(text)
+
+    def _put_viewport(self, panel: str, viewport: Viewport) -> None:
+        columns, rows = viewport.ranges
+        self.figure.layout[f"xaxis{self._numbers[panel]}"].range = columns
+        self.figure.layout[f"yaxis{self._numbers[panel]}"].range = rows[::-1]
+
+
+def _plain_layout(size: tuple[int, int]) -> dict[str, Any]:
+    return {
+        "width": size[0], "height": size[1], "margin": {"l": 0, "r": 0, "t": 0, "b": 0, "pad": 0},
+        "plot_bgcolor": BEHIND, "paper_bgcolor": "rgba(0,0,0,0)",
+        "dragmode": False, "hovermode": False, "meta": {"screen": 0},
+        "font": {"family": "system-ui, sans-serif", "size": 13, "color": "#1f2937"},
+    }  # fmt: skip
+
+
+def _axes(number: str, square: Square, size: tuple[int, int], viewport: Viewport) -> dict[str, Any]:
+    """Lay out a panel: its axes fill the square and are not drawn."""
+    (left, top, side), (width, height), (columns, rows) = square, size, viewport.ranges
+    hidden = {
+        "visible": False, "fixedrange": True, "zeroline": False, "showgrid": False,
+        "scaleanchor": False,
+    }  # fmt: skip
+    across = {"domain": [left / width, (left + side) / width], "anchor": f"y{number}"}
+    down = {"domain": [1 - (top + side) / height, 1 - top / height], "anchor": f"x{number}"}
+    return {
+        f"xaxis{number}": hidden | across | {"range": columns},
+        f"yaxis{number}": hidden | down | {"range": rows[::-1]},
+    }

@@ -1,4 +1,4 @@
-// Tap: what a hand does on the panels of a Plotly figure, and keys, sent to the kernel as messages.
+// Tap: what a person does on the panels of a Plotly figure, and keys, sent to the kernel as messages.
 //
 //   page -> kernel                                                    kernel -> page
 //   {kind: "click", id, x, y, panel, screen, shift}                   {kind: "ack", id}
@@ -9,19 +9,19 @@
 //   {kind: "act", id, name, screen}                                   {kind: "ack", id}
 //   {kind: "ping", id}                                                {kind: "pong", id}
 //
-// x and y are data coordinates of the panel's axes, dx and dy differences of them; screen is layout.meta.screen
-// of the figure as it stood when the person acted, so that an action during a round trip is never
-// taken for one on what is shown next. An act is a press on an element with the class alnb-act-NAME
-// or the attribute data-act. The kernel's pongs feed a watchdog.
+// x and y are data coordinates of the panel's axes, dx and dy differences of them. screen is the
+// figure's layout.meta.screen when the person acted, so that an action during a round trip never
+// counts for what is shown next. An act is a press on an element with the class alnb-act-NAME or
+// the attribute data-act. The kernel's pongs feed a watchdog.
 
 const PING_MS = 2000;
 const ANSWER_MS = 3000; // a server that does not answer within this is gone
 const DRAG_PX = 5; // a hand moves this far in a click
 const NOTCH_PX = 40; // a drag over the slice that counts as a notch of the wheel
-const ZOOM_A_NOTCH = 1.25; // as viewing.py has it: two fingers zoom by as much as they part
-const GONE = "The notebook's kernel is gone: reload the page; nothing is lost.";
+const ZOOM_A_NOTCH = 1.25; // as STEP in alnb/ui/label: two fingers zoom by as much as they part
+const GONE = "The notebook's kernel has ended. Reload the page; nothing is lost.";
 const ended = (command) =>
-  `alnb has ended, and a reload reaches nothing: start "${command}" again with the same folder. ` +
+  `alnb has ended, so a reload does not help. Start "${command}" again with the same folder. ` +
   "Everything answered is saved.";
 
 function screenOf(plot) {
@@ -66,7 +66,7 @@ function belongsToFocus(event) {
   return Boolean(element.closest("input:not([type=checkbox]), textarea, select"));
 }
 
-// Ask for the page's head alone: that starts no kernel, and any answer will do.
+// Ask only for the page's head: that starts no kernel, and any answer will do.
 async function serverAnswers() {
   try {
     const signal = AbortSignal.timeout(ANSWER_MS);

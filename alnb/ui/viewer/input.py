@@ -1,8 +1,7 @@
-"""What a hand does on a figure, and keys, as they were meant: `Tap`; its page half is ``tap.js``.
+"""What a person does on a figure with pointer and keys: `Tap`; its page half is ``input.js``.
 
-Plotly's own ``on_click`` loses fast presses and knows integer pixels only; here a press arrives
-as a float position on the panel's axes, with the number of the screen that was shown when the
-person pressed.
+Plotly's own ``on_click`` loses fast presses and knows integer pixels only. Here a press arrives
+as a float position on the panel's axes, with the number of the screen that was shown then.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ class Press:
     screen : int or None
         What was shown when the person pressed: the figure's ``layout.meta["screen"]``.
     elsewhere : bool
-        Whether it was on another panel of the figure than the `Tap`'s, whose axes then count.
+        Whether it was on another panel than the `Tap`'s; `row` and `col` are of that panel's axes.
     shift : bool
         Whether the shift key was held.
     """
@@ -43,7 +42,7 @@ class Press:
 
 @dataclass(frozen=True, slots=True)
 class Stroke:
-    """A line drawn by hand, while `Tap.drawing`.
+    """A line drawn with the pointer, while `Tap.drawing`.
 
     Parameters
     ----------
@@ -64,7 +63,7 @@ class Wheel:
     Parameters
     ----------
     turn : float
-        In notches; above 0 away from the person.
+        In notches; above 0 if turned away from the person.
     row, col, screen, elsewhere, shift
         As for `Press`; the Alt key counts as shift.
     """
@@ -79,7 +78,7 @@ class Wheel:
 
 @dataclass(frozen=True, slots=True)
 class Drag:
-    """A movement of the picture by hand: by how much what is seen moves, in pixels of the slice."""
+    """A drag of the picture: how far the viewport moves, in pixels of the slice."""
 
     rows: float
     cols: float
@@ -122,24 +121,24 @@ Event = Press | Stroke | Wheel | Drag | Act | Key
 
 
 class Tap(anywidget.AnyWidget):
-    """Hand on what a person does on a figure's panels, buttons and keys, to one handler.
+    """Hand on what a person does on a figure's panels, with buttons and with keys.
 
-    It must be shown somewhere on the figure's page; it draws nothing but a banner when the
-    kernel stops answering, which says what to do: reload, or, where the server is gone too, start
-    it again. Shortcuts work while the focus is in the nearest box around the
-    figure that has the class ``alnb-app`` (or in the figure, without one), or nowhere.
+    It must be shown somewhere on the figure's page. It draws only a banner when the kernel stops
+    answering; the banner says what to do: reload, or start the server again. Shortcuts work while
+    the focus is nowhere, or in the nearest box around the figure with the class ``alnb-app``
+    (without such a box, in the figure).
 
     Parameters
     ----------
     target : str
-        A CSS class that the figure alone has.
+        A CSS class that only the figure has.
     panel : str
-        The axes of the panel to press, in Plotly's names, for example ``"x2y2"``; a press on
-        another one is marked as such.
+        The axes of the panel to press, in Plotly's names, for example ``"x2y2"``; presses on
+        other panels are marked.
     shortcuts : sequence of str
-        The keys that are wanted, named as in `Key`; the others stay the browser's.
+        The keys to hand on, named as in `Key`; the others stay the browser's.
     repeating : sequence of str
-        Those of them that count while they are held down; no more than one is on its way.
+        Those that count while they are held down; only one at a time is on its way.
     """
 
     _esm = Path(__file__).with_name("input.js")
@@ -156,7 +155,7 @@ class Tap(anywidget.AnyWidget):
     pictured = traitlets.Unicode(
         "the slice, and the region that is asked about", help="what a screen reader calls it"
     ).tag(sync=True)
-    command = traitlets.Unicode("alnb label", help="starts the app anew").tag(sync=True)
+    command = traitlets.Unicode("alnb label", help="starts the app again").tag(sync=True)
     patience_s = traitlets.Float(8.0, help="silence after which the kernel counts as gone").tag(
         sync=True
     )
@@ -177,7 +176,7 @@ class Tap(anywidget.AnyWidget):
     def on_event(self, handler: Callable[[Event], None]) -> None:
         """Call `handler` with every event from now on, on the kernel's loop.
 
-        What it raises would appear nowhere in Voila; it must show its errors itself.
+        Voila shows no errors, so `handler` must show its own.
         """
         self._handlers.append(handler)
 
@@ -195,6 +194,7 @@ class Tap(anywidget.AnyWidget):
 
 
 def _event(message: dict[str, Any], panel: str) -> Event:
+    """Read a message of ``input.js``."""
     kind, screen = message["kind"], message["screen"]
     if kind == "key":
         return Key(str(message["key"]), screen)

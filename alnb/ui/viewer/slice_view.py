@@ -1,58 +1,117 @@
-"""The slice and, large, the region that is asked about: one Plotly figure with two panels."""
+"""The slice and, large, the region that is asked about."""
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import ipywidgets
 import numpy as np
 
 from alnb.annotation import Click, Outline
-from alnb.arrays import INFECTED, Grey, Map, Mask
+from alnb.arrays import Grey, Map, Mask
 from alnb.regions import Region
 from alnb.ui.viewer.drawing import (
     BEHIND,
-    ENTROPY_NOTE,
-    LAYERS,
-    LOOKING_NOTE,
+    CLEAN_RGBA,
+    CLICK_COLOUR,
+    FILLED,
+    INFECTED_RGBA,
     NO_PATH,
-    NOTHING,
     OVERLAYS,
-    PLACE_NOTE,
-    PREDICTION_NOTE,
-    REST_COLOUR,
-    REST_NOTE,
-    SHAPES,
-    WIDTH_PX,
-    Encoded,
+    PREDICTION_RGB,
     Pictures,
-    encode,
-    encode_near,
+    TwoPanels,
+    click_marks,
     grid_path,
-    outline_path,
+    heat_png,
+    line,
+    note,
+    pictures_of,
     polygon_path,
-    region_figure,
-    region_mask,
     uri,
 )
-from alnb.ui.viewer.input import Act, Event, Key, Tap
-from alnb.ui.viewer.viewport import REGION_PX, Box, Frame
+from alnb.ui.viewer.input import Act, Event, Key
+from alnb.ui.viewer.viewport import REGION_PX, Box, Viewport
 
-__all__ = ["REGION_PX", "RegionView", "grid_path"]
+SLICE_PX, GAP_PX = 352, 16
+WIDTH_PX = SLICE_PX + GAP_PX + REGION_PX  # 848×480: with a chart column, fits 1280×720
+PANELS = {"slice": (0, 0, SLICE_PX), "region": (SLICE_PX + GAP_PX, 0, REGION_PX)}
+GRID = line("rgba(255,255,255,0.55)", 1, opacity=0.4)
+PICKED = line(CLICK_COLOUR, 2)
+REST_COLOUR = "rgba(127,135,147,0.12)"  # of the panels, where there are no pictures
+FAINT = 0.5  # of the heat's opacity on the region, where CT must be read
+MARGIN = 0.25  # of its side, drawn around a viewport that the person moves
+BLURRED = 1.6  # a picture that is enlarged by more is drawn again, finer
+KEYS = {  # what an overlay's colours mean
+    "prediction": f"<span style='color:rgb{PREDICTION_RGB}'>■</span> predicted infection",
+    "entropy": "entropy, 0 to 0.69 nats",
+}
+LAYERS = {  # what can be hidden -> its shapes and traces
+    "grid": ("grid", "near grid"),
+    "clicks": ("clicks infected", "clicks background", "clicks earlier", "outlines"),
+    "answered": ("infected", "clean", "near infected", "near clean"),
+}
+
+
+def _area(rgba: str, dash: str) -> dict[str, Any]:
+    outline = {"color": rgba.format(1), "width": 1.5, "dash": dash}
+    return {"line": outline, "fillcolor": rgba.format(0.45)}
+
+
+INFECTED_AREA, CLEAN_AREA = _area(INFECTED_RGBA, "solid"), _area(CLEAN_RGBA, "dot")
+SHAPES = {  # name -> panel and look; those called near show what is answered of a whole slice
+    "grid": ("slice", GRID),
+    "infected": ("slice", INFECTED_AREA),
+    "clean": ("slice", CLEAN_AREA),
+    "border": ("slice", line("white", 2)),
+    "near grid": ("region", GRID),
+    "near infected": ("region", INFECTED_AREA),
+    "near clean": ("region", CLEAN_AREA),
+    "picked": ("region", PICKED),
+    "outlines": ("region", FILLED),
+    "frame": ("region", line("rgba(255,255,255,0.85)", 1.5)),
+}
+MARKS = {name: ("region", marker) for name, marker in click_marks(13).items()} | {
+    "clicks earlier": (
+        "slice", {"size": 5, "color": CLICK_COLOUR, "line": {"width": 1, "color": "white"}},
+    ),
+    "cursor": (  # the place that keys move
+        "region", {"symbol": "cross-thin", "size": 22, "line": {"width": 2, "color": "#ffd600"}},
+    ),
+}  # fmt: skip
 
 Place = tuple[float, float]
-FAINT = 0.5  # of the heat's opacity on the region: there CT must be read
-MARGIN = 0.25  # of its side, drawn around a frame that the hand moves
-BLURRED = 1.6  # a picture that is enlarged by more is drawn anew
-_numbers = itertools.count(1)
 
 
-class RegionView:
-    """Show a slice and one of its regions, with overlays, and hand on what a hand does on them.
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoded:
+    """A slice, its region and their overlays, as pictures.
 
-    Everything but `widget` must be used on the kernel's loop alone.
+    Parameters
+    ----------
+    far : mapping of str to Picture
+        Of the slice: ``"ct"`` and the overlays' names.
+    near : mapping of str to Picture
+        Of the part that is shown large.
+    box : two slices
+        Which part that is.
+    fine : float
+        How many pixels one of the slice takes in `near`.
+    """
+
+    far: Pictures
+    near: Pictures
+    box: Box
+    fine: float
+
+
+class SliceView(TwoPanels):
+    """Show a slice and one of its regions, with overlays, and hand on what a person does there.
+
+    Everything but `widget` must be used on the kernel's loop only.
 
     Parameters
     ----------
@@ -67,44 +126,34 @@ class RegionView:
         What to show: the figure, 848×480 px, with its `tap`.
     screen : int
         Counts the regions shown so far.
-    frame : Frame
-        What is shown large; stays while the region does.
+    viewport : Viewport
+        What is shown large; it stays while the region does.
     """
 
     def __init__(
         self, shape: tuple[int, int], shortcuts: Sequence[str] = (), repeating: Sequence[str] = ()
     ) -> None:
-        self.shape = shape
+        super().__init__(
+            shape, (WIDTH_PX, REGION_PX), PANELS, shapes=SHAPES, marks=MARKS, notes=_notes(),
+            images=[_heat_bar()], shortcuts=shortcuts, repeating=repeating,
+        )  # fmt: skip
         self.screen = 0
         self.region: Region | None = None
-        self.frame = Frame(0, 0, 1)
-        self._seen: tuple[Grey, Mapping[str, Map | Mask]] = (np.zeros(shape, np.uint8), {})
+        self.viewport = Viewport.whole(shape)
+        self._shown: tuple[Grey, Mapping[str, Map | Mask]] = (np.zeros(shape, np.uint8), {})
         self._drawn: tuple[Box, float] = ((slice(0), slice(0)), 1.0)
         self._visible = self._given = frozenset(OVERLAYS)
-        self.figure = region_figure(shape)
-        self._traces = {trace.name: trace for trace in self.figure.data}
-        target = f"alnb-region-{next(_numbers)}"
-        self.tap = Tap(target, "x2y2", tuple(shortcuts), tuple(repeating))
-        self.widget = ipywidgets.Box(
-            [self.figure, self.tap],
-            layout=ipywidgets.Layout(
-                width=f"{WIDTH_PX}px", min_width=f"{WIDTH_PX}px", height=f"{REGION_PX}px",
-                flex="0 0 auto", overflow="hidden",
-            ),
-        )  # fmt: skip
-        self.widget.add_class(target)
-        self.widget.add_class("alnb-figure")
 
     @property
     def scale(self) -> float:
         """How many screen pixels a pixel of the slice takes in the region's panel."""
-        return REGION_PX / self.frame.side
+        return REGION_PX / self.viewport.side
 
     def on_event(self, handler: Callable[[Event], None]) -> None:
         """Call `handler` with what a person does.
 
-        What a hand did on an earlier region's pictures is dropped; a key or a button may be about
-        more than the region, and tells by its `screen` which was shown.
+        What was done on an earlier region's pictures is dropped. A key or a button may concern
+        more than the region; its `screen` tells which one was shown.
         """
 
         def current(event: Event) -> None:
@@ -114,7 +163,12 @@ class RegionView:
         self.tap.on_event(current)
 
     def encode(self, image: Grey, region: Region, overlays: Mapping[str, Map | Mask]) -> Encoded:
-        """Make the pictures of a region that `show` will be asked for.
+        """Draw the pictures of a region before `show` needs them.
+
+        Parameters
+        ----------
+        image, region, overlays
+            As for `show`.
 
         Raises
         ------
@@ -122,10 +176,11 @@ class RegionView:
             As for `show`.
         """
         self._check(image, overlays)
-        return encode(image, overlays, region, self._frame_of(region))
+        far = pictures_of(image, overlays, max(1.0, SLICE_PX / max(image.shape)))
+        return Encoded(far, *_near(image, overlays, region, self._viewport_of(region)))
 
-    def _frame_of(self, region: Region) -> Frame:
-        return self.frame if region == self.region else Frame.of(region, self.shape)
+    def _viewport_of(self, region: Region) -> Viewport:
+        return self.viewport if region == self.region else Viewport.of(region, self.shape)
 
     def show(
         self,
@@ -165,34 +220,27 @@ class RegionView:
         """
         overlays = overlays or {}
         self._check(image, overlays)
-        self.frame = self._frame_of(region)
+        encoded = encoded or self.encode(image, region, overlays)
+        self.viewport = self._viewport_of(region)
         if region != self.region:
             self.screen += 1
-        self.region, self._seen = region, (image, overlays)
-        encoded = encoded or encode(image, overlays, region, self.frame)
-        border = (
-            outline_path(region_mask(region, self.shape))
-            if region.mask is not None
-            else grid_path([region])
-        )
+        self.region, self._shown = region, (image, overlays)
+        border, grid = grid_path([region]), grid_path(regions)
         whole = region.height >= self.shape[0] and region.width >= self.shape[1]
-        regions = tuple(regions)
         with self.figure.batch_update():
-            self._put_pictures("slice", encoded.far, (0, 0))
+            self._put_pictures("slice", encoded.far)
             self._put_near(encoded.near, encoded.box, encoded.fine)
-            grid = grid_path(regions)
-            self._put_paths(
-                {"grid": grid, "border": border, "frame": border}
-                | {"near grid": grid if whole else NO_PATH}
-            )
+            self._put_paths({
+                "grid": grid, "near grid": grid if whole else NO_PATH,
+                "border": border, "frame": border,
+            })  # fmt: skip
             self._put_clicks(clicks)
             self._put_key(given=overlays)
             self._put_rest("", BEHIND)
-            self._put_frame()
+            self._put_viewport("region", self.viewport)
             self.figure.layout.meta = {"screen": self.screen}
-            where = f"<b>{region.where.scan}</b><br>slice {region.where.z}"
-            self.figure.layout.annotations[PLACE_NOTE].text = where
-            self._put_looking(looking)
+            self._put_note("place", f"<b>{region.where.scan}</b><br>slice {region.where.z}")
+            self._put_note("looking", looking)
 
     def mark(
         self,
@@ -208,58 +256,69 @@ class RegionView:
         ----------
         clicks : iterable of Click
         outlines : iterable of Outline
-            Drawn by hand.
+            Drawn around infection.
         cursor : (row, col), optional
-            Of who works with keys alone.
+            The place that keys move.
         picked : iterable of Region
             Those that hold a click, where a whole slice is answered at once.
         """
         with self.figure.batch_update():
             self._put_clicks(clicks)
             self._put_paths({"outlines": polygon_path(outlines), "picked": grid_path(picked)})
-            place = [] if cursor is None else [cursor]
-            self._traces["cursor"].y = [row for row, _ in place]
-            self._traces["cursor"].x = [col for _, col in place]
+            self._put_points("cursor", [] if cursor is None else [cursor])
 
     def show_answers(
         self, infected: Iterable[Region], clean: Iterable[Region], clicks: Iterable[Click]
     ) -> None:
-        """Show what was said of the slice's other regions before, and where it was clicked."""
+        """Show the answers on the slice's other regions.
+
+        Parameters
+        ----------
+        infected, clean : iterable of Region
+        clicks : iterable of Click
+            Of all these answers.
+        """
         paths = {"infected": grid_path(infected), "clean": grid_path(clean)}
         whole = self.region is not None and self.region.height >= self.shape[0]
         near = {f"near {name}": path if whole else NO_PATH for name, path in paths.items()}
-        clicks = tuple(clicks)
         with self.figure.batch_update():
             self._put_paths(paths | near)
-            self._traces["clicks earlier"].x = [click.col for click in clicks]
-            self._traces["clicks earlier"].y = [click.row for click in clicks]
+            self._put_points("clicks earlier", [(click.row, click.col) for click in clicks])
 
     def zoom(self, factor: float, row: float, col: float) -> None:
-        """Enlarge the region's panel around a place; below 1 it shows more."""
-        self._move(self.frame.zoomed(factor, row, col, self.shape))
+        """Enlarge the region's panel around a place.
+
+        Parameters
+        ----------
+        factor : float
+            Below 1 it shows more.
+        row, col : float
+            The place, in pixels of the slice; it stays where it is on the screen.
+        """
+        self._move(self.viewport.zoomed(factor, row, col, self.shape))
 
     def pan(self, rows: float, cols: float) -> None:
-        """Look at a place so many pixels of the slice below and to the right."""
-        self._move(self.frame.moved(rows, cols, self.shape))
+        """Move the region's panel down and to the right, in pixels of the slice."""
+        self._move(self.viewport.moved(rows, cols, self.shape))
 
     def unzoom(self) -> None:
-        """Show the region as it was shown at first."""
+        """Show the region as at first."""
         if self.region is not None:
-            self._move(Frame.of(self.region, self.shape))
+            self._move(Viewport.of(self.region, self.shape))
 
-    def _move(self, frame: Frame) -> None:
+    def _move(self, viewport: Viewport) -> None:
         if self.region is None:
             return
-        self.frame = frame
-        need, (box, fine) = frame.box(self.shape), self._drawn
+        self.viewport = viewport
+        need, (box, fine) = viewport.box(self.shape), self._drawn
         inside = all(
             b.start <= n.start and n.stop <= b.stop for n, b in zip(need, box, strict=True)
         )
         sharp = self.scale / BLURRED <= fine
         with self.figure.batch_update():
             if not (inside and sharp):
-                self._put_near(*encode_near(*self._seen, self.region, frame, MARGIN))
-            self._put_frame()
+                self._put_near(*_near(*self._shown, self.region, viewport, MARGIN))
+            self._put_viewport("region", viewport)
 
     def set_overlays(
         self,
@@ -278,18 +337,18 @@ class RegionView:
         opacity : float
             In [0, 1].
         in_region : bool
-            Whether they lie on the region, too, and not on the slice alone; the mask always does.
+            Whether they lie on the region, too, and not only on the slice; the mask always does.
         hidden : collection of str
-            Which of `region_figure.LAYERS` not to show: the grid, clicks, answers.
+            Which of `LAYERS` not to show: the grid, clicks, answers.
         """
         self._visible = frozenset(visible)
         with self.figure.batch_update():
-            for panel, name in itertools.product(("slice", "region"), OVERLAYS):
+            for panel, name in itertools.product(PANELS, OVERLAYS):
                 faint = FAINT if (panel, name) == ("region", "entropy") else 1
-                self._traces[f"{panel} {name}"].opacity = opacity * faint
-                self._traces[f"{panel} {name}"].visible = name in self._visible and (
-                    in_region or panel == "slice" or name == "mask"
-                )
+                trace = self._traces[f"{panel} {name}"]
+                trace.opacity = opacity * faint
+                drawn_here = in_region or panel == "slice" or name == "mask"
+                trace.visible = name in self._visible and drawn_here
             for name, parts in LAYERS.items():
                 for part in parts:
                     layer = self._part(part)
@@ -298,28 +357,22 @@ class RegionView:
                         layer.opacity = opacity
             self._put_key(given=self._given)
 
-    def _part(self, name: str) -> Any:  # noqa: ANN401 - plotly's own types
-        """Find a shape or a trace by its name."""
-        if name in SHAPES:
-            return self.figure.layout.shapes[SHAPES.index(name)]
-        return self._traces[name]
-
     def clear(self, sentence: str = "") -> None:
-        """Show a sentence in place of the pictures: there is no region to ask about."""
+        """Show a sentence in place of the pictures, where there is no region to ask about."""
         self.region = None
         self.screen += 1
         with self.figure.batch_update():
-            for panel in ("slice", "region"):
-                self._put_pictures(panel, {}, (0, 0))
+            for panel in PANELS:
+                self._put_pictures(panel, {})
             self._put_paths(dict.fromkeys(SHAPES, NO_PATH))
             self._put_clicks(())
             for name in ("cursor", "clicks earlier"):
-                self._traces[name].x, self._traces[name].y = [], []
+                self._put_points(name, ())
             self._put_key(given=())
             self._put_rest(sentence, REST_COLOUR)
             self.figure.layout.meta = {"screen": self.screen}
-            self.figure.layout.annotations[PLACE_NOTE].text = ""
-            self._put_looking("")
+            self._put_note("place", "")
+            self._put_note("looking", "")
 
     def _check(self, image: Grey, overlays: Mapping[str, Map | Mask]) -> None:
         for name in overlays.keys() - set(OVERLAYS):
@@ -332,46 +385,53 @@ class RegionView:
         self._put_pictures("region", pictures, (box[0].start, box[1].start))
         self._drawn = (box, fine)
 
-    def _put_frame(self) -> None:
-        columns, rows = self.frame.ranges
-        self.figure.layout.xaxis2.range = columns
-        self.figure.layout.yaxis2.range = rows[::-1]
-
-    def _put_pictures(self, panel: str, pictures: Pictures, origin: tuple[int, int]) -> None:
-        for name in ("ct", *OVERLAYS):
-            trace = self._traces[f"{panel} {name}"]
-            png, (dy, dx) = pictures.get(name, (b"", (1.0, 1.0)))
-            trace.source = uri(png) if png else NOTHING
-            # the centre of the first fine pixel, half a fine pixel inside the first coarse one
-            trace.dy, trace.dx = dy, dx
-            trace.y0, trace.x0 = origin[0] + (dy - 1) / 2, origin[1] + (dx - 1) / 2
-
-    def _put_paths(self, paths: Mapping[str, str]) -> None:
-        for name, path in paths.items():
-            self._part(name).path = path
-
     def _put_key(self, given: Iterable[str]) -> None:
+        """Explain the overlays that are drawn."""
         self._given = frozenset(given)
         drawn = self._given & self._visible
-        layout = self.figure.layout
-        layout.annotations[PREDICTION_NOTE].visible = "prediction" in drawn
-        layout.annotations[ENTROPY_NOTE].visible = "entropy" in drawn
-        layout.images[0].visible = "entropy" in drawn
+        for name, text in KEYS.items():
+            self._put_note(name, text if name in drawn else "")
+        self.figure.layout.images[0].visible = "entropy" in drawn
 
     def _put_rest(self, sentence: str, behind: str) -> None:
-        layout = self.figure.layout
-        layout.annotations[REST_NOTE].text = sentence
-        layout.plot_bgcolor = behind
-        layout.paper_bgcolor = behind if sentence else "rgba(0,0,0,0)"
+        self._put_note("rest", sentence)
+        self.figure.layout.plot_bgcolor = behind
+        self.figure.layout.paper_bgcolor = behind if sentence else "rgba(0,0,0,0)"
 
-    def _put_looking(self, sentence: str) -> None:
-        note = self.figure.layout.annotations[LOOKING_NOTE]
-        note.text, note.visible = sentence, bool(sentence)
 
-    def _put_clicks(self, clicks: Iterable[Click]) -> None:
-        clicks = tuple(clicks)
-        for name, wanted in (("infected", True), ("background", False)):
-            chosen = [click for click in clicks if (click.label == INFECTED) == wanted]
-            trace = self._traces[f"clicks {name}"]
-            trace.x = [click.col for click in chosen]
-            trace.y = [click.row for click in chosen]
+def _near(
+    image: Grey,
+    overlays: Mapping[str, Map | Mask],
+    region: Region,
+    viewport: Viewport,
+    margin: float = 0.0,
+) -> tuple[Pictures, Box, float]:
+    """Draw large what a viewport shows, and a margin around it, as a share of its side."""
+    box = viewport.box(image.shape, margin)
+    fine = max(1.0, REGION_PX / viewport.side)
+    crops = {name: values[box] for name, values in overlays.items()}
+    return pictures_of(image[box], crops, fine, region.drawn(image.shape)[box]), box, fine
+
+
+def _notes() -> dict[str, dict[str, Any]]:
+    right, under = SLICE_PX / WIDTH_PX, 1 - (SLICE_PX + 6) / REGION_PX
+    return {
+        "place": note(0, under, ("left", "top"), align="left"),
+        "prediction": note(right, under, ("right", "top")),
+        "entropy": note(right, under - 20 / REGION_PX, ("right", "top")),
+        "looking": note(  # across the top of the region's panel
+            1 - REGION_PX / WIDTH_PX / 2, 1, ("center", "top"), borderpad=5,
+            bgcolor="rgba(255,214,0,0.92)", font={"size": 14, "color": "#1f2937"},
+        ),
+        "rest": note(0.5, 0.5, ("center", "middle"), font={"size": 18, "color": "#4b5563"}),
+    }  # fmt: skip
+
+
+def _heat_bar() -> dict[str, Any]:
+    """Draw the heat map's colours, as opaque as they are on CT, under the slice."""
+    bar = heat_png(np.linspace(0, math.log(2), 128)[np.newaxis])
+    return {
+        "source": uri(bar), "xref": "paper", "x": (SLICE_PX - 160) / WIDTH_PX, "xanchor": "right",
+        "yref": "paper", "y": 1 - (SLICE_PX + 32) / REGION_PX, "yanchor": "top",
+        "sizing": "stretch", "sizex": 64 / WIDTH_PX, "sizey": 10 / REGION_PX, "visible": False,
+    }  # fmt: skip

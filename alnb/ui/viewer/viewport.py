@@ -1,4 +1,4 @@
-"""What part of a slice the region's panel shows: arithmetic without a widget."""
+"""Which part of a slice a panel shows: arithmetic without a widget."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from alnb.regions import Region
 
-REGION_PX = 480  # the panel's side on the screen
+REGION_PX = 480  # the region panel's side on the screen
 CONTEXT = 0.18  # of the region's longer side, shown around it; 44 px then fill 480 eight-fold
-CLOSEST_PX = 12.0  # ours: nearer than this many pixels of the slice there is nothing to see
+CLOSEST_PX = 12.0  # ours: fewer pixels of the slice than this show nothing more
 Box = tuple[slice, slice]
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class Viewport:
     """A square part of a slice, in its pixels; integers are pixel centres.
 
     Parameters
@@ -29,11 +29,16 @@ class Frame:
     side: float
 
     @classmethod
-    def of(cls, region: Region, shape: tuple[int, int]) -> Frame:
-        """Show a region with its surroundings.
+    def whole(cls, shape: tuple[int, int]) -> Viewport:
+        """Show all of a slice of (H, W) pixels."""
+        return cls((shape[0] - 1) / 2, (shape[1] - 1) / 2, float(max(shape)))
 
-        A pixel of the slice is drawn as a whole number of screen pixels, three or more; only
-        large regions are scaled to fit.
+    @classmethod
+    def of(cls, region: Region, shape: tuple[int, int]) -> Viewport:
+        """Show a region with a little around it, in `REGION_PX` screen pixels.
+
+        A pixel of the slice takes a whole number of screen pixels, three or more; only large
+        regions are scaled to fit.
 
         Parameters
         ----------
@@ -44,9 +49,27 @@ class Frame:
         """
         side = max(region.height, region.width)
         scale = REGION_PX / min(side * (1 + 2 * CONTEXT), max(shape) + 2)
-        row = region.row + (region.height - 1) / 2
-        col = region.col + (region.width - 1) / 2
-        return cls(row, col, REGION_PX / (int(scale) if scale >= 3 else scale))
+        return cls(*_middle(region), REGION_PX / (int(scale) if scale >= 3 else scale))
+
+    @classmethod
+    def around(cls, region: Region, shape: tuple[int, int], sides: float) -> Viewport:
+        """Show a region's surroundings, and nothing beyond the slice.
+
+        Parameters
+        ----------
+        region : Region
+            What lies in the middle, or as near to it as the slice's edge allows.
+        shape : (H, W)
+            Of its slice.
+        sides : float
+            How many of the region's longer sides are shown.
+        """
+        side = min(sides * max(region.height, region.width), float(max(shape)))
+        row, col = (
+            min(max(at, side / 2 - 0.5), size - side / 2 - 0.5) if side <= size else (size - 1) / 2
+            for at, size in zip(_middle(region), shape, strict=True)
+        )
+        return cls(row, col, side)
 
     @property
     def ranges(self) -> tuple[list[float], list[float]]:
@@ -54,7 +77,7 @@ class Frame:
         half = self.side / 2
         return [self.col - half, self.col + half], [self.row - half, self.row + half]
 
-    def zoomed(self, factor: float, row: float, col: float, shape: tuple[int, int]) -> Frame:
+    def zoomed(self, factor: float, row: float, col: float, shape: tuple[int, int]) -> Viewport:
         """Enlarge around a place, which stays where it is on the screen.
 
         Parameters
@@ -68,14 +91,22 @@ class Frame:
         """
         side = min(max(self.side / factor, CLOSEST_PX), max(shape) + 2.0)
         kept = side / self.side
-        there = Frame(row + (self.row - row) * kept, col + (self.col - col) * kept, side)
+        there = Viewport(row + (self.row - row) * kept, col + (self.col - col) * kept, side)
         return there.moved(0, 0, shape)
 
-    def moved(self, rows: float, cols: float, shape: tuple[int, int]) -> Frame:
-        """Look at another place; its centre stays on the slice of (H, W) pixels."""
+    def moved(self, rows: float, cols: float, shape: tuple[int, int]) -> Viewport:
+        """Look at another place; the centre stays on the slice.
+
+        Parameters
+        ----------
+        rows, cols : float
+            How far down and to the right.
+        shape : (H, W)
+            Of the slice.
+        """
         row = min(max(self.row + rows, 0.0), shape[0] - 1.0)
         col = min(max(self.col + cols, 0.0), shape[1] - 1.0)
-        return Frame(row, col, self.side)
+        return Viewport(row, col, self.side)
 
     def box(self, shape: tuple[int, int], margin: float = 0.0) -> Box:
         """Find the pixels of an (H, W) slice that it shows, and a margin (a share of its side)."""
@@ -85,3 +116,7 @@ class Frame:
             for at, size in zip((self.row, self.col), shape, strict=True)
         )
         return rows, cols
+
+
+def _middle(region: Region) -> tuple[float, float]:
+    return region.row + (region.height - 1) / 2, region.col + (region.width - 1) / 2

@@ -11,17 +11,22 @@ from alnb import journal
 from alnb.annotation import Answer, Verdict
 from alnb.cli.options import changes_of, config_of
 from alnb.config import Config
-from alnb.cycle import train_and_score
+from alnb.cycle import drive, learn
 from alnb.errors import TrainerError
 from alnb.experiments.run import simulate
 from alnb.pool import Pool, next_picks, start_picks
 from alnb.session import Session
-from alnb.ui.explore import words
+from alnb.ui.explore import page as words
 from alnb.ui.explore.explorer import Explorer, explore_app
 from alnb.ui.explore.recording import Recording
 from alnb.ui.viewer.drawing import NO_PATH, NOTHING
 
 CONFIG = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=2)
+
+
+@pytest.fixture(autouse=True)
+def _logs_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
 
 @pytest.fixture
@@ -98,7 +103,7 @@ def test_it_jumps_to_the_largest_change(run):
 def test_maps_before_and_after_are_made_when_asked_for(run):
     app = explorer(run)
     app.page.cycle.value = 1
-    assert "isn't kept" in notes(app)[0]
+    assert "was not kept" in notes(app)[0]
     assert drawn(app, "entropy") == [False, False]
 
     app.page.again.value = True
@@ -145,7 +150,7 @@ def test_a_heuristic_that_needs_the_network_waits_for_leave_to_train_it(run):
     app.page.cycle.value = 1
     app.page.heuristic.value = "bald"
     settled(app)
-    assert "isn't kept" in notes(app)[0]
+    assert "was not kept" in notes(app)[0]
 
     app.page.again.value = True
     settled(app)
@@ -237,25 +242,25 @@ def test_a_shorter_run_stays_at_its_last_cycle(run, other):
 def test_a_failed_training_is_said_and_not_tried_for_ever(run):
     app = explorer(run)
     app.page.cycle.value = 1
-    app.remakers[0]._worker.failure = TrainerError("the training ran out of memory.")
+    app.recomputers[0]._worker.failure = TrainerError("the training ran out of memory.")
     app.page.again.value = True
     settled(app)
 
     assert "out of memory" in app.page._message.value
-    app.remakers[0]._worker.failure = RuntimeError("a bug")
+    app.recomputers[0]._worker.failure = RuntimeError("a bug")
     app.page.cycle.value = 2
     settled(app)
-    assert "Something went wrong in alnb: RuntimeError" in app.page._message.value
+    assert "Something went wrong in alnb (RuntimeError" in app.page._message.value
 
 
 def test_unticking_stops_what_is_trained(run):
     app = explorer(run)
     app.page.cycle.value = 1
-    app.remakers[0]._worker.hold = "fit"
+    app.recomputers[0]._worker.hold = "fit"
 
     async def story():
         app.page.again.value = True  # starts the task
-        while "fit" not in app.remakers[0]._worker.did:
+        while "fit" not in app.recomputers[0]._worker.did:
             await asyncio.sleep(0)
         app.page.again.value = False
         await app._task
@@ -373,7 +378,8 @@ def test_it_follows_somebody_who_labels(labelled, squares):
 
     answer_next(labelled, 4)
     pool = Pool(squares, CONFIG)
-    scored = train_and_score(labelled, pool, FakeLearner(squares, CONFIG))
+    learner = FakeLearner(squares, CONFIG)
+    scored = drive(learn(labelled, pool), lambda request: request.by(learner))
     labelled.ask(next_picks(pool, labelled.state, scored))
     explored.follow()
     assert (explored.page.cycle.value, explored.page.number.value) == (1, 1)

@@ -3,15 +3,13 @@ from base64 import b64decode
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from alnb.annotation import Click
 from alnb.dataset import SliceId
 from alnb.regions import Region, grid
 from alnb.ui.viewer.input import Press
-from alnb.ui.viewer.slice_view import RegionView
+from alnb.ui.viewer.slice_view import SliceView
 
 WHERE = SliceId("scan_01", 23)
 REGION = Region(WHERE, 132, 88, 44, 44)
@@ -24,7 +22,7 @@ def image():
 
 @pytest.fixture
 def view():
-    return RegionView((352, 352))
+    return SliceView((352, 352))
 
 
 def picture(view, name):
@@ -32,9 +30,6 @@ def picture(view, name):
     return np.asarray(Image.open(io.BytesIO(b64decode(data))).convert("RGBA"))
 
 
-@given(
-    st.integers(0, 300), st.integers(0, 300), st.integers(1, 352), st.integers(1, 352)
-)  # fmt: skip
 def test_a_slice_as_large_as_its_panel_is_shown_as_it_is(view, image):
     view.show(image, REGION)
 
@@ -208,11 +203,11 @@ def test_no_line_hides_what_it_surrounds(view):
 def test_zooming_keeps_the_place_under_the_hand_and_stays_while_the_region_does(view, image):
     view.show(image, REGION)
     view.zoom(2, 140, 95)
-    near = view.frame
+    near = view.viewport
     view.show(image, REGION, overlays={"entropy": image / 400})
 
     assert view.scale == 16
-    assert view.frame == near
+    assert view.viewport == near
     assert view.figure.layout.xaxis2.range == (95 - 15.5 / 2, 95 - 15.5 / 2 + 30)
 
 
@@ -238,7 +233,7 @@ def test_unzooming_shows_the_region_again(view, image):
 def test_what_is_panned_to_is_drawn(view, image):
     view.show(image, REGION)
     view.pan(100, 100)
-    rows, cols = view.frame.box((352, 352))
+    rows, cols = view.viewport.box((352, 352))
     trace, shape = view._traces["region ct"], picture(view, "region ct").shape
 
     assert trace.y0 <= rows.start

@@ -1,7 +1,4 @@
-"""Windows to look at HU through: the presets that radiologists know, and any other.
-
-The window's controls under the slice: presets, level and width; or why there are none.
-"""
+"""The controls under the slice that choose a window of HU, or say why there is none to choose."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ LEVELS, WIDTHS = (-1000, 1000), (50, 3000)  # ours: what the sliders reach
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class LevelWidth:
     """A window as radiologists name it.
 
     Parameters
@@ -37,7 +34,7 @@ class Look:
     width: int
 
     @classmethod
-    def of(cls, window: Window) -> Look:
+    def of(cls, window: Window) -> LevelWidth:
         """Name a window by level and width."""
         return cls(round((window.low + window.high) / 2), round(window.high - window.low))
 
@@ -48,30 +45,30 @@ class Look:
 
     @property
     def name(self) -> str:
-        """The preset that it is; empty if none."""
-        names = (name for name, look in PRESETS.items() if look == (self.level, self.width))
+        """The preset with these values; empty if none."""
+        names = (name for name, preset in PRESETS.items() if preset == (self.level, self.width))
         return next(names, "")
 
 
 WINDOWED = (
-    "No window to choose: these slices came as grey values, already windowed; what lies beyond is "
-    "not in the file."
+    "These slices were stored as grey values, already windowed. Values beyond that window are not "
+    "in the file, so there is no window to choose."
 )
 
 
-class Looks:
+class WindowControls:
     """Buttons for the presets and two sliders.
 
     Attributes
     ----------
     widget : ipywidgets.Widget
         352×80 px.
-    look : Look or None
-        What is chosen; None: as the network sees it.
+    chosen : LevelWidth or None
+        None: as the network sees it.
     """
 
     def __init__(self) -> None:
-        self.look: Look | None = None
+        self.chosen: LevelWidth | None = None
         self._handler: Callable[[], None] = lambda: None
         self._setting = False
         self.presets = {name: _preset(name) for name in (*PRESETS, "network")}
@@ -83,7 +80,7 @@ class Looks:
         row = widgets.HBox(list(self.presets.values()))
         self._controls = widgets.VBox([row, self.level, self.width])
         self.widget = widgets.Box([self._controls, self._reason])
-        self.widget.add_class("alnb-looks")
+        self.widget.add_class("alnb-window-controls")
 
     def on_change(self, handler: Callable[[], None]) -> None:
         """Call `handler` when another window is chosen."""
@@ -91,18 +88,18 @@ class Looks:
 
     def choose(self, name: str) -> None:
         """Choose a preset, or "network"."""
-        self.look = None if name == "network" else Look(*PRESETS[name])
+        self.chosen = None if name == "network" else LevelWidth(*PRESETS[name])
         self._handler()
 
-    def show(self, network: Look, *, hu: bool) -> None:
+    def show(self, network: LevelWidth, *, hu: bool) -> None:
         """Bring the controls up to date; `network` is the window that the network sees through."""
-        look = self.look or network
+        now = self.chosen or network
         self._setting = True
         try:
-            self.level.value, self.width.value = look.level, look.width
+            self.level.value, self.width.value = now.level, now.width
         finally:
             self._setting = False
-        chosen = "network" if self.look is None else self.look.name
+        chosen = "network" if self.chosen is None else self.chosen.name
         for name, button in self.presets.items():
             style = "info" if name == chosen else ""
             if button.button_style != style:
@@ -114,7 +111,7 @@ class Looks:
 
     def _slid(self) -> None:
         if not self._setting:
-            self.look = Look(self.level.value, self.width.value)
+            self.chosen = LevelWidth(self.level.value, self.width.value)
             self._handler()
 
 

@@ -4,7 +4,7 @@ from fakes import FakeLearner
 
 from alnb.annotation import Answer, Verdict
 from alnb.config import Config
-from alnb.cycle import answer_pending, train_and_score
+from alnb.cycle import answer_pending, drive, learn
 from alnb.errors import SessionError
 from alnb.experiments.run import simulate
 from alnb.journal import Journal
@@ -98,7 +98,8 @@ def test_a_fork_goes_on_from_the_cycle_it_left(recording, squares, tmp_path):
     fork = source.fork(tmp_path / "fork", 0, heuristic="random")
     fork.ask(next_picks(Pool(squares, fork.state.config), fork.state, {}))
     answer_pending(fork, Oracle(squares))
-    train_and_score(fork, Pool(squares, fork.state.config), FakeLearner(squares, CONFIG))
+    learner = FakeLearner(squares, CONFIG)
+    drive(learn(fork, Pool(squares, fork.state.config)), lambda request: request.by(learner))
     fork.close()
 
     steps = Recording.open(tmp_path / "fork").steps

@@ -7,7 +7,7 @@ from fakes import FakeLearner, FakeWorker
 from alnb.config import Config
 from alnb.errors import SessionError
 from alnb.experiments.run import simulate
-from alnb.ui.explore.recompute import Remaker
+from alnb.ui.explore.recompute import Recomputer
 from alnb.ui.explore.recording import Recording
 
 CONFIG = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=2)
@@ -29,8 +29,8 @@ def recording(tmp_path, squares):
 
 
 @pytest.fixture
-def remaker(recording):
-    return Remaker(recording, worker=FakeWorker)
+def recomputer(recording):
+    return Recomputer(recording, worker=FakeWorker)
 
 
 def keep_network(recording, step):
@@ -39,77 +39,77 @@ def keep_network(recording, step):
     (folder / f"weights-{step.fit.weights}.safetensors").write_text("a network")
 
 
-def test_a_network_that_is_not_kept_is_trained_again_on_what_it_learned(remaker, recording):
+def test_a_network_that_is_not_kept_is_trained_again_on_what_it_learned(recomputer, recording):
     step = recording.steps[1]
     where = step.asked[0].region.where
-    assert not remaker.has_network(step)
-    assert remaker.maps(step, where) is None
+    assert not recomputer.has_network(step)
+    assert recomputer.maps(step, where) is None
 
-    asyncio.run(remaker.make(step, [where]))
+    asyncio.run(recomputer.predict(step, [where]))
 
-    assert remaker._worker.fitted == [step.learned]
-    assert remaker.maps(step, where).mean.shape == (32, 32)
-    assert remaker.notice == ""
+    assert recomputer._worker.fitted == [step.learned]
+    assert recomputer.maps(step, where).mean.shape == (32, 32)
+    assert recomputer.notice == ""
 
 
-def test_a_kept_network_is_adopted_and_costs_no_training(remaker, recording):
+def test_a_kept_network_is_adopted_and_costs_no_training(recomputer, recording):
     step = recording.steps[0]
     keep_network(recording, step)
-    assert remaker.has_network(step)
+    assert recomputer.has_network(step)
 
-    asyncio.run(remaker.make(step, [step.asked[0].region.where]))
+    asyncio.run(recomputer.predict(step, [step.asked[0].region.where]))
 
-    assert remaker._worker.did == ["predict"]
-    assert (remaker.cache / f"weights-{step.fit.weights}.safetensors").read_text() == "a network"
+    assert recomputer._worker.did == ["predict"]
+    assert (recomputer.cache / f"weights-{step.fit.weights}.safetensors").read_text() == "a network"
 
 
-def test_maps_outlive_the_page(remaker, recording):
+def test_maps_outlive_the_page(recomputer, recording):
     step = recording.steps[0]
     where = step.asked[0].region.where
-    asyncio.run(remaker.make(step, [where]))
+    asyncio.run(recomputer.predict(step, [where]))
 
-    later = Remaker(recording, worker=FakeWorker)
+    later = Recomputer(recording, worker=FakeWorker)
     np.testing.assert_allclose(later.maps(step, where).mean, 0.6, atol=1e-3)
     assert later.maps(recording.steps[1], where) is None
 
 
-def test_a_network_that_came_out_otherwise_is_said_and_used(recording):
-    remaker = Remaker(recording, worker=Elsewhere)
+def test_a_network_that_came_out_different_is_said_and_used(recording):
+    recomputer = Recomputer(recording, worker=Elsewhere)
     step = recording.steps[0]
     where = step.asked[0].region.where
 
-    asyncio.run(remaker.make(step, [where]))
+    asyncio.run(recomputer.predict(step, [where]))
 
-    assert "may differ from those that asked" in remaker.notice
-    assert remaker.maps(step, where) is not None
+    assert "these maps may differ" in recomputer.notice
+    assert recomputer.maps(step, where) is not None
 
 
-def test_a_table_that_the_run_left_is_read(remaker, recording):
+def test_a_table_that_the_run_left_is_read(recomputer, recording):
     step = recording.steps[0]
     folder = recording.folder / "cache"
     folder.mkdir(exist_ok=True)
     np.savez(folder / f"scores-{step.fit.weights}.npz", entropy=np.eye(2))
 
-    table = asyncio.run(remaker.table(step, "entropy"))
+    table = asyncio.run(recomputer.table(step, "entropy"))
 
     np.testing.assert_array_equal(table["entropy"], np.eye(2))
-    assert remaker._worker.did == []
-    asyncio.run(remaker.table(step, "margin"))  # which that table lacks
-    assert remaker._worker.did == ["fit", "score"]
+    assert recomputer._worker.did == []
+    asyncio.run(recomputer.table(step, "margin"))  # which that table lacks
+    assert recomputer._worker.did == ["fit", "score"]
 
 
-def test_else_the_pool_is_scored_by_that_network(remaker, recording, squares):
+def test_else_the_pool_is_scored_by_that_network(recomputer, recording, squares):
     step = recording.steps[0]
-    table = asyncio.run(remaker.table(step, "entropy"))
+    table = asyncio.run(recomputer.table(step, "entropy"))
     learner = FakeLearner(squares, CONFIG)
 
     expected = learner.score(recording.pool.slices, step.fit.weights)["entropy"]
     np.testing.assert_array_equal(table["entropy"], expected)
 
 
-def test_the_run_itself_is_left_as_it_was(remaker, recording):
+def test_the_run_itself_is_left_as_it_was(recomputer, recording):
     before = sorted(path for path in recording.folder.rglob("*") if "explored" not in path.parts)
-    asyncio.run(remaker.make(recording.steps[0], [recording.steps[0].asked[0].region.where]))
+    asyncio.run(recomputer.predict(recording.steps[0], [recording.steps[0].asked[0].region.where]))
     after = sorted(path for path in recording.folder.rglob("*") if "explored" not in path.parts)
 
     assert [path for path in after if path.name != "cache"] == before
@@ -119,13 +119,13 @@ def test_a_run_that_can_not_be_written_keeps_its_maps_elsewhere(recording, tmp_p
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "mine"))
     monkeypatch.setattr("os.access", lambda path, mode: False)
 
-    assert Remaker(recording, worker=FakeWorker).cache.is_relative_to(tmp_path / "mine")
+    assert Recomputer(recording, worker=FakeWorker).cache.is_relative_to(tmp_path / "mine")
 
 
-def test_a_cycle_that_was_not_trained_has_no_network(remaker, recording):
+def test_a_cycle_that_was_not_trained_has_no_network(recomputer, recording):
     step = recording.steps[0]
     object.__setattr__(step, "fit", None)
 
-    assert not remaker.has_network(step)
+    assert not recomputer.has_network(step)
     with pytest.raises(SessionError, match="was not trained"):
-        asyncio.run(remaker.make(step, []))
+        asyncio.run(recomputer.predict(step, []))
