@@ -233,7 +233,7 @@ def test_without_the_network_the_tables_go_out_and_the_rest_is_said(run, data, t
 
     assert status == 1
     assert "curve.csv" in out
-    assert "the tables are whole, but the masks are missing" in err
+    assert "the tables are complete, but the masks are missing" in err
 
 
 def test_a_run_names_its_dataset_from_any_folder(run, data, tmp_path, monkeypatch):

@@ -17,6 +17,7 @@ from alnb.curves.compare import (
     AXES,
     BY_RUN,
     BY_SETTINGS,
+    CAPTION,
     Comparison,
     Run,
     find_runs,
@@ -183,9 +184,9 @@ class Comparer:
         self.save.disabled = False
 
     def draw(self) -> None:
-        """Draw the curves, the table and the verdicts anew."""
+        """Draw the curves, the table and what they show."""
         comparison = self.comparison
-        traces, layout = comparison.traces(), self._layout()
+        traces, layout = comparison.traces(), comparison.layout()
         spare = [dict(EMPTY)] * (len(self.figure.data) - len(traces))
         with self.figure.batch_update():
             for shown, trace in zip(self.figure.data, [*traces, *spare], strict=True):
@@ -194,7 +195,7 @@ class Comparer:
             self.figure.layout.yaxis.title.text = layout["yaxis"]["title"]["text"]
             self.figure.layout.yaxis.range = layout["yaxis"]["range"]
         self._table.value = summary_html(comparison)
-        lines = "".join(f"<li>{escape(line)}</li>" for line in comparison.verdicts())
+        lines = "".join(f"<li>{escape(line)}</li>" for line in comparison.conclusions())
         self._verdicts.value = f"<ul class='alnb-verdicts' role='status'>{lines}</ul>"
 
 
@@ -208,11 +209,7 @@ def _outcome(comparison: Comparison, out: Path) -> list[str]:
         return [f"Something went wrong in alnb: {error!r}"]
 
 
-NOTE = (
-    "<div class='alnb-small'>Thin lines: the runs. Thick: their mean. Band: from the lowest to the "
-    "highest. Area: the mean of a curve over the part of the axis that all have in common. "
-    "Intervals (95 %) tell of seeds, not of other patients.</div>"
-)
+NOTE = f"<div class='alnb-small'>{CAPTION}</div>"
 
 
 def _choice(name: str, options: list[Any]) -> widgets.Dropdown:
