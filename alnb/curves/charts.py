@@ -98,6 +98,26 @@ def score_range(low: float, high: float) -> list[float]:
     return [begin if begin >= 0.3 and high - low < 0.3 else 0, end]
 
 
+def figure_layout(layout: dict[str, Any], low: float, high: float) -> dict[str, Any]:
+    """Complete a layout for a figure of its own, with a legend above the curves.
+
+    Parameters
+    ----------
+    layout : dict
+        As `curve_layout` returns it.
+    low, high : float
+        The lowest and highest score that is drawn, in [0, 1].
+    """
+    return layout | {
+        "showlegend": True,
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        "margin": {"l": 64, "r": 24, "t": 40, "b": 56},
+        "height": 440,
+        "xaxis": layout["xaxis"] | {"rangemode": "normal"},
+        "yaxis": layout["yaxis"] | {"range": score_range(low, high)},
+    }
+
+
 def curve_figure(curves: Mapping[str, Sequence[Row]], score: str = "dice") -> go.Figure:
     """Draw learning curves: a score against the cost of labelling.
 

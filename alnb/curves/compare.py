@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from alnb.config import Config
 from alnb.curves.charts import (
     COLOURS,
     SCORES,
     Trace,
     arm_traces,
     curve_layout,
-    score_range,
+    figure_layout,
 )
 from alnb.curves.page import figure_html, page_html, write_picture
 from alnb.curves.statistics import area, at_cost, conclusion, difference, sentence
@@ -145,7 +146,7 @@ def group(runs: Sequence[Run], by: str = BY_SETTINGS) -> tuple[Run, ...]:
     """
     if by == BY_RUN:
         return tuple(replace(run, arm=run.name) for run in runs)
-    settings = [_settings(run) for run in runs]
+    settings = [settings_of(run.state.config) for run in runs]
     differing = [name for name in settings[0] if len({str(one[name]) for one in settings}) > 1]
     return tuple(
         replace(run, arm=_label(run, one, differing))
@@ -153,8 +154,9 @@ def group(runs: Sequence[Run], by: str = BY_SETTINGS) -> tuple[Run, ...]:
     )
 
 
-def _settings(run: Run) -> dict[str, Any]:
-    return {name: value for name, value in run.state.config.to_dict().items() if name != "seed"}
+def settings_of(config: Config) -> dict[str, Any]:
+    """Return settings as plain values, without the seed: what the runs of an arm share."""
+    return {name: value for name, value in config.to_dict().items() if name != "seed"}
 
 
 def _label(run: Run, settings: Mapping[str, Any], differing: Sequence[str]) -> str:
@@ -347,19 +349,11 @@ class Comparison:
 
     def layout(self) -> dict[str, Any]:
         """Describe the axes as a Plotly layout."""
-        layout = curve_layout(self.y)
-        low, top = 0.0, 1.0
-        if len(self.table):
-            low, top = (float(self.table["dice"].agg(end)) for end in ("min", "max"))
-        title = {"text": AXES[self.x][0], "standoff": 8}
-        return layout | {
-            "showlegend": True,
-            "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-            "margin": {"l": 64, "r": 24, "t": 40, "b": 56},
-            "height": 440,
-            "xaxis": layout["xaxis"] | {"title": title, "rangemode": "normal"},
-            "yaxis": layout["yaxis"] | {"range": score_range(low, top)},
-        }
+        dice = self.table["dice"]
+        low, high = (float(dice.min()), float(dice.max())) if len(dice) else (0.0, 1.0)
+        layout = figure_layout(curve_layout(self.y), low, high)
+        layout["xaxis"] |= {"title": {"text": AXES[self.x][0], "standoff": 8}}
+        return layout
 
     def figure(self) -> go.Figure:
         """Draw the curves."""

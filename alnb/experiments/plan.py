@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -120,6 +120,12 @@ class Options:
     changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     folds: int = 5
 
+    def cycles_or(self, usual: int, quick: int) -> int:
+        """Return how many cycles follow the start: those named, or the usual number."""
+        if self.cycles is not None:
+            return self.cycles
+        return quick if self.quick else usual
+
 
 # --- the paper's figures ---
 
@@ -152,36 +158,28 @@ def start_cost(dataset: Dataset, config: Config) -> float:
 
 def fig5(dataset: Dataset, base: Config, options: Options) -> Experiment:
     """Compare entropy with random, or the named heuristics, cycle by cycle (paper 5.1)."""
-    cycles = _cycles(options)
+    cycles = options.cycles_or(CYCLES, QUICK_CYCLES)
     first = base.heuristic if base.heuristic != RANDOM else "entropy"
     names = options.arms or (first, RANDOM)
+    arms = tuple(
+        Arm(name=name, label=name, config=base.replace(heuristic=name), cycles=cycles)
+        for name in names
+    )
     return Experiment(
         name="fig5",
         title=f"{names[0].capitalize()} against {', '.join(names[1:])}",
-        arms=tuple(
-            Arm(name=name, label=name, config=base.replace(heuristic=name), cycles=cycles)
-            for name in names
-        ),
-        comparisons=tuple(
-            Contrast(names[0], other, cost)
-            for other in names[1:]
-            for cost in _compared(dataset, base, cycles)
-        ),
+        arms=arms,
+        comparisons=_along_curves(dataset, arms),
     )
 
 
-def _cycles(options: Options) -> int:
-    """Count the cycles of a curve after its start."""
-    if options.cycles is not None:
-        return options.cycles
-    return QUICK_CYCLES if options.quick else CYCLES
-
-
-def _compared(dataset: Dataset, base: Config, cycles: int) -> list[float]:
-    """Choose the costs at which curves are compared: after each third of their cycles."""
-    start, step = start_cost(dataset, base), base.regions_per_cycle * base.click_s
+def _along_curves(dataset: Dataset, arms: Sequence[Arm]) -> tuple[Contrast, ...]:
+    """Compare the first arm with each other, after each third of their cycles."""
+    config, cycles = arms[0].config, arms[0].cycles
+    start, step = start_cost(dataset, config), config.regions_per_cycle * config.click_s
     thirds = dict.fromkeys(round(cycles * n / COSTS) for n in range(1, COSTS + 1))
-    return [start + step * n for n in thirds if n] or [start]  # the same in all arms
+    costs = [start + step * n for n in thirds if n] or [start]  # the start is the same in all
+    return tuple(Contrast(arms[0].name, arm.name, cost) for arm in arms[1:] for cost in costs)
 
 
 def imperfect(dataset: Dataset, base: Config, options: Options) -> Experiment:
@@ -190,7 +188,7 @@ def imperfect(dataset: Dataset, base: Config, options: Options) -> Experiment:
     The second errs as the settings say, or by `ERRORS` if they say nothing. With `Options.apart`
     there is one more annotator for each kind of error.
     """
-    cycles = _cycles(options)
+    cycles = options.cycles_or(CYCLES, QUICK_CYCLES)
     named = {name: getattr(base, name) for name in ERRORS}
     errors = named if any(named.values()) else dict(ERRORS)
     perfect = base.replace(**dict.fromkeys(ERRORS, 0.0))
@@ -206,11 +204,7 @@ def imperfect(dataset: Dataset, base: Config, options: Options) -> Experiment:
         name="imperfect",
         title="An annotator who errs against one who never does",
         arms=tuple(arms),
-        comparisons=tuple(
-            Contrast("perfect", arm.name, cost)
-            for arm in arms[1:]
-            for cost in _compared(dataset, base, cycles)
-        ),
+        comparisons=_along_curves(dataset, arms),
         notes=(_error_note(perfect.replace(**errors)),),
     )
 
@@ -327,7 +321,9 @@ def upper_bound(dataset: Dataset, base: Config, options: Options) -> Experiment:
     against a weak bound the share that clicks reach would look too good.
     """
     slices = len(dataset.part("train"))
-    steps = _bound_steps(base, options)
+    steps = base.steps if options.steps is None else options.steps
+    if options.steps is None and steps is not None and not options.quick:
+        steps = max(steps, BOUND_STEPS)  # None: the settings count epochs
     epochs = base.epochs or FROM_IMAGENET["epochs"]
     config = base.replace(
         regions_per_slice=1, ask_bare=True, start="regions", start_regions=slices,
@@ -348,15 +344,6 @@ def upper_bound(dataset: Dataset, base: Config, options: Options) -> Experiment:
             f"masks with F3Net's loss for {how}, none held out.",
         ),
     )
-
-
-def _bound_steps(base: Config, options: Options) -> int | None:
-    """Count the steps; None if the settings count epochs."""
-    if options.steps is not None:
-        return options.steps
-    if base.steps is None or options.quick:
-        return base.steps
-    return max(base.steps, BOUND_STEPS)
 
 
 # --- what each setting brings ---
@@ -395,12 +382,13 @@ def ablations(dataset: Dataset, base: Config, options: Options) -> Experiment:
     The test part is not used: runs train on all folds of the train part but one, and are measured
     on that one.
     """
+    if options.folds < 2:
+        raise ConfigError(f"--folds is {options.folds}; it must be at least 2.")
     changes = options.changes or ABLATIONS
-    answers = _answers(dataset, base, options.folds)
+    effort = fully_labelled_cost(len(dataset.part("train")), base)
+    answers = max(2, round(EFFORT * effort / base.click_s))
     start = max(1, round(START_SHARE * answers))
-    cycles = 0 if options.quick else ABLATION_CYCLES
-    if options.cycles is not None:
-        cycles = options.cycles
+    cycles = options.cycles_or(ABLATION_CYCLES, 0)
     base = base.replace(
         start="regions", start_regions=start, budget_s=answers * base.click_s,
         regions_per_cycle=max(1, round((answers - start) / max(cycles, 1))),
@@ -430,13 +418,6 @@ def ablations(dataset: Dataset, base: Config, options: Options) -> Experiment:
     )
 
 
-def _answers(dataset: Dataset, base: Config, folds: int) -> int:
-    """Count the answers that cost `EFFORT` of the full effort of the whole train part."""
-    if folds < 2:
-        raise ConfigError(f"--folds is {folds}; it must be at least 2.")
-    return max(2, round(EFFORT * base.slice_s * len(dataset.part("train")) / base.click_s))
-
-
 def _changed(base: Config, change: Mapping[str, Any]) -> Config:
     if all(getattr(base, name, None) == value for name, value in change.items()):
         words = ", ".join(f"{name}={value}" for name, value in change.items())
@@ -457,7 +438,7 @@ EXPERIMENTS: Mapping[str, Callable[[Dataset, Config, Options], Experiment]] = {
 
 
 def planned(name: str, dataset: Dataset, base: Config, options: Options) -> Experiment:
-    """Plan an experiment.
+    """Plan an experiment; a quick one says so in its notes.
 
     Parameters
     ----------
@@ -467,7 +448,6 @@ def planned(name: str, dataset: Dataset, base: Config, options: Options) -> Expe
     base : Config
         What the arms have in common.
     options : Options
-        A quick experiment says so in its notes.
 
     Raises
     ------

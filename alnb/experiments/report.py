@@ -11,7 +11,7 @@ import numpy as np
 
 from alnb.acquisition import RANDOM
 from alnb.curves import page
-from alnb.curves.charts import COLOURS, Trace, arm_traces, curve_layout, faint, score_range
+from alnb.curves.charts import COLOURS, Trace, arm_traces, curve_layout, faint, figure_layout
 from alnb.curves.statistics import dices, shares
 from alnb.dataset import Dataset
 from alnb.experiments.plan import Experiment
@@ -243,16 +243,11 @@ def figure_of(result: Result, bound: float | None = None) -> go.Figure:
     import plotly.graph_objects as go
 
     bars = _has_one_point(result)
-    figure = go.Figure((_bars if bars else _curves)(result), curve_layout() | {"showlegend": True})
-    figure.update_layout(
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 1, "xanchor": "right"},
-        margin={"l": 64, "r": 24, "t": 40, "b": 56},
-        height=440,
-        paper_bgcolor="#ffffff",
-    )
     top = max(result.table["dice"].max(), bound or 0.0)
     low = 0.0 if bars else result.table["dice"].min()
-    figure.update_layout(xaxis={"rangemode": "normal"}, yaxis={"range": score_range(low, top)})
+    layout = figure_layout(curve_layout(), low, top) | {"paper_bgcolor": "#ffffff"}
+    layout["legend"] |= {"x": 1, "xanchor": "right"}
+    figure = go.Figure((_bars if bars else _curves)(result), layout)
     if bars:
         xaxis = {"title": {"text": ""}, "showgrid": False}
         figure.update_layout(showlegend=False, xaxis=xaxis, bargap=0.45)
@@ -284,42 +279,38 @@ def caption_of(result: Result) -> str:
     return f"{lines}. Dice of {where}{masks}; {network}. {notes}".strip()
 
 
-def _curves_of(result: Result, arm: str) -> list[pd.DataFrame]:
+def _curves_of(result: Result, arm: str) -> dict[str, pd.DataFrame]:
     own = result.table[result.table["arm"] == arm]
-    return [own[own["seed"] == seed] for seed in result.facts["seeds"]]
+    return {f"seed {seed}": own[own["seed"] == seed] for seed in result.facts["seeds"]}
 
 
 def _curves(result: Result) -> list[Trace]:
-    seeds = result.facts["seeds"]
     return [
         trace
         for i, (arm, label) in enumerate(result.labels.items())
-        for trace in arm_traces(
-            label,
-            dict(zip((f"seed {seed}" for seed in seeds), _curves_of(result, arm), strict=True)),
-            COLOURS[i % len(COLOURS)],
-        )
+        for trace in arm_traces(label, _curves_of(result, arm), COLOURS[i % len(COLOURS)])
     ]
 
 
 def _bars(result: Result) -> list[Trace]:
     """Draw a bar for each arm, whiskers over the seeds, and a dot for each seed."""
-    labels = result.labels
-    dices = {arm: [float(c["dice"].iloc[-1]) for c in _curves_of(result, arm)] for arm in labels}
-    means = [float(np.mean(values)) for values in dices.values()]
-    up = [max(values) - mean for values, mean in zip(dices.values(), means, strict=True)]
-    down = [mean - min(values) for values, mean in zip(dices.values(), means, strict=True)]
-    ticks = [f"{label}<br>{mean:.3f}" for label, mean in zip(labels.values(), means, strict=True)]
+    ends = [
+        [float(c["dice"].iloc[-1]) for c in _curves_of(result, arm).values()]
+        for arm in result.labels
+    ]
+    dice = np.array(ends)  # (arms, seeds)
+    means = dice.mean(axis=1)
+    ticks = [f"{a}<br>{mean:.3f}" for a, mean in zip(result.labels.values(), means, strict=True)]
+    spread = {"array": dice.max(axis=1) - means, "arrayminus": means - dice.min(axis=1)}
     bar: Trace = {
         "type": "bar", "x": ticks, "y": means,
         "marker": {"color": faint(COLOURS[0], 0.35)},
-        "error_y": {"array": up, "arrayminus": down, "color": COLOURS[0], "thickness": 1.5},
+        "error_y": spread | {"color": COLOURS[0], "thickness": 1.5},
         "hovertemplate": "%{x}<br>mean Dice %{y:.3f}<extra></extra>",
     }  # fmt: skip
     dots: Trace = {
         "type": "scatter", "mode": "markers", "marker": {"color": COLOURS[0], "size": 6},
-        "x": [tick for tick, values in zip(ticks, dices.values(), strict=True) for _ in values],
-        "y": [dice for values in dices.values() for dice in values],
+        "x": np.repeat(ticks, dice.shape[1]), "y": dice.ravel(),
         "hovertemplate": "%{x}<br>Dice %{y:.3f}<extra></extra>",
     }  # fmt: skip
     return [bar, dots]
@@ -333,8 +324,21 @@ NAMES = {
 }  # fmt: skip
 SHARES = 6  # ours: the share of the bound is given at so many costs
 # Read off the paper's figure 6; its text does not say which value belongs to which K.
-FIG6_A_MIXED = (0.511, 0.537, 0.474, 0.445, 0.274, 0.169, 0.158)
-FIG6_A_SEP = (0.524, 0.446, 0.352, 0.300, 0.203, 0.171, 0.052)
+FIG6 = {
+    "A-Mixed": (0.511, 0.537, 0.474, 0.445, 0.274, 0.169, 0.158),
+    "A-Sep": (0.524, 0.446, 0.352, 0.300, 0.203, 0.171, 0.052),
+}
+PAPER = {  # what is compared, and what the paper says of it
+    "fig5": (
+        "Figure 5: entropy against random",
+        "entropy is better on A-Mixed, A-Sep, B-Mixed and B-Sep, with 5 regions a cycle",
+    ),
+    "fig7": (
+        "Figure 7: clicks against per-pixel labels",
+        "clicks are better from 600 to 1000 s on A-Mixed and A-Sep",
+    ),
+    "imperfect": ("An annotator who errs", "its simulated annotator never errs"),
+}
 
 
 def bound_of(results: Results) -> float | None:
@@ -347,7 +351,12 @@ def bound_of(results: Results) -> float | None:
 
 def beside(results: Results) -> Iterator[Row]:
     """Set our results beside the paper's: (what, the paper, here)."""
-    rows_of = {"fig5": _fig5, "fig6": _fig6, "fig7": _fig7, "imperfect": _imperfect}
+    rows_of: dict[str, Callable[[Result], Iterator[Row]]] = {
+        "fig5": lambda result: _last_against(result, RANDOM),
+        "fig6": _fig6,
+        "fig7": _fig7,
+        "imperfect": lambda result: _last_against(result, "imperfect"),
+    }
     for name, rows in rows_of.items():
         if name in results:
             yield from rows(results[name])
@@ -378,25 +387,18 @@ def _s(seconds: float) -> str:
     return f"{seconds:,.0f} s".replace(",", "\N{NO-BREAK SPACE}")
 
 
-def _fig5(result: Result) -> Iterator[Row]:
-    paper = "entropy is better on A-Mixed, A-Sep, B-Mixed and B-Sep, with 5 regions a cycle"
-    last = _last_against(result, RANDOM)
-    if last is not None:
-        yield "Figure 5: entropy against random", paper, last
-
-
-def _last_against(result: Result, arm: str) -> str | None:
-    """Return the conclusion on an arm at the highest cost; None if it was not compared."""
+def _last_against(result: Result, arm: str) -> Iterator[Row]:
+    """Yield the conclusion on an arm at the highest cost, if it was compared."""
     compared = zip(result.conclusions, result.facts["comparisons"], strict=True)
     found = [sentence for sentence, (_, second, _) in compared if second == arm]
-    return found[-1] if found else None
+    if found:
+        yield (*PAPER[result.name], found[-1])
 
 
 def _fig6(result: Result) -> Iterator[Row]:
-    named = {"A-Mixed": FIG6_A_MIXED, "A-Sep": FIG6_A_SEP}
     paper = "; ".join(
-        f"{name} {' '.join(f'{dice:.3f}' for dice in sorted(dices, reverse=True))}"
-        for name, dices in named.items()
+        f"{name} {' '.join(f'{dice:.3f}' for dice in sorted(values, reverse=True))}"
+        for name, values in FIG6.items()
     )
     yield (
         "Figure 6: Dice by number of regions (K), start of 192 s",
@@ -421,17 +423,9 @@ def _mean_and_range(values: list[float]) -> str:
 
 
 def _fig7(result: Result) -> Iterator[Row]:
+    what, paper = PAPER["fig7"]
     for sentence, (_, _, cost) in zip(result.conclusions, result.facts["comparisons"], strict=True):
-        yield f"Figure 7: clicks against per-pixel labels at {cost:.0f} s", _FIG7, sentence
-
-
-def _imperfect(result: Result) -> Iterator[Row]:
-    last = _last_against(result, "imperfect")
-    if last is not None:
-        yield "An annotator who errs", "its simulated annotator never errs", last
-
-
-_FIG7 = "clicks are better from 600 to 1000 s on A-Mixed and A-Sep"
+        yield f"{what} at {cost:.0f} s", paper, sentence
 
 
 def share_rows(results: Results) -> Iterator[tuple[str, ...]]:

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import alnb
+from alnb.curves.compare import settings_of
 from alnb.curves.statistics import conclusion
 from alnb.dataset import Dataset
 from alnb.errors import DataError
-from alnb.experiments.plan import EXPERIMENTS, Arm, Experiment
+from alnb.experiments.plan import EXPERIMENTS, Experiment
 from alnb.experiments.run import PlannedRun, write_text
 from alnb.journal import Journal
 from alnb.reports import CURVE_COLUMNS
@@ -139,15 +140,10 @@ def facts_of(
         },
         "platform": f"{platform.system()} {platform.machine()}",
         "arms": {
-            arm.name: {"label": arm.label, "cycles": arm.cycles, "config": _settings(arm)}
+            arm.name: {"label": arm.label, "cycles": arm.cycles, "config": settings_of(arm.config)}
             for arm in experiment.arms
         },
     }
-
-
-def _settings(arm: Arm) -> dict[str, Any]:
-    """Return the settings without the seed, which differs from run to run."""
-    return {name: value for name, value in arm.config.to_dict().items() if name != "seed"}
 
 
 def write(result: Result, out: Path) -> None:
