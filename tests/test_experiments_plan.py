@@ -10,16 +10,11 @@ from alnb.experiments.plan import (
     EXPERIMENTS,
     Contrast,
     Options,
-    ablations,
-    fig5,
-    fig6,
-    fig7,
-    imperfect,
     start_cost,
-    upper_bound,
 )
 from alnb.experiments.run import simulate
 
+fig5, fig6, fig7, imperfect, ablations, upper_bound = EXPERIMENTS.values()
 QUICK = Options(quick=True)
 FORTY = Config(start_regions=40)  # 120 s
 

@@ -15,7 +15,7 @@ from alnb.config import PAPER, Config
 from alnb.cost import Cost
 from alnb.dataset import Dataset, build, import_medseg
 from alnb.errors import ConfigError, DataError, SessionError, TrainerError
-from alnb.experiments.plan import Options, fig5
+from alnb.experiments.plan import EXPERIMENTS, Options
 from alnb.experiments.run import (
     Clock,
     carry_out,
@@ -187,7 +187,7 @@ class Killed(FakeLearner):
 
 
 def runs(dataset, out, config=CONFIG, cycles=2, seeds=(0, 1)):
-    return runs_of(fig5(dataset, config, Options(cycles=cycles)), out, seeds)
+    return runs_of(EXPERIMENTS["fig5"](dataset, config, Options(cycles=cycles)), out, seeds)
 
 
 def report(cycle, cost_s=0.0):

@@ -28,6 +28,7 @@ from alnb.errors import DataError, SessionError
 from alnb.journal import Journal
 from alnb.reports import CURVE_COLUMNS
 from alnb.state import State, state_of
+from alnb.storage import JOURNAL, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,7 +81,7 @@ def find_runs(paths: Iterable[Path]) -> list[Path]:
     found: dict[Path, None] = {}
     for path in paths:
         below = [path, *(one for depth in range(1, DEEP + 1) for one in path.glob("*/" * depth))]
-        runs = sorted({one.resolve() for one in below if _is_there(one / "journal.jsonl")})
+        runs = sorted({one.resolve() for one in below if _is_there(one / JOURNAL)})
         if not runs:
             raise SessionError(
                 f"{path} holds no session: there is no journal.jsonl in or below it."
@@ -132,7 +133,7 @@ def read_runs(folders: Sequence[Path]) -> tuple[Run, ...]:
 
 
 def _read(name: str, folder: Path) -> Run:
-    events = Journal.open(folder / "journal.jsonl").events
+    events = Journal.open(folder / JOURNAL).events
     if not events:
         raise SessionError(f"{folder} holds no session: its journal.jsonl is empty.")
     named = events[0].data["dataset"]
@@ -418,12 +419,10 @@ def write(comparison: Comparison, out: Path) -> Iterator[str]:
         If the folder can't be written.
     """
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        table = table_of(comparison.runs)
-        table.to_csv(out / "compare.csv", index=False, lineterminator="\n")
-        yield f"Written: {out / 'compare.csv'}"
-        (out / "compare.html").write_text(page_of(comparison), encoding="utf-8")
-        yield f"Written: {out / 'compare.html'}"
+        table = table_of(comparison.runs).to_csv(index=False, lineterminator="\n")
+        for name, text in (("compare.csv", table), ("compare.html", page_of(comparison))):
+            write_text(out / name, text)
+            yield f"Written: {out / name}"
     except OSError as error:
         raise SessionError(
             f"{out} can't be written: {error.strerror}. Choose another folder with --out."

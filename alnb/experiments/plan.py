@@ -1,7 +1,7 @@
 """The paper's experiments as values: which runs each has, and what they are compared on.
 
-A function makes an `Experiment` for a dataset and settings; `run` carries it out. Where the paper
-says nothing, the choice is ours, and the experiment's notes say so.
+`planned` makes an `Experiment` for a dataset and settings; `alnb.experiments.run` carries it out.
+Where the paper says nothing, the choice is ours, and the experiment's notes say so.
 """
 
 from __future__ import annotations
@@ -99,17 +99,17 @@ class Options:
     quick : bool
         Less of everything.
     cycles : int, optional
-        After the start, of `fig5`, `imperfect` and `ablations`.
+        After the start, of fig5, imperfect and ablations.
     steps : int, optional
-        Of `upper_bound`'s training.
+        Of the training of upper-bound.
     apart : bool
-        `imperfect` also has an annotator for each kind of error.
+        Imperfect also has an annotator for each kind of error.
     arms : tuple of str
-        The heuristics of `fig5`; the first is compared with each other.
+        The heuristics of fig5; the first is compared with each other.
     changes : mapping of str to mapping
-        What `ablations` changes in the settings, by label; empty takes `ABLATIONS`.
+        What ablations change in the settings, by label; empty takes `ABLATIONS`.
     folds : int
-        Of `ablations`, at least 2.
+        Of ablations, at least 2.
     """
 
     quick: bool = False
@@ -156,7 +156,7 @@ def start_cost(dataset: Dataset, config: Config) -> float:
     return len(start_picks(Pool(dataset, config))) * config.click_s
 
 
-def fig5(dataset: Dataset, base: Config, options: Options) -> Experiment:
+def _fig5(dataset: Dataset, base: Config, options: Options) -> Experiment:
     """Compare entropy with random, or the named heuristics, cycle by cycle (paper 5.1)."""
     cycles = options.cycles_or(CYCLES, QUICK_CYCLES)
     first = base.heuristic if base.heuristic != RANDOM else "entropy"
@@ -182,7 +182,7 @@ def _along_curves(dataset: Dataset, arms: Sequence[Arm]) -> tuple[Contrast, ...]
     return tuple(Contrast(arms[0].name, arm.name, cost) for arm in arms[1:] for cost in costs)
 
 
-def imperfect(dataset: Dataset, base: Config, options: Options) -> Experiment:
+def _imperfect(dataset: Dataset, base: Config, options: Options) -> Experiment:
     """Compare an annotator who never errs, as in the paper, with one who does (ours).
 
     The second errs as the settings say, or by `ERRORS` if they say nothing. With `Options.apart`
@@ -220,7 +220,7 @@ def _error_note(config: Config) -> str:
     return f"The annotator who errs {', '.join(kept)}."
 
 
-def fig6(dataset: Dataset, base: Config, options: Options) -> Experiment:
+def _fig6(dataset: Dataset, base: Config, options: Options) -> Experiment:
     """Compare numbers of regions at an equal start (paper 5.2)."""
     counts = QUICK_REGION_COUNTS if options.quick else REGION_COUNTS
     configs = {k: _equal_start(dataset, base, k) for k in counts}
@@ -263,7 +263,7 @@ def _start_notes(dataset: Dataset, configs: Mapping[int, Config]) -> Iterator[st
         yield f"K = {k}: the start cost {cost:.0f} s instead of {wanted:.0f} s, because {why}."
 
 
-def fig7(dataset: Dataset, base: Config, options: Options) -> Experiment:
+def _fig7(dataset: Dataset, base: Config, options: Options) -> Experiment:
     """Compare clicks with per-pixel labels at equal cost (paper 5.3)."""
     check_masks(dataset)
     start = max(base.start_regions or 0, FIG7_START)
@@ -314,7 +314,7 @@ def _equal_in_cost(dataset: Dataset, points: Config, full: Config) -> int:
     return max(1, round(len(picks) * points.click_s / price))
 
 
-def upper_bound(dataset: Dataset, base: Config, options: Options) -> Experiment:
+def _upper_bound(dataset: Dataset, base: Config, options: Options) -> Experiment:
     """Train on the whole train part labelled with its masks (paper 5.3).
 
     No answer is held out, the annotator does not err, and there are more steps than in a cycle:
@@ -376,7 +376,7 @@ ABLATIONS: Mapping[str, Mapping[str, Any]] = {
 show what each setting brings; they are no independent test of it."""
 
 
-def ablations(dataset: Dataset, base: Config, options: Options) -> Experiment:
+def _ablations(dataset: Dataset, base: Config, options: Options) -> Experiment:
     """Compare the settings with one of them changed at a time, at 3.5 % of the full effort.
 
     The test part is not used: runs train on all folds of the train part but one, and are measured
@@ -428,12 +428,12 @@ def _changed(base: Config, change: Mapping[str, Any]) -> Config:
 # --- all of them ---
 
 EXPERIMENTS: Mapping[str, Callable[[Dataset, Config, Options], Experiment]] = {
-    "fig5": fig5,
-    "fig6": fig6,
-    "fig7": fig7,
-    "imperfect": imperfect,
-    "ablations": ablations,
-    "upper-bound": upper_bound,
+    "fig5": _fig5,
+    "fig6": _fig6,
+    "fig7": _fig7,
+    "imperfect": _imperfect,
+    "ablations": _ablations,
+    "upper-bound": _upper_bound,
 }
 
 

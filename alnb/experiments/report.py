@@ -18,6 +18,7 @@ from alnb.experiments.plan import Experiment
 from alnb.experiments.results import Result, facts_of, read_all, table_of, write
 from alnb.experiments.run import Clock, MakeLearner, PlannedRun, carry_out, check, runs_of
 from alnb.reports import CycleReport
+from alnb.storage import write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,7 +81,7 @@ def perform(
     facts = facts_of(experiment, runs, dataset, command)
     result = Result(facts, table_of(experiment, runs, dataset))
     write(result, out)
-    _page_path(result, out).write_text(experiment_page(result), encoding="utf-8")
+    write_text(_page_path(result, out), experiment_page(result))
     return result
 
 
@@ -110,7 +111,7 @@ def write_report(out: Path) -> tuple[Path, list[str]]:
     """
     results = read_all(out)
     path = out / "report.html"
-    path.write_text(report_page(results), encoding="utf-8")
+    write_text(path, report_page(results))
     return path, [f"{name}: {line}" for name, one in results.items() for line in one.conclusions]
 
 

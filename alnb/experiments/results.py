@@ -20,10 +20,11 @@ from alnb.curves.statistics import conclusion
 from alnb.dataset import Dataset
 from alnb.errors import DataError
 from alnb.experiments.plan import EXPERIMENTS, Experiment
-from alnb.experiments.run import PlannedRun, write_text
+from alnb.experiments.run import PlannedRun
 from alnb.journal import Journal
 from alnb.reports import CURVE_COLUMNS
 from alnb.state import state_of
+from alnb.storage import JOURNAL, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,7 +113,7 @@ def facts_of(
     command : str
         The command line.
     """
-    fit = state_of(Journal.open(runs[0].folder / "journal.jsonl").events).fit
+    fit = state_of(Journal.open(runs[0].folder / JOURNAL).events).fit
     packages = ("torch", "torchvision", "timm", "numpy", "scikit-image", "plotly")
     return {
         "experiment": experiment.name,
@@ -148,7 +149,6 @@ def facts_of(
 
 def write(result: Result, out: Path) -> None:
     """Write an experiment's table and facts."""
-    out.mkdir(parents=True, exist_ok=True)
     write_text(out / f"{result.name}.csv", result.table.to_csv(index=False, lineterminator="\n"))
     facts = json.dumps(result.facts, indent=1, ensure_ascii=False)
     write_text(out / f"{result.name}.json", facts + "\n")

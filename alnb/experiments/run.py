@@ -33,6 +33,7 @@ from alnb.oracle import Oracle
 from alnb.reports import CycleReport, curve_table
 from alnb.session import Session
 from alnb.state import State
+from alnb.storage import CACHE, JOURNAL, write_text
 
 if TYPE_CHECKING:
     from alnb.training import Progress
@@ -87,7 +88,7 @@ def simulate(
         If `out` holds another run, or is in use.
     """
     check_masks(dataset)
-    learner = learner or _trainer(dataset, config, out / "cache", progress)  # may refuse settings
+    learner = learner or _trainer(dataset, config, out / CACHE, progress)  # may refuse settings
     session = Session.open(out, dataset, config)
     try:
 
@@ -137,13 +138,6 @@ def write_curve(session: Session, out: Path) -> None:
     )
     figure.update_layout(title=f"{session.dataset.name}, {session.state.config.heuristic}")
     write_text(out / "curve.html", figure.to_html(include_plotlyjs=True))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
-    temporary = path.with_name(path.name + ".new")
-    temporary.write_text(text, encoding="utf-8", newline="\n")
-    temporary.replace(path)
 
 
 # --- the runs of an experiment ---
@@ -207,7 +201,15 @@ Notify = Callable[[PlannedRun, CycleReport], None]
 
 
 def runs_of(experiment: Experiment, out: Path, seeds: Sequence[int]) -> tuple[PlannedRun, ...]:
-    """List the runs of an experiment, all arms of a seed before the next seed."""
+    """List the runs of an experiment, all arms of a seed before the next seed.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    out : Path
+        The folder of results.
+    seeds : sequence of int
+    """
     folder = out / experiment.name / "runs"
     return tuple(
         PlannedRun(arm, seed, folder / f"{arm.name}-{seed}", experiment.folds)
@@ -239,7 +241,7 @@ def check(runs: Iterable[PlannedRun], dataset: Dataset) -> dict[PlannedRun, floa
 
 
 def _done(run: PlannedRun, dataset: Dataset) -> float:
-    if not (run.folder / "journal.jsonl").exists():
+    if not (run.folder / JOURNAL).exists():
         return 0.0
     session = Session.open(run.folder, run.data(dataset), run.config)
     reports, version = session.state.reports, session.journal.events[0].data["version"]
@@ -301,7 +303,7 @@ def _finish(run: PlannedRun, dataset: Dataset, notify: Notify, learner: MakeLear
         learner=learner(data, run.config) if learner else None,
         on_cycle=lambda report: notify(run, report),
     )  # fmt: skip
-    shutil.rmtree(run.folder / "cache", ignore_errors=True)
+    shutil.rmtree(run.folder / CACHE, ignore_errors=True)
     (run.folder / "curve.html").unlink(missing_ok=True)
     mark = json.dumps({"cycles": run.arm.cycles}) + "\n"
     (run.folder / FINISHED).write_text(mark, encoding="utf-8")

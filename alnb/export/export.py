@@ -20,6 +20,7 @@ from alnb.journal import Event, Journal
 from alnb.reports import curve_table
 from alnb.session import labelled_dataset
 from alnb.state import State, state_of
+from alnb.storage import CACHE, JOURNAL, replacing, write_text
 
 
 def write_export(session: Path, out: Path, data: Path | None = None) -> Iterator[Path]:
@@ -53,7 +54,7 @@ def write_export(session: Path, out: Path, data: Path | None = None) -> Iterator
     """
     import pandas as pd
 
-    events = Journal.open(session / "journal.jsonl").events
+    events = Journal.open(session / JOURNAL).events
     if not events:
         raise SessionError(f"{session} holds no session: there is no journal.jsonl in it.")
     state = state_of(events)
@@ -64,16 +65,16 @@ def write_export(session: Path, out: Path, data: Path | None = None) -> Iterator
     yield out / "answers.csv"
     curve_table(state.reports, state.config.seed).to_csv(out / "curve.csv", index=False)
     yield out / "curve.csv"
-    (out / "journal.jsonl").write_text("".join(event.line() for event in events), "utf-8")
-    yield out / "journal.jsonl"
-    yield from _network(state, events, session / "cache", out)
+    write_text(out / JOURNAL, "".join(event.line() for event in events))
+    yield out / JOURNAL
+    yield from _network(state, events, session / CACHE, out)
     lacking = "the keypoints and the masks"
     try:
         dataset = labelled_dataset(events, data)
         yield write_coco(dataset, state.answers, out / "coco")
         lacking = "the masks"
         if state.fit is not None:
-            yield from _masks(dataset, state, session / "cache", out)
+            yield from _masks(dataset, state, session / CACHE, out)
     except AlnbError as error:
         raise type(error)(f"the tables are complete, but {lacking} are missing: {error}") from error
 
@@ -111,10 +112,10 @@ def _network(state: State, events: Sequence[Event], cache: Path, out: Path) -> I
     kept = WeightsCache(cache)
     if state.fit is None or kept.report(state.fit.weights) is None:
         return
-    partial = out / "partial-weights.safetensors"
-    shutil.copyfile(kept.path(state.fit.weights), partial)
-    yield partial.replace(out / "weights.safetensors")
-    (out / "MODEL_CARD.md").write_text(model_card(state, events[0].data), "utf-8")
+    with replacing(out / "weights.safetensors") as temporary:
+        shutil.copyfile(kept.path(state.fit.weights), temporary)
+    yield out / "weights.safetensors"
+    write_text(out / "MODEL_CARD.md", model_card(state, events[0].data))
     yield out / "MODEL_CARD.md"
 
 
@@ -197,7 +198,7 @@ def write_coco(dataset: Dataset, answers: Sequence[Answer], out: Path) -> Path:
         "annotations": [{"id": number, **part} for number, part in enumerate(parts, 1)],
     }
     path = out / "keypoints.json"
-    path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    write_text(path, json.dumps(content, ensure_ascii=False))
     return path
 
 
