@@ -389,7 +389,7 @@ def test_ctrl_c_says_that_nothing_is_lost(run, monkeypatch):
     status, _, err = run("run")
 
     assert status == 130
-    assert "what was done is kept" in err
+    assert "What was done is kept" in err
 
 
 @pytest.mark.parametrize(

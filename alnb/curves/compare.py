@@ -150,8 +150,7 @@ def group(runs: Sequence[Run], by: str = BY_SETTINGS) -> tuple[Run, ...]:
     settings = [settings_of(run.state.config) for run in runs]
     differing = [name for name in settings[0] if len({str(one[name]) for one in settings}) > 1]
     return tuple(
-        replace(run, arm=_label(run, one, differing))
-        for run, one in zip(runs, settings, strict=True)
+        replace(run, arm=_label(one, differing)) for run, one in zip(runs, settings, strict=True)
     )
 
 
@@ -160,10 +159,11 @@ def settings_of(config: Config) -> dict[str, Any]:
     return {name: value for name, value in config.to_dict().items() if name != "seed"}
 
 
-def _label(run: Run, settings: Mapping[str, Any], differing: Sequence[str]) -> str:
-    alone = not differing or "heuristic" in differing
-    words = [str(settings["heuristic"])] if alone else []
-    return ", ".join([*words, *(f"{n} {settings[n]}" for n in differing if n != "heuristic")])
+def _label(settings: Mapping[str, Any], differing: Sequence[str]) -> str:
+    words = [f"{name} {settings[name]}" for name in differing if name != "heuristic"]
+    if not differing or "heuristic" in differing:
+        words = [str(settings["heuristic"]), *words]
+    return ", ".join(words)
 
 
 def natural(runs: Sequence[Run]) -> str:
@@ -288,7 +288,7 @@ class Comparison:
         if not others:
             return ["there is only one arm: nothing to compare it with"]
         if not self.paired:
-            return ["nothing can be compared: an arm holds several runs of one seed"]
+            return ["nothing can be compared: an arm has several runs of one seed, so no pairs"]
         if self.common is None:
             return ["nothing can be compared: the curves share no part of the axis"]
         lines = [line for second in others[:OTHERS] for line in self._concluded(first, second)]

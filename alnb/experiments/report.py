@@ -192,7 +192,7 @@ def _conclusions(results: Mapping[str, Result]) -> str:
         "cycle within each cost counts. The intervals are over seeds, not over other patients."
     )
     if folds:
-        how += " Where folds are named, they share slices to train on."
+        how += " Folds share slices to train on, so their intervals are too narrow."
     how += f" Of {len(lines)} comparisons, one in twenty would show a difference by chance."
     return f'<ul>{"".join(lines)}</ul><p class="quiet">{how}</p>'
 
