@@ -1,4 +1,5 @@
 import csv
+import inspect
 import io
 import shutil
 import subprocess
@@ -7,8 +8,10 @@ import sys
 import numpy as np
 import pytest
 
-import alnb
+import alnb.dataset
+from alnb.cli.data import imports
 from alnb.dataset import Dataset
+from alnb.dataset.importers import BuildOptions
 from alnb.errors import AlnbError
 from alnb.serve import free_port
 
@@ -127,6 +130,24 @@ def test_the_papers_datasets_have_importers(run, folders, tmp_path):
     assert "no folders Imgs and GT are in it" in run("import", "semiseg", tmp_path, *out)[2]
 
 
+def test_a_person_can_say_what_scans_and_masks_are(run, folders, data, tmp_path):
+    words = ("--images", folders / "images", "--masks", folders / "masks", "--size", 32)
+    words = (*words, "--out", tmp_path / "d", "--pseudo-masks", "--synthetic")
+    assert run("import", "nifti", *words)[0] == 0
+    told, usual = Dataset.open(tmp_path / "d"), Dataset.open(data)
+
+    assert (told.pseudo_masks, told.synthetic) == (True, True)
+    assert (usual.pseudo_masks, usual.synthetic) == (False, False)
+
+
+@pytest.mark.parametrize("command", imports.registered_commands, ids=lambda command: command.name)
+def test_an_import_asks_for_what_its_importer_takes(command):
+    importer = inspect.signature(getattr(alnb.dataset, f"import_{command.name}")).parameters
+    asked = inspect.signature(command.callback).parameters
+
+    assert asked.keys() <= importer.keys() | BuildOptions.__annotations__.keys()
+
+
 def test_a_licence_is_shown_before_anything_is_fetched(run, tmp_path, monkeypatch):
     from alnb.dataset import fetch
 
@@ -233,7 +254,7 @@ def test_without_the_network_the_tables_go_out_and_the_rest_is_said(run, data, t
 
     assert status == 1
     assert "curve.csv" in out
-    assert "the tables are whole, but the masks are missing" in err
+    assert "the tables are complete, but the masks are missing" in err
 
 
 def test_a_run_names_its_dataset_from_any_folder(run, data, tmp_path, monkeypatch):
@@ -368,7 +389,7 @@ def test_ctrl_c_says_that_nothing_is_lost(run, monkeypatch):
     status, _, err = run("run")
 
     assert status == 130
-    assert "what was done is kept" in err
+    assert "What was done is kept" in err
 
 
 @pytest.mark.parametrize(

@@ -83,3 +83,12 @@ def test_sessions_without_masks_show_the_held_out_accuracy(unmasked, tmp_path):
     session.close()
 
     assert Comparer(read_runs([tmp_path]), tmp_path / "out").y.value == "heldout_accuracy"
+
+
+def test_a_page_that_is_drawn_reads_its_runs_once(runs, tmp_path, monkeypatch):
+    comparer = Comparer(runs, tmp_path)
+    read = []
+    monkeypatch.setattr(compare, "table_of", lambda runs: read.append(runs) or table_of(runs))
+    comparer.draw()
+
+    assert len(read) == 1

@@ -1,4 +1,4 @@
-"""The command line: ``alnb COMMAND --help`` says what each does."""
+"""The command line ``alnb``; ``alnb COMMAND --help`` explains each command."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ from alnb.cli.data import fetches, imports, phantom
 from alnb.cli.experiments import bench, compare, explore
 from alnb.cli.options import (
     Backbone,
+    Browser,
     Data,
     Heuristic,
     Out,
+    Port,
+    Preset,
     Seed,
     Settings,
     Weights,
@@ -47,17 +50,17 @@ app.command()(phantom)
 app.command()(explore)
 app.command()(compare)
 
-INTERRUPTED = 130  # as shells say Ctrl-C; typer makes it of a KeyboardInterrupt
+INTERRUPTED = 130  # a shell's number for Ctrl-C; typer exits with it on a KeyboardInterrupt
 
 
 @app.command()
 def run(
     data: Data,
     out: Annotated[Path, typer.Option(help="The run's folder; a stopped run there goes on.")],
-    cycles: Annotated[int | None, typer.Option(help="After the start.", min=0)] = None,
+    cycles: Annotated[int | None, typer.Option(help="Trainings after the first.", min=0)] = None,
     heuristic: Heuristic = None,
     seed: Seed = 0,
-    preset: Annotated[str, typer.Option(help="default or paper.")] = "default",
+    preset: Preset = "default",
     backbone: Backbone = None,
     weights: Weights = None,
     budget: Annotated[float | None, typer.Option(help="Nominal seconds to spend at most.")] = None,
@@ -98,13 +101,13 @@ def run(
 def label(
     data: Annotated[
         Path | None,
-        typer.Argument(help="A dataset's folder; none lets you choose, or takes the embedded one."),
+        typer.Argument(help="A dataset's folder; by default you choose, or get the embedded one."),
     ] = None,
     session: Annotated[
-        Path | None, typer.Option(help="The session's folder; one there goes on where it was.")
+        Path | None, typer.Option(help="The session's folder; a session there goes on.")
     ] = None,
-    port: Annotated[int | None, typer.Option(help="None takes a free one.")] = None,
-    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
+    port: Port = None,
+    browser: Browser = True,
     annotator: Annotated[
         str | None, typer.Option(help="Your name, kept with every answer; the page can change it.")
     ] = None,
@@ -113,7 +116,7 @@ def label(
     weights: Weights = None,
     settings: Settings = None,
 ) -> None:
-    """Open the label app in a browser; settings are for a new session."""
+    """Open the label app in a browser; settings apply to a new session only."""
     import json
 
     from alnb.serve import app_notebook, serve
@@ -153,11 +156,11 @@ def export(
     session: Annotated[Path, typer.Argument(help="A session's or run's folder.")],
     out: Out,
     data: Annotated[
-        Path | None, typer.Option(help="Its dataset; none looks where it was labelled.")
+        Path | None, typer.Option(help="Its dataset; by default where it was labelled.")
     ] = None,
 ) -> None:
     """Write a session's clicks (CSV, COCO), curve, journal, network and masks (NIfTI, PNG)."""
-    from alnb.export.export import export as write_export
+    from alnb.export.export import write_export
 
     for path in write_export(session, out, data):
         say(f"Written: {path}")
@@ -165,7 +168,7 @@ def export(
 
 @app.command()
 def doctor() -> None:
-    """Check what alnb needs on this machine, and say what to do about what is missing."""
+    """Check what alnb needs on this machine, and say how to get what is missing."""
     from alnb.export.doctor import check
 
     findings = check()
@@ -184,7 +187,7 @@ def _version(
 
 
 def main() -> None:
-    """Run a command; what goes wrong on purpose is a sentence, not a trace."""
+    """Run a command; an `AlnbError` is a sentence on the terminal, not a trace."""
     for name, value in THREADS.items():
         os.environ.setdefault(name, value)
     try:
@@ -195,5 +198,5 @@ def main() -> None:
     except (KeyboardInterrupt, SystemExit) as end:
         if isinstance(end, SystemExit) and end.code != INTERRUPTED:
             raise
-        sys.stderr.write("alnb: stopped; what was done is kept, the same command goes on.\n")
+        sys.stderr.write("alnb: stopped. What was done is kept; the same command goes on.\n")
         raise SystemExit(INTERRUPTED) from None

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from inspect import Parameter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from alnb.cli.options import (
-    AllowShared,
-    Flip,
-    Infected,
+    Option,
     Out,
     Seed,
-    Size,
-    Skip,
-    Split,
-    Unit,
-    WindowText,
+    add_command,
     labels_of,
+    option,
     progress_bar,
     say,
     window_of,
@@ -31,26 +28,88 @@ if TYPE_CHECKING:
 imports = typer.Typer(no_args_is_help=True, help="Make a dataset from scans.")
 fetches = typer.Typer(no_args_is_help=True, help="Fetch published data.")
 
+SPLIT = "scan, sep, mixed, or a CSV file with columns scan[,z],part."
+TEXTS = list[str] | None
+OPTIONS: dict[str, Option] = {
+    "masks": option(Path | None, "Folder of masks of the same names.", None),
+    "size": option(int, "Side of the working grid, in pixels.", 352),
+    "split": option(str, SPLIT, "scan"),
+    "window": option(str, "LOW,HIGH in HU: what the network sees.", "-1250,250"),
+    "skip": option(TEXTS, "A scan to leave out; may be repeated.", None),
+    "flip": option(
+        TEXTS, "Scans, by name or pattern, that lie upside down in spite of their header.", None
+    ),
+    "unit": option(str | None, "hu or grey, where the values allow both.", None),
+    "infected": option(
+        str | None, "LABEL,… of the masks that are infected; all others become background.", None
+    ),
+    "pseudo_masks": option(
+        bool, "A network made the masks, not a person: every report says so.", False,
+        "--pseudo-masks",
+    ),
+    "synthetic": option(
+        bool, "A program drew the scans: no network learns from other drawn scans first.", False,
+        "--synthetic",
+    ),
+    "allow_shared": option(
+        bool, "Take a split file that puts one scan into several parts.", False,
+        "--allow-shared-scans",
+    ),
+    "seed": option(int, "Seed of everything random.", 0),
+}  # fmt: skip
+"""Options of imports, in the order of the help."""
+SCANS = "split window skip unit allow_shared"  # what only volumes have, beside --flip
+READ: dict[str, Callable[[Any], Any]] = {
+    "window": window_of, "infected": labels_of, "skip": tuple, "flip": tuple,
+}  # fmt: skip
 
-def _build(make: Any, *sources: Path, out: Path, **options: Any) -> None:  # noqa: ANN401
-    """Import with any importer, and tell what came of it."""
+
+def _folder(text: str) -> Option:
+    return Annotated[Path, typer.Argument(help=text)], Parameter.empty
+
+
+def _add_import(name: str, text: str, takes: str, **own: Option) -> None:
+    """Add ``alnb import NAME``, which `alnb.dataset.import_NAME` carries out.
+
+    ``takes`` names the `OPTIONS` beside size and seed; ``own`` are what is read, and options
+    that differ from those.
+    """
+    names = {*takes.split(), *own, "size", "seed"}
+    source = {key: what for key, what in own.items() if key not in OPTIONS}
+    shared = {key: own.get(key, what) for key, what in OPTIONS.items() if key in names}
+
+    def carry_out(given: dict[str, Any]) -> None:
+        named = {key: value for key, value in given.items() if value is not None}
+        _build(name, **{key: READ.get(key, _same)(value) for key, value in named.items()})
+
+    out = option(Path, "The folder to write.")
+    add_command(imports, name, text, {**source, "out": out, **shared}, carry_out)
+
+
+def _same(value: Any) -> Any:  # noqa: ANN401 - any option's
+    return value
+
+
+def _build(name: str, *, out: Path, **options: Any) -> None:  # noqa: ANN401 - as READ makes them
+    """Import with an importer of `alnb.dataset`, and say what came of it."""
+    import alnb.dataset
     from alnb.dataset.dataset import MANIFEST
 
     if (out / MANIFEST).exists():
         raise DataError(
-            f"{out} holds a dataset already, whose sessions another would shut out. Name a new "
-            "folder with --out, or delete that one."
+            f"{out} holds a dataset already, and sessions on it could not be opened with another "
+            "one. Name a new folder with --out, or delete that one."
         )
     with progress_bar("importing") as update:
 
         def progress(scan: str, count: int) -> None:
             update(note=f"{count} scans, last {scan}")
 
-        dataset = make(*sources, out=out, progress=progress, **options)
-    _tell(dataset)
+        make = getattr(alnb.dataset, f"import_{name}")
+        _describe(make(out=out, progress=progress, **options))
 
 
-def _tell(dataset: Dataset) -> None:
+def _describe(dataset: Dataset) -> None:
     parts = ", ".join(
         f"{part} {len(dataset.part(part))}"
         for part in ("train", "val", "test")
@@ -66,202 +125,95 @@ def _tell(dataset: Dataset) -> None:
     say(f"Written to {dataset.folder}. Next: alnb label {dataset.folder}")
 
 
-@imports.command("medseg")
-def import_medseg(
-    folder: Annotated[
-        Path, typer.Argument(help="With rp_im and rp_msk, or with train_im.nii.gz, …")
-    ],
-    out: Out,
-    size: Annotated[
-        int | None, typer.Option(help="Side of the working grid; 352 for scans, 256 for slices.")
-    ] = None,
-    split: Annotated[
-        str | None, typer.Option(help="Of scans, as of alnb import nifti; none takes sep.")
-    ] = None,
-    skip: Skip = None,
-    flip: Flip = None,
-    unit: Unit = None,
-    infected: Infected = None,
-    seed: Seed = 0,
-) -> None:
+_add_import(
+    "medseg",
     """Import MedSeg's nine scans (COVID-19-A), or its slices with their own parts.
 
     rp_im/N.nii.gz and rp_msk/N.nii.gz are the scans: 1 ground-glass, 2 consolidation, 3
     effusion, all infected. train_im, train_msk, test_im and test_msk are the slices.
-    """
-    from alnb.dataset import import_medseg as make
-
-    given = {"size": size, "split": split, "infected": labels_of(infected)}
-    options = {name: value for name, value in given.items() if value is not None}
-    _build(
-        make, folder, out=out, skip=tuple(skip or ()), flip=tuple(flip or ()), unit=unit, seed=seed,
-        **options,
-    )  # fmt: skip
-
-
-@imports.command("covid19a")
-def import_covid19a(
-    folder: Annotated[Path, typer.Argument(help="With OpenSourceDCMs and InfectionMasks.")],
-    out: Out,
-    size: Size = 352,
-    split: Split = "sep",
-    window: WindowText = "-1250,250",
-    skip: Skip = None,
-    unit: Unit = None,
-    infected: Infected = None,
-    allow_shared: AllowShared = False,
-    seed: Seed = 0,
-) -> None:
+    """,
+    "skip flip unit infected",
+    folder=_folder("With rp_im and rp_msk, or with train_im.nii.gz, …"),
+    size=option(int | None, "Side of the working grid; 352 for scans, 256 for slices.", None),
+    split=option(str | None, "Of scans, as in alnb import nifti; by default sep.", None),
+)
+_add_import(
+    "covid19a",
     """Import COVID-19-A from DICOM series and PNG masks.
 
     OpenSourceDCMs/DCM1/…s0012… has its mask in InfectionMasks/1_z12.png. MedSeg's NIfTI of the
     same scans: alnb import medseg.
-    """
-    from alnb.dataset import import_covid19a as make
-
-    _build(
-        make, folder, out=out, size=size, split=split, window=window_of(window), unit=unit,
-        seed=seed, skip=tuple(skip or ()), infected=labels_of(infected), allow_shared=allow_shared,
-    )  # fmt: skip
-
-
-@imports.command("covid19b")
-def import_covid19b(
-    folder: Annotated[
-        Path, typer.Argument(help="With COVID-19-CT-Seg_20cases and Infection_Mask.")
-    ],
-    out: Out,
-    size: Size = 352,
-    split: Split = "sep",
-    window: WindowText = "-1250,250",
-    skip: Skip = None,
-    flip: Flip = None,
-    unit: Unit = None,
-    infected: Infected = None,
-    allow_shared: AllowShared = False,
-    seed: Seed = 0,
-) -> None:
+    """,
+    f"{SCANS} infected",
+    folder=_folder("With OpenSourceDCMs and InfectionMasks."),
+    split=option(str, SPLIT, "sep"),
+)
+_add_import(
+    "covid19b",
     """Import COVID-19-B, as alnb fetch covid19-b unpacks it.
 
-    No scan is turned unless told: in some copies the radiopaedia scans lie upside down in spite
-    of their headers. Look at one, and where its spine is at the top give --flip 'radiopaedia_*'.
-    """
-    from alnb.dataset import import_covid19b as make
-
-    _build(
-        make, folder, out=out, size=size, split=split, window=window_of(window), unit=unit,
-        seed=seed, skip=tuple(skip or ()), flip=tuple(flip or ()), infected=labels_of(infected),
-        allow_shared=allow_shared,
-    )  # fmt: skip
-
-
-@imports.command("semiseg")
-def import_semiseg(
-    folder: Annotated[
-        Path, typer.Argument(help="With TrainingSet and TestingSet, or with Imgs and GT.")
-    ],
-    out: Out,
-    size: Size = 352,
-    split: Annotated[
-        str, typer.Option(help="Where only one set is there; both have their own parts.")
-    ] = "scan",
-    skip: Skip = None,
-    infected: Infected = None,
-    seed: Seed = 0,
-) -> None:
+    In some copies the radiopaedia scans lie upside down in spite of their headers. Look at one:
+    if its spine is at the top, import again with --flip 'radiopaedia_*'.
+    """,
+    f"{SCANS} flip infected pseudo_masks",
+    folder=_folder("With COVID-19-CT-Seg_20cases and Infection_Mask."),
+    split=option(str, SPLIT, "sep"),
+)
+_add_import(
+    "semiseg",
     """Import COVID-SemiSeg's pictures, with their own train and test parts.
 
     TrainingSet/LungInfection-Train/Doctor-label and TestingSet/LungInfection-Test hold slices in
-    Imgs and masks in GT. Pseudo-labels and the set of several classes are left alone.
-    """
-    from alnb.dataset import import_semiseg as make
-
-    _build(
-        make, folder, out=out, size=size, split=split, skip=tuple(skip or ()),
-        infected=labels_of(infected), seed=seed,
-    )  # fmt: skip
-
-
-@imports.command("nifti")
-def import_nifti(
-    images: Annotated[Path, typer.Option(help="Folder of .nii or .nii.gz volumes.")],
-    out: Out,
-    masks: Annotated[Path | None, typer.Option(help="Folder of masks of the same names.")] = None,
-    size: Size = 352,
-    split: Split = "scan",
-    window: WindowText = "-1250,250",
-    skip: Skip = None,
-    flip: Flip = None,
-    unit: Unit = None,
-    infected: Infected = None,
-    allow_shared: AllowShared = False,
-    seed: Seed = 0,
-) -> None:
-    """Import NIfTI volumes, paired with their masks by file name."""
-    from alnb.dataset import import_nifti as make
-
-    _build(
-        make, images, out=out, masks=masks, size=size, split=split, window=window_of(window),
-        skip=tuple(skip or ()), flip=tuple(flip or ()), unit=unit, seed=seed,
-        infected=labels_of(infected), allow_shared=allow_shared,
-    )  # fmt: skip
-
-
-@imports.command("pairs")
-def import_pairs(
-    images: Annotated[Path, typer.Option(help="Folder of PNG or JPEG slices.")],
-    out: Out,
-    masks: Annotated[Path | None, typer.Option(help="Folder of masks of the same names.")] = None,
-    size: Size = 352,
-    split: Split = "scan",
-    skip: Skip = None,
-    infected: Infected = None,
-    seed: Seed = 0,
-) -> None:
-    """Import pictures of single slices, paired with their masks by file name."""
-    from alnb.dataset import import_pairs as make
-
-    _build(
-        make, images, out=out, masks=masks, size=size, split=split, skip=tuple(skip or ()),
-        seed=seed, infected=labels_of(infected),
-    )  # fmt: skip
-
-
-@imports.command("dicom")
-def import_dicom(
-    folder: Annotated[Path, typer.Argument(help="One series, or a folder of series folders.")],
-    out: Out,
-    size: Size = 352,
-    split: Split = "scan",
-    window: WindowText = "-1250,250",
-    skip: Skip = None,
-    unit: Unit = None,
-    allow_shared: AllowShared = False,
-    seed: Seed = 0,
-) -> None:
+    Imgs and masks in GT. Pseudo-labels and the set of several classes are not read.
+    """,
+    "skip infected",
+    folder=_folder("With TrainingSet and TestingSet, or with Imgs and GT."),
+    split=option(str, "Where only one set is there; both have their own parts.", "scan"),
+)
+_add_import(
+    "nifti",
+    "Import NIfTI volumes, paired with their masks by file name.",
+    f"masks {SCANS} flip infected pseudo_masks synthetic",
+    images=option(Path, "Folder of .nii or .nii.gz volumes."),
+)
+_add_import(
+    "pairs",
+    "Import pictures of single slices, paired with their masks by file name.",
+    "masks split skip infected pseudo_masks synthetic",
+    images=option(Path, "Folder of PNG or JPEG slices."),
+)
+_add_import(
+    "dicom",
     """Import DICOM series, without masks.
 
-    Slices are sorted by position; doubles and gaps are said. Names and ids of patients are not
+    Slices are sorted by position; notes name doubles and gaps. Names and ids of patients are not
     copied. Compressed JPEG needs pip install 'alnb[dicom]'.
-    """
-    from alnb.dataset import import_dicom as make
+    """,
+    f"{SCANS} synthetic",
+    folder=_folder("One series, or a folder of series folders."),
+)
 
-    _build(
-        make, folder, out=out, size=size, split=split, window=window_of(window), unit=unit,
-        seed=seed, skip=tuple(skip or ()), allow_shared=allow_shared,
-    )  # fmt: skip
+
+def phantom(
+    out: Out,
+    scans: Annotated[int, typer.Option(help="How many patients.")] = 6,
+    size: Annotated[int, typer.Option(help="Side of the slices, in pixels.")] = 352,
+    seed: Seed = 0,
+) -> None:
+    """Make synthetic chest CT with lesions: the embedded data."""
+    _build("phantom", out=out, scans=scans, size=size, seed=seed)
 
 
 @fetches.command("covid19-b")
 def fetch_covid19b(
     out: Annotated[Path, typer.Option(help="Where to put archives and scans.")] = Path("covid19-b"),
     lungs: Annotated[bool, typer.Option("--lungs", help="Fetch the lungs' masks as well.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Take the licence as read.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Accept the licence without asking.")] = False,
 ) -> None:
     """Fetch COVID-19-B, 20 CT scans with masks, from Zenodo's record 3757476.
 
-    About 1.1 GB. Its licence is shown first. What broke off goes on where it was; what is whole
-    is not fetched again; every archive is checked by its SHA-256.
+    About 1.1 GB. Its licence is shown first. A download that broke off goes on where it was;
+    complete files are not fetched again; every archive is checked by its SHA-256.
     """
     from alnb.dataset.fetch import LICENCE
     from alnb.dataset.fetch import fetch_covid19b as fetch
@@ -278,15 +230,3 @@ def fetch_covid19b(
         for folder in fetch(out, lungs=lungs, progress=progress):
             say(f"Unpacked: {folder}")
     say(f"Next: alnb import covid19b {out} --out DATA")
-
-
-def phantom(
-    out: Out,
-    scans: Annotated[int, typer.Option(help="How many patients.")] = 6,
-    size: Size = 352,
-    seed: Seed = 0,
-) -> None:
-    """Make synthetic chest CT with lesions: the embedded data."""
-    from alnb.dataset import import_phantom as make
-
-    _build(make, out=out, scans=scans, size=size, seed=seed)

@@ -1,7 +1,4 @@
-"""``alnb explore`` and ``alnb compare``: pages that read runs and sessions.
-
-``alnb bench``: speed, and the paper's experiments.
-"""
+"""``alnb bench``: the paper's experiments; ``alnb explore`` and ``alnb compare``: pages on runs."""
 
 from __future__ import annotations
 
@@ -14,32 +11,38 @@ import typer
 
 from alnb.cli.options import (
     Backbone,
+    Browser,
     Data,
+    Option,
+    Port,
+    Preset,
     Settings,
     Weights,
+    add_command,
+    arms_of,
     changes_of,
     config_of,
     line_of,
+    option,
     progress_bar,
     say,
+    seeds_of,
     setting_of,
 )
 from alnb.errors import SessionError
 
 if TYPE_CHECKING:
-    from alnb.config import Config
-    from alnb.experiments.run import Clock, Run
+    from alnb.experiments.plan import Options
+    from alnb.experiments.run import Clock, PlannedRun
     from alnb.reports import CycleReport
 
-
-Port = Annotated[int | None, typer.Option(help="None takes a free one.")]
-Browser = Annotated[bool, typer.Option(help="Open the page in a browser.")]
+# --- pages ---
 
 
 def explore(
     runs: Annotated[list[Path], typer.Argument(help="The folder of a run or session, or of two.")],
     data: Annotated[
-        Path | None, typer.Option(help="Their dataset; none looks where it was labelled.")
+        Path | None, typer.Option(help="Their dataset; by default where it was labelled.")
     ] = None,
     port: Port = None,
     browser: Browser = True,
@@ -62,7 +65,7 @@ def compare(
     port: Port = None,
     browser: Browser = True,
 ) -> None:
-    """Compare the curves of runs and sessions, with verdicts, on a page or into a folder."""
+    """Compare the curves of runs and sessions, on a page or in a folder; say what they show."""
     from alnb.curves.compare import Comparison, find_runs, group, natural, read_runs, write
 
     found = read_runs(find_runs(runs))
@@ -71,7 +74,7 @@ def compare(
         _serve("compare", [run.folder for run in found], port, env, browser=browser)
         return
     comparison = Comparison(group(found, natural(found)))
-    for line in (*comparison.verdicts(), *write(comparison, out)):
+    for line in (*comparison.conclusions(), *write(comparison, out)):
         say(line)
 
 
@@ -87,175 +90,103 @@ def _serve(
         raise typer.Exit(server.wait())
 
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-bench = typer.Typer(no_args_is_help=True, help="Measure.")
+# --- experiments ---
+
+bench = typer.Typer(no_args_is_help=True, help="Run the paper's experiments.")
+OPTIONS: dict[str, Option] = {
+    "data": (Data, option(Path, "")[1]),
+    "out": option(Path, "The folder of results; runs that were stopped there go on."),
+    "seeds": option(str, "One run for each seed: 0,1,2.", "0,1,2"),
+    "quick": option(bool, "Less of everything, to see that it works; use another --out.", False),
+    "jobs": option(int, "How many runs at a time; they share the cores.", 1),
+    "preset": (Preset, "default"),
+    "backbone": (Backbone, None),
+    "weights": (Weights, None),
+    "settings": (Settings, None),
+}
+"""Options of every experiment."""
+CYCLES = (
+    Annotated[int | None, typer.Option(help="After the start; 25, or 5 if quick.", min=0)],
+    None,
+)
 
 
-Seeds = Annotated[str, typer.Option(help="A run for each: 0,1,2.")]
-Results = Annotated[Path, typer.Option(help="The results' folder; runs stopped there go on.")]
-Quick = Annotated[bool, typer.Option(help="Less of all, to see that it works; own --out.")]
-Jobs = Annotated[int, typer.Option(help="Runs at a time; they share the cores.")]
-Cycles = Annotated[int | None, typer.Option(help="After the start; 25, or 5 if quick.", min=0)]
-Preset = Annotated[str, typer.Option(help="default or paper.")]
+def _add_experiment(name: str, text: str, **own: Option) -> None:
+    """Add ``alnb bench NAME``; ``own`` are fields of `plan.Options`, or differ from `OPTIONS`."""
+    add_command(bench, name, text, OPTIONS | own, lambda given: _experiment(name, **given))
 
 
-@bench.command("fig5")
-def fig5(
-    data: Data,
-    out: Results,
-    seeds: Seeds = "0,1,2",
-    quick: Quick = False,
-    jobs: Jobs = 1,
-    preset: Preset = "default",
-    backbone: Backbone = None,
-    weights: Weights = None,
-    settings: Settings = None,
-    cycles: Cycles = None,
-    arms: Annotated[
-        str | None,
-        typer.Option(help="Heuristics, the first set against each other: entropy,bald,random."),
-    ] = None,
-) -> None:
+_add_experiment(
+    "fig5",
     """Compare entropy with random, cycle by cycle (the paper's figure 5).
 
     --arms compares other heuristics: entropy, bald, margin, least_confidence, random,
     foreground_random, or a package's.
-    """
-    from alnb.experiments.plan import arms_of
-
-    base = config_of(preset, **changes_of(backbone, weights, settings))
-    named = arms_of(arms)
-    _experiment("fig5", data, out, seeds, jobs, base, quick=quick, cycles=cycles, arms=named)
-
-
-@bench.command("fig6")
-def fig6(
-    data: Data,
-    out: Results,
-    seeds: Seeds = "0,1,2",
-    quick: Quick = False,
-    jobs: Jobs = 1,
-    preset: Preset = "default",
-    backbone: Backbone = None,
-    weights: Weights = None,
-    settings: Settings = None,
-) -> None:
-    """Compare numbers of regions at an equal start of 192 s (figure 6)."""
-    base = config_of(preset, **changes_of(backbone, weights, settings))
-    _experiment("fig6", data, out, seeds, jobs, base, quick=quick)
-
-
-@bench.command("fig7")
-def fig7(
-    data: Data,
-    out: Results,
-    seeds: Seeds = "0,1,2",
-    quick: Quick = False,
-    jobs: Jobs = 1,
-    preset: Preset = "default",
-    backbone: Backbone = None,
-    weights: Weights = None,
-    settings: Settings = None,
-) -> None:
-    """Compare clicks with per-pixel labels at equal cost (figure 7)."""
-    base = config_of(preset, **changes_of(backbone, weights, settings))
-    _experiment("fig7", data, out, seeds, jobs, base, quick=quick)
-
-
-@bench.command("imperfect")
-def imperfect(
-    data: Data,
-    out: Results,
-    seeds: Seeds = "0,1,2",
-    quick: Quick = False,
-    jobs: Jobs = 1,
-    preset: Preset = "default",
-    backbone: Backbone = None,
-    weights: Weights = None,
-    settings: Settings = None,
-    cycles: Cycles = None,
-    apart: Annotated[
-        bool, typer.Option(help="An annotator more for each kind of error by itself.")
-    ] = False,
-) -> None:
+    """,
+    cycles=CYCLES,
+    arms=option(
+        str | None, "Heuristics; the first is compared with each other: entropy,bald,random.", None
+    ),
+)
+_add_experiment("fig6", "Compare numbers of regions at an equal start of 192 s (figure 6).")
+_add_experiment("fig7", "Compare clicks with per-pixel labels at equal cost (figure 7).")
+_add_experiment(
+    "imperfect",
     """Compare an annotator who never errs with one who does.
 
-    Who errs misses small infections, clicks beside them and gives wrong verdicts, as miss_rate,
+    The second misses small infections, clicks beside them and gives wrong verdicts, as miss_rate,
     click_jitter_px and wrong_rate say (--set); by default 0.4, 2 and 0.05.
-    """
-    base = config_of(preset, **changes_of(backbone, weights, settings))
-    _experiment("imperfect", data, out, seeds, jobs, base, quick=quick, cycles=cycles, apart=apart)
-
-
-@bench.command("upper-bound")
-def upper_bound(
-    data: Data,
-    out: Results,
-    seeds: Seeds = "0,1,2",
-    quick: Quick = False,
-    jobs: Jobs = 1,
-    preset: Preset = "default",
-    backbone: Backbone = None,
-    weights: Weights = None,
-    settings: Settings = None,
-    steps: Annotated[int | None, typer.Option(help="Of training; 450 or more.")] = None,
-) -> None:
-    """Train on the whole train part labelled with its masks (the paper's section 5.3)."""
-    base = config_of(preset, **changes_of(backbone, weights, settings))
-    _experiment("upper-bound", data, out, seeds, jobs, base, quick=quick, steps=steps)
-
-
-@bench.command("switches")
-def switches(
-    data: Data,
-    out: Results,
-    seeds: Seeds = "0,1,2,3,4",
-    quick: Quick = False,
-    jobs: Jobs = 1,
-    preset: Preset = "default",
-    backbone: Backbone = None,
-    weights: Weights = None,
-    settings: Settings = None,
-    cycles: Annotated[
-        int | None, typer.Option(help="After the start; 3, or none if quick.", min=0)
-    ] = None,
-    switch: Annotated[
-        list[str] | None,
-        typer.Option(help="NAME=VALUE;… to throw instead of alnb's own; may be repeated."),
-    ] = None,
-    folds: Annotated[int, typer.Option(help="Of the train part; a seed's is its number.")] = 5,
-) -> None:
+    """,
+    cycles=CYCLES,
+    apart=option(bool, "Add an annotator for each kind of error by itself.", False),
+)
+_add_experiment(
+    "upper-bound",
+    "Train on the whole train part labelled with its masks (the paper's section 5.3).",
+    steps=option(int | None, "Training steps; by default 450, or more if the settings do.", None),
+)
+_add_experiment(
+    "ablations",
     """Cross-validate settings inside the train part, each against the default.
 
-    No test slice is looked at: choose here, report elsewhere.
-    """
-    base = config_of(preset, **changes_of(backbone, weights, settings))
-    thrown = {
-        text: dict(setting_of(part, "--switch") for part in text.split(";"))
-        for text in switch or ()
-    }
-    options: dict[str, Any] = {"cycles": cycles, "switches": thrown, "folds": folds}
-    _experiment("switches", data, out, seeds, jobs, base, quick=quick, **options)
+    No test slice is used: choose settings here, and report results on the test part.
+    """,
+    seeds=option(str, "One run for each seed: 0,1,2,3,4.", "0,1,2,3,4"),
+    cycles=(
+        Annotated[int | None, typer.Option(help="After the start; 3, or 0 if quick.", min=0)],
+        None,
+    ),
+    change=option(
+        list[str] | None, "NAME=VALUE;… to compare instead of alnb's own; may be repeated.", None
+    ),
+    folds=option(int, "Folds of the train part; a seed is tested on the fold of its number.", 5),
+)
 
 
 def _experiment(
     name: str,
+    *,
     data: Path,
     out: Path,
     seeds: str,
     jobs: int,
-    base: Config,
-    **options: Any,  # noqa: ANN401 - of several kinds
+    preset: str,
+    backbone: str | None,
+    weights: Path | None,
+    settings: list[str] | None,
+    **own: Any,  # noqa: ANN401 - of several kinds
 ) -> None:
-    """Carry an experiment out, with the fields of its `Options`, and say what it showed."""
+    """Run an experiment, and say what it shows."""
     import shlex
 
     from alnb.dataset import Dataset
-    from alnb.experiments.plan import Options, planned, seeds_of
-    from alnb.experiments.report import draw, perform
+    from alnb.experiments.plan import planned
+    from alnb.experiments.report import perform, write_picture
 
+    base = config_of(preset, **changes_of(backbone, weights, settings))
+    options = _options(**own)
     dataset = Dataset.open(data)
-    experiment = planned(name, dataset, base, Options(**options))
+    experiment = planned(name, dataset, base, options)
     for note in experiment.notes:
         say(f"note: {note}")
     with progress_bar(name) as update:
@@ -263,7 +194,7 @@ def _experiment(
         def on_start(clock: Clock) -> None:
             update(total=clock.runs, completed=clock.done)
 
-        def on_cycle(run: Run, report: CycleReport, clock: Clock) -> None:
+        def on_cycle(run: PlannedRun, report: CycleReport, clock: Clock) -> None:
             say(f"{run.arm.label}, seed {run.seed}: {line_of(report)}; {clock.left}")
             update(completed=clock.done, note=clock.left)
 
@@ -271,21 +202,35 @@ def _experiment(
             experiment, dataset, out, seeds_of(seeds), jobs=jobs,
             command=shlex.join(["alnb", *sys.argv[1:]]), on_start=on_start, on_cycle=on_cycle,
         )  # fmt: skip
-    for line in result.verdicts:
+    for line in result.conclusions:
         say(line)
     say(f"Written: {out / name}.csv, {out / name}.json, {out / name}.html.")
-    say(draw(result, out))
+    say(write_picture(result, out))
     say(f"Next: alnb bench report {out}")
+
+
+def _options(
+    arms: str | None = None,
+    change: list[str] | None = None,
+    **own: Any,  # noqa: ANN401 - as above
+) -> Options:
+    from alnb.experiments.plan import Options
+
+    changes = {
+        text: dict(setting_of(part, "--change") for part in text.split(";"))
+        for text in change or ()
+    }
+    return Options(arms=() if arms is None else arms_of(arms), changes=changes, **own)
 
 
 @bench.command("report")
 def report(
     folder: Annotated[Path, typer.Argument(help="Where experiments put their results.")],
 ) -> None:
-    """Put a folder's figures on one page beside the paper's numbers, with verdicts."""
-    from alnb.experiments.report import report as write_report
+    """Put a folder's figures on one page beside the paper's numbers; say what they show."""
+    from alnb.experiments.report import write_report
 
-    path, verdicts = write_report(folder)
-    for line in verdicts:
+    path, conclusions = write_report(folder)
+    for line in conclusions:
         say(line)
     say(f"Written: {path}")

@@ -1,25 +1,203 @@
-"""What a terminal shows: sentences, a progress bar, a line for each cycle.
-
-The options that several commands take, and the settings made of them.
-"""
+"""What commands share: options, how their texts are read, and lines on the terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from alnb.reports import CycleReport
+from inspect import Parameter, Signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
 from alnb.errors import ConfigError
 
 if TYPE_CHECKING:
+    from alnb.arrays import Window
     from alnb.config import Config
+    from alnb.reports import CycleReport
+
+# --- options ---
+
+Data = Annotated[Path, typer.Argument(help="A dataset's folder, as alnb import makes it.")]
+Out = Annotated[Path, typer.Option(help="The folder to write.")]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+Preset = Annotated[str, typer.Option(help="default or paper.")]
+Backbone = Annotated[str | None, typer.Option(help="efficientnet_lite0, vgg16 or timm/NAME.")]
+Heuristic = Annotated[
+    str | None,
+    typer.Option(
+        help="entropy, bald, margin, least_confidence, random, foreground_random, or a package's."
+    ),
+]
+Weights = Annotated[Path | None, typer.Option(help="A file of ImageNet weights.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="NAME=VALUE for any other setting of Config; may be repeated."),
+]
+Port = Annotated[int | None, typer.Option(help="Port of the page; by default a free one.")]
+Browser = Annotated[bool, typer.Option(help="Open the page in a browser.")]
+
+Option: TypeAlias = tuple[Any, Any]
+"""What typer reads of an option: its annotated type, and its default."""
+
+
+def option(kind: Any, text: str, default: Any = Parameter.empty, *names: str) -> Option:  # noqa: ANN401
+    """Describe an option of a table.
+
+    Parameters
+    ----------
+    kind : type
+    text : str
+        Its help.
+    default : object
+        None given: the option is required.
+    *names : str
+        As in ``--set``; by default the option's own.
+    """
+    return Annotated[kind, typer.Option(*names, help=text)], default
+
+
+def add_command(
+    group: typer.Typer,
+    name: str,
+    text: str,
+    options: Mapping[str, Option],
+    carry_out: Callable[[dict[str, Any]], None],
+) -> None:
+    """Add a command whose options stand in a table.
+
+    Parameters
+    ----------
+    group : typer.Typer
+        What it is added to.
+    name : str
+        Of the command.
+    text : str
+        Its help.
+    options : mapping of str to Option
+        By name, in the order of the help.
+    carry_out : callable
+        Called with the values of the options, by name.
+    """
+
+    def command(**given: Any) -> None:  # noqa: ANN401 - as the table says
+        carry_out(given)
+
+    command.__signature__ = Signature(  # type: ignore[attr-defined]
+        [
+            Parameter(option, Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+            for option, (annotation, default) in options.items()
+        ]
+    )
+    group.command(name, help=text)(command)
+
+
+# --- reading what was typed ---
+
+
+def window_of(text: str) -> Window:
+    """Read LOW,HIGH in HU."""
+    from alnb.arrays import Window
+
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        raise ConfigError(f"--window {text!r} can't be read; give LOW,HIGH in HU.") from None
+    return Window(low, high)
+
+
+def labels_of(text: str) -> tuple[int, ...]:
+    """Read the labels of a mask, as in 1,2."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise ConfigError(f"--infected {text!r} can't be read; give LABEL,LABEL.") from None
+
+
+def seeds_of(text: str) -> tuple[int, ...]:
+    """Read seeds, as in 0,1,2: different whole numbers from 0 up."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts) or len({*map(int, parts)}) < len(parts):
+        raise ConfigError(f"--seeds {text!r} can't be read; give different numbers, as 0,1,2.")
+    return tuple(map(int, parts))
+
+
+def arms_of(text: str) -> tuple[str, ...]:
+    """Read two or more different heuristics, as in entropy,bald,random."""
+    from alnb.acquisition import check_heuristic
+
+    names = tuple(check_heuristic(part.strip()) for part in text.split(","))
+    if len(set(names)) < max(2, len(names)):
+        raise ConfigError(
+            f"--arms {text!r} can't be compared; give different heuristics, two or more."
+        )
+    return names
+
+
+def setting_of(text: str, option: str = "--set") -> tuple[str, Any]:
+    """Read NAME=VALUE; the value is JSON, or else a word."""
+    import json
+
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigError(
+            f"{option} {text!r} can't be read; give NAME=VALUE, for example steps=60."
+        )
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def changes_of(
+    backbone: str | None,
+    weights: Path | None,
+    settings: list[str] | None,
+    heuristic: str | None = None,
+) -> dict[str, Any]:
+    """Gather the settings that were named.
+
+    Parameters
+    ----------
+    backbone, heuristic : str, optional
+        Left out if None.
+    weights : Path, optional
+        A file; its path is made absolute, so that it holds from any folder.
+    settings : list of str, optional
+        NAME=VALUE each; these win.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such file, or a setting can't be read.
+    """
+    if weights is not None and not weights.is_file():
+        raise ConfigError(f"--weights {weights}: there is no such file. Check the path.")
+    path = str(weights.resolve()) if weights else None
+    named = {"backbone": backbone, "weights": path, "heuristic": heuristic}
+    given = {name: value for name, value in named.items() if value is not None}
+    return given | dict(map(setting_of, settings or ()))
+
+
+def config_of(preset: str, **changes: Any) -> Config:  # noqa: ANN401 - any setting
+    """Return a preset with settings changed; None leaves one as it is, and names are checked."""
+    from alnb.acquisition import check_heuristic
+    from alnb.config import PRESETS
+
+    if preset not in PRESETS:
+        raise ConfigError(f"preset {preset!r} is unknown; there are {', '.join(PRESETS)}.")
+    given = {name: value for name, value in changes.items() if value is not None}
+    config = PRESETS[preset].replace(**given)
+    check_heuristic(config.heuristic)
+    if config.backbone != PRESETS[preset].backbone:
+        from alnb.training import backbones
+
+        backbones.find(config.backbone)
+    return config
+
+
+# --- on the terminal ---
 
 
 def say(text: str) -> None:
@@ -52,109 +230,3 @@ def line_of(report: CycleReport) -> str:
         f"cycle {report.cycle:3d}  {report.cost.nominal_s:6.0f} s  {dice}  "
         f"(trained {report.fit.train_s:.1f} s, scored {report.score_s:.1f} s)"
     )
-
-
-Data = Annotated[Path, typer.Argument(help="A dataset's folder, as alnb import makes it.")]
-Out = Annotated[Path, typer.Option(help="Where to put it.")]
-Size = Annotated[int, typer.Option(help="Side of the working grid, in pixels.")]
-Split = Annotated[
-    str, typer.Option(help="scan, sep, mixed, or a CSV file with columns scan[,z],part.")
-]
-WindowText = Annotated[str, typer.Option("--window", help="LOW,HIGH in HU: what the network sees.")]
-Skip = Annotated[list[str] | None, typer.Option(help="A scan to leave out; may be repeated.")]
-Flip = Annotated[
-    list[str] | None,
-    typer.Option(help="Scans, by name or pattern, that lie upside down in spite of their header."),
-]
-Unit = Annotated[str | None, typer.Option(help="hu or grey, where the values allow both.")]
-Infected = Annotated[
-    str | None,
-    typer.Option(help="LABEL,… of the masks that are infected; all others become background."),
-]
-AllowShared = Annotated[
-    bool,
-    typer.Option(
-        "--allow-shared-scans", help="Take a split file that puts one scan into several parts."
-    ),
-]
-Seed = Annotated[int, typer.Option(help="Of everything random.")]
-Backbone = Annotated[str | None, typer.Option(help="efficientnet_lite0, vgg16 or timm/NAME.")]
-Heuristic = Annotated[
-    str | None,
-    typer.Option(
-        help="entropy, bald, margin, least_confidence, random, foreground_random, or a package's."
-    ),
-]
-Weights = Annotated[Path | None, typer.Option(help="A file of ImageNet weights.")]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="NAME=VALUE for any other setting of Config; may be repeated."),
-]
-
-
-def window_of(text: str) -> Any:  # noqa: ANN401 - a Window, imported late
-    """Read LOW,HIGH in HU."""
-    from alnb.arrays import Window
-
-    try:
-        low, high = (float(part) for part in text.split(","))
-    except ValueError:
-        raise ConfigError(f"--window {text!r} can't be read; give LOW,HIGH in HU.") from None
-    return Window(low, high)
-
-
-def labels_of(text: str | None) -> tuple[int, ...] | None:
-    """Read the labels of a mask, as in 1,2; None for none named."""
-    if text is None:
-        return None
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise ConfigError(f"--infected {text!r} can't be read; give LABEL,LABEL.") from None
-
-
-def setting_of(text: str, option: str = "--set") -> tuple[str, Any]:
-    """Read NAME=VALUE; the value is JSON, or else a word."""
-    import json
-
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise ConfigError(
-            f"{option} {text!r} can't be read; give NAME=VALUE, for example steps=60."
-        )
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
-
-
-def changes_of(
-    backbone: str | None,
-    weights: Path | None,
-    settings: list[str] | None,
-    heuristic: str | None = None,
-) -> dict[str, Any]:
-    """Gather the settings that were named; a file's path holds from any folder."""
-    if weights is not None and not weights.is_file():
-        raise ConfigError(f"--weights {weights}: there is no such file. Check the path.")
-    path = str(weights.resolve()) if weights else None
-    named = {"backbone": backbone, "weights": path, "heuristic": heuristic}
-    given = {name: value for name, value in named.items() if value is not None}
-    return given | dict(map(setting_of, settings or ()))
-
-
-def config_of(preset: str, **changes: Any) -> Config:  # noqa: ANN401 - any setting
-    """Return a preset with settings changed, None leaving one as it is; names are checked."""
-    from alnb.acquisition import check_heuristic
-    from alnb.config import PRESETS
-
-    if preset not in PRESETS:
-        raise ConfigError(f"preset {preset!r} is unknown; there are {', '.join(PRESETS)}.")
-    given = {name: value for name, value in changes.items() if value is not None}
-    config = PRESETS[preset].replace(**given)
-    check_heuristic(config.heuristic)
-    if config.backbone != PRESETS[preset].backbone:
-        from alnb.training import backbones
-
-        backbones.find(config.backbone)
-    return config

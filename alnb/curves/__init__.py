@@ -1,1 +1,1 @@
-"""Learning curves: how they are drawn, tested and compared."""
+"""Learning curves: drawn, compared, and photographed."""

@@ -1,23 +1,24 @@
-"""What is drawn from runs, by Plotly."""
+"""Learning curves as Plotly traces and layouts: one run's, or an arm of several runs."""
 
 from __future__ import annotations
 
 import math
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
+
+from alnb.curves.statistics import read_steps
 
 if TYPE_CHECKING:
+    import pandas as pd
     import plotly.graph_objects as go
-    from PIL import Image
 
 
-Row = Mapping[str, Any]
+Row: TypeAlias = Mapping[str, Any]
+Trace: TypeAlias = dict[str, Any]
+Array: TypeAlias = NDArray[np.float64]
 
 SCORES = {  # column of a curve -> what its axis is called
     "dice": "Dice (test)",
@@ -53,7 +54,7 @@ def curve_trace(
     name : str
         What the legend calls it.
     score : str
-        The column drawn; see `SCORES`.
+        The column to draw; see `SCORES`.
     colour : str
         Of line and points.
     x : str
@@ -96,8 +97,8 @@ def curve_layout(score: str = "dice") -> dict[str, Any]:
 def score_range(low: float, high: float) -> list[float]:
     """Choose where a score's axis begins and ends, on tenths.
 
-    It begins at 0 unless the curves lie so high, and so near each other, that they would be one
-    line there; what is drawn as bars begins at 0 always.
+    It begins at 0, unless the curves lie so high and so near each other that an axis from 0 would
+    show them as one line.
 
     Examples
     --------
@@ -107,6 +108,26 @@ def score_range(low: float, high: float) -> list[float]:
     end = min(1.0, math.ceil(10 * high + 0.5) / 10)
     begin = math.floor(10 * low - 0.5) / 10
     return [begin if begin >= 0.3 and high - low < 0.3 else 0, end]
+
+
+def figure_layout(layout: dict[str, Any], low: float, high: float) -> dict[str, Any]:
+    """Complete a layout for a figure of its own, with a legend above the curves.
+
+    Parameters
+    ----------
+    layout : dict
+        As `curve_layout` returns it.
+    low, high : float
+        The lowest and highest score that is drawn, in [0, 1].
+    """
+    return layout | {
+        "showlegend": True,
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        "margin": {"l": 64, "r": 24, "t": 40, "b": 56},
+        "height": 440,
+        "xaxis": layout["xaxis"] | {"rangemode": "normal"},
+        "yaxis": layout["yaxis"] | {"range": score_range(low, high)},
+    }
 
 
 def curve_figure(curves: Mapping[str, Sequence[Row]], score: str = "dice") -> go.Figure:
@@ -139,83 +160,104 @@ def curve_figure(curves: Mapping[str, Sequence[Row]], score: str = "dice") -> go
     return go.Figure(traces, curve_layout(score) | {"showlegend": len(traces) > 1})
 
 
-BROWSERS = (
-    "chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome",
-    "microsoft-edge",
-)  # fmt: skip
-APPLICATIONS = (
-    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-    "/Applications/Chromium.app/Contents/MacOS/Chromium",
-)
-FLAGS = (
-    "--headless", "--disable-gpu", "--hide-scrollbars", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update", "--no-sandbox",
-)  # fmt: skip
-DRAWN_MS = 3000  # of the page's own time, which runs as fast as it can
-LIMIT_S = 60.0
-MARGIN_PX = 24
+MARKED = 30  # ours: a longer curve has no markers; they would hide it
 
 
-class NoPictureError(Exception):
-    """Why there is no picture, as the end of a sentence."""
-
-
-def browser() -> str:
-    """Find a Chrome, Chromium or Edge.
-
-    Raises
-    ------
-    NoPictureError
-        If there is none.
-    """
-    found = next(filter(None, map(shutil.which, (*BROWSERS, *APPLICATIONS))), None)
-    if found is None:
-        raise NoPictureError("no Chrome, Chromium or Edge is installed")
-    return found
-
-
-def take(page: Path, png: Path, size: tuple[int, int], scale: int = 2) -> None:
-    """Photograph a page without opening a window, down to the last thing that is not white.
+def arm_traces(
+    label: str,
+    curves: Mapping[str, pd.DataFrame],
+    colour: str,
+    unit: str = "s",
+    score: str = "Dice",
+    dash: str = "solid",
+) -> list[Trace]:
+    """Draw an arm: a band from lowest to highest, a thin line for each run, and their mean.
 
     Parameters
     ----------
-    page : Path
-        HTML that needs no network.
-    png : Path
-        Gets the picture.
-    size : (width, height)
-        Of the page's window, in its own pixels.
-    scale : int
-        Pixels of the picture for each.
+    label : str
+        What the legend calls it.
+    curves : non-empty mapping of str to table
+        A run each, with columns ``cycle``, ``cost_s`` and ``dice``.
+    colour : str
+        As ``#rrggbb``.
+    unit, score : str
+        Of what ``cost_s`` and ``dice`` hold, where it is something else.
+    dash : str
+        Plotly's name of how the line is broken, where there are more arms than colours.
 
-    Raises
-    ------
-    NoPictureError
-        If there is no browser or it draws nothing.
+    Returns
+    -------
+    list of dict
+        Scatter traces: the band, the runs, the mean; for a single run only its curve.
     """
-    program = browser()
-    with tempfile.TemporaryDirectory(prefix="alnb-picture-") as folder:
-        shot = Path(folder, "shot.png")
-        words = [
-            program, *FLAGS, f"--user-data-dir={folder}/profile", f"--screenshot={shot}",
-            f"--window-size={size[0]},{size[1]}", f"--force-device-scale-factor={scale}",
-            f"--virtual-time-budget={DRAWN_MS}", page.resolve().as_uri(),
-        ]  # fmt: skip
-        try:
-            subprocess.run(words, check=False, capture_output=True, timeout=LIMIT_S)
-        except subprocess.TimeoutExpired:
-            raise NoPictureError(f"{Path(program).name} took more than {LIMIT_S:.0f} s") from None
-        if not shot.exists():
-            raise NoPictureError(f"{Path(program).name} drew nothing")
-        _trimmed(shot, scale).save(png, optimize=True)
+    hover = f"%{{x:,.0f}} {unit}<br>{score} %{{y:.3f}}<extra></extra>"
+    if len(curves) == 1:
+        (curve,) = curves.values()
+        trace = _thick(curve_trace(_rows(curve), label, colour=colour), "linear", dash)
+        return [trace | {"hovertemplate": f"{label}, cycle %{{customdata}}<br>{hover}"}]
+    tables = list(curves.values())
+    costs, mean, low, high = mean_and_range(tables)
+    points = enumerate(zip(costs, mean, strict=True))
+    rows = [{"cycle": n, "cost_s": cost, "dice": dice} for n, (cost, dice) in points]
+    same = all(len(table) == len(costs) for table in tables)
+    shape = "linear" if same else "hv"  # steps where costs differ
+    thin = [
+        curve_trace(_rows(curve), f"{label}, {name}", colour=colour)
+        | {
+            "mode": "lines", "opacity": 0.45, "showlegend": False,
+            "line": {"color": colour, "width": 1, "shape": shape},
+            "hovertemplate": f"{name}, cycle %{{customdata}}<br>{hover}",
+        }
+        for name, curve in curves.items()
+    ]  # fmt: skip
+    thick = _thick(curve_trace(rows, label, colour=colour), shape, dash)
+    thick |= {"hovertemplate": f"mean of {len(tables)}<br>{hover}"}
+    return [_band(costs, low, high, colour, shape), *thin, thick]
 
 
-def _trimmed(shot: Path, scale: int) -> Image.Image:
-    """Cut the white below the last thing drawn, but for a margin."""
-    from PIL import Image
+def _rows(curve: pd.DataFrame) -> list[Row]:
+    return curve.to_dict("records")  # type: ignore[return-value] # their keys are words
 
-    with Image.open(shot) as opened:
-        picture = opened.convert("RGB")
-    drawn = np.flatnonzero((np.asarray(picture.convert("L")) < 255).any(axis=1))
-    bottom = int(drawn[-1]) + 1 + MARGIN_PX * scale if len(drawn) else picture.height
-    return picture.crop((0, 0, picture.width, min(bottom, picture.height)))
+
+def _thick(trace: Trace, shape: str, dash: str) -> Trace:
+    line = trace["line"] | {"width": 3, "shape": shape, "dash": dash}
+    mode = "lines+markers" if len(trace["x"]) <= MARKED else "lines"
+    return trace | {"mode": mode, "line": line}
+
+
+def _band(costs: Array, low: Array, high: Array, colour: str, shape: str) -> Trace:
+    """Fill between the lowest and the highest; steps are written out, as a fill runs back."""
+    if shape == "hv":
+        costs = np.repeat(costs, 2)[1:]
+        low, high = np.repeat(low, 2)[:-1], np.repeat(high, 2)[:-1]
+    return {
+        "type": "scatter", "mode": "lines", "fill": "toself", "fillcolor": faint(colour),
+        "x": [*costs, *costs[::-1]], "y": [*high, *low[::-1]], "line": {"width": 0},
+        "hoverinfo": "skip", "showlegend": False,
+    }  # fmt: skip
+
+
+def mean_and_range(curves: Sequence[pd.DataFrame]) -> tuple[Array, Array, Array, Array]:
+    """Read several curves as steps at every cost that one of them has.
+
+    Parameters
+    ----------
+    curves : non-empty sequence of tables
+        A seed each, with columns ``cost_s`` and ``dice``.
+
+    Returns
+    -------
+    costs, mean, lowest, highest : (N,) float arrays
+        From where all curves have begun.
+    """
+    costs = np.unique(np.concatenate([curve["cost_s"] for curve in curves]))
+    costs = costs[costs >= max(curve["cost_s"].min() for curve in curves)]
+    dice = np.stack([read_steps(curve, costs) for curve in curves])  # (seeds, N)
+    return costs, dice.mean(axis=0), dice.min(axis=0), dice.max(axis=0)
+
+
+def faint(colour: str, share: float = 0.15) -> str:
+    """Return a ``#rrggbb`` colour as one that lets ``1 - share`` through."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{share})"

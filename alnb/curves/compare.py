@@ -1,55 +1,41 @@
-"""Runs and sessions of others, found in folders, read from their journals, and put into arms.
-
-Curves of several runs as Plotly traces: a band, a thin line for each run, and their mean.
-
-Any runs and sessions side by side: their curves in one table, areas, verdicts, and files.
-"""
+"""Any runs and sessions side by side: found in folders, put into arms, compared, written."""
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alnb.errors import DataError, SessionError
-from alnb.journal import Journal
-from alnb.reports import CURVE_COLUMNS
-from alnb.state import State, state_of
-
-if TYPE_CHECKING:
-    import pandas as pd
-from typing import TYPE_CHECKING
-
 import numpy as np
-from numpy.typing import NDArray
 
-from alnb.curves.charts import curve_trace
-from alnb.curves.statistics import at_cost
-
-if TYPE_CHECKING:
-    import pandas as pd
-import math
-from collections.abc import Iterator
-from html import escape
-from typing import TYPE_CHECKING
-
+from alnb.config import Config
 from alnb.curves.charts import (
     AXES,
     COLOURS,
     SCORES,
-    NoPictureError,
+    Trace,
+    arm_traces,
     curve_layout,
-    score_range,
-    take,
+    figure_layout,
 )
-from alnb.curves.statistics import difference, sentence, verdict
+from alnb.curves.page import figure_html, page_html, write_picture
+from alnb.curves.statistics import area, at_cost, conclusion, difference, sentence
+from alnb.errors import DataError, SessionError
+from alnb.journal import Journal
+from alnb.reports import CURVE_COLUMNS
+from alnb.state import State, state_of
+from alnb.storage import JOURNAL, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
 
+# --- runs ---
 
 BY_SETTINGS, BY_RUN = "settings", "run"
 DEEP = 3  # folders below the one that is named in which runs are looked for
@@ -62,16 +48,14 @@ class Run:
     Parameters
     ----------
     name : str
-        The end of its folder's path that tells it from the others.
+        The end of its folder's path, long enough to differ from the others.
     folder : Path
-    dataset : str
-        Its dataset's name.
-    fingerprint : str
-        Of its dataset.
+    dataset, fingerprint : str
+        Its dataset's.
     state : State
         Where it ends.
     arm : str
-        What it is grouped under.
+        The group that it belongs to.
     """
 
     name: str
@@ -88,7 +72,7 @@ class Run:
 
 
 def find_runs(paths: Iterable[Path]) -> list[Path]:
-    """List the folders with a journal: those named, or below them.
+    """List the folders that hold a journal: the named ones, or folders below them.
 
     Raises
     ------
@@ -98,7 +82,7 @@ def find_runs(paths: Iterable[Path]) -> list[Path]:
     found: dict[Path, None] = {}
     for path in paths:
         below = [path, *(one for depth in range(1, DEEP + 1) for one in path.glob("*/" * depth))]
-        runs = sorted({one.resolve() for one in below if _is_there(one / "journal.jsonl")})
+        runs = sorted({one.resolve() for one in below if _is_there(one / JOURNAL)})
         if not runs:
             raise SessionError(
                 f"{path} holds no session: there is no journal.jsonl in or below it."
@@ -108,11 +92,11 @@ def find_runs(paths: Iterable[Path]) -> list[Path]:
 
 
 def _is_there(file: Path) -> bool:
-    return os.access(file, os.R_OK) and file.is_file()  # false too where it may not be looked at
+    return os.access(file, os.R_OK) and file.is_file()  # false too in a folder without permission
 
 
 def names_of(folders: Sequence[Path]) -> list[str]:
-    """Call each folder by the end of its path that tells it from the others.
+    """Name each folder by the end of its path, long enough to differ from the others.
 
     Examples
     --------
@@ -128,14 +112,14 @@ def names_of(folders: Sequence[Path]) -> list[str]:
 
 
 def read_runs(folders: Sequence[Path]) -> tuple[Run, ...]:
-    """Read runs from their journals alone; they may be open elsewhere.
+    """Read runs from their journals; they may be open elsewhere.
 
     Raises
     ------
     SessionError
         If a journal can't be read.
     DataError
-        If they are of different datasets, or none has a cycle that was scored.
+        If they are of different datasets, or none was trained.
     """
     runs = tuple(_read(name, f) for name, f in zip(names_of(folders), folders, strict=True))
     datasets = {run.fingerprint: run.dataset for run in runs}
@@ -150,7 +134,7 @@ def read_runs(folders: Sequence[Path]) -> tuple[Run, ...]:
 
 
 def _read(name: str, folder: Path) -> Run:
-    events = Journal.open(folder / "journal.jsonl").events
+    events = Journal.open(folder / JOURNAL).events
     if not events:
         raise SessionError(f"{folder} holds no session: its journal.jsonl is empty.")
     named = events[0].data["dataset"]
@@ -158,32 +142,33 @@ def _read(name: str, folder: Path) -> Run:
 
 
 def group(runs: Sequence[Run], by: str = BY_SETTINGS) -> tuple[Run, ...]:
-    """Put runs into arms: those whose settings differ by the seed alone, or each by itself.
+    """Put runs into arms: those whose settings differ only in the seed, or each by itself.
 
-    An arm of settings is called by those that the arms differ in.
+    An arm of settings is named by the settings in which the arms differ.
     """
     if by == BY_RUN:
         return tuple(replace(run, arm=run.name) for run in runs)
-    settings = [_settings(run) for run in runs]
+    settings = [settings_of(run.state.config) for run in runs]
     differing = [name for name in settings[0] if len({str(one[name]) for one in settings}) > 1]
     return tuple(
-        replace(run, arm=_label(run, one, differing))
-        for run, one in zip(runs, settings, strict=True)
+        replace(run, arm=_label(one, differing)) for run, one in zip(runs, settings, strict=True)
     )
 
 
-def _settings(run: Run) -> dict[str, Any]:
-    return {name: value for name, value in run.state.config.to_dict().items() if name != "seed"}
+def settings_of(config: Config) -> dict[str, Any]:
+    """Return settings as plain values, without the seed: what the runs of an arm share."""
+    return {name: value for name, value in config.to_dict().items() if name != "seed"}
 
 
-def _label(run: Run, settings: Mapping[str, Any], differing: Sequence[str]) -> str:
-    alone = not differing or "heuristic" in differing
-    words = [str(settings["heuristic"])] if alone else []
-    return ", ".join([*words, *(f"{n} {settings[n]}" for n in differing if n != "heuristic")])
+def _label(settings: Mapping[str, Any], differing: Sequence[str]) -> str:
+    words = [f"{name} {settings[name]}" for name in differing if name != "heuristic"]
+    if not differing or "heuristic" in differing:
+        words = [str(settings["heuristic"]), *words]
+    return ", ".join(words)
 
 
 def natural(runs: Sequence[Run]) -> str:
-    """Choose how to group: by settings, unless an arm would hold a seed twice, as a class does."""
+    """Group by settings, unless an arm would hold a seed twice, as in a class of students."""
     pairs = [(run.arm, run.seed) for run in group(runs)]
     return BY_SETTINGS if len(set(pairs)) == len(pairs) else BY_RUN
 
@@ -206,128 +191,19 @@ def table_of(runs: Sequence[Run]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["run", "arm", "dataset", *CURVE_COLUMNS])
 
 
-MARKED = 30  # ours: points of a curve; more would hide it
-Trace = dict[str, Any]
-Array = NDArray[np.float64]
+# --- a comparison ---
+
+OTHERS = 4  # ours: nobody would read sentences on more arms
+DASHES = ("solid", "dash", "dot", "dashdot")  # the next for each round of the colours
+CAPTION = (
+    "Thin lines: the runs. Thick: their mean. Band: from the lowest to the highest. Area: the mean "
+    "of a curve over the part of the axis that all curves share. Intervals (95 %) are over seeds, "
+    "not over other patients."
+)
+PICTURE = (928, 1200)  # window of the page, in its own pixels
 
 
-def arm_traces(
-    label: str,
-    curves: Mapping[str, pd.DataFrame],
-    colour: str,
-    unit: str = "s",
-    score: str = "Dice",
-    dash: str = "solid",
-) -> list[Trace]:
-    """Draw an arm: the band, a thin line for each run, and their mean.
-
-    Parameters
-    ----------
-    label : str
-        What the legend calls it.
-    curves : non-empty mapping of str to table
-        A run each, with columns ``cycle``, ``cost_s`` and ``dice``.
-    colour : str
-        As ``#rrggbb``.
-    unit, score : str
-        Of what ``cost_s`` and ``dice`` hold, where it is something else.
-    dash : str
-        Plotly's name of how the line is broken, where there are more arms than colours.
-
-    Returns
-    -------
-    list of dict
-        Scatter traces: the band, the runs, the mean; of a single run its curve alone.
-    """
-    if len(curves) == 1:
-        return [_dashed(_alone(label, next(iter(curves.values())), colour, unit, score), dash)]
-    tables = list(curves.values())
-    costs, mean, low, high = mean_and_range(tables)
-    points = enumerate(zip(costs, mean, strict=True))
-    rows = [{"cycle": n, "cost_s": cost, "dice": dice} for n, (cost, dice) in points]
-    same = all(len(table) == len(costs) for table in tables)
-    shape = "linear" if same else "hv"  # steps where costs differ
-    hover = f"%{{x:,.0f}} {unit}<br>{score} %{{y:.3f}}<extra></extra>"
-    thin = [
-        _thin(curve, f"{label}, {name}", colour, shape)
-        | {"hovertemplate": f"{name}, cycle %{{customdata}}<br>{hover}"}
-        for name, curve in curves.items()
-    ]
-    thick = _thick(curve_trace(rows, label, colour=colour), shape)
-    thick |= {"hovertemplate": f"mean of {len(tables)}<br>{hover}"}
-    return [_band(costs, low, high, colour, shape), *thin, _dashed(thick, dash)]
-
-
-def _dashed(trace: Trace, dash: str) -> Trace:
-    return trace | {"line": trace["line"] | {"dash": dash}}
-
-
-def _alone(label: str, curve: pd.DataFrame, colour: str, unit: str, score: str) -> Trace:
-    rows: list[Mapping[str, Any]] = curve.to_dict("records")  # type: ignore[assignment]
-    trace = _thick(curve_trace(rows, label, colour=colour), "linear")
-    hover = f"{label}, cycle %{{customdata}}<br>%{{x:,.0f}} {unit}<br>{score} %{{y:.3f}}"
-    return trace | {"hovertemplate": f"{hover}<extra></extra>"}
-
-
-def _band(costs: Array, low: Array, high: Array, colour: str, shape: str) -> Trace:
-    """Fill between the lowest and the highest; steps are written out, as a fill runs back."""
-    if shape == "hv":
-        costs = np.repeat(costs, 2)[1:]
-        low, high = np.repeat(low, 2)[:-1], np.repeat(high, 2)[:-1]
-    return {
-        "type": "scatter", "mode": "lines", "fill": "toself", "fillcolor": faint(colour),
-        "x": [*costs, *costs[::-1]], "y": [*high, *low[::-1]], "line": {"width": 0},
-        "hoverinfo": "skip", "showlegend": False,
-    }  # fmt: skip
-
-
-def _thin(curve: pd.DataFrame, name: str, colour: str, shape: str) -> Trace:
-    rows: list[Mapping[str, Any]] = curve.to_dict("records")  # type: ignore[assignment]
-    trace = curve_trace(rows, name, colour=colour)
-    return trace | {
-        "mode": "lines", "opacity": 0.45, "showlegend": False,
-        "line": {"color": colour, "width": 1, "shape": shape},
-    }  # fmt: skip
-
-
-def _thick(trace: Trace, shape: str) -> Trace:
-    line = trace["line"] | {"width": 3, "shape": shape}
-    mode = "lines+markers" if len(trace["x"]) <= MARKED else "lines"
-    return trace | {"mode": mode, "line": line}
-
-
-def mean_and_range(curves: Sequence[pd.DataFrame]) -> tuple[Array, Array, Array, Array]:
-    """Read several curves as steps at every cost that one of them has.
-
-    Parameters
-    ----------
-    curves : non-empty sequence of tables
-        A seed each, with columns ``cost_s`` and ``dice``.
-
-    Returns
-    -------
-    costs, mean, lowest, highest : (N,) float arrays
-        From where all curves have begun.
-    """
-    costs = np.unique(np.concatenate([curve["cost_s"] for curve in curves]))
-    costs = costs[costs >= max(curve["cost_s"].min() for curve in curves)]
-    read = [[at_cost(curve, cost) for cost in costs] for curve in curves]
-    dice = np.array(read, dtype=np.float64)  # (seeds, N); None becomes NaN
-    return costs, dice.mean(axis=0), dice.min(axis=0), dice.max(axis=0)
-
-
-def faint(colour: str, share: float = 0.15) -> str:
-    """Return a ``#rrggbb`` colour as one that lets ``1 - share`` through."""
-    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    return f"rgba({red},{green},{blue},{share})"
-
-
-OTHERS = 4  # ours: verdicts on more arms would not be read
-DASHES = ("solid", "dash", "dot", "dashdot")  # of as many curves as there are colours, each
-PICTURE = (928, 1200)  # of the page's window, in its own pixels
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True)  # no slots: what is read of the runs is kept
 class Comparison:
     """Curves of runs on chosen axes.
 
@@ -345,17 +221,29 @@ class Comparison:
     x: str = "cost_s"
     y: str = "dice"
 
-    @property
+    @cached_property
     def table(self) -> pd.DataFrame:
-        """The curves with ``x`` as ``cost_s`` and ``y`` as ``dice``, as `verdicts` reads them."""
+        """The curves with ``x`` as ``cost_s`` and ``y`` as ``dice``, as `statistics` reads them."""
         whole = table_of(self.runs)
         chosen = whole.assign(cost_s=whole[self.x].astype(float), dice=whole[self.y])
         return chosen[["run", "arm", "seed", "cycle", "cost_s", "dice"]].dropna(subset=["dice"])
 
+    @cached_property
+    def _curves(self) -> dict[str, dict[str, pd.DataFrame]]:
+        """The curves by arm and by run, in order."""
+        curves: dict[str, dict[str, pd.DataFrame]] = {}
+        for (arm, run), curve in self.table.groupby(["arm", "run"], sort=False):
+            curves.setdefault(str(arm), {})[str(run)] = curve
+        return curves
+
     @property
     def arms(self) -> list[str]:
         """The arms that have a score, in order."""
-        return list(dict.fromkeys(self.table["arm"]))
+        return list(self._curves)
+
+    def curves(self, arm: str) -> dict[str, pd.DataFrame]:
+        """Return an arm's curves by the names of its runs."""
+        return self._curves[arm]
 
     @property
     def unit(self) -> str:
@@ -367,14 +255,9 @@ class Comparison:
         """What ``y`` is called in a sentence."""
         return SCORES[self.y].split()[0]
 
-    def curves(self, arm: str) -> dict[str, pd.DataFrame]:
-        """Return an arm's curves by the names of its runs."""
-        own = self.table[self.table["arm"] == arm]
-        return {str(name): curve for name, curve in own.groupby("run", sort=False)}
-
-    @property
+    @cached_property
     def common(self) -> tuple[float, float] | None:
-        """From where all curves have begun to where the first ends; None if there is nothing."""
+        """From where all curves have begun to where the first ends; None if nothing is shared."""
         spans = self.table.groupby("run")["cost_s"].agg(["min", "max"])
         if spans.empty:
             return None
@@ -382,7 +265,7 @@ class Comparison:
         return (begin, end) if begin < end else None
 
     def areas(self, arm: str) -> dict[int, float]:
-        """Return the area under each of an arm's curves, by seed; see `area`."""
+        """Return the area under each of an arm's curves, by seed; see `statistics.area`."""
         if self.common is None:
             return {}
         seeds = {run.name: run.seed for run in self.runs}
@@ -394,29 +277,29 @@ class Comparison:
         pairs = [(run.arm, run.seed) for run in self.runs]
         return len(pairs) == len(set(pairs))
 
-    def verdicts(self) -> list[str]:
+    def conclusions(self) -> list[str]:
         """Say, in a sentence each, what the first arm shows against the others."""
         first, *others = self.arms or [""]
         if not others:
-            return ["one arm alone: there is nothing to compare it with"]
+            return ["there is only one arm: nothing to compare it with"]
         if not self.paired:
-            return ["no verdict: an arm holds several runs of one seed, so seeds can't be paired"]
+            return ["nothing can be compared: an arm has several runs of one seed, so no pairs"]
         if self.common is None:
-            return ["no verdict: the curves have no part of the axis in common"]
-        said = [line for second in others[:OTHERS] for line in self._verdicts(first, second)]
+            return ["nothing can be compared: the curves share no part of the axis"]
+        lines = [line for second in others[:OTHERS] for line in self._concluded(first, second)]
         if (left := len(others) - OTHERS) > 0:
-            said.append(f"{left} more are in the table alone; name two to compare them in words")
-        return said
+            lines.append(f"{left} more are only in the table; name two to compare them in words")
+        return lines
 
-    def _verdicts(self, first: str, second: str) -> list[str]:
+    def _concluded(self, first: str, second: str) -> list[str]:
         assert self.common is not None  # noqa: S101 - the caller looked
         end, (a, b) = self.common[1], (self.areas(first), self.areas(second))
         seeds = sorted(a.keys() & b.keys())
         if not seeds:
-            return [f"no verdict: {first} and {second} have no seed in common"]
+            return [f"{first} and {second} can't be compared: they share no seed"]
         found = difference([a[seed] for seed in seeds], [b[seed] for seed in seeds])
         return [
-            verdict(self.table, (first, first), (second, second), end, self.unit),
+            conclusion(self.table, (first, first), (second, second), end, self.unit),
             sentence(found, first, second, f"in area up to {end:.0f} {self.unit}"),
         ]
 
@@ -428,7 +311,7 @@ class Comparison:
         list of dict
             ``arm``, ``runs`` (their number), ``at`` (where the common part ends), ``mean``,
             ``low`` and ``high`` of the score there, ``area`` (the mean of `area`), and ``last``
-            (the mean of the curves' last scores). What can't be had is NaN.
+            (the mean of the curves' last scores). What is not known is NaN.
         """
         return [self._summary(arm) for arm in self.arms]
 
@@ -462,47 +345,17 @@ class Comparison:
 
     def layout(self) -> dict[str, Any]:
         """Describe the axes as a Plotly layout."""
-        layout = curve_layout(self.y)
-        low, top = 0.0, 1.0
-        if len(self.table):
-            low, top = (float(self.table["dice"].agg(end)) for end in ("min", "max"))
-        title = {"text": AXES[self.x][0], "standoff": 8}
-        return layout | {
-            "showlegend": True,
-            "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-            "margin": {"l": 64, "r": 24, "t": 40, "b": 56},
-            "height": 440,
-            "xaxis": layout["xaxis"] | {"title": title, "rangemode": "normal"},
-            "yaxis": layout["yaxis"] | {"range": score_range(low, top)},
-        }
+        dice = self.table["dice"]
+        low, high = (float(dice.min()), float(dice.max())) if len(dice) else (0.0, 1.0)
+        layout = figure_layout(curve_layout(self.y), low, high)
+        layout["xaxis"] |= {"title": {"text": AXES[self.x][0], "standoff": 8}}
+        return layout
 
     def figure(self) -> go.Figure:
         """Draw the curves."""
         import plotly.graph_objects as go
 
         return go.Figure(self.traces(), self.layout() | {"paper_bgcolor": "#ffffff"})
-
-
-def area(curve: pd.DataFrame, begin: float, end: float) -> float:
-    """Average a curve between two costs: the area under it, divided by their distance.
-
-    Parameters
-    ----------
-    curve : table
-        Of one run, with columns ``cost_s`` and ``dice``; straight lines join its points.
-    begin, end : float
-        ``begin < end``, both within the curve.
-
-    Returns
-    -------
-    float
-        In the unit of the score, so that areas of different spans can be read alike.
-    """
-    ordered = curve.sort_values("cost_s", kind="stable").drop_duplicates("cost_s", keep="last")
-    costs, scores = ordered["cost_s"].to_numpy(), ordered["dice"].to_numpy()
-    inside = costs[(costs > begin) & (costs < end)]
-    at = np.concatenate([[begin], inside, [end]])
-    return float(np.trapezoid(np.interp(at, costs, scores), at) / (end - begin))
 
 
 def summary_html(comparison: Comparison) -> str:
@@ -527,26 +380,16 @@ def _number(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.3f}"
 
 
-STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;color:#1f2937;max-width:880px;margin:24px auto}"
-    "table{border-collapse:collapse;font-size:14px}th,td{padding:3px 14px 3px 0;text-align:left}"
-)
-
-
 def page_of(comparison: Comparison) -> str:
-    """Write the figure, the table and the verdicts as a page that needs no network."""
-    figure = comparison.figure().to_html(
-        include_plotlyjs=True, full_html=False, config={"displayModeBar": False}
-    )
-    lines = "".join(f"<li>{escape(line)}</li>" for line in comparison.verdicts())
+    """Write the figure, the table and what they show as a page that needs no network."""
+    lines = "".join(f"<li>{escape(line)}</li>" for line in comparison.conclusions())
     names = escape(", ".join(run.name for run in comparison.runs))
     data = escape(comparison.runs[0].dataset)
-    return (
-        f"<!doctype html><html lang='en'><meta charset='utf-8'><title>alnb compare</title>"
-        f"<style>{STYLE}</style><body><h1>{data}</h1>{figure}{summary_html(comparison)}"
-        f"<ul>{lines}</ul><p>Thin lines: the runs. Thick: their mean. Band: from the lowest to the "
-        f"highest. Area: the mean of a curve over the part of the axis that all have in common. "
-        f"Intervals (95 %) tell of seeds, not of other patients. Runs: {names}.</p></body></html>"
+    figure = figure_html(comparison.figure(), "curves")
+    return page_html(
+        "alnb compare",
+        f"<h1>{data}</h1>{figure}{summary_html(comparison)}<ul>{lines}</ul>"
+        f'<p class="quiet">{CAPTION} Runs: {names}.</p>',
     )
 
 
@@ -571,19 +414,12 @@ def write(comparison: Comparison, out: Path) -> Iterator[str]:
         If the folder can't be written.
     """
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        table = table_of(comparison.runs)
-        table.to_csv(out / "compare.csv", index=False, lineterminator="\n")
-        yield f"Written: {out / 'compare.csv'}"
-        (out / "compare.html").write_text(page_of(comparison), encoding="utf-8")
-        yield f"Written: {out / 'compare.html'}"
+        table = table_of(comparison.runs).to_csv(index=False, lineterminator="\n")
+        for name, text in (("compare.csv", table), ("compare.html", page_of(comparison))):
+            write_text(out / name, text)
+            yield f"Written: {out / name}"
     except OSError as error:
         raise SessionError(
             f"{out} can't be written: {error.strerror}. Choose another folder with --out."
         ) from error
-    try:
-        take(out / "compare.html", out / "compare.png", PICTURE)
-    except NoPictureError as error:
-        yield f"compare.png could not be drawn: {error}. The page compare.html holds it all."
-    else:
-        yield f"Written: {out / 'compare.png'}"
+    yield write_picture(out / "compare.html", PICTURE)

@@ -1,17 +1,19 @@
-"""What curves show: paired differences over seeds at a cost, in a sentence."""
+"""What curves show: scores at a cost, areas, and paired differences over seeds in a sentence."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import pandas as pd
 
+Array: TypeAlias = NDArray[np.float64]
 
 LEVEL = 0.95  # ours, as is usual
 
@@ -40,7 +42,7 @@ class Difference:
 
 
 def difference(first: Sequence[float], second: Sequence[float]) -> Difference:
-    """Average what is paired, one pair a seed.
+    """Average the differences of pairs, one pair a seed.
 
     Examples
     --------
@@ -51,7 +53,7 @@ def difference(first: Sequence[float], second: Sequence[float]) -> Difference:
     Raises
     ------
     ValueError
-        If there are no pairs, or not as many of one as of the other.
+        If there are no pairs, or one of them has no partner.
     """
     if len(first) != len(second) or not len(first):
         raise ValueError("pairs are needed")
@@ -65,24 +67,52 @@ def difference(first: Sequence[float], second: Sequence[float]) -> Difference:
     return Difference(float(deltas.mean()), t * float(deltas.std(ddof=1)) / math.sqrt(n), n)
 
 
-def at_cost(curve: pd.DataFrame, cost_s: float) -> float | None:
-    """Read a curve as steps: the Dice of its last cycle within a cost.
+def read_steps(curve: pd.DataFrame, costs: Sequence[float] | Array) -> Array:
+    """Read a curve as steps: the Dice of its last cycle within each cost.
 
     Parameters
     ----------
     curve : table
         Of one run, with columns ``cost_s`` and ``dice``.
+    costs : (N,) float
 
     Returns
     -------
-    float or None
-        None if its start costs more, or the cycle has no Dice.
+    (N,) float array
+        NaN where the start costs more, or the cycle has no Dice.
     """
-    within = curve[curve["cost_s"] <= cost_s]
-    if within.empty:
-        return None
-    dice = float(within.sort_values("cost_s", kind="stable")["dice"].iloc[-1])
-    return None if math.isnan(dice) else dice
+    ordered = curve.sort_values("cost_s", kind="stable")
+    last = np.searchsorted(ordered["cost_s"].to_numpy(), costs, side="right") - 1
+    dice = np.append(ordered["dice"].to_numpy(np.float64), np.nan)  # which -1 reads
+    return dice[last]
+
+
+def at_cost(curve: pd.DataFrame, cost_s: float) -> float | None:
+    """Read a curve as steps at one cost; None where `read_steps` has NaN."""
+    (dice,) = read_steps(curve, [cost_s]).tolist()
+    return None if math.isnan(dice) else float(dice)
+
+
+def area(curve: pd.DataFrame, begin: float, end: float) -> float:
+    """Average a curve between two costs: the area under it, divided by their distance.
+
+    Parameters
+    ----------
+    curve : table
+        Of one run, with columns ``cost_s`` and ``dice``; straight lines join its points.
+    begin, end : float
+        ``begin < end``, both within the curve.
+
+    Returns
+    -------
+    float
+        In the unit of the score, so that areas over different spans can be compared.
+    """
+    ordered = curve.sort_values("cost_s", kind="stable").drop_duplicates("cost_s", keep="last")
+    costs, scores = ordered["cost_s"].to_numpy(), ordered["dice"].to_numpy()
+    inside = costs[(costs > begin) & (costs < end)]
+    at = np.concatenate([[begin], inside, [end]])
+    return float(np.trapezoid(np.interp(at, costs, scores), at) / (end - begin))
 
 
 def dices(table: pd.DataFrame, arm: str, cost_s: float) -> dict[int, float]:
@@ -92,6 +122,8 @@ def dices(table: pd.DataFrame, arm: str, cost_s: float) -> dict[int, float]:
     ----------
     table : table
         Of an experiment, with columns ``arm``, ``seed``, ``cost_s`` and ``dice``.
+    arm : str
+    cost_s : float
     """
     curves = table[table["arm"] == arm]
     seeds: list[int] = curves["seed"].unique().tolist()
@@ -99,11 +131,11 @@ def dices(table: pd.DataFrame, arm: str, cost_s: float) -> dict[int, float]:
     return {seed: dice for seed, dice in found.items() if dice is not None}
 
 
-def verdict(
+def conclusion(
     table: pd.DataFrame, first: tuple[str, str], second: tuple[str, str], cost_s: float | None,
     unit: str = "s",
 ) -> str:  # fmt: skip
-    """Say which of two arms has the higher Dice at a cost, or that it is not shown.
+    """Say which of two arms has the higher Dice at a cost, if a difference can be shown.
 
     Parameters
     ----------
@@ -114,7 +146,7 @@ def verdict(
     cost_s : float or None
         None compares them where their curves end.
     unit : str
-        Of the column ``cost_s``, where it holds something else than seconds.
+        Of the column ``cost_s``, if it does not hold seconds.
 
     Returns
     -------
@@ -126,15 +158,16 @@ def verdict(
     seeds = sorted(a.keys() & b.keys())
     if not seeds:
         return (
-            f"not shown: {first[1]} against {second[1]} at {within:.0f} {unit}, which is less than "
-            "a start costs"
+            f"{first[1]} and {second[1]} can't be compared at {within:.0f} {unit}: their starts "
+            "cost more"
         )
     found = difference([a[seed] for seed in seeds], [b[seed] for seed in seeds])
-    return sentence(found, first[1], second[1], "" if cost_s is None else f"at {cost_s:.0f} {unit}")
+    where = "at the end" if cost_s is None else f"at {cost_s:.0f} {unit}"
+    return sentence(found, first[1], second[1], where)
 
 
 def sentence(found: Difference, first: str, second: str, where: str) -> str:
-    """Say which of two is better, or that it is not shown.
+    """Say which of two is better, or that no difference can be shown.
 
     Parameters
     ----------
@@ -143,16 +176,18 @@ def sentence(found: Difference, first: str, second: str, where: str) -> str:
     first, second : str
         What they are called.
     where : str
-        Such as "at 600 s"; may be empty.
+        Such as "at 600 s".
     """
     count = f"{found.pairs} seeds" if found.pairs > 1 else "1 seed, so no interval"
-    at = f"{where} ({count})" if where else f"({count})"
     if not found.shown:
         spread = "" if found.half is None else f" ± {_of(found.half)}"
-        return f"not shown: {first} against {second} {_signed(found.mean)}{spread} {at}"
+        return (
+            f"no difference can be shown between {first} and {second} {where} "
+            f"({_signed(found.mean)}{spread}, {count})"
+        )
     better, worse = (first, second) if found.mean > 0 else (second, first)
     gain = f"{_of(abs(found.mean), found)} ± {_of(found.half or 0.0, found)}"
-    return f"{better} beats {worse} by {gain} {at}"
+    return f"{better} beats {worse} by {gain} {where} ({count})"
 
 
 def _digits(found: Difference | None) -> int:
@@ -174,12 +209,13 @@ def _signed(value: float) -> str:
 def shares(
     table: pd.DataFrame, arm: str, costs: Sequence[float], bound: float
 ) -> list[tuple[float, float, float]]:
-    """Set an arm beside the upper bound.
+    """Read which share of the upper bound an arm reaches at some costs.
 
     Parameters
     ----------
     table : table
         As for `dices`.
+    arm : str
     costs : sequence of float
         In seconds.
     bound : float

@@ -1,23 +1,19 @@
-"""What an experiment is: the runs it is made of, and what is compared.
+"""The paper's experiments as values: which runs each has, and what they are compared on.
 
-What each setting of the default brings, by cross-validation inside the train part.
-
-The paper's experiments as values: which runs each is made of, and what is compared.
-
-A function here makes an `Experiment` of a dataset and the settings it is run on; `runs` carries
-it out. Ours where the paper is silent, and said in the notes of the experiment.
+`planned` makes an `Experiment` for a dataset and settings; `alnb.experiments.run` carries it out.
+Where the paper says nothing, the choice is ours, and the experiment's notes say so.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from alnb.acquisition import RANDOM, check_heuristic
+from alnb.acquisition import RANDOM
 from alnb.config import FROM_IMAGENET, FROM_SYNTHETIC, MASKS_THRESHOLD, Config
 from alnb.cost import fully_labelled_cost, price_of
 from alnb.dataset import Dataset
@@ -35,13 +31,13 @@ class Arm:
     name : str
         Part of its folders' names, and its name in tables.
     label : str
-        What figures and verdicts call it.
+        Its name in figures and sentences.
     config : Config
-        Its settings; the seed is each run's own.
+        Its settings; each run has a seed of its own.
     cycles : int
         After the start, at most; ``config.budget_s`` may end a run earlier.
     cost_s : float or None
-        What its labels cost, where that isn't what the answers add up to.
+        What its labels cost, if that is not the sum over the answers.
     """
 
     name: str
@@ -52,8 +48,8 @@ class Arm:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """Two arms, by name, that are compared at a cost in seconds, or where they end if None."""
+class Contrast:
+    """Two arms, by name, that are compared at a cost in seconds; None: where they end."""
 
     first: str
     second: str
@@ -62,7 +58,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Experiment:
-    """What is run, and what it is to show.
+    """What is run, and what it should show.
 
     Parameters
     ----------
@@ -71,23 +67,23 @@ class Experiment:
     title : str
         Above its figure.
     arms : tuple of Arm
-    comparisons : tuple of Comparison
-        Whose verdicts are given.
+    comparisons : tuple of Contrast
+        Each ends in a sentence.
     notes : tuple of str
         What a reader must know beside the paper's section: sentences.
     folds : int or None
-        The runs are on folds of the train part, a seed's on the fold of its number; None: on the
-        dataset.
+        The train part is divided into so many folds, and a run is measured on the fold of its
+        seed's number; None: runs are measured on the test part.
     only_ends : bool
-        Where the curves end is all that is shown of them.
+        Only the ends of the curves are shown.
     quick : bool
-        It is less of all, to see that it works; no figure to keep.
+        It has less of everything, to see that it works; its figures are not to be kept.
     """
 
     name: str
     title: str
     arms: tuple[Arm, ...]
-    comparisons: tuple[Comparison, ...] = ()
+    comparisons: tuple[Contrast, ...] = ()
     notes: tuple[str, ...] = ()
     folds: int | None = None
     only_ends: bool = False
@@ -101,19 +97,19 @@ class Options:
     Parameters
     ----------
     quick : bool
-        Less of all.
+        Less of everything.
     cycles : int, optional
-        Of `fig5` and `imperfect`, after the start.
+        After the start, of fig5, imperfect and ablations.
     steps : int, optional
-        Of `upper_bound`'s training.
+        Of the training of upper-bound.
     apart : bool
-        Whether `imperfect` shows each error by itself too.
+        Imperfect also has an annotator for each kind of error.
     arms : tuple of str
-        The heuristics that `fig5` compares, the first with each other.
-    switches : mapping of str to mapping
-        What `switches` changes of the settings, by name; none takes its own.
+        The heuristics of fig5; the first is compared with each other.
+    changes : mapping of str to mapping
+        What ablations change in the settings, by label; empty takes `ABLATIONS`.
     folds : int
-        Of `switches`.
+        Of ablations, at least 2.
     """
 
     quick: bool = False
@@ -121,92 +117,17 @@ class Options:
     steps: int | None = None
     apart: bool = False
     arms: tuple[str, ...] = ()
-    switches: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     folds: int = 5
 
-
-SHARE = 0.035  # ours: of the effort of labelling all with masks; half of the paper's 7 %
-START = 0.2  # ours: of those answers, before the first training
-ABLATION_CYCLES = 3  # ours: so that acquisition counts, with fewer trainings than in a session
-
-SWITCHES: Mapping[str, Mapping[str, Any]] = {
-    "from ImageNet alone": {"pretrain_steps": 0},
-    "goes back by nothing": {"prior_answers": 0.0},
-    "forgets what it believed": {"distil": 0.0},
-    "a threshold for all data": {"threshold": FROM_SYNTHETIC["threshold"]},
-    "clicks weigh as much as all that is clean": {"loss": FROM_IMAGENET["loss"]},
-    "predicts the slice alone": {"predict_zoom": 1.0, "predict_mirrored": False},
-    "predicts no mirror image": {"predict_mirrored": False},
-    "holds a fifth of the answers out": {"holdout": 0.2},
-    "no CRF": {"crf": 0.0},
-    "starts anywhere": {"start_in_lungs": 0.0},
-    "a second click, on background": {"background_click": True},
-    "random": {"heuristic": "random"},
-    "random in the lungs": {"heuristic": "foreground_random"},
-    "BALD": {"heuristic": "bald"},
-    "margin": {"heuristic": "margin"},
-    "a region's highest pixel": {"region_score": "max"},
-    "several regions of a slice": {"one_region_a_slice": False},
-    "superpixels": {"regions": "superpixels"},
-}
-"""What is changed of the default, one at a time. All were weighed for it; so it is told what they
-bring, not found anew."""
+    def cycles_or(self, usual: int, quick: int) -> int:
+        """Return how many cycles follow the start: those named, or the usual number."""
+        if self.cycles is not None:
+            return self.cycles
+        return quick if self.quick else usual
 
 
-def switches(dataset: Dataset, base: Config, options: Options) -> Experiment:
-    """Compare the settings with each switch of them thrown, at 3.5 % of the full effort.
-
-    The test part is not touched: a seed's runs train on all folds of the train part but one, and
-    are measured on that.
-    """
-    changes = options.switches or SWITCHES
-    answers = _answers(dataset, base, options.folds)
-    start = max(1, round(START * answers))
-    cycles = 0 if options.quick else ABLATION_CYCLES
-    if options.cycles is not None:
-        cycles = options.cycles
-    base = base.replace(
-        start="regions", start_regions=start, budget_s=answers * base.click_s,
-        regions_per_cycle=max(1, round((answers - start) / max(cycles, 1))),
-    )  # fmt: skip
-    if not cycles:
-        base = base.replace(start_regions=answers)
-    default = Arm(name="default", label="as it is", config=base, cycles=cycles)
-    thrown = [
-        Arm(name=f"switch{n}", label=label, config=_changed(base, change), cycles=cycles)
-        for n, (label, change) in enumerate(changes.items(), 1)
-    ]
-    return Experiment(
-        name="switches",
-        title="What each setting brings",
-        arms=(default, *thrown),
-        comparisons=tuple(Comparison("default", arm.name, None) for arm in thrown),
-        notes=(
-            f"{answers} answers, {answers * base.click_s:.0f} s: {SHARE:.1%} of the effort of "
-            f"labelling the train part with masks. Cross-validation in {options.folds} folds of "
-            "the train part: each seed trains on all but its own and is measured on that; no val "
-            "or test slice is looked at. Folds share slices to train on, so the intervals are "
-            f"somewhat too narrow; and of {len(thrown)} switches that do nothing, one in twenty "
-            "would be shown to do something.",
-        ),
-        folds=options.folds,
-        only_ends=True,
-    )
-
-
-def _answers(dataset: Dataset, base: Config, folds: int) -> int:
-    """Count the answers that cost `SHARE` of the full effort of the whole train part."""
-    if folds < 2:
-        raise ConfigError(f"--folds is {folds}; it must be at least 2.")
-    return max(2, round(SHARE * base.slice_s * len(dataset.part("train")) / base.click_s))
-
-
-def _changed(base: Config, change: Mapping[str, Any]) -> Config:
-    if all(getattr(base, name, None) == value for name, value in change.items()):
-        words = ", ".join(f"{name}={value}" for name, value in change.items())
-        raise ConfigError(f"--switch {words} changes nothing: so it is anyway. Leave it out.")
-    return base.replace(**change)
-
+# --- the paper's figures ---
 
 CYCLES, QUICK_CYCLES = 25, 5  # paper, figure 5
 REGION_COUNTS, QUICK_REGION_COUNTS = (1, 4, 9, 16, 36, 64, 81), (4, 16, 64)  # paper, figure 6
@@ -214,9 +135,8 @@ START_ANSWERS = 64  # paper 5.2: 192 s of 3 s each
 FIG7_START = 40  # ours: 120 s, so that an equal start is more than a region in full
 BUDGET_S = 1000.0  # paper, figure 7: where its axis ends
 QUICK_TIMES = 10  # ours: as many regions to click on in a cycle, so that fewer spend the budget
-BOUND_STEPS = 450  # ours: the least; a cycle's 100 are too few for so many labels
-QUICKLY = "Made with --quick, to see that it works: no figure to keep."
-COSTS = 3  # ours: at how many costs two curves are compared
+BOUND_STEPS = 450  # ours: the least; a cycle's 150 are too few for so many labels
+COSTS = 3  # ours: two curves are compared at so many costs
 
 ERRORS: Mapping[str, float] = {
     # single readers missed 37 % of 390 nodules of 3.9 ± 3.2 mm (Wormanns et al. 2005)
@@ -236,47 +156,39 @@ def start_cost(dataset: Dataset, config: Config) -> float:
     return len(start_picks(Pool(dataset, config))) * config.click_s
 
 
-def fig5(dataset: Dataset, base: Config, options: Options) -> Experiment:
-    """Compare entropy with random, cycle by cycle (paper 5.1); or other heuristics, if named."""
-    cycles = _cycles(options)
+def _fig5(dataset: Dataset, base: Config, options: Options) -> Experiment:
+    """Compare entropy with random, or the named heuristics, cycle by cycle (paper 5.1)."""
+    cycles = options.cycles_or(CYCLES, QUICK_CYCLES)
     first = base.heuristic if base.heuristic != RANDOM else "entropy"
     names = options.arms or (first, RANDOM)
+    arms = tuple(
+        Arm(name=name, label=name, config=base.replace(heuristic=name), cycles=cycles)
+        for name in names
+    )
     return Experiment(
         name="fig5",
         title=f"{names[0].capitalize()} against {', '.join(names[1:])}",
-        arms=tuple(
-            Arm(name=name, label=name, config=base.replace(heuristic=name), cycles=cycles)
-            for name in names
-        ),
-        comparisons=tuple(
-            Comparison(names[0], other, cost)
-            for other in names[1:]
-            for cost in _compared(dataset, base, cycles)
-        ),
+        arms=arms,
+        comparisons=_along_curves(dataset, arms),
     )
 
 
-def _cycles(options: Options) -> int:
-    """Count the cycles of a curve after its start."""
-    if options.cycles is not None:
-        return options.cycles
-    return QUICK_CYCLES if options.quick else CYCLES
-
-
-def _compared(dataset: Dataset, base: Config, cycles: int) -> list[float]:
-    """Choose the costs at which curves are compared: at thirds of their cycles."""
-    start, step = start_cost(dataset, base), base.regions_per_cycle * base.click_s
+def _along_curves(dataset: Dataset, arms: Sequence[Arm]) -> tuple[Contrast, ...]:
+    """Compare the first arm with each other, after each third of their cycles."""
+    config, cycles = arms[0].config, arms[0].cycles
+    start, step = start_cost(dataset, config), config.regions_per_cycle * config.click_s
     thirds = dict.fromkeys(round(cycles * n / COSTS) for n in range(1, COSTS + 1))
-    return [start + step * n for n in thirds if n] or [start]  # which is the same in all
+    costs = [start + step * n for n in thirds if n] or [start]  # the start is the same in all
+    return tuple(Contrast(arms[0].name, arm.name, cost) for arm in arms[1:] for cost in costs)
 
 
-def imperfect(dataset: Dataset, base: Config, options: Options) -> Experiment:
-    """Compare an annotator that never errs, as the paper's, with one that does (ours).
+def _imperfect(dataset: Dataset, base: Config, options: Options) -> Experiment:
+    """Compare an annotator who never errs, as in the paper, with one who does (ours).
 
-    It errs as the settings say, or by `ERRORS` where none of them does; with `Options.apart` there
-    is one annotator more for each of its errors.
+    The second errs as the settings say, or by `ERRORS` if they say nothing. With `Options.apart`
+    there is one more annotator for each kind of error.
     """
-    cycles = _cycles(options)
+    cycles = options.cycles_or(CYCLES, QUICK_CYCLES)
     named = {name: getattr(base, name) for name in ERRORS}
     errors = named if any(named.values()) else dict(ERRORS)
     perfect = base.replace(**dict.fromkeys(ERRORS, 0.0))
@@ -292,27 +204,23 @@ def imperfect(dataset: Dataset, base: Config, options: Options) -> Experiment:
         name="imperfect",
         title="An annotator who errs against one who never does",
         arms=tuple(arms),
-        comparisons=tuple(
-            Comparison("perfect", arm.name, cost)
-            for arm in arms[1:]
-            for cost in _compared(dataset, base, cycles)
-        ),
-        notes=(_errors_in_words(perfect.replace(**errors)),),
+        comparisons=_along_curves(dataset, arms),
+        notes=(_error_note(perfect.replace(**errors)),),
     )
 
 
-def _errors_in_words(config: Config) -> str:
-    said = (
+def _error_note(config: Config) -> str:
+    kinds = (
         f"misses an infection of n pixels in {config.miss_rate:g} · exp(-n / "
         f"{config.miss_area_px:g}) of the cases",
         f"clicks {config.click_jitter_px:g} px beside (standard deviation, along rows and columns)",
         f"gives the other verdict in {config.wrong_rate:.0%} of the cases",
     )
-    kept = [text for text, name in zip(said, ERRORS, strict=True) if getattr(config, name)]
-    return f"Who errs {', '.join(kept)}."
+    kept = [text for text, name in zip(kinds, ERRORS, strict=True) if getattr(config, name)]
+    return f"The annotator who errs {', '.join(kept)}."
 
 
-def fig6(dataset: Dataset, base: Config, options: Options) -> Experiment:
+def _fig6(dataset: Dataset, base: Config, options: Options) -> Experiment:
     """Compare numbers of regions at an equal start (paper 5.2)."""
     counts = QUICK_REGION_COUNTS if options.quick else REGION_COUNTS
     configs = {k: _equal_start(dataset, base, k) for k in counts}
@@ -324,7 +232,7 @@ def fig6(dataset: Dataset, base: Config, options: Options) -> Experiment:
             for k, config in configs.items()
         ),
         comparisons=tuple(
-            Comparison(f"K{many}", f"K{few}", None)
+            Contrast(f"K{many}", f"K{few}", None)
             for few, many in (*pairwise(counts), (counts[0], counts[-1]))
         ),
         notes=tuple(_start_notes(dataset, configs)),
@@ -332,9 +240,9 @@ def fig6(dataset: Dataset, base: Config, options: Options) -> Experiment:
 
 
 def _equal_start(dataset: Dataset, base: Config, k: int) -> Config:
-    """Divide slices in k regions and start with 64 answers, or as many whole slices as come near.
+    """Divide slices into k regions; start with 64 answers, or about as many in whole slices.
 
-    A crop is no smaller than a region (ours): it would often miss the only click.
+    A crop is no smaller than a region (ours): a smaller one would often miss the only click.
     """
     slices = max(1, round(START_ANSWERS / k))
     side = math.ceil(dataset.size / math.isqrt(k))
@@ -351,18 +259,18 @@ def _start_notes(dataset: Dataset, configs: Mapping[int, Config]) -> Iterator[st
         if cost == wanted:
             continue
         few = slices * k < START_ANSWERS or config.start == "regions"
-        why = f"there are {slices} train slices and no more" if few else "it is of whole slices"
+        why = f"there are only {slices} train slices" if few else "it consists of whole slices"
         yield f"K = {k}: the start cost {cost:.0f} s instead of {wanted:.0f} s, because {why}."
 
 
-def fig7(dataset: Dataset, base: Config, options: Options) -> Experiment:
+def _fig7(dataset: Dataset, base: Config, options: Options) -> Experiment:
     """Compare clicks with per-pixel labels at equal cost (paper 5.3)."""
     check_masks(dataset)
     start = max(base.start_regions or 0, FIG7_START)
     points = base.replace(labels="points", budget_s=BUDGET_S, start_slices=1, start_regions=start)
     full = points.replace(labels="full", loss="full", crf=0.0, threshold=_for_masks(base))
-    dear = _as_dear(dataset, points, full)
-    full = full.replace(start_regions=dear)
+    outlined = _equal_in_cost(dataset, points, full)
+    full = full.replace(start_regions=outlined)
     if options.quick:
         points = points.replace(regions_per_cycle=QUICK_TIMES * base.regions_per_cycle)
     cycles = math.ceil(BUDGET_S / (base.click_s * base.regions_per_cycle))
@@ -370,13 +278,13 @@ def fig7(dataset: Dataset, base: Config, options: Options) -> Experiment:
     if base.threshold is not None:
         notes = ["Outlines are trained on with F3Net's loss; their threshold is at most 0.5."]
     if base.start == "slices":
-        notes.append("The start is one slice: the paper's five alone cost 960 s.")
+        notes.append("The start is one slice: the paper's five slices would cost 960 s.")
     else:
-        share = dear / start  # of the regions for the same seconds
+        share = outlined / start  # of the regions for the same seconds
         full = full.replace(regions_per_cycle=max(1, round(points.regions_per_cycle * share)))
         notes.append(
-            f"The start is {start} regions to click on, or {dear} to outline, which "
-            f"costs about as much; so does a cycle of {points.regions_per_cycle}, or of "
+            f"The start is {start} regions to click on, or {outlined} to outline at about the same "
+            f"cost; a cycle is {points.regions_per_cycle} regions to click on, or "
             f"{full.regions_per_cycle} to outline."
         )
     return Experiment(
@@ -387,33 +295,35 @@ def fig7(dataset: Dataset, base: Config, options: Options) -> Experiment:
             Arm(name="full", label="per-pixel labelling", config=full, cycles=cycles),
         ),
         comparisons=tuple(
-            Comparison("points", "full", BUDGET_S * share) for share in (0.6, 0.8, 1.0)
+            Contrast("points", "full", BUDGET_S * share) for share in (0.6, 0.8, 1.0)
         ),
         notes=tuple(notes),
     )
 
 
 def _for_masks(base: Config) -> float | None:
-    """Set the threshold of what is labelled in full, if one is set: a high one is for clicks."""
+    """Limit a threshold that is set: a high one suits clicks, not outlines."""
     return None if base.threshold is None else min(base.threshold, MASKS_THRESHOLD)
 
 
-def _as_dear(dataset: Dataset, points: Config, full: Config) -> int:
-    """Count the regions that cost as much to outline as those of a start cost to click on."""
+def _equal_in_cost(dataset: Dataset, points: Config, full: Config) -> int:
+    """Count the regions whose outlines cost as much as the clicks of a start."""
     oracle = Oracle(dataset, full.seed, full)
     picks = start_picks(Pool(dataset, points))
     price = sum(price_of(oracle.answer(pick.region), full) for pick in picks) / len(picks)
     return max(1, round(len(picks) * points.click_s / price))
 
 
-def upper_bound(dataset: Dataset, base: Config, options: Options) -> Experiment:
+def _upper_bound(dataset: Dataset, base: Config, options: Options) -> Experiment:
     """Train on the whole train part labelled with its masks (paper 5.3).
 
-    Nothing is held out to choose on, the annotator does not err, and there are more steps than
-    in a cycle: a bound that could easily be beaten would flatter the share reached of it.
+    No answer is held out, the annotator does not err, and there are more steps than in a cycle:
+    against a weak bound the share that clicks reach would look too good.
     """
     slices = len(dataset.part("train"))
-    steps = _bound_steps(base, options)
+    steps = base.steps if options.steps is None else options.steps
+    if options.steps is None and steps is not None and not options.quick:
+        steps = max(steps, BOUND_STEPS)  # None: the settings count epochs
     epochs = base.epochs or FROM_IMAGENET["epochs"]
     config = base.replace(
         regions_per_slice=1, ask_bare=True, start="regions", start_regions=slices,
@@ -436,63 +346,121 @@ def upper_bound(dataset: Dataset, base: Config, options: Options) -> Experiment:
     )
 
 
-def _bound_steps(base: Config, options: Options) -> int | None:
-    """Count the steps; None, if the settings count in epochs."""
-    if options.steps is not None:
-        return options.steps
-    if base.steps is None or options.quick:
-        return base.steps
-    return max(base.steps, BOUND_STEPS)
+# --- what each setting brings ---
 
+EFFORT = 0.035  # ours: of labelling the train part with masks; half of the paper's 7 %
+START_SHARE = 0.2  # ours: of those answers, before the first training
+ABLATION_CYCLES = 3  # ours: so that acquisition counts, with fewer trainings than in a session
+
+ABLATIONS: Mapping[str, Mapping[str, Any]] = {
+    "from ImageNet only": {"pretrain_steps": 0},
+    "no prior strength": {"prior_answers": 0.0},
+    "no distillation": {"distil": 0.0},
+    "one threshold for all data": {"threshold": FROM_SYNTHETIC["threshold"]},
+    "clicks weigh as much as all clean regions": {"loss": FROM_IMAGENET["loss"]},
+    "predicts from the slice only": {"predict_zoom": 1.0, "predict_mirrored": False},
+    "predicts from no mirror image": {"predict_mirrored": False},
+    "holds a fifth of the answers out": {"holdout": 0.2},
+    "no CRF": {"crf": 0.0},
+    "starts anywhere": {"start_in_lungs": 0.0},
+    "a second click, on background": {"background_click": True},
+    "random": {"heuristic": "random"},
+    "random in the lungs": {"heuristic": "foreground_random"},
+    "BALD": {"heuristic": "bald"},
+    "margin": {"heuristic": "margin"},
+    "a region's highest pixel": {"region_score": "max"},
+    "several regions of a slice": {"one_region_a_slice": False},
+    "superpixels": {"regions": "superpixels"},
+}
+"""What is changed in the default, one at a time. The default was chosen among these, so they
+show what each setting brings; they are no independent test of it."""
+
+
+def _ablations(dataset: Dataset, base: Config, options: Options) -> Experiment:
+    """Compare the settings with one of them changed at a time, at 3.5 % of the full effort.
+
+    The test part is not used: runs train on all folds of the train part but one, and are measured
+    on that one.
+    """
+    if options.folds < 2:
+        raise ConfigError(f"--folds is {options.folds}; it must be at least 2.")
+    changes = options.changes or ABLATIONS
+    effort = fully_labelled_cost(len(dataset.part("train")), base)
+    answers = max(2, round(EFFORT * effort / base.click_s))
+    start = max(1, round(START_SHARE * answers))
+    cycles = options.cycles_or(ABLATION_CYCLES, 0)
+    base = base.replace(
+        start="regions", start_regions=start, budget_s=answers * base.click_s,
+        regions_per_cycle=max(1, round((answers - start) / max(cycles, 1))),
+    )  # fmt: skip
+    if not cycles:
+        base = base.replace(start_regions=answers)
+    default = Arm(name="default", label="default", config=base, cycles=cycles)
+    changed = [
+        Arm(name=f"change{n}", label=label, config=_changed(base, change), cycles=cycles)
+        for n, (label, change) in enumerate(changes.items(), 1)
+    ]
+    return Experiment(
+        name="ablations",
+        title="What each setting brings",
+        arms=(default, *changed),
+        comparisons=tuple(Contrast("default", arm.name, None) for arm in changed),
+        notes=(
+            f"{answers} answers, {answers * base.click_s:.0f} s: {EFFORT:.1%} of the effort of "
+            f"labelling the train part with masks. Cross-validation in {options.folds} folds of "
+            "the train part: a seed trains on all folds but its own and is measured on that one; "
+            "no val or test slice is used. Folds share slices to train on, so the intervals are "
+            f"somewhat too narrow. Of {len(changed)} changes without effect, one in twenty would "
+            "seem to have one.",
+        ),
+        folds=options.folds,
+        only_ends=True,
+    )
+
+
+def _changed(base: Config, change: Mapping[str, Any]) -> Config:
+    if all(getattr(base, name, None) == value for name, value in change.items()):
+        words = ", ".join(f"{name}={value}" for name, value in change.items())
+        raise ConfigError(f"--change {words} changes nothing: it is set already. Leave it out.")
+    return base.replace(**change)
+
+
+# --- all of them ---
 
 EXPERIMENTS: Mapping[str, Callable[[Dataset, Config, Options], Experiment]] = {
-    "fig5": fig5,
-    "fig6": fig6,
-    "fig7": fig7,
-    "imperfect": imperfect,
-    "switches": switches,
-    "upper-bound": upper_bound,
+    "fig5": _fig5,
+    "fig6": _fig6,
+    "fig7": _fig7,
+    "imperfect": _imperfect,
+    "ablations": _ablations,
+    "upper-bound": _upper_bound,
 }
 
 
 def planned(name: str, dataset: Dataset, base: Config, options: Options) -> Experiment:
-    """Plan the experiment of that name; a quick one says so in its results."""
+    """Plan an experiment; a quick one says so in its notes.
+
+    Parameters
+    ----------
+    name : str
+        One of `EXPERIMENTS`.
+    dataset : Dataset
+    base : Config
+        What the arms have in common.
+    options : Options
+
+    Raises
+    ------
+    ConfigError
+        If an option or a change of the settings is out of range, or changes nothing.
+    DataError
+        As `check_masks`, where the plan needs answers.
+    """
     experiment = EXPERIMENTS[name](dataset, base, options)
     if not options.quick:
         return experiment
-    return dataclasses.replace(experiment, quick=True, notes=(*experiment.notes, QUICKLY))
-
-
-def seeds_of(text: str) -> tuple[int, ...]:
-    """Read seeds, as ``0,1,2``.
-
-    Raises
-    ------
-    ConfigError
-        If they are no whole numbers from 0 up, or one comes twice.
-    """
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() for part in parts) or len({*map(int, parts)}) < len(parts):
-        raise ConfigError(f"--seeds {text!r} can't be read; give different numbers, as 0,1,2.")
-    return tuple(map(int, parts))
-
-
-def arms_of(text: str | None) -> tuple[str, ...]:
-    """Read heuristics to compare, as ``entropy,bald,random``; None gives none.
-
-    Raises
-    ------
-    ConfigError
-        If one is unknown or comes twice, or there is only one.
-    """
-    if text is None:
-        return ()
-    names = tuple(check_heuristic(part.strip()) for part in text.split(","))
-    if len(set(names)) < max(2, len(names)):
-        raise ConfigError(
-            f"--arms {text!r} can't be compared; give different heuristics, two or more."
-        )
-    return names
+    note = "Made with --quick, to see that it works; do not keep its figures."
+    return dataclasses.replace(experiment, quick=True, notes=(*experiment.notes, note))
 
 
 def check_masks(dataset: Dataset) -> None:
@@ -505,8 +473,8 @@ def check_masks(dataset: Dataset) -> None:
     """
     if not dataset.has_masks:
         raise DataError(
-            f"dataset {dataset.name} has no masks, so nobody can be simulated. Import it with "
-            "--masks, or label it yourself: alnb label."
+            f"dataset {dataset.name} has no masks, so no annotator can be simulated. Import it "
+            "with --masks, or label it yourself: alnb label."
         )
     train = dataset.part("train")
     if not any(dataset.infected_px(where) for where in train):

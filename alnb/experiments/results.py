@@ -1,7 +1,7 @@
-"""What an experiment leaves in its folder, and how it is read again.
+"""Results of an experiment: a table of curves and the facts about them, written and read.
 
-``NAME.csv`` is its curves as a tidy table, ``NAME.json`` says what they are of, ``NAME.html``
-and ``NAME.png`` draw them.
+``NAME.csv`` is the curves as a tidy table; ``NAME.json`` says which experiment, data, settings
+and versions they come from.
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import alnb
-from alnb.curves.statistics import verdict
+from alnb.curves.compare import settings_of
+from alnb.curves.statistics import conclusion
 from alnb.dataset import Dataset
 from alnb.errors import DataError
 from alnb.experiments.plan import EXPERIMENTS, Experiment
-from alnb.experiments.run import Run
+from alnb.experiments.run import PlannedRun
 from alnb.journal import Journal
 from alnb.reports import CURVE_COLUMNS
 from alnb.state import state_of
+from alnb.storage import JOURNAL, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +37,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """An experiment's table and what it is of.
+    """An experiment's table and its facts.
 
     Parameters
     ----------
@@ -55,21 +57,28 @@ class Result:
 
     @property
     def labels(self) -> dict[str, str]:
-        """What figures call each arm, by its name, in order."""
+        """The label of each arm, by its name, in order."""
         return {name: arm["label"] for name, arm in self.facts["arms"].items()}
 
     @property
-    def verdicts(self) -> list[str]:
+    def conclusions(self) -> list[str]:
         """A sentence for each comparison."""
         labels = self.labels
         return [
-            verdict(self.table, (first, labels[first]), (second, labels[second]), cost)
+            conclusion(self.table, (first, labels[first]), (second, labels[second]), cost)
             for first, second, cost in self.facts["comparisons"]
         ]
 
 
-def table_of(experiment: Experiment, runs: Sequence[Run], dataset: Dataset) -> pd.DataFrame:
+def table_of(experiment: Experiment, runs: Sequence[PlannedRun], dataset: Dataset) -> pd.DataFrame:
     """Put the curves of finished runs together, up to the cycle that the experiment asks for.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    runs : non-empty sequence of PlannedRun
+        Finished.
+    dataset : Dataset
 
     Returns
     -------
@@ -91,20 +100,20 @@ def table_of(experiment: Experiment, runs: Sequence[Run], dataset: Dataset) -> p
 
 
 def facts_of(
-    experiment: Experiment, runs: Sequence[Run], dataset: Dataset, command: str
+    experiment: Experiment, runs: Sequence[PlannedRun], dataset: Dataset, command: str
 ) -> dict[str, Any]:
-    """Gather what a reader must know of an experiment, as plain values.
+    """Gather what a reader must know about an experiment, as plain values.
 
     Parameters
     ----------
     experiment : Experiment
-    runs : non-empty sequence of Run
+    runs : non-empty sequence of PlannedRun
         Finished.
     dataset : Dataset
     command : str
         The command line.
     """
-    fit = state_of(Journal.open(runs[0].folder / "journal.jsonl").events).fit
+    fit = state_of(Journal.open(runs[0].folder / JOURNAL).events).fit
     packages = ("torch", "torchvision", "timm", "numpy", "scikit-image", "plotly")
     return {
         "experiment": experiment.name,
@@ -132,38 +141,26 @@ def facts_of(
         },
         "platform": f"{platform.system()} {platform.machine()}",
         "arms": {
-            arm.name: {"label": arm.label, "cycles": arm.cycles, "config": _settings(arm.config)}
+            arm.name: {"label": arm.label, "cycles": arm.cycles, "config": settings_of(arm.config)}
             for arm in experiment.arms
         },
     }
 
 
-def _settings(config: Any) -> dict[str, Any]:  # noqa: ANN401 - a Config
-    """Return an arm's settings without the seed, which is each run's own."""
-    return {name: value for name, value in config.to_dict().items() if name != "seed"}
-
-
 def write(result: Result, out: Path) -> None:
     """Write an experiment's table and facts."""
-    out.mkdir(parents=True, exist_ok=True)
-    _replace(out / f"{result.name}.csv", result.table.to_csv(index=False, lineterminator="\n"))
+    write_text(out / f"{result.name}.csv", result.table.to_csv(index=False, lineterminator="\n"))
     facts = json.dumps(result.facts, indent=1, ensure_ascii=False)
-    _replace(out / f"{result.name}.json", facts + "\n")
-
-
-def _replace(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".new")
-    temporary.write_text(text, encoding="utf-8", newline="\n")
-    temporary.replace(path)
+    write_text(out / f"{result.name}.json", facts + "\n")
 
 
 def read(out: Path, name: str) -> Result | None:
-    """Read what `write` wrote; None if there is nothing of that experiment.
+    """Read what `write` wrote; None if that experiment was not run.
 
     Raises
     ------
     DataError
-        If a file of it can't be read.
+        If its files can't be read.
     """
     import pandas as pd
 

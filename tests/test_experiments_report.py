@@ -1,6 +1,5 @@
 import json
 import math
-import shutil
 from html import escape
 
 import pandas as pd
@@ -8,13 +7,13 @@ import pytest
 from fakes import FakeLearner, scan_of
 
 from alnb.config import Config
-from alnb.curves.compare import mean_and_range
-from alnb.dataset import Dataset, build
+from alnb.curves import page as pages
+from alnb.dataset import build
 from alnb.errors import DataError, SessionError
-from alnb.experiments import report as publish
-from alnb.experiments.plan import EXPERIMENTS, SWITCHES, Options
-from alnb.experiments.report import NoPictureError, beside, caption_of, figure_of, share_rows
-from alnb.experiments.results import COLUMNS, is_pseudo, read, read_all
+from alnb.experiments import report
+from alnb.experiments.plan import ABLATIONS, EXPERIMENTS, Options
+from alnb.experiments.report import beside, caption_of, figure_of, share_rows
+from alnb.experiments.results import COLUMNS, read, read_all
 
 CONFIG = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=2)
 COMMAND = "alnb bench … DATA <here>"
@@ -22,7 +21,7 @@ COMMAND = "alnb bench … DATA <here>"
 
 def perform(name, dataset, out, config=CONFIG, seeds=(0, 1), **options):
     experiment = EXPERIMENTS[name](dataset, config, Options(quick=True, **options))
-    return publish.perform(experiment, dataset, out, seeds, command=COMMAND, learner=FakeLearner)
+    return report.perform(experiment, dataset, out, seeds, command=COMMAND, learner=FakeLearner)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +92,7 @@ def test_results_read_back(done):
     result = read(done, "fig5")
 
     assert list(result.labels) == ["entropy", "random"]
-    assert len(result.verdicts) == 3
+    assert len(result.conclusions) == 3
     assert read(done, "fig0") is None
     assert list(read_all(done)) == list(EXPERIMENTS)
 
@@ -107,7 +106,7 @@ def test_broken_results_are_a_sentence(tmp_path):
 
 def test_a_folder_without_results_is_a_sentence(tmp_path):
     with pytest.raises(DataError, match="holds no experiment"):
-        publish.report(tmp_path)
+        report.write_report(tmp_path)
 
 
 def test_results_on_different_datasets_are_not_put_on_a_page(squares, tmp_path):
@@ -117,11 +116,11 @@ def test_results_on_different_datasets_are_not_put_on_a_page(squares, tmp_path):
     perform("fig6", other, tmp_path / "out")
 
     with pytest.raises(DataError, match="on different datasets"):
-        publish.report(tmp_path / "out")
+        report.write_report(tmp_path / "out")
 
 
-def test_the_report_holds_figures_verdicts_and_the_papers_numbers(done):
-    path, verdicts = publish.report(done)
+def test_the_report_holds_figures_conclusions_and_the_papers_numbers(done):
+    path, conclusions = report.write_report(done)
     page = path.read_text(encoding="utf-8")
 
     assert page.count('class="plotly-graph-div"') == len(EXPERIMENTS)
@@ -130,19 +129,19 @@ def test_the_report_holds_figures_verdicts_and_the_papers_numbers(done):
     assert "Dice 84 % on A-Mixed" in page
     assert "pseudo" not in page.split("</script>")[-1].lower()
     assert COMMAND.replace("<", "&lt;").replace(">", "&gt;") in page
-    assert len(verdicts) == 3 + 3 + 3 + 3 + len(SWITCHES)
-    assert all(escape(line.split(": ", 1)[1]) in page for line in verdicts)
+    assert len(conclusions) == 3 + 3 + 3 + 3 + len(ABLATIONS)
+    assert all(escape(line.split(": ", 1)[1]) in page for line in conclusions)
 
 
 def test_what_the_masks_are_is_said_first(tmp_path):
     scans = [scan_of("a", 4, 32, 5), scan_of("b", 4, 32, 6)]
     split = {"a": "train", "b": "test"}
-    dataset = build(scans, tmp_path / "covid_pseudo", size=32, split=split)
+    dataset = build(scans, tmp_path / "covid", size=32, split=split, pseudo_masks=True)
     result = perform("fig5", dataset, tmp_path / "out", cycles=1)
-    page = publish.report(tmp_path / "out")[0].read_text(encoding="utf-8")
+    page = report.write_report(tmp_path / "out")[0].read_text(encoding="utf-8")
 
     body = page.split("<main>")[1]
-    assert body.index("masks are pseudo-labels") < body.index("What was shown")
+    assert body.index("masks are pseudo-labels") < body.index("What the runs show")
     assert "against pseudo-labels" in caption_of(result)
 
 
@@ -163,32 +162,24 @@ def test_the_bound_stands_beside_what_is_reached_of_it(done):
 
 def test_who_errs_has_a_curve_below_the_bound_in_the_report(done):
     result = read(done, "imperfect")
-    page = publish.report(done)[0].read_text(encoding="utf-8")
+    page = report.write_report(done)[0].read_text(encoding="utf-8")
     section = page.split("<h2>An annotator who errs against one who never does</h2>")[1]
 
     assert list(result.labels) == ["perfect", "imperfect"]
     assert "upper bound " in section.split("<h2>")[0]
     assert "gives the other verdict in 5% of the cases" in section
-    assert ("An annotator who errs", "its simulated annotator never errs", result.verdicts[-1]) in [
-        *beside(read_all(done))
-    ]
+    assert (
+        "An annotator who errs",
+        "its simulated annotator never errs",
+        result.conclusions[-1],
+    ) in [*beside(read_all(done))]
 
 
 def test_without_the_bound_no_share_is_told(squares, tmp_path):
     perform("fig5", squares, tmp_path, cycles=1)
 
     assert list(share_rows(read_all(tmp_path))) == []
-    assert "upper bound" not in publish.report(tmp_path)[0].read_text().split("</script>")[-1]
-
-
-def test_curves_of_different_costs_are_averaged_as_steps():
-    one = pd.DataFrame({"cost_s": [10.0, 30.0], "dice": [0.2, 0.4]})
-    two = pd.DataFrame({"cost_s": [20.0, 40.0], "dice": [0.6, 0.8]})
-    costs, mean, low, high = mean_and_range([one, two])
-
-    assert costs.tolist() == [20, 30, 40]
-    assert mean.tolist() == pytest.approx([0.4, 0.5, 0.6])
-    assert (low.tolist(), high.tolist()) == ([0.2, 0.4, 0.4], [0.6, 0.6, 0.8])
+    assert "upper bound" not in report.write_report(tmp_path)[0].read_text().split("</script>")[-1]
 
 
 def test_seeds_are_thin_their_mean_is_thick_and_a_band_holds_them(done):
@@ -219,19 +210,12 @@ def test_the_bound_is_a_line_in_the_figure(done):
 
 
 def test_a_picture_that_can_not_be_drawn_is_a_sentence(done, monkeypatch):
-    def none(*_):
-        raise NoPictureError("no Chrome, Chromium or Edge is installed")
+    def none():
+        raise pages.NoPictureError("no Chrome, Chromium or Edge is installed")
 
-    monkeypatch.setattr(publish, "take", none)
+    monkeypatch.setattr(pages, "browser", none)
 
-    assert publish.draw(read(done, "fig5"), done) == (
+    assert report.write_picture(read(done, "fig5"), done) == (
         "fig5.png could not be drawn: no Chrome, Chromium or Edge is installed. The page "
-        "fig5.html holds it all."
+        "fig5.html holds everything."
     )
-
-
-def test_a_folder_whose_name_says_so_holds_pseudo_labels(squares, tmp_path):
-    shutil.copytree(squares.folder, tmp_path / "squares_pseudo_sep")
-
-    assert is_pseudo(Dataset.open(tmp_path / "squares_pseudo_sep"))
-    assert not is_pseudo(squares)

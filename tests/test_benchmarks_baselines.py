@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from benchmarks import baselines as rivals
-from benchmarks import memory
+from benchmarks import baselines, memory
 from fakes import posterior_of
 
 from alnb.training.dropout import mc_dropout, probability
@@ -26,14 +25,14 @@ def image():
 
 @torch.inference_mode()
 def test_the_naive_network_is_ours_with_modules(network, image):
-    naive = rivals.Naive(network).eval()
+    naive = baselines.Naive(network).eval()
 
     torch.testing.assert_close(naive(image), network(image))
 
 
 @torch.inference_mode()
 def test_the_naive_loop_samples_the_same_posterior(network, image):
-    naive = rivals.Naive(network)
+    naive = baselines.Naive(network)
     naive.drop6.train()
     naive.drop7.train()
     draws = [probability(naive(image))[0].numpy() for _ in range(200)]
@@ -49,13 +48,13 @@ def test_the_naive_loop_samples_the_same_posterior(network, image):
 
 
 def test_each_rival_is_set_against_ours(monkeypatch):
-    monkeypatch.setattr(rivals, "SIZE", 32)
-    monkeypatch.setattr(rivals, "PAIRS", 1)
-    monkeypatch.setattr(rivals, "DRAWS", 3)
+    monkeypatch.setattr(baselines, "SIZE", 32)
+    monkeypatch.setattr(baselines, "PAIRS", 1)
+    monkeypatch.setattr(baselines, "DRAWS", 3)
     small = FCN8("efficientnet_lite0", input_padding=0).eval()
-    monkeypatch.setattr(rivals, "_network", lambda padding, backbone="": small)
+    monkeypatch.setattr(baselines, "_network", lambda padding, backbone="": small)
 
-    figures = [*rivals.time_scoring(), *rivals.time_steps()]
+    figures = [*baselines.time_scoring(), *baselines.time_steps()]
 
     whats = [what for what, *_ in figures]
     assert sum("alnb" in what for what in whats) == 2
@@ -65,14 +64,14 @@ def test_each_rival_is_set_against_ours(monkeypatch):
 
 
 def test_what_was_not_chosen_is_set_against_what_was(monkeypatch):
-    monkeypatch.setattr(rivals, "SIZE", 32)
-    monkeypatch.setattr(rivals, "PAIRS", 1)
+    monkeypatch.setattr(baselines, "SIZE", 32)
+    monkeypatch.setattr(baselines, "PAIRS", 1)
     small = FCN8("efficientnet_lite0", input_padding=0).eval()
-    monkeypatch.setattr(rivals, "_network", lambda padding, backbone="": small)
+    monkeypatch.setattr(baselines, "_network", lambda padding, backbone="": small)
     compiled = []
     monkeypatch.setattr(torch, "compile", lambda network: compiled.append(network) or network)
 
-    figures = {what: value for what, value, *_ in rivals.time_choices()}
+    figures = {what: value for what, value, *_ in baselines.time_choices()}
 
     assert len(compiled) == 2
     assert len(figures) == 8
@@ -86,7 +85,7 @@ def test_a_machine_that_can_not_compile_says_so(monkeypatch):
 
     monkeypatch.setattr(torch, "compile", lambda network: fails)
 
-    assert list(rivals._compiled("a network", None, torch.zeros(1))) == [
+    assert list(baselines._compiled("a network", None, torch.zeros(1))) == [
         ("torch.compile of a network", None, "s", "it fails here (RuntimeError)")
     ]
 

@@ -5,14 +5,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from fakes import FakeLearner
-from hypothesis import given
-from hypothesis import strategies as st
 
 from alnb.config import Config
-from alnb.curves import compare
+from alnb.curves import compare, page
 from alnb.curves.compare import (
     Comparison,
-    area,
     find_runs,
     group,
     names_of,
@@ -23,13 +20,11 @@ from alnb.curves.compare import (
     write,
 )
 from alnb.errors import DataError, SessionError
-from alnb.experiments.report import NoPictureError
 from alnb.experiments.run import simulate
 from alnb.pool import Pool, start_picks
 from alnb.session import Session
 
 CONFIG = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=2)
-COST = st.floats(0, 1000)
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +42,6 @@ def folder(tmp_path_factory, squares):
 @pytest.fixture(scope="module")
 def runs(folder):
     return read_runs(find_runs([folder]))
-
-
-def curve(*points):
-    return pd.DataFrame(points, columns=["cost_s", "dice"])
 
 
 # --- finding and reading ---
@@ -112,63 +103,44 @@ def test_a_class_of_one_seed_is_grouped_by_run(runs):
     assert [run.arm for run in group(twice, "run")] == ["entropy-0", "anna"]
 
 
-# --- areas and verdicts ---
-
-
-def test_the_area_of_a_straight_line_is_its_middle():
-    assert area(curve((100, 0.2), (200, 0.6)), 100, 200) == pytest.approx(0.4)
-
-
-def test_the_area_is_taken_between_the_given_costs_alone():
-    assert area(curve((100, 0.0), (200, 0.5), (300, 1.0)), 200, 300) == pytest.approx(0.75)
-
-
-def test_of_points_at_one_cost_the_last_counts():
-    assert area(curve((0, 0.9), (0, 0.5), (10, 0.5)), 0, 10) == pytest.approx(0.5)
-
-
-@given(st.lists(COST, min_size=2, max_size=8, unique=True), st.floats(0, 1))
-def test_a_level_curve_has_its_height_as_area(costs, dice):
-    costs = sorted(costs)
-    points = [(cost, dice) for cost in costs]
-    if costs[-1] - costs[0] > 1e-6:
-        assert area(curve(*points), costs[0], costs[-1]) == pytest.approx(dice)
+# --- what is shown ---
 
 
 def test_the_arms_are_compared_where_all_curves_run(runs):
     comparison = Comparison(group(runs))
-    lines = comparison.verdicts()
+    lines = comparison.conclusions()
 
     assert comparison.common == (18.0, 30.0)
     assert len(lines) == 2
-    assert "at 30 s (2 seeds)" in lines[0]
-    assert "in area up to 30 s (2 seeds)" in lines[1]
+    assert " at 30 s (" in lines[0]
+    assert " in area up to 30 s (" in lines[1]
+    assert all("2 seeds)" in line for line in lines)
 
 
 def test_other_axes_have_their_units(runs):
-    lines = Comparison(group(runs), "regions").verdicts()
+    lines = Comparison(group(runs), "regions").conclusions()
 
     assert "at 10 regions" in lines[0]
 
 
 def test_seconds_nobody_measured_compare_nothing(runs):
-    assert Comparison(group(runs), "measured_s").verdicts() == [
-        "no verdict: the curves have no part of the axis in common"
+    assert Comparison(group(runs), "measured_s").conclusions() == [
+        "nothing can be compared: the curves share no part of the axis"
     ]
 
 
 @pytest.mark.parametrize(
     ("chosen", "by", "said"),
     [
-        ((0, 1), "settings", "one arm alone"),
-        ((0, 1), "run", "no seed in common"),
+        ((0, 1), "settings", "only one arm"),
+        ((0, 1), "run", "they share no seed"),
         ((0, 0, 2), "settings", "several runs of one seed"),
     ],
 )
 def test_where_nothing_can_be_shown_it_is_said_why(runs, chosen, by, said):
     some = [replace(runs[i], name=f"run {n}") for n, i in enumerate(chosen)]
 
-    assert said in Comparison(group(some, by)).verdicts()[0]
+    assert said in Comparison(group(some, by)).conclusions()[0]
 
 
 def test_the_summary_is_of_the_table(runs):
@@ -191,6 +163,15 @@ def test_without_a_common_part_the_summary_has_gaps(runs):
     assert "–" in summary_html(comparison)
 
 
+def test_runs_are_read_once_however_much_is_shown_of_them(runs, monkeypatch):
+    read = []
+    monkeypatch.setattr(compare, "table_of", lambda runs: read.append(runs) or table_of(runs))
+    comparison = Comparison(group(runs))
+    comparison.traces(), comparison.layout(), comparison.conclusions(), comparison.summary()
+
+    assert len(read) == 1
+
+
 # --- drawing and saving ---
 
 
@@ -210,19 +191,19 @@ def test_a_run_alone_is_a_curve_alone(runs):
 
 
 def test_figure_and_data_are_written(runs, tmp_path, monkeypatch):
-    monkeypatch.setattr(compare, "take", _no_browser)
+    monkeypatch.setattr(page, "browser", _no_browser)
     lines = list(write(Comparison(group(runs)), tmp_path / "out"))
 
     table = pd.read_csv(tmp_path / "out" / "compare.csv")
     assert len(table) == 12
     assert {"run", "arm", "seed", "measured_s", "clicks"} <= set(table.columns)
-    page = (tmp_path / "out" / "compare.html").read_text(encoding="utf-8")
-    assert "entropy against random" in page or "beats" in page
+    text = (tmp_path / "out" / "compare.html").read_text(encoding="utf-8")
+    assert "between entropy and random" in text or "beats" in text
     assert "no Chrome" in lines[-1]
 
 
-def _no_browser(*_words):
-    raise NoPictureError("no Chrome, Chromium or Edge is installed")
+def _no_browser():
+    raise page.NoPictureError("no Chrome, Chromium or Edge is installed")
 
 
 def test_a_folder_that_can_not_be_written_is_said(runs, tmp_path):
@@ -232,12 +213,12 @@ def test_a_folder_that_can_not_be_written_is_said(runs, tmp_path):
         list(write(Comparison(group(runs)), tmp_path / "file" / "out"))
 
 
-def test_the_command_writes_and_says_the_verdicts(folder, tmp_path, command_line, monkeypatch):
-    monkeypatch.setattr(compare, "take", _no_browser)
+def test_the_command_writes_and_says_what_is_shown(folder, tmp_path, command_line, monkeypatch):
+    monkeypatch.setattr(page, "browser", _no_browser)
     status, out, _ = command_line("compare", folder, "--out", tmp_path / "out")
 
     assert status == 0
-    assert "at 30 s (2 seeds)" in out
+    assert " at 30 s (" in out and "2 seeds)" in out
     assert (tmp_path / "out" / "compare.csv").exists()
 
 
@@ -247,4 +228,4 @@ def test_a_class_of_twenty_has_a_look_each_and_is_told_what_is_not_said(runs):
     looks = {(t["line"]["color"], t["line"]["dash"]) for t in comparison.traces()}
 
     assert len(looks) == 20
-    assert comparison.verdicts()[-1].startswith("15 more are in the table alone")
+    assert comparison.conclusions()[-1].startswith("15 more are only in the table")

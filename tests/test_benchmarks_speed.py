@@ -1,7 +1,6 @@
 import shutil
 
-from benchmarks import baselines as rivals
-from benchmarks import speed
+from benchmarks import baselines, speed
 
 from alnb.config import Config
 
@@ -11,10 +10,10 @@ def quick(monkeypatch, squares, tmp_path):
     monkeypatch.setattr(speed, "SCANS", 3)
     monkeypatch.setattr(speed, "DEPTH", 2)
     monkeypatch.setattr(
-        rivals, "time_scoring", lambda: iter([("naive loop, padding 100", 14.0, "×", "")])
+        baselines, "time_scoring", lambda: iter([("naive loop, padding 100", 14.0, "×", "")])
     )
-    monkeypatch.setattr(rivals, "time_choices", lambda: iter([]))
-    monkeypatch.setattr(rivals, "time_steps", lambda: iter([("a step", 1.0, "s", "")]))
+    monkeypatch.setattr(baselines, "time_choices", lambda: iter([]))
+    monkeypatch.setattr(baselines, "time_steps", lambda: iter([("a step", 1.0, "s", "")]))
     monkeypatch.setattr(speed, "peak_memory", lambda: iter([("peak memory", 9.0, "MiB", "")]))
     fast = Config(
         backbone="efficientnet_lite0", regions_per_slice=4, start_regions=8, pretrain_steps=0,

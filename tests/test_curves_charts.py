@@ -1,6 +1,9 @@
 import math
 
-from alnb.curves.charts import curve_figure
+import pandas as pd
+import pytest
+
+from alnb.curves.charts import curve_figure, mean_and_range
 
 ROWS = [
     {"cycle": 0, "cost_s": 120.0, "dice": 0.3},
@@ -39,3 +42,13 @@ def test_a_page_of_it_needs_no_network(tmp_path):
     curve_figure({"entropy": ROWS}).write_html(page, include_plotlyjs=True)
 
     assert '<script src="http' not in page.read_text()
+
+
+def test_curves_of_different_costs_are_averaged_as_steps():
+    one = pd.DataFrame({"cost_s": [10.0, 30.0], "dice": [0.2, 0.4]})
+    two = pd.DataFrame({"cost_s": [20.0, 40.0], "dice": [0.6, 0.8]})
+    costs, mean, low, high = mean_and_range([one, two])
+
+    assert costs.tolist() == [20, 30, 40]
+    assert mean.tolist() == pytest.approx([0.4, 0.5, 0.6])
+    assert (low.tolist(), high.tolist()) == ([0.2, 0.4, 0.4], [0.6, 0.6, 0.8])

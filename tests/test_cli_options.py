@@ -1,0 +1,24 @@
+import pytest
+
+from alnb.cli.options import arms_of, seeds_of
+from alnb.errors import ConfigError
+
+
+def test_heuristics_to_compare_are_read():
+    assert arms_of("entropy, random") == ("entropy", "random")
+
+
+@pytest.mark.parametrize("text", ["entropy", "bald,bald", ""])
+def test_a_heuristic_is_not_compared_with_itself(text):
+    with pytest.raises(ConfigError, match=r"two or more|unknown"):
+        arms_of(text)
+
+
+def test_seeds_are_read():
+    assert seeds_of("0, 1,12") == (0, 1, 12)
+
+
+@pytest.mark.parametrize("text", ["", "a", "0,,1", "-1", "1,1", "0.5"])
+def test_seeds_that_can_not_be_read_are_a_sentence(text):
+    with pytest.raises(ConfigError, match=r"give different numbers, as 0,1,2\."):
+        seeds_of(text)
