@@ -1,4 +1,4 @@
-"""The result of a training and of a cycle, and the learning curve as a table."""
+"""Reports of a training and of a cycle, and tables of them."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ CURVE_COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitReport:
-    """The result of one training.
+    """What one training did. A journal of before has no `batch` and what follows it.
 
     Parameters
     ----------
     weights : str
-        Name of the weights: a hash of everything that they depend on.
+        Name of the weights: a hash of all that they follow from.
     backbone, device : str
-        What was trained, and on what, in words for the screen.
+        In words for the screen.
     steps : int
         Optimizer steps taken.
     loss : float
@@ -37,11 +37,19 @@ class FitReport:
     threshold : float
         Infection probability from which a pixel counts as infected, in (0, 1).
     heldout : int
-        Answers held out from training, to choose on them.
+        Answers kept from training for validation.
     heldout_accuracy : float or None
-        Share of them whose verdict the network shares, in [0, 1]; None without such answers.
+        Share of them whose verdict the network shares, in [0, 1]; None where there are none.
     train_s : float
         Seconds by the clock.
+    batch : int
+        Slices or crops at once, perhaps fewer than were set, for want of memory. 0: not known.
+    crop : int or None
+        Pixels on a side of a crop; None: whole slices.
+    precision : str
+        "float32" or "bfloat16". Empty: not known.
+    notice : str
+        What a person should know of the weights that it started from.
     """
 
     weights: str
@@ -53,6 +61,10 @@ class FitReport:
     heldout: int
     heldout_accuracy: float | None
     train_s: float
+    batch: int = 0
+    crop: int | None = None
+    precision: str = ""
+    notice: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for the journal and the training process."""
@@ -75,7 +87,7 @@ class CycleReport:
     cost : Cost
         Of all answers that the network was trained on.
     scores : Scores or None
-        On the test part; None if it has no masks.
+        On the test part; None where it has no masks.
     fit : FitReport
         Of the training.
     score_s : float

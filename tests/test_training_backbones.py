@@ -31,7 +31,7 @@ def test_the_embedded_trunk_is_that_network():
     ours.backbone.load(ours, None)
     x = torch.linspace(-1, 1, 3 * 64 * 64).reshape(1, 3, 64, 64)
 
-    s8, s16, s32 = ours.trunk.rest(ours.trunk.stem(x))
+    s8, s16, s32 = ours.trunk(x)
 
     wanted = full.bn1(full.conv_stem(x))
     for block in full.blocks:
@@ -50,8 +50,51 @@ def test_grey_is_normalised_as_the_weights_want_it():
     assert x[0, 2, 0].tolist() == pytest.approx([-127 / 128, 0, 1], abs=1e-6)
 
 
+MEASURED = (
+    "resnet18", "regnetx_002", "regnety_002", "mobilenetv2_050", "mobilenetv3_small_050",
+    "mobilenetv3_large_100", "efficientnet_b0", "densenet121",
+)  # fmt: skip
+
+
+def test_every_family_of_timm_is_measured():
+    assert {name.rstrip("0123456789") for name in MEASURED} == backbones.TIMM_CENTRES.keys()
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_cells_of_a_timm_network_lie_where_they_are_said_to(name):
+    backbone = backbones.find(f"timm/{name}")
+    trunk = averaging(backbone.trunk(0)).eval()
+    x = torch.ones((1, 3, 1024, 32), requires_grad=True)
+
+    for s, stride, said in zip(trunk(x), (8, 16, 32), backbone.centres, strict=True):
+        cell = s.shape[2] // 2
+        (field,) = torch.autograd.grad(s[0, :, cell].sum(), x, retain_graph=True)
+        weight = field[0].sum((0, 2)).double()
+        centre = float((weight * torch.arange(1024)).sum() / weight.sum()) - stride * cell
+        assert centre == pytest.approx(said, abs=0.5)
+
+
+def averaging(network):
+    """Let each layer average, so that a gradient is a receptive field."""
+    for module in list(network.modules()):
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.constant_(module.weight, 1 / module.weight[0].numel())
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.ones_(module.weight)
+        for key, child in list(module.named_children()):
+            if isinstance(child, torch.nn.MaxPool2d):
+                pool = torch.nn.AvgPool2d(child.kernel_size, child.stride, child.padding)
+                setattr(module, key, pool)
+            elif type(child).__name__ in SHAPELESS:
+                setattr(module, key, torch.nn.Identity())
+    return network
+
+
+SHAPELESS = {"ReLU", "ReLU6", "SiLU", "Hardswish", "SEModule", "SqueezeExcite"}
+
+
 @torch.inference_mode()
-def test_any_timm_network_is_a_backbone():
+def test_a_timm_network_is_a_backbone():
     network = FCN8("timm/resnet18", input_padding=0).eval()
 
     assert network(torch.zeros(1, 3, 33, 47)).shape == (1, 2, 33, 47)
@@ -65,7 +108,7 @@ def test_weights_of_a_timm_network_come_by_name():
     said = network.backbone.load(network, full.state_dict())
 
     x = torch.linspace(-1, 1, 3 * 64 * 64).reshape(1, 3, 64, 64)
-    assert torch.equal(network.trunk.rest(x)[2], full.forward_features(x))
+    assert torch.equal(network.trunk(x)[2], full.forward_features(x))
     assert said == "resnet18 with ImageNet weights"
 
 
@@ -81,9 +124,11 @@ def test_a_failed_download_of_timm_names_the_embedded_backbone(monkeypatch):
         network.backbone.load(network, None)
 
 
-def test_a_timm_network_without_the_strides_is_refused():
-    with pytest.raises(ConfigError, match="no features at strides 8, 16 and 32"):
-        backbones.find("timm/vit_tiny_patch16_224")
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "resnet18d", "tf_efficientnet_lite0"])
+def test_a_family_that_was_not_measured_is_refused_with_those_there_are(name):
+    sentence = f"'timm/{name}': where its maps lie .* was not measured. Of timm there are resnetN, "
+    with pytest.raises(ConfigError, match=sentence):
+        backbones.find(f"timm/{name}")
 
 
 def test_weights_of_the_embedded_backbone_may_come_by_name_in_any_order():
@@ -107,7 +152,7 @@ def test_weights_of_another_shape_are_refused():
     ("name", "sentence"),
     [
         ("vgg", "backbone 'vgg' is unknown; there are vgg16, efficientnet_lite0 and timm/NAME"),
-        ("timm/no_such", "backbone 'timm/no_such': timm can't build it"),
+        ("timm/resnet19", "backbone 'timm/resnet19': timm can't build it"),
     ],
 )
 def test_an_unknown_backbone_is_a_sentence(name, sentence):

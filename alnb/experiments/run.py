@@ -36,7 +36,7 @@ from alnb.state import State
 from alnb.storage import CACHE, JOURNAL, write_text
 
 if TYPE_CHECKING:
-    from alnb.training import Progress
+    from alnb.training import OnProgress
 
 FINISHED = "finished.json"
 END_S = 5.0  # how long a process may take to end before it is killed
@@ -52,7 +52,7 @@ def simulate(
     *,
     cycles: int | None = None,
     learner: Learner | None = None,
-    progress: Progress | None = None,
+    progress: OnProgress | None = None,
     on_cycle: Callable[[CycleReport], None] = lambda report: None,
 ) -> tuple[CycleReport, ...]:
     """Run cycles with a simulated annotator, and write the curve after each.
@@ -119,7 +119,7 @@ def why_ended(state: State, cycles: int) -> str:
     return "every region has been asked"
 
 
-def _trainer(dataset: Dataset, config: Config, cache: Path, progress: Progress | None) -> Learner:
+def _trainer(dataset: Dataset, config: Config, cache: Path, progress: OnProgress | None) -> Learner:
     from alnb.training.trainer import Trainer
 
     if progress is None:
