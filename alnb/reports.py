@@ -22,14 +22,14 @@ CURVE_COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitReport:
-    """The result of one training.
+    """The result of one training. In an older journal `batch` and what follows are not known.
 
     Parameters
     ----------
     weights : str
         Name of the weights: a hash of everything that they depend on.
     backbone, device : str
-        What was trained, and on what, in words for the screen.
+        In words for the screen.
     steps : int
         Optimizer steps taken.
     loss : float
@@ -42,6 +42,14 @@ class FitReport:
         Share of them whose verdict the network shares, in [0, 1]; None without such answers.
     train_s : float
         Seconds by the clock.
+    batch : int
+        Slices or crops at once, perhaps fewer than were set, for want of memory. 0: not known.
+    crop : int or None
+        Pixels on a side of a crop; None: whole slices.
+    precision : str
+        "float32" or "bfloat16". Empty: not known.
+    notice : str
+        What a person should know of the weights that it started from.
     """
 
     weights: str
@@ -53,6 +61,10 @@ class FitReport:
     heldout: int
     heldout_accuracy: float | None
     train_s: float
+    batch: int = 0
+    crop: int | None = None
+    precision: str = ""
+    notice: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for the journal and the training process."""

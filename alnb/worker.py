@@ -1,7 +1,7 @@
 """Starts the training process, talks to it and stops it, on an asyncio loop.
 
-`alnb.training.process` documents what is said. The process is started at the first need and
-again after it died; it ends with whoever started it, because its standard input closes.
+`alnb.training.process` documents the messages. The process is started at the first need and again
+after it died. It ends with the program that started it, because its standard input closes.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import signal
 import sys
@@ -33,10 +34,17 @@ QUIT_S = 2.0
 CANCEL_S = 1.5  # ours: a cancel is promised within 2 s; a step of VGG16 takes up to 9 on two cores
 CANCELLED = "cancelled; the last network is kept."
 LOG = "training.log"
+SAVED = "Every answer is saved; press Train to start it again."
+
+logger = logging.getLogger(__name__)
 
 
 class TrainingCancelled(TrainerError):
     """The person cancelled; the last good weights are kept."""
+
+
+class _Restarted(TrainerError):
+    """The process was ended for an earlier command; another one takes this command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +54,7 @@ class Progress:
     Parameters
     ----------
     stage : str
-        draw and prepare (once for a machine), features (of a frozen trunk), believe, fit, score,
-        evaluate or predict.
+        draw and prepare (once for a machine), believe, fit, score, evaluate or predict.
     done, total : int
         Steps or slices.
     loss : float or None
@@ -71,10 +78,12 @@ class Maps:
 class Worker:
     """A training process for one session.
 
+    Each command starts the process if there is none.
+
     Parameters
     ----------
     dataset : Dataset
-        What it trains on.
+        To train on.
     config : Config
         The session's settings.
     cache : Path
@@ -82,7 +91,19 @@ class Worker:
     on_progress : callable
         Called on the loop with each `Progress`.
     silence_s : float
-        A process that says nothing for longer is given up.
+        A process that is silent for longer is given up.
+
+    Attributes
+    ----------
+    device, backbone : str
+        In words, once the process has started.
+
+    Raises
+    ------
+    TrainingCancelled
+        From all commands, if `cancel` was called.
+    TrainerError
+        From all commands, if they failed or the process died; the text says what to do.
     """
 
     def __init__(
@@ -102,15 +123,67 @@ class Worker:
         self._reader: asyncio.Task[None] | None = None
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._next = 0
+        self._cancelled_to = -1
         self._starting = asyncio.Lock()
         self._hearing: set[asyncio.Future[None]] = set()  # of a cancel, while it starts
-        self.device = ""  # in words, once it is known
+        self.device = ""
         self.backbone = ""
 
     @property
     def pid(self) -> int | None:
         """Of the process; None while there is none."""
         return self._process.pid if self._process and self._process.returncode is None else None
+
+    # --- commands ---
+
+    async def prepare(self) -> None:
+        """Learn from synthetic scans, where the settings want that and it was not done before."""
+        await self._request("prepare")
+
+    async def fit(self, answers: Sequence[Answer]) -> FitReport:
+        """Train; see `cycle.Learner.fit`."""
+        done = await self._request("fit", answers=[answer.to_dict() for answer in answers])
+        return FitReport.from_dict(done["fit"])
+
+    async def score(
+        self, slices: Sequence[SliceId], weights: str
+    ) -> Mapping[str, NDArray[np.float64]]:
+        """Score every region of every slice; see `cycle.Learner.score`."""
+        done = await self._request("score", slices=_named(slices), weights=weights)
+        with np.load(self._cache / done["file"]) as tables:
+            return {name: tables[name] for name in tables.files}
+
+    async def evaluate(self, part: Literal["val", "test"], weights: str) -> Scores | None:
+        """Compare with the masks of a part; see `cycle.Learner.evaluate`."""
+        done = await self._request("evaluate", part=part, weights=weights)
+        return Scores(**done["scores"]) if done["scores"] else None
+
+    async def predict(self, slices: Sequence[SliceId], weights: str) -> dict[SliceId, Maps]:
+        """Return the maps of a few slices."""
+        done = await self._request("predict", slices=_named(slices), weights=weights)
+        return {
+            where: _maps(self._cache / name)
+            for where, name in zip(slices, done["files"], strict=True)
+        }
+
+    def cancel(self) -> None:
+        """Stop what runs and what waits; their callers get `TrainingCancelled`.
+
+        A process that does not heed it within `CANCEL_S`, in a long step or stuck, is ended. Its
+        work is lost, finished weights are kept, and the next request starts another. A process
+        that is being started goes on with that, for the next request.
+        """
+        for heard in self._hearing:
+            if not heard.done():
+                heard.set_result(None)
+        if self.pid is None or self._starting.locked():
+            return
+        self._cancelled_to = self._next - 1
+        self._send({"do": "cancel", "id": self._cancelled_to})
+        loop = asyncio.get_running_loop()
+        loop.call_later(CANCEL_S, self._end, self._process, self._cancelled_to)
+
+    # --- the process ---
 
     async def start(self) -> None:
         """Start the process if there is none, and wait until it has loaded torch.
@@ -143,83 +216,6 @@ class Worker:
                 raise
             self.device, self.backbone = ready["device"], ready["backbone"]
 
-    async def prepare(self) -> None:
-        """Let it learn from synthetic scans, where the settings want that and nobody has.
-
-        Raises
-        ------
-        TrainingCancelled
-            If `cancel` was called.
-        TrainerError
-            If that failed or the process died.
-        """
-        await self._request("prepare")
-
-    async def fit(self, answers: Sequence[Answer]) -> FitReport:
-        """Train; see `cycle.Learner.fit`.
-
-        Raises
-        ------
-        TrainingCancelled
-            If `cancel` was called.
-        TrainerError
-            If the training failed or the process died; its text says what to do.
-        """
-        done = await self._request("fit", answers=[answer.to_dict() for answer in answers])
-        return FitReport.from_dict(done["fit"])
-
-    async def score(
-        self, slices: Sequence[SliceId], weights: str
-    ) -> Mapping[str, NDArray[np.float64]]:
-        """Score every region of every slice; see `cycle.Learner.score`."""
-        done = await self._request("score", slices=_named(slices), weights=weights)
-        with np.load(self._cache / done["file"]) as tables:
-            return {name: tables[name] for name in tables.files}
-
-    async def evaluate(self, part: Literal["val", "test"], weights: str) -> Scores | None:
-        """Compare with the masks of a part; see `cycle.Learner.evaluate`."""
-        done = await self._request("evaluate", part=part, weights=weights)
-        return Scores(**done["scores"]) if done["scores"] else None
-
-    async def predict(self, slices: Sequence[SliceId], weights: str) -> dict[SliceId, Maps]:
-        """Return the maps of a few slices."""
-        done = await self._request("predict", slices=_named(slices), weights=weights)
-        return {
-            where: _maps(self._cache / name)
-            for where, name in zip(slices, done["files"], strict=True)
-        }
-
-    def cancel(self) -> None:
-        """Stop what runs and what waits; their callers get `TrainingCancelled`.
-
-        A process that does not heed it within `CANCEL_S`, in a long step or stuck, is ended; its
-        work is lost, what it had finished is kept, and the next request starts another. One that is
-        being started goes on with that, for the next request.
-        """
-        for heard in self._hearing:
-            if not heard.done():
-                heard.set_result(None)
-        if self.pid is None or self._starting.locked():
-            return
-        self._send({"do": "cancel", "id": self._next - 1})
-        loop = asyncio.get_running_loop()
-        loop.call_later(CANCEL_S, self._end, self._process, list(self._waiting.values()))
-
-    def _end(
-        self,
-        process: asyncio.subprocess.Process | None,
-        waiting: Sequence[asyncio.Future[dict[str, Any]]],
-    ) -> None:
-        """End a process if somebody still waits for what was cancelled."""
-        late = [future for future in waiting if not future.done()]
-        if not late or process is None or process is not self._process:
-            return
-        self._process = None
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        for future in late:
-            future.set_exception(TrainingCancelled(CANCELLED))
-
     async def stop(self) -> None:
         """End the process, by force if it does not end by itself."""
         process = self._process
@@ -235,9 +231,24 @@ class Worker:
         if self._reader is not None:
             await self._reader
 
+    def _end(self, process: asyncio.subprocess.Process | None, cancelled_to: int) -> None:
+        """End a process that still works on a cancelled command; later ones go to another."""
+        waiting = {number: f for number, f in self._waiting.items() if not f.done()}
+        heeded = all(number > cancelled_to for number in waiting)
+        if heeded or process is None or process is not self._process:
+            return
+        self._process = None
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        for number, future in waiting.items():
+            cancelled = number <= self._cancelled_to
+            future.set_exception(TrainingCancelled(CANCELLED) if cancelled else _Restarted())
+
     async def _request(self, do: str, **fields: Any) -> dict[str, Any]:  # noqa: ANN401
-        await self._started()
-        return await self._ask(do, **fields)
+        while True:
+            await self._started()
+            with contextlib.suppress(_Restarted):
+                return await self._ask(do, **fields)
 
     async def _started(self) -> None:
         """Wait until it has started, or until a cancel."""
@@ -252,7 +263,7 @@ class Worker:
         finally:
             self._hearing.discard(heard)
         if heard.done():
-            starting.add_done_callback(_heard)
+            starting.add_done_callback(_ignored)
             raise TrainingCancelled(CANCELLED)
         starting.result()
 
@@ -274,39 +285,37 @@ class Worker:
             raise TrainerError(_death(self._process.returncode)) from error
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:
-        """Pass events on until the process ends or falls silent; then tell all who wait."""
+        """Take events until the process ends or has to be ended; then tell all who wait."""
         assert process.stdout is not None  # noqa: S101
-        silent = False
-        while True:
-            try:
-                line = await asyncio.wait_for(process.stdout.readline(), self._silence_s)
-            except TimeoutError:
-                silent = True
+        message = ""
+        try:
+            while line := await asyncio.wait_for(process.stdout.readline(), self._silence_s):
+                self._take(json.loads(line))
+        except TimeoutError:
+            message = f"was silent for {self._silence_s:.0f} s and was ended. {SAVED}"
+        except Exception:
+            logger.exception("an event of the training process can't be read")
+            message = f"sent an event that can't be read and was ended. {SAVED}"
+        if message:
+            with contextlib.suppress(ProcessLookupError):
                 process.kill()
-                break
-            if not line:
-                break
-            self._take(json.loads(line))
         code = await process.wait()
         if process is not self._process:
             return  # it was ended for not heeding a cancel; who waits now waits for another
-        message = self._silent() if silent else _death(code)
-        for future in list(self._waiting.values()):
+        error = f"the training process {message}" if message else _death(code)
+        for future in self._waiting.values():
             if not future.done():
-                future.set_exception(TrainerError(message))
-
-    def _silent(self) -> str:
-        return (
-            f"the training process was silent for {self._silence_s:.0f} s and was ended. Every "
-            "answer is saved; press Train to start it again."
-        )
+                future.set_exception(TrainerError(error))
 
     def _take(self, event: dict[str, Any]) -> None:
+        """Pass an event on to who waits for it."""
         kind = event.pop("event")
         if kind == "progress":
-            self._on_progress(
-                Progress(event["stage"], event["done"], event["total"], event.get("loss"))
-            )
+            progress = Progress(event["stage"], event["done"], event["total"], event.get("loss"))
+            try:
+                self._on_progress(progress)
+            except Exception:  # of the page; the training goes on
+                logger.exception("%s could not be shown", progress)
         future = self._waiting.get(event.get("id", -1))
         if future is None or future.done():
             return
@@ -318,8 +327,8 @@ class Worker:
             future.set_exception(TrainerError(event["message"]))
 
 
-def _heard(task: asyncio.Task[None]) -> None:
-    """Take notice of how a task ended that nobody waits for any more."""
+def _ignored(task: asyncio.Task[None]) -> None:
+    """Retrieve how a task ended that nobody waits for any more, so that asyncio does not warn."""
     if not task.cancelled():
         task.exception()
 
@@ -330,10 +339,7 @@ def _death(code: int | None) -> str:
         why = ", perhaps for want of memory" if -code == signal.SIGKILL else ""
     else:
         how, why = "ended unexpectedly", f" (exit code {code})" if code else ""
-    return (
-        f"the training process {how}{why}. Every answer is saved; press Train to start it again. "
-        f"{LOG} in the session's folder says more."
-    )
+    return f"the training process {how}{why}. {SAVED} {LOG} in the session's folder says more."
 
 
 def _named(slices: Sequence[SliceId]) -> list[list[Any]]:

@@ -31,7 +31,7 @@ def test_the_embedded_trunk_is_that_network():
     ours.backbone.load(ours, None)
     x = torch.linspace(-1, 1, 3 * 64 * 64).reshape(1, 3, 64, 64)
 
-    s8, s16, s32 = ours.trunk.rest(ours.trunk.stem(x))
+    s8, s16, s32 = ours.trunk(x)
 
     wanted = full.bn1(full.conv_stem(x))
     for block in full.blocks:
@@ -65,7 +65,7 @@ def test_weights_of_a_timm_network_come_by_name():
     said = network.backbone.load(network, full.state_dict())
 
     x = torch.linspace(-1, 1, 3 * 64 * 64).reshape(1, 3, 64, 64)
-    assert torch.equal(network.trunk.rest(x)[2], full.forward_features(x))
+    assert torch.equal(network.trunk(x)[2], full.forward_features(x))
     assert said == "resnet18 with ImageNet weights"
 
 

@@ -106,7 +106,7 @@ def test_cells_of_the_embedded_backbone_lie_where_they_are_said_to():
     network = FCN8("efficientnet_lite0", input_padding=0).eval()
     network.backbone.load(network, None)
 
-    maps = responses(lambda grey: network.trunk.rest(network.trunk.stem(network.normalise(grey))))
+    maps = responses(lambda grey: network.trunk(network.normalise(grey)))
 
     for change, stride, centre in zip(maps, (8, 16, 32), network.backbone.centres, strict=True):
         at = centre + stride * np.array(centroid(change))

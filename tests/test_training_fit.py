@@ -8,7 +8,7 @@ from alnb.regions import Region
 from alnb.training.fcn8 import FCN8
 from alnb.training.fit import Labelled, _cut, train
 from alnb.training.losses import LOSSES
-from alnb.training.validation import Judgement
+from alnb.training.validation import Validation
 
 QUICK = Config(steps=3, batch=2, crop=None, pretrain_steps=0).resolved(
     synthetic=False, val_masks=False, test_masks=True
@@ -32,7 +32,7 @@ def slices():
 
 
 def constant(network):
-    return Judgement(0.0, 0.5)
+    return Validation(0.0, 0.5)
 
 
 def test_training_is_repeatable_and_leaves_the_global_generator_alone(slices):
@@ -86,28 +86,28 @@ def test_the_best_epoch_is_kept(slices):
     scores = iter([0.1, 0.9, 0.3])
     states = []
 
-    def judge(network):
+    def validate(network):
         states.append(network.score_pool3.weight.detach().clone())
-        return Judgement(next(scores), 0.5)
+        return Validation(next(scores), 0.5)
 
-    trained = train(network, slices, QUICK.replace(schedule="constant"), judge)
+    trained = train(network, slices, QUICK.replace(schedule="constant"), validate)
 
-    assert trained.judgement.score == 0.9
+    assert trained.validation.score == 0.9
     assert torch.equal(network.score_pool3.weight, states[1])
 
 
-def test_the_paper_trains_forty_epochs_one_slice_at_a_time_and_judges_each(slices):
-    steps, judged = [], []
+def test_the_paper_trains_forty_epochs_one_slice_at_a_time_and_validates_each(slices):
+    steps, validated = [], []
 
-    def judge(network):
-        judged.append(steps[-1])
-        return Judgement(0.0, 0.5)
+    def validate(network):
+        validated.append(steps[-1])
+        return Validation(0.0, 0.5)
 
     config = PAPER.replace(epochs=2)  # 40 take long
-    train(build(), slices, config, judge, lambda step, total, loss: steps.append(step))
+    train(build(), slices, config, validate, lambda step, total, loss: steps.append(step))
 
     assert PAPER.epochs == 40 and PAPER.steps is None and PAPER.learning_rate == 1e-4
-    assert steps == [1, 2, 3, 4] and judged == [2, 4]
+    assert steps == [1, 2, 3, 4] and validated == [2, 4]
 
 
 def test_training_stops_where_a_step_raises(slices):

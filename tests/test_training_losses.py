@@ -67,8 +67,8 @@ def test_nothing_labelled_costs_nothing(loss):
 
 
 def test_distillation_is_of_the_unlabelled_pixels_alone():
-    believed = torch.tensor([[[0.0, 0.5, 1.0, 0.9]]])
-    loss = distillation(LOGITS, labels(1, -1, 0, -1), believed)
+    prior = torch.tensor([[[0.0, 0.5, 1.0, 0.9]]])
+    loss = distillation(LOGITS, labels(1, -1, 0, -1), prior)
 
     own = -(0.9 * math.log(0.9) + 0.1 * math.log(0.1))
     assert loss.item() == pytest.approx((math.log(2) + own) / 2)

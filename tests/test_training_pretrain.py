@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from alnb.annotation import Answer, Verdict
 from alnb.config import PAPER, Config
@@ -8,19 +9,27 @@ from alnb.dataset import import_phantom
 from alnb.oracle import Oracle
 from alnb.regions import grid
 from alnb.training import Cancelled, pretrain
+from alnb.training.checkpoints import WeightsCache
 from alnb.training.fit import train
-from alnb.training.pretrain import Slices
+from alnb.training.pretrain import Slices, batches
 from alnb.training.trainer import Trainer
 from alnb.training.validation import infection
 
 CONFIG = Config(backbone="efficientnet_lite0", pretrain_steps=2, steps=2, batch=2, draws=2)
 
 
+draw = Slices.draw
+
+
+@pytest.fixture(scope="module")
+def one_scan():
+    return draw(scans=1, size=64)
+
+
 @pytest.fixture(autouse=True)
-def small(monkeypatch, tmp_path):
+def small(monkeypatch, tmp_path, one_scan):
     """Draw little, quickly, and keep it in a folder of the test's own."""
-    drawn = Slices.draw(scans=1, size=64)
-    monkeypatch.setattr(Slices, "draw", lambda on_scan=None: drawn)
+    monkeypatch.setattr(Slices, "draw", lambda on_scan=None: one_scan)
     monkeypatch.setattr(pretrain, "CROP", 64)
     monkeypatch.setattr(pretrain, "_folder", lambda: tmp_path / "kept")
     return tmp_path / "kept"
@@ -71,7 +80,7 @@ def test_the_stem_stays_as_it_came_and_all_can_learn_afterwards(squares, tmp_pat
     "change",
     [{"pretrain_steps": 3}, {"learning_rate": 1e-3}, {"dropout": 0.2}],
 )
-def test_other_settings_learn_it_anew(squares, tmp_path, small, change):
+def test_other_settings_learn_it_again(squares, tmp_path, small, change):
     trainer(squares, tmp_path).prepare()
     trainer(squares, tmp_path, CONFIG.replace(**change)).prepare()
 
@@ -131,7 +140,7 @@ def test_the_weights_are_named_by_whether_it_was_learned(squares, tmp_path):
     assert len(names) == 2
 
 
-def test_training_keeps_what_was_believed_where_nobody_answered(squares, tmp_path, monkeypatch):
+def test_training_keeps_the_prior_prediction_where_nobody_answered(squares, tmp_path, monkeypatch):
     oracle = Oracle(squares)
     answers = [oracle.answer(r) for r in grid(squares.part("train")[0], (32, 32), 4)[:1]]
     seen = []
@@ -147,8 +156,8 @@ def test_training_keeps_what_was_believed_where_nobody_answered(squares, tmp_pat
     network = one.networks.fresh()
     before = infection(network, one._grey(answers[0].region.where)[None], 1.5, mirror=True)[0]
 
-    assert np.allclose(seen[0].believed.float(), before, atol=1e-3)
-    assert seen[1].believed is None
+    assert np.allclose(seen[0].prior_prediction.float(), before, atol=1e-3)
+    assert seen[1].prior_prediction is None
 
 
 @pytest.mark.parametrize(
@@ -175,7 +184,7 @@ def test_a_network_that_knows_something_learns_fewer_epochs_and_slower(
     assert seen == [fitted]
 
 
-def test_clean_answers_alone_do_not_teach_it_to_see_nothing(squares, tmp_path):
+def test_only_clean_answers_do_not_teach_it_to_see_nothing(squares, tmp_path):
     clean = [
         Answer(region, Verdict.CLEAN)
         for where in squares.part("train")[:2]
@@ -186,7 +195,7 @@ def test_clean_answers_alone_do_not_teach_it_to_see_nothing(squares, tmp_path):
     before = one.networks.fresh().state_dict()
 
     assert report.steps == 0
-    assert same(one.networks.copy(report.weights).state_dict(), before)
+    assert same(WeightsCache(one.cache).read(report.weights), before)
     plain = trainer(squares, tmp_path / "plain", CONFIG.replace(pretrain_steps=0)).fit(clean)
     assert plain.steps == 2
 
@@ -207,3 +216,74 @@ def test_the_more_answers_the_less_of_the_start_stays(squares, tmp_path, monkeyp
     trainer(squares, tmp_path, CONFIG.replace(prior_answers=0.0)).fit(answers)
 
     assert kept == [4 / 5, 4 / 8, 0]
+
+
+# --- synthetic crops ---
+
+
+@pytest.fixture(scope="module")
+def slices():
+    return draw(scans=2, size=96)
+
+
+def test_crops_are_grey_with_masks_of_their_infection(slices):
+    grey, labels = next(batches(slices, 6, 64, np.random.default_rng(0)))
+
+    assert grey.shape == labels.shape == (6, 64, 64)
+    assert (grey.dtype, labels.dtype) == (np.uint8, np.int8)
+    assert set(np.unique(labels)) == {0, 1}
+    assert len({one.tobytes() for one in grey}) == 6
+
+
+def test_the_same_seed_cuts_the_same_crops(slices):
+    first, second = (next(batches(slices, 4, 64, np.random.default_rng(3))) for _ in range(2))
+
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_infection_is_denser_than_the_lung_round_it(slices):
+    cut = batches(slices, 32, 64, np.random.default_rng(1))
+    grey, labels = next(cut)
+    lung = (labels == 0) & (grey < 100)
+
+    assert grey[labels == 1].mean() > grey[lung].mean() + 30
+
+
+def test_a_picture_no_larger_than_a_crop_is_enlarged(slices):
+    small = Slices(slices.hu[:, :40, :40], slices.infected[:, :40, :40])
+    infected = Slices(small.hu, np.ones_like(small.infected))
+
+    grey, labels = next(batches(infected, 2, 64, np.random.default_rng(0)))
+
+    assert grey.shape == (2, 64, 64) and labels.all()
+
+
+def test_drawing_is_counted_and_can_be_stopped():
+    seen = []
+
+    def stop(done, total):
+        seen.append((done, total))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        draw(stop, scans=3, size=64)
+    assert seen == [(1, 3)]
+
+
+def test_some_lesions_are_crossed_by_lines_and_what_is_healthy_never_is(slices, monkeypatch):
+    infected = np.zeros_like(slices.infected)
+    infected[:, 24:72, 24:72] = True
+    even = Slices(np.full_like(slices.hu, -600), infected)
+    monkeypatch.setattr("alnb.training.pretrain.BLUR_PX", 0.0)
+    monkeypatch.setattr("alnb.training.pretrain.NOISE", 0.0)
+    grey, labels = next(batches(even, 40, 64, np.random.default_rng(2)))
+
+    def varies(infected):
+        found = []
+        for one, is_infected in zip(grey.astype(float), labels, strict=True):
+            inner = ndimage.binary_erosion(is_infected == infected, iterations=6)
+            found.append(one[inner].std() if inner.any() else 0.0)
+        return np.array(found) > 1
+
+    assert 6 <= varies(1).sum() <= 26  # WEB of 40, about
+    assert not varies(0).any()

@@ -37,14 +37,14 @@ def test_out_of_memory_offers_half_the_batch(error):
     assert said(error) == (
         "the memory was too small for 8 pictures of 128×128 pixels at once. Every answer is "
         "saved. Press Train again: it then takes 4 pictures of 128×128 pixels at once, which "
-        "learns a little otherwise."
+        "learns slightly differently."
     )
 
 
 @pytest.mark.parametrize(
     ("changes", "offer"),
     [
-        ({}, "it then takes 1 picture of 64×64 pixels at once, which learns a little otherwise."),
+        ({}, "it then takes 1 picture of 64×64 pixels at once, which learns slightly differently."),
         ({"crop": 64}, "import the dataset with --size 176."),
         ({"crop": None}, "import the dataset with --size 176."),
     ],

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 
@@ -6,15 +7,16 @@ import pytest
 import torch
 from fakes import install_heuristics, scan_of
 
+from alnb.acquisition import HEURISTICS, region_scores
 from alnb.annotation import Answer, Verdict
 from alnb.config import Config
 from alnb.dataset import build
 from alnb.errors import ConfigError, TrainerError
 from alnb.metrics import Scores
 from alnb.oracle import Oracle
-from alnb.regions import grid
+from alnb.pool import Pool, start_picks
+from alnb.regions import Region, grid
 from alnb.training import Cancelled
-from alnb.training.backbones import EfficientNetTrunk
 from alnb.training.trainer import Trainer
 from alnb.training.validation import hold_out
 
@@ -38,13 +40,14 @@ def trained(squares, answered, tmp_path_factory):
 
 
 def test_a_fit_reports_what_it_did(trained, answered):
-    trainer, report = trained
+    _, report = trained
 
     assert (report.backbone, report.steps) == ("efficientnet_lite0", 2)
     assert report.heldout == len(hold_out(answered, CONFIG.holdout)[1]) > 0
     assert 0 <= report.heldout_accuracy <= 1
     assert 0 < report.threshold < 1 and report.loss > 0 and report.train_s > 0
-    assert "ImageNet" in trainer.networks.notice
+    assert "ImageNet" in report.notice
+    assert (report.batch, report.crop, report.precision) == (2, 32, "float32")  # 32 is the slice
 
 
 def test_the_same_answers_are_not_trained_on_twice(trained, squares, answered):
@@ -66,36 +69,6 @@ def test_deleted_weights_are_made_again_the_same(trained, squares, answered, tmp
     slices = squares.part("train")[:1]
     for name, scores in trainer.score(slices, report.weights).items():
         assert np.array_equal(scores, other.score(slices, report.weights)[name])
-
-
-@pytest.mark.parametrize(
-    "change", [{"seed": 1}, {"learning_rate": 1e-3}, {"freeze": "none"}, {"loss": "point_ce"}]
-)
-def test_other_settings_are_other_weights(trained, squares, answered, tmp_path, change):
-    trainer, report = trained
-
-    assert Trainer(squares, CONFIG.replace(**change), tmp_path).networks.name(answered) != (
-        report.weights
-    )
-    assert trainer.networks.name(answered[:-1]) != report.weights
-
-
-def test_other_outlines_are_other_weights(trained, answered):
-    trainer, _ = trained
-    region = next(answer.region for answer in answered if answer.verdict is Verdict.INFECTED)
-    corners = [(region.row + r, region.col + c) for r, c in ((0, 0), (0, 5), (5, 5), (5, 0))]
-    square, triangle = (
-        Answer(region, Verdict.INFECTED, outlines=(tuple(corners[:n]),)) for n in (4, 3)
-    )
-
-    assert trainer.networks.name([square]) != trainer.networks.name([triangle])
-
-
-def test_settings_that_training_does_not_see_change_nothing(trained, squares, answered):
-    trainer, report = trained
-    other = Trainer(squares, CONFIG.replace(draws=7, click_s=5.0), trainer.cache)
-
-    assert other.fit(answered) == report
 
 
 def test_every_region_of_every_slice_is_scored_by_each_heuristic(trained, squares):
@@ -187,13 +160,13 @@ def test_masks_that_nobody_paid_for_choose_nothing_unless_told_to(squares, tmp_p
     dataset = build(pairs, tmp_path / "data", size=32, split=split)
     oracle = Oracle(dataset)
     answers = [oracle.answer(r) for z in dataset.part("train") for r in grid(z, (32, 32), 4)]
-    looked = "alnb.training.trainer.judge_by_masks"
+    looked = "alnb.training.trainer.validate_by_masks"
     monkeypatch.setattr(looked, lambda *_, **__: pytest.fail("it looked at masks"))
 
     assert Trainer(dataset, CONFIG, tmp_path / "cache").fit(answers).heldout > 0
 
 
-def test_a_validation_part_without_infection_judges_nothing(squares, tmp_path):
+def test_a_validation_part_without_infection_validates_nothing(squares, tmp_path):
     volume, mask = scan_of("b", 4, 32, 1)
     pairs = [scan_of("a", 4, 32, 0), (volume, np.zeros_like(mask))]
     dataset = build(pairs, tmp_path / "data", size=32, split={"a": "train", "b": "val"})
@@ -246,13 +219,6 @@ def test_cancelling_stops_and_keeps_the_last_weights(trained, squares, answered)
     ]
 
 
-@pytest.mark.parametrize(("threads", "words"), [(1, "CPU, 1 thread"), (2, "CPU, 2 threads")])
-def test_the_cpu_is_told_with_its_threads(trained, monkeypatch, threads, words):
-    monkeypatch.setattr("torch.get_num_threads", lambda: threads)
-
-    assert trained[0].networks.device_name == words
-
-
 def test_only_skipped_regions_are_nothing_to_train_on(squares, answered, tmp_path):
     skipped = [Answer(answer.region, Verdict.SKIPPED) for answer in answered]
 
@@ -260,44 +226,9 @@ def test_only_skipped_regions_are_nothing_to_train_on(squares, answered, tmp_pat
         Trainer(squares, CONFIG, tmp_path).fit(skipped)
 
 
-def test_missing_weights_are_a_sentence(squares, tmp_path):
-    with pytest.raises(TrainerError, match="weights abc are not in"):
-        Trainer(squares, CONFIG, tmp_path).evaluate("test", "abc")
-
-
-def test_broken_weights_are_as_good_as_none(trained, squares, answered, tmp_path):
-    _, report = trained
-    (tmp_path / f"weights-{report.weights}.safetensors").write_bytes(b"torn")
-
-    assert Trainer(squares, CONFIG, tmp_path).fit(answered).weights == report.weights
-
-
 def test_an_unknown_backbone_is_refused_at_once(squares, tmp_path):
     with pytest.raises(ConfigError, match="backbone 'vgg' is unknown"):
         Trainer(squares, CONFIG.replace(backbone="vgg"), tmp_path)
-
-
-def test_old_weights_are_forgotten(squares, answered, tmp_path):
-    trainer = Trainer(squares, CONFIG.replace(steps=1), tmp_path)
-
-    reports = [trainer.fit(answered[: 9 + n]) for n in range(7)]
-
-    kept = {path.stem.removeprefix("weights-") for path in tmp_path.iterdir()}
-    assert kept == {report.weights for report in reports[-5:]}
-
-
-@pytest.fixture
-def passes(monkeypatch):
-    """The passes of the trunk."""
-    counted = []
-    rest = EfficientNetTrunk.rest
-
-    def counting(trunk, x):
-        counted.append(tuple(x.shape))
-        return rest(trunk, x)
-
-    monkeypatch.setattr(EfficientNetTrunk, "rest", counting)
-    return counted
 
 
 def test_importing_the_package_does_not_import_torch():
@@ -326,13 +257,6 @@ def test_padding_is_clean_whatever_the_network_says(tmp_path):
     assert np.array_equal(means[0][16:], means[1][16:])
 
 
-@pytest.mark.parametrize(("precision", "mixed"), [("auto", False), ("bfloat16", True)])
-def test_precision_is_a_setting_and_float32_on_a_cpu(squares, tmp_path, precision, mixed):
-    trainer = Trainer(squares, CONFIG.replace(precision=precision), tmp_path, device="cpu")
-
-    assert trainer.networks.fresh().mixed is mixed
-
-
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
 def test_on_a_gpu_it_trains_and_scores_as_on_a_cpu(squares, answered, tmp_path):
@@ -351,11 +275,50 @@ def test_on_a_gpu_it_trains_and_scores_as_on_a_cpu(squares, answered, tmp_path):
     assert np.abs(means[0] - means[1]).mean() < 0.1
 
 
-def test_weights_of_another_backbone_are_read_into_that(squares, trained):
-    one, report = trained
-    other = Trainer(squares, CONFIG.replace(backbone="vgg16"), one.cache)
-    where = squares.part("test")[:1]
-    ((_, theirs),) = one.infection(where, report.weights)
-    ((_, ours),) = other.infection(where, report.weights)
+# --- regions that are no grid ---
 
-    assert np.array_equal(theirs, ours)
+REGIONS = Config(
+    backbone="efficientnet_lite0", regions_per_slice=9, start_regions=12,
+    pretrain_steps=0, steps=2, batch=2, draws=2, crop=32,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["grid", "superpixels"])
+@pytest.mark.parametrize("how", ["mean", "max"])
+def test_each_region_is_scored_by_its_own_pixels(tmp_path, squares, kind, how):
+    config = REGIONS.replace(regions=kind, region_score=how)
+    pool, oracle = Pool(squares, config), Oracle(squares)
+    trainer = Trainer(squares, config, tmp_path)
+    fit = trainer.fit([oracle.answer(pick.region) for pick in start_picks(pool)])
+    slices = pool.slices[:2]
+
+    tables = trainer.score(slices, fit.weights)
+
+    for n, (where, posterior) in enumerate(trainer.predict(slices, fit.weights)):
+        regions = pool.regions(where)
+        for name, table in tables.items():
+            expected = region_scores(HEURISTICS[name](posterior), regions, how)
+            assert table.shape == (2, pool.shape[1])
+            assert np.array_equal(table[n, : len(regions)], expected)
+            assert np.isnan(table[n, len(regions) :]).all()
+
+
+def test_a_run_by_command_asks_superpixels(command_line, tmp_path, squares):
+    settings = ["steps=2", "draws=2", "start_regions=8", "crop=32", "regions_per_slice=9",
+                "regions=superpixels"]  # fmt: skip
+    words = [word for setting in settings for word in ("--set", setting)]
+    out = tmp_path / "run"
+    status, _, err = command_line(
+        "run", squares.folder, "--out", out, "--cycles", 2, "--backbone", "efficientnet_lite0",
+        *words,
+    )  # fmt: skip
+    assert (status, err) == (0, "")
+
+    events = [json.loads(line) for line in (out / "journal.jsonl").read_text().splitlines()]
+    regions = [Region.parse(event["region"]) for event in events if event["kind"] == "answered"]
+    assert len(regions) == 8 + 2 * 5
+    assert any(region.mask is not None for region in regions)
+    status, _, _ = command_line("export", out, "--out", tmp_path / "export")
+    assert status == 0
+    table = (tmp_path / "export" / "answers.csv").read_text()
+    assert all(region.key in table for region in regions)

@@ -52,7 +52,7 @@ def simulate(
     *,
     cycles: int | None = None,
     learner: Learner | None = None,
-    progress: Progress | None = None,
+    progress: OnProgress | None = None,
     on_cycle: Callable[[CycleReport], None] = lambda report: None,
 ) -> tuple[CycleReport, ...]:
     """Run cycles with a simulated annotator, and write the curve after each.
@@ -119,7 +119,7 @@ def why_ended(state: State, cycles: int) -> str:
     return "every region has been asked"
 
 
-def _trainer(dataset: Dataset, config: Config, cache: Path, progress: Progress | None) -> Learner:
+def _trainer(dataset: Dataset, config: Config, cache: Path, progress: OnProgress | None) -> Learner:
     from alnb.training.trainer import Trainer
 
     if progress is None:

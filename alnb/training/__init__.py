@@ -1,9 +1,10 @@
-"""The network, its training and its uncertainty: the only place that knows torch.
+"""The network, its training and its uncertainty: the only room that knows torch.
 
-`backbones` and `fcn8` are the network, `synthetic` and `pretrain` what it learns before any answer,
-`features` what a frozen trunk makes of slices, `losses` and `fit` its training, `dropout` its
-uncertainty, `judging` its prediction and what is chosen by it; `trainer.Trainer` puts them to use
-on a dataset. Importing this package alone does not import torch.
+`backbones` and `fcn8` are the network. `pretrain` teaches it from synthetic scans, `losses` and
+`fit` from answers; `validation` holds answers out and chooses the threshold. `dropout` is its
+uncertainty. `checkpoints` keeps the weights. `trainer.Trainer` puts all of it to use on a
+dataset, and `process` runs a trainer for the label app. Importing this package does not import
+torch.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ class Cancelled(AlnbError):
     """A person stopped the training; nothing is lost."""
 
 
-class Progress(Protocol):
+class OnProgress(Protocol):
     """Hears how far a stage has come; `worker.Progress` names the stages."""
 
     def __call__(self, stage: str, done: int, total: int, **numbers: float) -> None:

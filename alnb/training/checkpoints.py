@@ -1,7 +1,4 @@
-"""Trained weights as a cache: files named by what they follow from, with their reports inside.
-
-The networks of one dataset and its settings: built, named by what they follow from, kept.
-"""
+"""Checkpoints: networks built, named by all that they follow from, and kept in a cache."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -21,17 +17,24 @@ from alnb.config import Resolved
 from alnb.dataset import Dataset
 from alnb.errors import TrainerError
 from alnb.reports import FitReport
-from alnb.training import Progress, backbones
-from alnb.training.backbones import write_weights
+from alnb.training import OnProgress, backbones
 from alnb.training.fcn8 import FCN8
 from alnb.training.pretrain import VERSION as PRETRAINED
 from alnb.training.pretrain import pretrained
 
 KEPT = 5  # ours: older weights are trained again if they are wanted; VGG16's fill 0.5 GB each
 
+TRAINING_SETTINGS = (
+    "labels", "ask_bare",
+    "input_padding", "dropout", "pretrain_steps", "loss", "infected_weight", "crf",
+    "prior_answers", "distil", "epochs", "steps", "batch", "crop", "learning_rate", "head_rate",
+    "schedule", "freeze", "threshold", "adapt_threshold", "validate", "holdout",
+    "predict_zoom", "predict_mirrored", "seed",
+)  # fmt: skip
+
 
 class WeightsCache:
-    """A folder of trained weights; it may be deleted at any time.
+    """A folder of trained weights, each with its report; it may be deleted at any time.
 
     Parameters
     ----------
@@ -59,25 +62,17 @@ class WeightsCache:
         return load_file(self.path(name))
 
     def save(self, network: nn.Module, report: FitReport) -> None:
-        """Write weights under a temporary name, then rename; forget the oldest."""
+        """Write weights and their report, and delete the oldest beyond `KEPT`."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_weights(network, self.path(report.weights), {"report": json.dumps(report.to_dict())})
+        metadata = {"report": json.dumps(report.to_dict())}
+        backbones.write_weights(network, self.path(report.weights), metadata)
         found = sorted(self.folder.glob("weights-*.safetensors"), key=lambda p: p.stat().st_mtime)
         for old in found[:-KEPT]:
             old.unlink()
 
 
-TRAINING_SETTINGS = (
-    "labels", "ask_bare",
-    "input_padding", "dropout", "pretrain_steps", "loss", "infected_weight", "crf",
-    "prior_answers", "distil", "epochs", "steps", "batch", "crop", "learning_rate", "head_rate",
-    "schedule", "freeze", "threshold", "adapt_threshold", "validate", "holdout",
-    "predict_zoom", "predict_mirrored", "seed",
-)  # fmt: skip
-
-
 class Networks:
-    """Builds, loads and keeps networks.
+    """Builds, names, keeps and loads the networks of one dataset and its settings.
 
     Parameters
     ----------
@@ -96,7 +91,7 @@ class Networks:
     backbone : str
         Name of the one in use.
     notice : str
-        What a person should know of the weights that training starts from.
+        What a person should know of the weights that training starts from; empty before `fresh`.
 
     Raises
     ------
@@ -110,7 +105,7 @@ class Networks:
         config: Resolved,
         cache: Path,
         device: torch.device,
-        progress: Progress,
+        progress: OnProgress,
         stop: Callable[[], None],
     ) -> None:
         self.dataset, self.config, self.device = dataset, config, device
@@ -122,7 +117,7 @@ class Networks:
 
     @property
     def device_name(self) -> str:
-        """What it runs on, in words for the screen."""
+        """The device in words, for the screen."""
         if self.device.type == "cuda":
             return torch.cuda.get_device_name(self.device)
         threads = torch.get_num_threads()
@@ -133,16 +128,25 @@ class Networks:
         """Whether to compute in bfloat16."""
         return self.config.precision == "bfloat16"
 
-    def _build(self, backbone: str) -> FCN8:
-        """Build a network, initialised by the seed without touching torch's global state."""
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(self.config.seed)
-            return FCN8(backbone, 2, self.config.input_padding, self.config.dropout)
-
     @property
     def pretrains(self) -> bool:
         """Whether they learn from synthetic scans first."""
         return self.config.pretrain_steps > 0
+
+    def name(self, answers: Sequence[Answer]) -> str:
+        """Hash all that trained weights follow from."""
+        path = self.config.weights
+        what = {
+            "dataset": self.dataset.fingerprint,
+            "backbone": self.backbone,
+            "device": self.device.type,
+            "bfloat16": self.mixed,
+            "weights": None if path is None else _checksum(Path(path)),
+            "pretrained": PRETRAINED if self.pretrains else None,
+            "settings": {name: getattr(self.config, name) for name in TRAINING_SETTINGS},
+            "answers": [a.content for a in answers if a.verdict is not Verdict.SKIPPED],
+        }
+        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
 
     def fresh(self) -> FCN8:
         """Build one as it is before any answer: from ImageNet, and from synthetic scans."""
@@ -156,25 +160,14 @@ class Networks:
             pretrained(network, self.config, origin, self._progress, self._stop)
         return network
 
-    def _placed(self, network: FCN8) -> FCN8:
-        """Move a network to the device, and choose its layout and precision.
-
-        Measured on two cores with AVX2: channels last is 1.1 to 1.6 times faster, bfloat16 5 to
-        15 times slower; ``torch.compile`` saves 3 to 27 % of a pass and takes 7 to 42 s to start,
-        more than a cycle, so it is not used.
-        """
-        network.eval().to(self.device)
-        network.mixed = self.mixed
-        return network.to(memory_format=torch.channels_last)
-
-    def report(self, weights: str) -> FitReport | None:
-        """Read what is noted of kept weights; None if there are none."""
-        return self._cache.report(weights)
-
     def keep(self, network: FCN8, report: FitReport) -> None:
         """Keep a trained network under its report's name."""
         self._cache.save(network, report)
         self._loaded = (report.weights, network)
+
+    def report(self, weights: str) -> FitReport | None:
+        """Read the report of kept weights; None if there are none."""
+        return self._cache.report(weights)
 
     def kept(self, weights: str) -> tuple[FCN8, FitReport]:
         """Find trained weights, in memory or in the cache.
@@ -191,34 +184,27 @@ class Networks:
                 "are kept."
             )
         if self._loaded is None or self._loaded[0] != weights:
-            self._loaded = (weights, self.copy(weights))
+            network = self._build(report.backbone)  # perhaps another machine's
+            network.load_state_dict(self._cache.read(weights))
+            self._loaded = (weights, self._placed(network))
         return self._loaded[1], report
 
-    def copy(self, weights: str) -> FCN8:
-        """Read kept weights into a network of its own.
+    def _build(self, backbone: str) -> FCN8:
+        """Build a network, initialised by the seed without touching torch's global state."""
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(self.config.seed)
+            return FCN8(backbone, 2, self.config.input_padding, self.config.dropout)
 
-        Of the backbone that they were trained with, perhaps on another machine's GPU.
+    def _placed(self, network: FCN8) -> FCN8:
+        """Move a network to the device, and choose its layout and precision.
+
+        Measured on two cores with AVX2: channels last is 1.1 to 1.6 times faster, bfloat16 5 to
+        15 times slower. ``torch.compile`` saves 3 to 27 % of a pass and takes 7 to 42 s to start,
+        more than a cycle, so it is not used.
         """
-        report = self.report(weights)
-        network = self._build(self.backbone if report is None else report.backbone)
-        network.load_state_dict(self._cache.read(weights))
-        return self._placed(network)
-
-    def name(self, answers: Sequence[Answer]) -> str:
-        """Hash all that trained weights follow from."""
-        settings: dict[str, Any] = {name: getattr(self.config, name) for name in TRAINING_SETTINGS}
-        path = self.config.weights
-        what = {
-            "dataset": self.dataset.fingerprint,
-            "backbone": self.backbone,
-            "device": self.device.type,
-            "bfloat16": self.mixed,
-            "weights": None if path is None else _checksum(Path(path)),
-            "pretrained": PRETRAINED if self.pretrains else None,
-            "settings": settings,
-            "answers": [a.content for a in answers if a.verdict is not Verdict.SKIPPED],
-        }
-        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
+        network.eval().to(self.device)
+        network.mixed = self.mixed
+        return network.to(memory_format=torch.channels_last)
 
 
 def _checksum(path: Path) -> str:

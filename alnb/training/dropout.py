@@ -1,11 +1,12 @@
 """MC dropout, once: the deterministic part runs once, only the tail is sampled.
 
-What is sampled: the two dropouts of FCN8, after the ReLUs of fc6 and fc7. Why it is exact: the
-trunk, fc6 and the skips' scores come before the first dropout, so they are the same numbers in
-each of the T whole passes of the naive loop. Running them once gives the same distribution,
-and under the same masks the same bits. fc7, most of the tail's work, takes a few draws at a
-time, since its weights are then read once for all of them; on some processors BLAS rounds more
-rows otherwise. Each draw is folded into two sums on the device, so memory does not grow with T.
+FCN8 has two dropouts, after the ReLUs of fc6 and fc7. The trunk, fc6 and the skips' scores come
+before the first, so they are the same numbers in each of the T whole passes of the naive loop.
+Running them once gives the same distribution, and under the same masks the same bits.
+
+fc7 is most of the tail's work. It takes a few draws at a time, so that its weights are read once
+for all of them; on some processors BLAS rounds differently when there are more rows. Each draw is
+added to two sums on the device, so memory does not grow with T.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ ENOUGH = 32  # ours: cells of fc6 from which BLAS (on AVX2) gives the same bits 
 
 
 def probability(logits: Tensor) -> Tensor:
-    """Softmax over two classes, of which the infected one is returned.
+    """Return the infected class of the softmax over two classes.
 
     Parameters
     ----------
@@ -64,30 +65,6 @@ def fold(draws: Iterable[Tensor]) -> Posterior:
     )
 
 
-@torch.inference_mode()
-def sample_tail(
-    network: FCN8, features: Features, draws: int, generator: torch.Generator
-) -> Posterior:
-    """Sample the tail of one slice whose features are known.
-
-    Parameters
-    ----------
-    network : FCN8
-    features : Features
-        Of a single image.
-    draws : int
-        T, ≥ 1.
-    generator : torch.Generator
-        On the network's device; the only source of randomness.
-
-    Returns
-    -------
-    Posterior
-        (H, W) float32 maps.
-    """
-    return fold(_draws(network, features, draws, generator))
-
-
 def _draws(
     network: FCN8, features: Features, draws: int, generator: torch.Generator
 ) -> Iterator[Tensor]:
@@ -115,7 +92,7 @@ def mc_dropout(network: FCN8, image: Tensor, draws: int, generator: torch.Genera
     draws : int
         T, ≥ 1.
     generator : torch.Generator
-        On the network's device.
+        On the network's device; the only source of randomness.
 
     Returns
     -------
@@ -126,4 +103,4 @@ def mc_dropout(network: FCN8, image: Tensor, draws: int, generator: torch.Genera
     ----------
     Gal, Ghahramani 2016, arXiv 1506.02142; Gal, Islam, Ghahramani 2017, arXiv 1703.02910.
     """
-    return sample_tail(network, network.features(image), draws, generator)
+    return fold(_draws(network, network.features(image), draws, generator))

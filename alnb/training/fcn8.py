@@ -22,7 +22,7 @@ Masks = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What does not depend on the dropout draw.
+    """The part of a pass that is the same in every dropout draw.
 
     Parameters
     ----------
@@ -51,8 +51,8 @@ class FCN8(nn.Module):
         2: background, infected.
     input_padding : int
         Of vgg16's first convolution. 100: the published network. 0: fc6 is padded by 3 instead,
-        which is cheaper but, since 100 shifts the phase of the pools, another function. Other
-        backbones keep their own padding whatever this says.
+        which is cheaper but another function, since 100 shifts the phase of the pools. Other
+        backbones always keep their own padding.
     dropout : float
         Probability that a unit of fc6 and fc7 is dropped, in [0, 1).
 
@@ -106,21 +106,18 @@ class FCN8(nn.Module):
         self.register_buffer("std", torch.tensor(self.backbone.std)[:, None, None], False)
 
     def normalise(self, grey: Tensor) -> Tensor:
-        """Turn grey levels into what the backbone was trained on.
+        """Scale grey levels as the backbone was trained on them, on the network's device.
 
         Parameters
         ----------
         grey : (B, H, W) uint8 tensor
+            On any device.
 
         Returns
         -------
         (B, 3, H, W) float tensor
         """
-        return (grey[:, None].float() / 255 - self.mean) / self.std
-
-    def features_of_grey(self, grey: Tensor) -> Features:
-        """Run everything before the first dropout on (B, H, W) uint8 slices, on its own device."""
-        return self.features(self.normalise(grey.to(self.mean.device)))
+        return (grey.to(self.mean.device)[:, None].float() / 255 - self.mean) / self.std
 
     def features(self, x: Tensor) -> Features:
         """Run everything before the first dropout.
@@ -131,26 +128,12 @@ class FCN8(nn.Module):
             Normalised.
         """
         with self._precision(x):
-            stem = self.trunk.stem(x)
-        return self.features_of(stem, (x.shape[-2], x.shape[-1]))
-
-    def features_of(self, stem: Tensor, size: tuple[int, int]) -> Features:
-        """Go on from the trunk's stem, for images of (H, W) `size`."""
-        with self._precision(stem):
-            maps = self.trunk.rest(stem)
-        return self.features_of_maps(maps, size)
-
-    def features_of_maps(
-        self, maps: tuple[Tensor, Tensor, Tensor], size: tuple[int, int]
-    ) -> Features:
-        """Go on from the trunk's maps at strides 8, 16 and 32, for images of (H, W) `size`."""
-        s8, s16, s32 = maps
-        with self._precision(s32):
+            s8, s16, s32 = self.trunk(x)
             fc6 = functional.relu(self.fc6(s32))  # (B, C, h, w)
-        return Features(fc6, self.score_pool4(s16.float()), self.score_pool3(s8.float()), size)
+        return Features(fc6, self.score_pool4(s16.float()), self.score_pool3(s8.float()), _size(x))
 
     def _precision(self, x: Tensor) -> torch.autocast:
-        """Compute what follows in bfloat16 if the network is to."""
+        """Compute in bfloat16 where the network is `mixed`."""
         return torch.autocast(x.device.type, torch.bfloat16, enabled=self.mixed)
 
     def draw_masks(self, features: Features, generator: torch.Generator | None) -> Masks:
@@ -158,7 +141,8 @@ class FCN8(nn.Module):
 
         Parameters
         ----------
-        generator : torch.Generator
+        features : Features
+        generator : torch.Generator or None
             On the device of the features; None: torch's global one.
 
         Returns
@@ -175,6 +159,7 @@ class FCN8(nn.Module):
 
         Parameters
         ----------
+        features : Features
         masks : two (B, C, h, w) tensors, optional
             From `draw_masks`; None: no dropout.
 
@@ -191,9 +176,9 @@ class FCN8(nn.Module):
 
         Parameters
         ----------
+        features : Features
         mask : (B, C, h, w) tensor, optional
-            Of the first dropout; None: no dropout. Features of one image take the masks of any
-            number of draws.
+            Of the first dropout; None: no dropout. Features of one image take masks of many draws.
 
         Returns
         -------
@@ -205,12 +190,13 @@ class FCN8(nn.Module):
             return functional.relu(_pointwise(self.fc7, x))
 
     def scores(self, hidden: Tensor, features: Features, mask: Tensor | None = None) -> Tensor:
-        """Run the second dropout and all that follows.
+        """Run the second dropout and everything after it.
 
         Parameters
         ----------
         hidden : (B, C, h, w) tensor
             From `hidden`.
+        features : Features
         mask : (B, C, h, w) tensor, optional
             Of the second dropout; None: no dropout.
 
@@ -307,7 +293,7 @@ def _zeros(layer: nn.Conv2d) -> nn.Conv2d:
 
 
 def _bilinear(channels: int, kernel: int, stride: int) -> nn.ConvTranspose2d:
-    """Make a transposed convolution that starts as bilinear upsampling of each channel."""
+    """Return a transposed convolution that starts as bilinear upsampling of each channel."""
     layer = nn.ConvTranspose2d(channels, channels, kernel, stride, bias=False)
     ramp = 1 - (torch.arange(kernel) - (kernel - 1) / 2).abs() / stride
     with torch.no_grad():

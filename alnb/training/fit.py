@@ -1,4 +1,4 @@
-"""Training on point labels."""
+"""Training on answers: batches of slices or crops, the losses of their labels, Adam's steps."""
 
 from __future__ import annotations
 
@@ -16,17 +16,16 @@ from alnb.config import Resolved
 from alnb.regions import Region
 from alnb.training.fcn8 import FCN8
 from alnb.training.losses import LOSSES, distillation, gated_crf
-from alnb.training.validation import Judge, Judgement
+from alnb.training.validation import Validate, Validation
 
 WARM_UP = 10  # ours: steps until the learning rate is reached, with `cosine`
 
-
-Cut = tuple[Tensor, Tensor, Tensor | None]  # grey levels, labels, what was believed
+Cut = tuple[Tensor, Tensor, Tensor | None]  # grey levels, labels, prior prediction
 
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """A slice and what was answered on it.
+    """A slice and the answers on it.
 
     Parameters
     ----------
@@ -34,20 +33,15 @@ class Labelled:
     labels : (H, W) int8 tensor
         As `arrays.PointLabels`.
     regions : tuple of Region
-        That were answered; at least one.
-    believed : (H, W) float tensor or None
+        The answered ones; at least one.
+    prior_prediction : (H, W) float tensor or None
         Infection probabilities of the network before any answer; all slices have them or none.
     """
 
     grey: Tensor
     labels: Tensor
     regions: tuple[Region, ...]
-    believed: Tensor | None = None
-
-    def cut(self, rows: slice, cols: slice) -> Cut:
-        """Return a part of it."""
-        believed = None if self.believed is None else self.believed[rows, cols]
-        return self.grey[rows, cols], self.labels[rows, cols], believed
+    prior_prediction: Tensor | None = None
 
 
 Item = tuple[Labelled, Region | None]
@@ -56,16 +50,16 @@ OnStep = Callable[[int, int, float], None]
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What `train` did: steps taken, mean loss of the last tenth, judgement of what was kept."""
+    """What `train` did: steps taken, mean loss of the last tenth, validation of what was kept."""
 
     steps: int
     loss: float
-    judgement: Judgement
+    validation: Validation
 
 
-def freeze(network: FCN8, part: str) -> None:
-    """Keep a part of the trunk as it came: ``none``, or its ``stem`` up to stride 4."""
-    if part == "stem":
+def freeze(network: FCN8, config: Resolved) -> None:
+    """Stop the gradient of the trunk up to stride 4 if the settings say so."""
+    if config.freeze == "stem":
         for parameter in network.trunk.stem_parameters():
             parameter.requires_grad_(False)
 
@@ -74,12 +68,12 @@ def train(
     network: FCN8,
     slices: Sequence[Labelled],
     config: Resolved,
-    judge: Judge,
+    validate: Validate,
     on_step: OnStep = lambda step, steps, loss: None,
     *,
     keep: float = 0.0,
 ) -> Trained:
-    """Train a network in place, and leave in it the weights that were judged best.
+    """Train a network in place, and leave in it the weights that validated best.
 
     BatchNorm stays in eval mode; dropout is drawn explicitly, from the config's seed.
 
@@ -89,21 +83,21 @@ def train(
     slices : non-empty sequence of Labelled
     config : Resolved
         Loss, optimizer, steps, seed.
-    judge : callable
-        Called after each epoch, or at the end alone if the learning rate falls; of equal
-        judgements the last counts.
+    validate : callable
+        Called after each epoch, or only at the end if the learning rate falls. Of equal scores
+        the last counts.
     on_step : callable
         Called after each step with its number, their total and its loss; may raise to stop.
     keep : float
-        Share of each weight, in [0, 1), that stays as it was before: after the last step the
-        network goes back so far on the straight way it came, and is judged there. What few
-        answers teach by chance weighs less then (Wortsman et al. 2022, WiSE-FT, arXiv 2109.01903).
+        Share in [0, 1): after the last step each weight goes so far back to its value before the
+        training, and the network is validated there. What few answers teach by chance weighs
+        less then (Wortsman et al. 2022, WiSE-FT, arXiv 2109.01903).
     """
     network.eval()  # BatchNorm; dropout is explicit
-    freeze(network, config.freeze)
+    freeze(network, config)
     items = _items(slices, config.crop)
     steps, checks = _plan(len(items), config)
-    best, state = Judgement(-math.inf, 0.5), network.state_dict()
+    best, state = Validation(-math.inf, 0.5), network.state_dict()
     before = copy.deepcopy(state) if keep else {}
 
     def after(step: int, loss: float) -> None:
@@ -112,9 +106,9 @@ def train(
         if step == steps and keep:
             _go_back(network, before, keep)
         if step in checks:
-            judgement = judge(network)
-            if judgement.score >= best.score:
-                best, state = judgement, copy.deepcopy(network.state_dict())
+            found = validate(network)
+            if found.score >= best.score:
+                best, state = found, copy.deepcopy(network.state_dict())
 
     losses = descend(network, _losses(network, items, config), steps, config, after)
     network.load_state_dict(state)
@@ -140,9 +134,9 @@ def descend(
     Parameters
     ----------
     network : FCN8
-        Whose parameters that want a gradient are changed, in place.
+        Changed in place, where parameters want a gradient.
     losses : iterable of () tensor
-        One is computed for each step, with the network as it is then; at least `steps` of them.
+        At least `steps`; each is computed before its step, with the network as it is then.
     steps : int
     config : Resolved
         Rates and schedule.
@@ -172,8 +166,15 @@ def descend(
 def _losses(network: FCN8, items: Sequence[Item], config: Resolved) -> Iterator[Tensor]:
     device = next(network.parameters()).device
     generator = torch.Generator(device).manual_seed(config.seed)
-    for grey, labels, believed in _batches(items, config, np.random.default_rng(config.seed)):
-        yield _loss(network, grey, labels.to(device), believed, config, generator)
+    for grey, labels, prior in _batches(items, config, np.random.default_rng(config.seed)):
+        labels = labels.to(device)
+        logits = drawn(network, grey, generator)
+        loss = LOSSES[config.loss](config)(logits, labels)
+        if config.crf > 0:
+            loss = loss + config.crf * gated_crf(logits, grey.to(device))
+        if config.distil > 0 and prior is not None:
+            loss = loss + config.distil * distillation(logits, labels, prior.to(device))
+        yield loss
 
 
 def _groups(network: FCN8, config: Resolved) -> list[dict[str, Any]]:
@@ -188,9 +189,9 @@ def _groups(network: FCN8, config: Resolved) -> list[dict[str, Any]]:
 
 
 def _plan(slices: int, config: Resolved) -> tuple[int, set[int]]:
-    """Count the steps, and say after which of them the network is judged.
+    """Count the steps, and say after which of them the network is validated.
 
-    At a constant rate after each epoch, as the paper does; a falling rate makes the last the best.
+    At a constant rate after each epoch, as in the paper; a falling rate makes the last the best.
     """
     an_epoch = math.ceil(slices / config.batch)
     steps = config.epochs * an_epoch
@@ -208,7 +209,7 @@ def _rate(step: int, steps: int) -> float:
 
 
 def _items(slices: Sequence[Labelled], crop: int | None) -> list[Item]:
-    """List what an epoch goes through: whole slices, or answered regions with what is around."""
+    """List an epoch's items: whole slices, or answered regions to be cut out."""
     if crop is None:
         return [(one, None) for one in slices]
     return [(one, region) for one in slices for region in one.regions]
@@ -226,25 +227,25 @@ def _batches(items: Sequence[Item], config: Resolved, rng: np.random.Generator) 
             _mirrored(cut) if flip else cut
             for cut, flip in zip(cuts, rng.random(len(cuts)) < 0.5, strict=True)
         ]
-        grey, labels, believed = zip(*turned, strict=True)
-        known = [one for one in believed if one is not None]
+        grey, labels, priors = zip(*turned, strict=True)
+        known = [prior for prior in priors if prior is not None]
         yield torch.stack(grey), torch.stack(labels), torch.stack(known) if known else None
 
 
 def _mirrored(cut: Cut) -> Cut:
-    grey, labels, believed = cut
-    return grey.flip(-1), labels.flip(-1), None if believed is None else believed.flip(-1)
+    grey, labels, prior = cut
+    return grey.flip(-1), labels.flip(-1), None if prior is None else prior.flip(-1)
 
 
 def _cut(one: Labelled, region: Region | None, crop: int | None, rng: np.random.Generator) -> Cut:
     """Cut a square of `crop` pixels at a random place around a region, or take the slice."""
     if region is None or crop is None:
-        return one.grey, one.labels, one.believed
+        return one.grey, one.labels, one.prior_prediction
     height, width = one.labels.shape
-    return one.cut(
-        _span(region.row, region.height, crop, height, rng),
-        _span(region.col, region.width, crop, width, rng),
-    )
+    rows = _span(region.row, region.height, crop, height, rng)
+    cols = _span(region.col, region.width, crop, width, rng)
+    prior = None if one.prior_prediction is None else one.prior_prediction[rows, cols]
+    return one.grey[rows, cols], one.labels[rows, cols], prior
 
 
 def _span(start: int, length: int, crop: int, whole: int, rng: np.random.Generator) -> slice:
@@ -256,24 +257,19 @@ def _span(start: int, length: int, crop: int, whole: int, rng: np.random.Generat
     return slice(begin, begin + crop)
 
 
-def _loss(
-    network: FCN8,
-    grey: Tensor,
-    labels: Tensor,
-    believed: Tensor | None,
-    config: Resolved,
-    generator: torch.Generator,
-) -> Tensor:
-    logits = drawn(network, grey, generator)
-    loss = LOSSES[config.loss](config)(logits, labels)
-    if config.crf > 0:
-        loss = loss + config.crf * gated_crf(logits, grey.to(logits.device))
-    if config.distil > 0 and believed is not None:
-        loss = loss + config.distil * distillation(logits, labels, believed.to(logits.device))
-    return loss
-
-
 def drawn(network: FCN8, grey: Tensor, generator: torch.Generator) -> Tensor:
-    """Compute the logits of a batch under dropout masks drawn for it, (B, 2, H, W)."""
-    features = network.features_of_grey(grey)
+    """Compute the logits of a batch under dropout masks drawn for it.
+
+    Parameters
+    ----------
+    network : FCN8
+    grey : (B, H, W) uint8 tensor
+    generator : torch.Generator
+        On the network's device.
+
+    Returns
+    -------
+    (B, 2, H, W) float tensor
+    """
+    features = network.features(network.normalise(grey))
     return network.tail(features, network.draw_masks(features, generator))

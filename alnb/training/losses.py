@@ -5,7 +5,7 @@ Config.loss           right for
 ====================  ===================================================================
 ``point_ce``          the paper's eq. 1 as written; on sparse clicks it collapses to background
 ``balanced_point``    clicks and clean regions: each class counts as one, however few its pixels
-``balanced_answers``  the same, but the rarer infection is among the answers, the less it weighs
+``balanced_answers``  the same, but infection weighs less where few answers show it
 ``full``              regions labelled in full (``Config.labels="full"``); with clicks it would
                       take the few clicked pixels for the whole shape of the infection
 ====================  ===================================================================
@@ -75,15 +75,15 @@ def balanced_point(logits: Tensor, labels: Tensor, infected_weight: float = 1.0)
 def balanced_answers(logits: Tensor, labels: Tensor, infected_weight: float = 1.0) -> Tensor:
     """Average the cross-entropy over answers: an infected one counts as one, however many clicks.
 
-    Where half of the pictures have clicks this is `balanced_point`. Where few have, the few clicks
-    weigh little: there `balanced_point` takes each for as much as all that is clean, and the
-    network sees ever more infection, the more answers say that there is none.
+    Where half of the pictures have clicks this is `balanced_point`. Where few have, the clicks
+    weigh little. There `balanced_point` weighs the few clicks as much as everything clean, and
+    the network sees more infection the more answers are clean.
 
     Parameters
     ----------
     logits : (B, 2, H, W) float tensor
     labels : (B, H, W) integer tensor
-        1 infected, 0 background, -1 unlabelled; a picture is round one answer.
+        1 infected, 0 background, -1 unlabelled; a picture shows one answer.
     infected_weight : float
         Of the infected mean where half of the pictures have clicks; the background's weighs 1.
 
@@ -98,25 +98,24 @@ def balanced_answers(logits: Tensor, labels: Tensor, infected_weight: float = 1.
 
 
 def _by_class(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Compute each pixel's cross-entropy, and who is labelled as what, (B, H, W) each."""
+    """Return each pixel's cross-entropy, and where infected and background are labelled."""
     losses = functional.cross_entropy(
         logits.float(), labels.long(), ignore_index=UNLABELLED, reduction="none"
     )
     return losses, (labels == INFECTED).float(), (labels == BACKGROUND).float()
 
 
-def distillation(logits: Tensor, labels: Tensor, believed: Tensor) -> Tensor:
-    """Average over the unlabelled pixels how far a network is from what it believed before.
+def distillation(logits: Tensor, labels: Tensor, prior_prediction: Tensor) -> Tensor:
+    """Average over the unlabelled pixels how far a network is from its prediction before training.
 
-    A few clicks and clean regions else teach it what is rare and what is common from too few
-    examples, and it forgets what it learned before them.
+    Without this term a few examples overwrite the pretrained class balance.
 
     Parameters
     ----------
     logits : (B, 2, H, W) float tensor
     labels : (B, H, W) integer tensor
         1 infected, 0 background, -1 unlabelled.
-    believed : (B, H, W) float tensor
+    prior_prediction : (B, H, W) float tensor
         Infection probabilities, in [0, 1].
 
     Returns
@@ -130,7 +129,7 @@ def distillation(logits: Tensor, labels: Tensor, believed: Tensor) -> Tensor:
     """
     background, infected = logits.float().unbind(1)
     losses = functional.binary_cross_entropy_with_logits(
-        infected - background, believed.float(), reduction="none"
+        infected - background, prior_prediction.float(), reduction="none"
     )
     return _mean_over(losses, (labels == UNLABELLED).float())
 
@@ -143,10 +142,10 @@ def full(logits: Tensor, labels: Tensor) -> Tensor:
     """Add F3Net's weighted cross-entropy and weighted IoU, as the paper does for masks (5.3).
 
     A pixel weighs 1 + 5·|share of infection around it - its own label|, so that boundaries and
-    thin parts count most. Unlabelled pixels are left out of every sum, and out of the share: that
-    is the mean label of the labelled pixels among the 31×31 around. What lies outside the image
-    is left out in the same way, as eq. 4 of the source has it; its code pads with background
-    instead, which would take the edge of a crop through a lesion for a boundary.
+    thin parts count most. The share is the mean label of the labelled pixels among the 31×31
+    around. Unlabelled pixels are left out of every sum, and so is what lies outside the image, as
+    in eq. 4 of the source. Its code pads with background instead, which would make the edge of a
+    crop through a lesion a boundary.
 
     As in that code the cross-entropy is divided by the sum of the weights, and 1 is added to
     intersection and union, so that an image without infection has a finite loss.
@@ -166,12 +165,9 @@ def full(logits: Tensor, labels: Tensor) -> Tensor:
     ----------
     Wei, Wang, Huang 2019, F3Net, arXiv 1911.11445, eqs. 3 and 5.
     """
-    losses = functional.cross_entropy(
-        logits.float(), labels.long(), ignore_index=UNLABELLED, reduction="none"
-    )
+    losses, infected, background = _by_class(logits, labels)
     p = logits.float().softmax(dim=1)[:, INFECTED]  # (B, H, W)
-    known = (labels != UNLABELLED).float()
-    infected = (labels == INFECTED).float()
+    known = infected + background
     weights = known * (1 + FOCUS * (_share_around(infected, known) - infected).abs())
     entropy = _over_image(weights * losses) / _over_image(weights).clamp(min=1)
     intersection = _over_image(weights * p * infected)
@@ -195,17 +191,17 @@ def _over_image(values: Tensor) -> Tensor:
 def gated_crf(logits: Tensor, grey: Tensor) -> Tensor:
     """Charge for predictions that change where the picture does not.
 
-    Each pair of neighbours pays the chance that one is infected and the other is not, the more
-    the likelier they look: k_ij · (p_i (1 - p_j) + p_j (1 - p_i)), with a Gaussian kernel of
-    their distance and of their difference in grey. It needs no labels, so that clicks spread
-    over what looks like them and stop at edges. Ours: on means over 4×4 pixels, since the
-    network's finest map has a stride of 8, within 4 of those, and each pair once.
+    Each pair of neighbours pays k_ij · (p_i (1 - p_j) + p_j (1 - p_i)): the chance that one is
+    infected and the other is not, times a Gaussian kernel of their distance and of their
+    difference in grey. It needs no labels: clicks spread over what looks like them and stop at
+    edges. Ours: on means over 4×4 pixels, since the network's finest map has a stride of 8,
+    within 4 of those, and each pair once.
 
     Parameters
     ----------
     logits : (B, 2, H, W) float tensor
     grey : (B, H, W) uint8 tensor
-        The image that they are of.
+        The same images.
 
     Returns
     -------
@@ -233,14 +229,14 @@ def gated_crf(logits: Tensor, grey: Tensor) -> Tensor:
 
 
 def _half_disc(radius: int) -> list[tuple[int, int]]:
-    """List the steps to neighbours within a radius, one of each two that are opposite."""
+    """List the steps to neighbours within a radius, one of each opposite pair."""
     span = range(-radius, radius + 1)
     steps = [(down, right) for down in range(radius + 1) for right in span]
     return [(d, r) for d, r in steps if (d, r) > (0, 0) and d**2 + r**2 <= radius**2]
 
 
 def _apart(down: int, right: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """Index the pixels of (B, h, w) maps that have a neighbour so many steps on, and those."""
+    """Index the pixels of (B, h, w) maps that have a neighbour this far off, and the neighbours."""
     every = slice(None)
     left, back = max(right, 0), max(-right, 0)
     here = (every, slice(None, -down or None), slice(back, -left or None))
@@ -252,12 +248,8 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 LOSSES: Mapping[str, Callable[[Config], Loss]] = {
     "point_ce": lambda config: point_ce,
-    "balanced_point": lambda config: partial(
-        balanced_point, infected_weight=config.infected_weight
-    ),
-    "balanced_answers": lambda config: partial(
-        balanced_answers, infected_weight=config.infected_weight
-    ),
+    "balanced_point": lambda c: partial(balanced_point, infected_weight=c.infected_weight),
+    "balanced_answers": lambda c: partial(balanced_answers, infected_weight=c.infected_weight),
     "full": lambda config: full,
 }
 """Name in `Config.loss`, but for "auto", to (logits, labels) → scalar, its settings bound."""

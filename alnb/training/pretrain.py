@@ -1,17 +1,15 @@
-"""Crops of synthetic scans with their masks, as different from each other as scanners are.
-
-The phantom knows where its lesions are, so these masks cost nobody a second. What differs between
-hospitals more than anatomy does is drawn anew for each crop: the window, the size of the chest in
-the picture, sharpness and noise; and over some lesions a web of thickened septa, which the
-phantom's smooth ones lack.
-
-What a network learns from synthetic scans before anybody answers; once for a machine and seed.
+"""What a network learns before anybody answers: from crops of synthetic scans.
 
 ImageNet has no lungs in it. The phantom's lesions are not real, but from them a network learns
 that grey patches in a black lung are wanted, and vessels, hila and the chest wall are not. On
-medseg's train part, of which it has seen nothing, this alone has a Dice of 0.70 (`bench switches`
-has what it brings with answers). It is not used on the phantom itself: there it would be
-cheating.
+medseg's train part, of which it has seen nothing, this gives a Dice of 0.70 without any answer. It
+is not used on synthetic scans themselves: there it would be cheating.
+
+The phantom knows where its lesions are, so these masks cost nobody a second. Hospitals differ in
+more than anatomy: each crop gets its own window, size of the chest in the picture, sharpness and
+noise. Some lesions get a web of thickened septa, which the phantom's smooth ones lack.
+
+It is learned once for a machine and seed, and kept in the user's cache.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,15 +32,20 @@ from torch.nn import functional
 
 from alnb.config import FROM_IMAGENET, Resolved
 from alnb.phantom import phantom
-from alnb.training import Progress
+from alnb.training import OnProgress
 from alnb.training.backbones import write_weights
 from alnb.training.fcn8 import FCN8
 from alnb.training.fit import descend, drawn, freeze
 from alnb.training.losses import balanced_point
 
+VERSION = 4  # of the recipe and of the phantom; raise it when either changes
+BATCH, CROP = 8, 128  # ours: as in a cycle
+HEAD_RATE: float = FROM_IMAGENET["head_rate"]  # whatever a cycle trains with
+INFECTED_WEIGHT = 0.07  # ours: of the infected mean; 0.3, as in a cycle, sees infection everywhere
+
 SCANS, SLICES, SIZE = 48, 10, 320  # ours: 480 slices, a quarter of a minute; see below
 SEED = 5  # ours: other patients than the embedded dataset's, which is 0
-INFECTED = 0.8  # ours: share of slices with infection, where they are 45 %
+INFECTED = 0.8  # ours: share of crops from slices with infection, which 45 % of slices have
 AIMED = 0.7  # ours: share of crops that are cut round an infected pixel
 LEVEL_HU = (-1300.0, -900.0)  # ours: what is shown black; published windows lie in between
 WIDTH_HU = (900.0, 1800.0)  # ours: from there to white
@@ -56,21 +59,18 @@ LINE_HU = (80.0, 350.0)  # ours: above what lies between them
 BETWEEN_HU = 150.0  # ours: by how much that is darker than the lesion was, at most
 EDGE = 10  # pixels that an aimed crop keeps between the infected pixel and its border
 
-# Chosen by the Dice that the network then has on the 50 slices of medseg's train part, where it has
-# learned from none of them (one seed, the best threshold for each): 12 patients of 20 slices,
-# blur 0.6, 300 steps 0.60; 24 of 10 0.64; 48 of 10 0.65; 48 of 10 and 600 steps 0.67; blur 1.0 as
-# well 0.68. No more came from 96 patients, 1000 steps, blur 1.5, worse lesions, other zooms or more
-# noise. Mean of two other seeds: so far 0.65; webs over 0.3, 0.5 or 0.8 of the lesions 0.695, and
-# 0.70 with `pretrain.INFECTED_WEIGHT`. On COVID-19-B's train slices (pseudo-masks, Sep), by which
-# nothing was chosen, 0.64 became 0.72. No more came from lesions that are denser, fainter or
-# mottled, or from webs over healthy lung.
-
-Array = NDArray[np.float32]
+# Chosen by Dice on the 50 slices of medseg's train part, before learning from any of them (one
+# seed, the best threshold for each): 12 patients of 20 slices, blur 0.6, 300 steps 0.60; 24 of 10
+# 0.64; 48 of 10 0.65; 48 of 10 and 600 steps 0.67; blur 1.0 as well 0.68. 96 patients, 1000 steps,
+# blur 1.5, worse lesions, other zooms or more noise added nothing. Mean of two other seeds: so far
+# 0.65; webs over 0.3, 0.5 or 0.8 of the lesions 0.695, and 0.70 with `INFECTED_WEIGHT`. On
+# COVID-19-B's train slices (pseudo-masks, Sep), by which nothing was chosen, 0.64 became 0.72.
+# Denser, fainter or mottled lesions, or webs over healthy lung, added nothing.
 
 
 @dataclass(frozen=True, slots=True)
 class Slices:
-    """What crops are cut from.
+    """The synthetic slices that crops are cut from.
 
     Parameters
     ----------
@@ -111,6 +111,13 @@ def batches(
 ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int8]]]:
     """Cut crops for ever.
 
+    Parameters
+    ----------
+    slices : Slices
+    batch, crop : int
+        Crops at once, and pixels on a side.
+    rng : np.random.Generator
+
     Yields
     ------
     grey : (batch, crop, crop) uint8 array
@@ -134,20 +141,21 @@ def _crop(
     hu, infected = slices.hu[n][window].astype(np.float32), slices.infected[n][window]
     if rng.random() < WEB:
         hu = _webbed(hu, infected, rng)
-    grey = _enlarged(hu, crop)
-    grey = np.clip((grey - black) / width, 0, 1)
+    grey = np.clip((_resampled(hu, crop) - black) / width, 0, 1)
     grey = ndimage.gaussian_filter(grey, abs(rng.normal(0, BLUR_PX)))
     grey = np.clip(grey + rng.normal(0, rng.uniform(0, NOISE), grey.shape), 0, 1)
-    labels = _enlarged(infected.astype(np.float32), crop) > 0.5
+    labels = _resampled(infected.astype(np.float32), crop) > 0.5
     step = 1 if rng.random() < 0.5 else -1  # half of them mirrored
     return (255 * grey[:, ::step]).astype(np.uint8), labels[:, ::step].astype(np.int8)
 
 
-def _webbed(hu: Array, infected: NDArray[np.bool_], rng: np.random.Generator) -> Array:
-    """Lay a web of lines over what is infected, and make it darker between them.
+def _webbed(
+    hu: NDArray[np.float32], infected: NDArray[np.bool_], rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Lay a web of lines over the infected pixels, and make them darker between the lines.
 
-    Septa that are thickened within ground-glass, "crazy paving", are common in COVID-19 (Hansell
-    et al. 2008, Radiology 246:697, has the term).
+    Septa that are thickened within ground-glass, "crazy paving" (Hansell et al. 2008, Radiology
+    246:697), are common in COVID-19.
     """
     noise = ndimage.gaussian_filter(rng.standard_normal(hu.shape), rng.uniform(*MESH_PX))
     lines = np.exp(-((noise / noise.std() / LINE) ** 2))
@@ -169,29 +177,21 @@ def _place(infected: NDArray[np.bool_], side: int, rng: np.random.Generator) -> 
     return slice(row, row + side), slice(col, col + side)
 
 
-def _enlarged(picture: Array, side: int) -> Array:
+def _resampled(picture: NDArray[np.float32], side: int) -> NDArray[np.float32]:
     """Resample a square picture to `side` pixels, bilinearly."""
     given = torch.from_numpy(picture)[None, None]
     found = functional.interpolate(given, (side, side), mode="bilinear", align_corners=False)
     return np.asarray(found[0, 0].numpy(), np.float32)
 
 
-VERSION = 4  # of the recipe and of the phantom; raise it when either changes
-BATCH, CROP = 8, 128  # ours: as in a cycle
-HEAD_RATE: float = FROM_IMAGENET["head_rate"]  # whatever a cycle trains with
-INFECTED_WEIGHT = (
-    0.07  # ours: of the infected mean; with a cycle's 0.3 it sees infection everywhere
-)
-
-
 def pretrained(
     network: FCN8,
     config: Resolved,
     origin: str,
-    progress: Progress,
-    stop: Callable[[], None] = lambda: None,
+    progress: OnProgress,
+    stop: Callable[[], None],
 ) -> None:
-    """Put into a network what it learns from synthetic scans; learn it first if nobody has.
+    """Put into a network what it learns from synthetic scans; learn it first if it is not kept.
 
     Of two processes that need it at once, one learns and the other waits.
 
@@ -203,9 +203,9 @@ def pretrained(
         Steps, rates, what stays frozen, and the seed, so that runs with several seeds differ in
         this too.
     origin : str
-        What those weights are; another origin, another file.
+        Names the weights of the backbone; another origin, another file.
     progress : callable
-        Hears the stage "prepare".
+        Hears the stages "draw" and "prepare".
     stop : callable
         Called before each scan and step; may raise.
     """
@@ -213,32 +213,17 @@ def pretrained(
     if _read(network, path):
         return
     with contextlib.ExitStack() as held:
-        with contextlib.suppress(OSError):  # nowhere to keep it: then it is learned, and lost
+        with contextlib.suppress(OSError):  # where nothing can be kept it is learned each time
             path.parent.mkdir(parents=True, exist_ok=True)
             held.enter_context(FileLock(f"{path}.lock"))
         if not _read(network, path):
-            learn(network, config, progress, stop)
+            _learn(network, config, progress, stop)
             with contextlib.suppress(OSError, SafetensorError):
                 write_weights(network, path)
 
 
-def learn(
-    network: FCN8,
-    config: Resolved,
-    progress: Progress,
-    stop: Callable[[], None] = lambda: None,
-    slices: Slices | None = None,
-) -> None:
-    """Train a network on synthetic crops, in place.
-
-    Parameters
-    ----------
-    network, config, progress, stop
-        As for `pretrained`.
-    slices : Slices, optional
-        None: drawn here.
-    """
-    steps = config.pretrain_steps
+def _learn(network: FCN8, config: Resolved, progress: OnProgress, stop: Callable[[], None]) -> None:
+    """Train a network on synthetic crops, in place."""
 
     def on_scan(done: int, total: int) -> None:
         stop()
@@ -246,22 +231,20 @@ def learn(
 
     def on_step(step: int, loss: float) -> None:
         stop()
-        progress("prepare", step, steps)
+        progress("prepare", step, config.pretrain_steps)
 
-    slices = slices or Slices.draw(on_scan)
+    slices = Slices.draw(on_scan)
     device = next(network.parameters()).device
-    freeze(network, config.freeze)
     generator = torch.Generator(device).manual_seed(config.seed)
 
-    def losses() -> Iterable[torch.Tensor]:
+    def losses() -> Iterator[torch.Tensor]:
         for grey, labels in batches(slices, BATCH, CROP, np.random.default_rng(config.seed)):
             logits = drawn(network, torch.from_numpy(grey), generator)
-            truth = torch.from_numpy(labels).to(device)
-            yield balanced_point(logits, truth, INFECTED_WEIGHT)
+            yield balanced_point(logits, torch.from_numpy(labels).to(device), INFECTED_WEIGHT)
 
-    descend(
-        network, losses(), steps, config.replace(schedule="cosine", head_rate=HEAD_RATE), on_step
-    )
+    freeze(network, config)
+    falling = config.replace(schedule="cosine", head_rate=HEAD_RATE)
+    descend(network, losses(), config.pretrain_steps, falling, on_step)
     network.requires_grad_(True)
 
 
@@ -289,7 +272,7 @@ def _name(network: FCN8, config: Resolved, origin: str) -> str:
 
 
 def _read(network: FCN8, path: Path) -> bool:
-    """Load what was kept; false where there is none, or it can't be read."""
+    """Load kept weights; false where there are none, or they can't be read."""
     try:
         network.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError):

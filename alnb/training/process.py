@@ -1,14 +1,14 @@
 """The training process: reads commands from standard input, writes events to standard output.
 
-Both are JSON, an object a line. The first command must be `open`; commands run one after
+Both are JSON, an object a line. The first command must be `open`. Commands run one after
 another, and each but `cancel` ends in exactly one of `done`, `cancelled` and `failed`.
 
 =============  =============================  =========================================
 command        fields besides id              `done` has
 =============  =============================  =========================================
 ``open``       dataset, cache, config         device, backbone
-``prepare``    –                              –: learns from synthetic scans, if it is to
-``fit``        answers                        fit (a `FitReport`), notice
+``prepare``    –                              –: learns from synthetic scans, if that is set
+``fit``        answers                        fit (a `FitReport`)
 ``score``      slices, weights                file: (N, K) scores for each heuristic (.npz)
 ``evaluate``   part, weights                  scores (tp, fp, fn, tn) or null
 ``predict``    slices, weights                files: mean and entropy of each slice (.npz)
@@ -27,7 +27,7 @@ event          fields besides id
 =============  ===========================================================================
 
 A slice is ``[scan, z]``; files are names in the cache folder. The process ends when its
-standard input closes, so that it can't outlive the program that started it.
+standard input closes, so that it ends with the program that started it.
 """
 
 from __future__ import annotations
@@ -117,11 +117,11 @@ class Commands:
         reason = text.splitlines()[0] if text else type(error).__name__
         return (
             f"the training failed ({reason}). Every answer is saved; train again, and if it fails "
-            "again send training.log from the session's folder to whoever keeps alnb."
+            "again report it, with training.log from the session's folder."
         )
 
     def _out_of_memory(self, trainer: Trainer, *, trains: bool) -> str:
-        """Say what was too large; a training takes half of it the next time."""
+        """Say what was too large, and halve it for the next training."""
         config, size = trainer.config, trainer.dataset.size
         smaller = _smaller(config, size) if trains else None
         if smaller is None:
@@ -137,7 +137,7 @@ class Commands:
         return (
             f"the memory was too small for {_taken(config, size, trains=trains)}. Every answer is "
             f"saved. Press Train again: it then takes {_taken(smaller, size, trains=trains)}, "
-            "which learns a little otherwise."
+            "which learns slightly differently."
         )
 
     def _do(self, command: dict[str, Any]) -> dict[str, Any]:
@@ -195,8 +195,7 @@ class Commands:
 
     def _fit(self, command: dict[str, Any]) -> dict[str, Any]:
         answers = [Answer.from_dict(answer) for answer in command["answers"]]
-        report = self._ready.fit(answers)
-        return {"fit": report.to_dict(), "notice": self._ready.networks.notice}
+        return {"fit": self._ready.fit(answers).to_dict()}
 
     def _score(self, command: dict[str, Any]) -> dict[str, Any]:
         name = f"scores-{command['weights']}.npz"
@@ -247,7 +246,7 @@ def _save(path: Path, **arrays: Any) -> None:  # noqa: ANN401 - arrays of any ki
 
 
 def _smaller(config: Config, size: int) -> Config | None:
-    """Halve what a training holds at once: its batch, or else its crops; None if neither can be."""
+    """Halve a training's batch, or its crops if the batch is 1; None if neither can be halved."""
     if config.batch > 1:
         return config.replace(batch=config.batch // 2)
     crop = _crop(config, size)

@@ -1,7 +1,4 @@
-"""`Predictor`: says what kept networks make of slices.
-
-`Trainer`: trains on answers, and says what the network makes of slices; weights are a cache.
-"""
+"""`Trainer`: trains networks on the answers of a dataset, and predicts slices with them."""
 
 from __future__ import annotations
 
@@ -27,34 +24,37 @@ from alnb.metrics import Scores
 from alnb.posterior import Posterior
 from alnb.regions import bare, grid, tiling
 from alnb.reports import FitReport
-from alnb.training import Cancelled, Progress
+from alnb.training import Cancelled, OnProgress
 from alnb.training.checkpoints import Networks
-from alnb.training.dropout import sample_tail
+from alnb.training.dropout import mc_dropout
 from alnb.training.fcn8 import FCN8
 from alnb.training.fit import Labelled, Trained, train
 from alnb.training.validation import (
-    Judge,
-    calibrated,
+    Validate,
+    calibrated_threshold,
     hold_out,
     infection,
-    judge_by_answers,
-    judge_by_masks,
+    validate_by_answers,
+    validate_by_masks,
 )
 
-BARE_GRID = 64  # ours: regions a slice, as the default asks
+BACKGROUND_GRID = 64  # ours: regions a slice, as the default asks
 
 
 def _silent(stage: str, done: int, total: int, **numbers: float) -> None:
     """Report to nobody."""
 
 
-class Predictor:
-    """Score, evaluate and predict slices of one dataset by networks that are kept.
+class Trainer:
+    """Train on the answers of one dataset, and predict its slices; a `cycle.Learner`.
+
+    Weights have names, by which the methods find them in the cache.
 
     Parameters
     ----------
     dataset : Dataset
     config : Config
+        Resolved here, for the dataset and the device.
     cache : Path
         Folder of the weights; made if missing, may be deleted at any time.
     device : str, optional
@@ -69,6 +69,10 @@ class Predictor:
     ConfigError
         If there is no backbone or heuristic of the name in `config`, or a package's heuristic
         can't be loaded.
+    TrainerError
+        From methods that are given weights, if there are none of that name.
+    Cancelled
+        From all methods, if they were stopped; weights trained before stay.
     """
 
     def __init__(
@@ -77,7 +81,7 @@ class Predictor:
         config: Config,
         cache: Path,
         device: str | None = None,
-        progress: Progress = _silent,
+        progress: OnProgress = _silent,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
         self.dataset, self.cache = dataset, Path(cache)
@@ -90,7 +94,133 @@ class Predictor:
         )
         self._heuristics = heuristics_of(config)
         self._predict = partial(infection, zoom=config.predict_zoom, mirror=config.predict_mirrored)
-        self._believed: dict[SliceId, Tensor] = {}  # before any answer; (H, W) probabilities
+        self._priors: dict[SliceId, Tensor] = {}  # (H, W) probabilities before any answer
+
+    # --- training ---
+
+    def prepare(self) -> None:
+        """Learn what is learned before any answer, so that no training waits for it.
+
+        Raises
+        ------
+        TrainerError
+            If ImageNet weights can't be had.
+        """
+        if self.networks.pretrains:
+            self.networks.fresh()
+
+    def fit(self, answers: Sequence[Answer]) -> FitReport:
+        """Train on answers, or find that it was done before.
+
+        Parameters
+        ----------
+        answers : sequence of Answer
+            Of the train part; skipped ones teach nothing.
+
+        Raises
+        ------
+        TrainerError
+            If there is nothing to learn from, or ImageNet weights can't be had.
+        """
+        name, config = self.networks.name(answers), self.config
+        if (report := self.networks.report(name)) is not None:
+            return report
+        training, held = hold_out(answers, config.holdout, config.seed)
+        if not training:
+            raise TrainerError(
+                "there is nothing to train on: every region was skipped. Answer some regions first."
+            )
+        begin = time.perf_counter()
+        self._stop_if_cancelled()
+        network = self.networks.fresh()
+        if self.networks.pretrains and config.distil > 0:
+            self._predict_priors([a.region.where for a in (*training, *held)])
+        validate = self._validation(held, self._threshold((*training, *held)))
+        trained = self._trained(network, training, validate)
+        report = FitReport(
+            weights=name,
+            backbone=self.networks.backbone,
+            device=self.networks.device_name,
+            steps=trained.steps,
+            loss=trained.loss,
+            threshold=trained.validation.threshold,
+            heldout=len(held),
+            heldout_accuracy=trained.validation.accuracy,
+            train_s=time.perf_counter() - begin,
+            batch=config.batch,
+            crop=min(config.crop, self.dataset.size) if config.crop else None,
+            precision=config.precision,
+            notice=self.networks.notice,
+        )
+        self.networks.keep(network, report)
+        return report
+
+    def _trained(self, network: FCN8, answers: Sequence[Answer], validate: Validate) -> Trained:
+        """Train a network in place.
+
+        A pretrained one stays as it is until an answer shows infection: from clean regions only it
+        would learn to see none.
+        """
+        infected = any(answer.verdict is Verdict.INFECTED for answer in answers)
+        if self.networks.pretrains and not infected:
+            return Trained(0, 0.0, validate(network))
+        prior = self.config.prior_answers if self.networks.pretrains else 0.0
+        keep = prior / (prior + len(answers))
+        slices = self._labelled(answers)
+        return train(network, slices, self.config, validate, self._on_step, keep=keep)
+
+    def _labelled(self, answers: Sequence[Answer]) -> list[Labelled]:
+        """Gather the answers by slice, in the order of the slices' names."""
+        of: dict[SliceId, list[Answer]] = {}
+        for answer in answers:
+            of.setdefault(answer.region.where, []).append(answer)
+        shape = (self.dataset.size, self.dataset.size)
+        return [
+            Labelled(
+                self._grey(where),
+                torch.from_numpy(point_labels(of[where], shape)),
+                tuple(answer.region for answer in of[where]),
+                self._priors.get(where),
+            )
+            for where in sorted(of)
+        ]
+
+    def _on_step(self, step: int, steps: int, loss: float) -> None:
+        self.progress("fit", step, steps, loss=loss)
+        self._stop_if_cancelled()
+
+    def _predict_priors(self, slices: Sequence[SliceId]) -> None:
+        """Keep what is predicted of slices before any answer; once a slice."""
+        missing = [where for where in dict.fromkeys(slices) if where not in self._priors]
+        if not missing:
+            return
+        network = self.networks.fresh()
+        for where in self._each(missing, "believe"):
+            self._priors[where] = torch.from_numpy(self._infected(network, where)).half()
+
+    def _threshold(self, answers: Sequence[Answer]) -> float:
+        """Choose one from the answers, where the prior predictions of their slices are known."""
+        threshold = self.config.threshold
+        if self.config.adapt_threshold and self._priors:
+            return calibrated_threshold(threshold, answers, self._priors)
+        return threshold
+
+    def _validation(self, held: Sequence[Answer], threshold: float) -> Validate:
+        """Validate by the masks of the validation part if the settings say so, or by answers."""
+        predict, fixed = self._predict, not self.config.adapt_threshold
+        if self.config.validate:
+            slices = [
+                (self._grey(where), self.dataset.mask(where), self._background(where))
+                for where in self.dataset.part("val")
+            ]
+            only = threshold if fixed else None
+            return lambda network: validate_by_masks(network, slices, predict, fixed=only)
+        grey = {answer.region.where: self._grey(answer.region.where) for answer in held}
+        return lambda network: validate_by_answers(
+            network, held, grey, threshold, predict, fixed=fixed
+        )
+
+    # --- what a trained network says ---
 
     def score(self, slices: Sequence[SliceId], weights: str) -> dict[str, NDArray[np.float64]]:
         """Score the regions of slices by each heuristic, from one posterior a slice.
@@ -99,13 +229,6 @@ class Predictor:
         -------
         dict of what `acquisition.heuristics_of` names to (N, K) float64 array
             Regions are the columns of a `tiling`; higher is more wanted, NaN is no region.
-
-        Raises
-        ------
-        TrainerError
-            If there are no such weights.
-        Cancelled
-            If it was stopped.
         """
         regions_of, how = tiling(self.dataset, self.config), self.config.region_score
         shape = (len(slices), self.config.regions_per_slice)
@@ -124,118 +247,82 @@ class Predictor:
         -------
         Scores or None
             Pixels pooled over the part; None if it has no masks or no slices.
-
-        Raises
-        ------
-        TrainerError
-            If there are no such weights.
-        Cancelled
-            If it was stopped.
         """
         slices = self.dataset.part(part)
         if not self.dataset.has_masks or not slices:
             return None
         total = Scores()
-        for where, infected in self.segment(slices, weights, "evaluate"):
+        for where, infected in self._segmented(slices, weights, "evaluate"):
             total = total + Scores.of(infected, self.dataset.mask(where))
         return total
 
-    def segment(
-        self, slices: Sequence[SliceId], weights: str, stage: str = "predict"
-    ) -> Iterator[tuple[SliceId, Mask]]:
-        """Yield where each slice is infected, (H, W): what is evaluated, shown and exported.
+    def segment(self, slices: Sequence[SliceId], weights: str) -> Iterator[tuple[SliceId, Mask]]:
+        """Yield where each slice is infected, (H, W): what is evaluated, shown and exported."""
+        return self._segmented(slices, weights, "predict")
 
-        Raises
-        ------
-        TrainerError
-            If there are no such weights.
-        Cancelled
-            If it was stopped.
-        """
-        _, report = self.networks.kept(weights)
-        for where, p in self.infection(slices, weights, stage):
-            yield where, p >= report.threshold
-
-    def infection(
-        self, slices: Sequence[SliceId], weights: str, stage: str = "predict"
-    ) -> Iterator[tuple[SliceId, Map]]:
-        """Yield the infection probability of each slice without dropout, (H, W) float32.
-
-        Raises
-        ------
-        TrainerError
-            If there are no such weights.
-        Cancelled
-            If it was stopped.
-        """
-        network, _ = self.networks.kept(weights)
-        for where in self._each(slices, stage):
-            yield where, self._infected(network, where)
+    def infection(self, slices: Sequence[SliceId], weights: str) -> Iterator[tuple[SliceId, Map]]:
+        """Yield the infection probability of each slice without dropout, (H, W) float32."""
+        return self._infections(slices, weights, "predict")
 
     def predict(
         self, slices: Sequence[SliceId], weights: str
     ) -> Iterator[tuple[SliceId, Posterior]]:
-        """Yield the posterior of each slice, with float32 maps, for those that are shown.
-
-        Raises
-        ------
-        TrainerError
-            If there are no such weights.
-        Cancelled
-            If it was stopped.
-        """
+        """Yield the posterior of each slice, with float32 maps."""
         return self._posteriors(slices, weights, "predict")
 
-    # --- slices ---
+    def _segmented(
+        self, slices: Sequence[SliceId], weights: str, stage: str
+    ) -> Iterator[tuple[SliceId, Mask]]:
+        _, report = self.networks.kept(weights)
+        for where, p in self._infections(slices, weights, stage):
+            yield where, p >= report.threshold
 
-    def _infected(self, network: FCN8, where: SliceId) -> Map:
-        """Predict a slice, (H, W); what shows nothing is clean, whatever the network says."""
-        p: Map = self._predict(network, self._grey(where)[None])[0]
-        p[self._bare(where)] = 0
-        return p
-
-    def _grey(self, where: SliceId) -> Tensor:
-        return torch.from_numpy(np.array(self.dataset.image(where)))
+    def _infections(
+        self, slices: Sequence[SliceId], weights: str, stage: str
+    ) -> Iterator[tuple[SliceId, Map]]:
+        network, _ = self.networks.kept(weights)
+        for where in self._each(slices, stage):
+            yield where, self._infected(network, where)
 
     def _posteriors(
         self, slices: Sequence[SliceId], weights: str, stage: str
     ) -> Iterator[tuple[SliceId, Posterior]]:
         network, _ = self.networks.kept(weights)
         for where in self._each(slices, stage):
-            with torch.inference_mode():
-                features = network.features_of_grey(self._grey(where)[None])
             generator = torch.Generator(self.device).manual_seed(_seed(self.config.seed, where))
-            posterior = sample_tail(network, features, self.config.draws, generator)
-            empty = self._bare(where)
+            image = network.normalise(self._grey(where)[None])
+            posterior = mc_dropout(network, image, self.config.draws, generator)
+            background = self._background(where)
             for values in (posterior.mean, posterior.expected_entropy):
-                values[empty] = 0
+                values[background] = 0
             yield where, posterior
 
-    def _believe(self, slices: Sequence[SliceId]) -> None:
-        """Note what is believed of slices before any answer; once a slice."""
-        missing = [where for where in dict.fromkeys(slices) if where not in self._believed]
-        if not missing:
-            return
-        network = self.networks.fresh()
-        for where in self._each(missing, "believe"):
-            self._believed[where] = torch.from_numpy(self._infected(network, where)).half()
+    # --- slices ---
 
-    def _bare(self, where: SliceId) -> Mask:
-        """Draw what shows nothing, (H, W): it is clean, whatever the network says.
+    def _grey(self, where: SliceId) -> Tensor:
+        return torch.from_numpy(np.array(self.dataset.image(where)))
 
-        By one grid, whatever kind and number of regions is asked about, so that all are judged
-        alike; not where `Config.ask_bare` has such regions asked, as in the paper.
+    def _infected(self, network: FCN8, where: SliceId) -> Map:
+        """Predict a slice, (H, W); background is clean, whatever the network says."""
+        p: Map = self._predict(network, self._grey(where)[None])[0]
+        p[self._background(where)] = 0
+        return p
+
+    def _background(self, where: SliceId) -> Mask:
+        """Find the regions that show nothing, (H, W).
+
+        One grid is used for all kinds and numbers of regions, so that all networks are compared
+        alike. Where `Config.ask_bare` has such regions asked, as in the paper, there is none.
         """
         size = self.dataset.size
-        drawn = np.zeros((size, size), dtype=bool)
+        background = np.zeros((size, size), dtype=bool)
         if not self.config.ask_bare:
-            regions = grid(where, (size, size), BARE_GRID)
+            regions = grid(where, (size, size), BACKGROUND_GRID)
             hu = self.dataset.unit(where) == "hu"
-            for region in itertools.compress(
-                regions, bare(self.dataset.raw(where), regions, hu=hu)
-            ):
-                drawn[region.window] = True
-        return drawn
+            empty = bare(self.dataset.raw(where), regions, hu=hu)
+            for region in itertools.compress(regions, empty):
+                background[region.window] = True
+        return background
 
     def _each(self, slices: Sequence[SliceId], stage: str) -> Iterator[SliceId]:
         """Go through slices, reporting progress and stopping if asked to."""
@@ -250,135 +337,5 @@ class Predictor:
 
 
 def _seed(seed: int, where: SliceId) -> int:
-    """Derive a slice's seed, so that its draws don't depend on what is scored with it."""
+    """Derive a slice's seed, so that its draws don't depend on the slices scored with it."""
     return int.from_bytes(hashlib.sha256(f"{seed} {where}".encode()).digest()[:6], "big")
-
-
-class Trainer(Predictor):
-    """Train on the answers of one dataset; a `cycle.Learner`, made as any `Predictor` is."""
-
-    def prepare(self) -> None:
-        """Learn what is learnt before any answer, so that no training waits for it.
-
-        Raises
-        ------
-        TrainerError
-            If ImageNet weights can't be had.
-        Cancelled
-            If it was stopped.
-        """
-        if self.networks.pretrains:
-            self.networks.fresh()
-
-    def fit(self, answers: Sequence[Answer]) -> FitReport:
-        """Train on answers, or find that it was done before.
-
-        Parameters
-        ----------
-        answers : sequence of Answer
-            Of the train part; skipped ones teach nothing.
-
-        Returns
-        -------
-        FitReport
-            With the name of the weights, by which the other methods find them.
-
-        Raises
-        ------
-        TrainerError
-            If there is nothing to learn from, or ImageNet weights can't be had.
-        Cancelled
-            If it was stopped; weights trained before stay.
-        """
-        name = self.networks.name(answers)
-        if (report := self.networks.report(name)) is not None:
-            return report
-        training, held = hold_out(answers, self.config.holdout, self.config.seed)
-        if not training:
-            raise TrainerError(
-                "there is nothing to train on: every region was skipped. Answer some regions first."
-            )
-        begin = time.perf_counter()
-        self._stop_if_cancelled()
-        network = self.networks.fresh()
-        if self.networks.pretrains and self.config.distil > 0:
-            self._believe([a.region.where for a in (*training, *held)])
-        judge = self._judge(held, self._threshold((*training, *held)))
-        trained = self._trained(network, training, judge)
-        report = FitReport(
-            weights=name,
-            backbone=self.networks.backbone,
-            device=self.networks.device_name,
-            steps=trained.steps,
-            loss=trained.loss,
-            threshold=trained.judgement.threshold,
-            heldout=len(held),
-            heldout_accuracy=trained.judgement.accuracy,
-            train_s=time.perf_counter() - begin,
-        )
-        self.networks.keep(network, report)
-        return report
-
-    def _trained(
-        self,
-        network: FCN8,
-        answers: Sequence[Answer],
-        judge: Judge,
-    ) -> Trained:
-        """Train a network in place.
-
-        As long as no answer shows infection it stays as it was before any, if it has learned what
-        infection is: from clean regions alone it would only learn to see none.
-        """
-        infected = any(answer.verdict is Verdict.INFECTED for answer in answers)
-        if self.networks.pretrains and not infected:
-            return Trained(0, 0.0, judge(network))
-        prior = self.config.prior_answers if self.networks.pretrains else 0.0
-        keep = prior / (prior + len(answers))
-        slices = self._labelled(answers)
-        return train(network, slices, self.config, judge, self._on_step, keep=keep)
-
-    def _labelled(self, answers: Sequence[Answer]) -> list[Labelled]:
-        """Gather the answers by slice, in the order of the slices' names."""
-        of: dict[SliceId, list[Answer]] = {}
-        for answer in answers:
-            of.setdefault(answer.region.where, []).append(answer)
-        shape = (self.dataset.size, self.dataset.size)
-        return [
-            Labelled(
-                self._grey(where),
-                torch.from_numpy(point_labels(of[where], shape)),
-                tuple(answer.region for answer in of[where]),
-                self._believed.get(where),
-            )
-            for where in sorted(of)
-        ]
-
-    # --- training ---
-
-    def _on_step(self, step: int, steps: int, loss: float) -> None:
-        self.progress("fit", step, steps, loss=loss)
-        self._stop_if_cancelled()
-
-    def _threshold(self, answers: Sequence[Answer]) -> float:
-        """Choose one from the answers, where what was believed before them is known."""
-        threshold = self.config.threshold
-        if self.config.adapt_threshold and self._believed:
-            return calibrated(threshold, answers, self._believed)
-        return threshold
-
-    def _judge(self, held: Sequence[Answer], threshold: float) -> Judge:
-        """Judge by the validation part's masks if they are to be used, else by held-out answers."""
-        predict, fixed = self._predict, not self.config.adapt_threshold
-        if self.config.validate:
-            slices = self.dataset.part("val")
-            views = [self._grey(where) for where in slices]
-            masks = [self.dataset.mask(where) for where in slices]
-            empty = [self._bare(where) for where in slices]
-            return lambda network: judge_by_masks(
-                network, views, masks, empty, predict, fixed=threshold if fixed else None
-            )
-        seen = {answer.region.where: self._grey(answer.region.where) for answer in held}
-        return lambda network: judge_by_answers(
-            network, held, seen, threshold, predict, fixed=fixed
-        )

@@ -1,11 +1,8 @@
-"""What is chosen on answers or slices kept from training: the best epoch and the threshold.
+"""Validation: answers held out of training, and what is chosen on them or on masks.
 
-A threshold from the answers, by what the network believed before it had any.
-
-How much infection there is differs from dataset to dataset by more than any one threshold bears:
-in a sparse one a network that has seen none of it takes vessels for lesions. The answers tell, and
-cost nothing more. What it believed before is compared with them, since of the regions that it
-learned from it only says what it was told.
+An epoch and a threshold are chosen by the masks of the validation part, or by answers that were
+held out. `calibrated_threshold` moves the threshold by all answers, before a training: how much
+infection there is differs too much between datasets for one threshold.
 """
 
 from __future__ import annotations
@@ -23,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from alnb.annotation import Answer, Verdict
-from alnb.arrays import INFECTED
+from alnb.arrays import INFECTED, Map, Mask
 from alnb.config import FEWEST_TO_HOLD_OUT
 from alnb.dataset import SliceId
 from alnb.metrics import Scores
@@ -34,9 +31,14 @@ STRIDE = 32  # the network's deepest; an enlarged slice is a whole number of the
 STEP = 0.05  # ours: of the thresholds that are tried
 THRESHOLDS = np.arange(1, 20) * STEP
 
+INFECTED_WORTH = 45  # ours: so many infected answers weigh as much as the threshold of other data
+CLICK_SHARE = 0.5  # ours: see `_area`; a larger one moves less by chance, but overestimates areas
+MOST_LOG_ODDS = 1.5  # ours: the largest shift; on data with masks 0.3 to 1.5 was right
+LEAST = 2e-4  # a less probable pixel is background, whatever the shift
+
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Validation:
     """How good a network is on what was kept from training.
 
     Parameters
@@ -54,23 +56,23 @@ class Judgement:
     accuracy: float | None = None
 
 
-Judge = Callable[[FCN8], Judgement]
+Validate = Callable[[FCN8], Validation]
 Predict = Callable[[FCN8, Tensor], NDArray[np.float32]]
 
 
 def hold_out(
     answers: Sequence[Answer], share: float, seed: int = 0
 ) -> tuple[list[Answer], list[Answer]]:
-    """Divide answers into those to train on and those to choose on, by verdict.
+    """Divide answers into those to train on and those to validate on, by verdict.
 
-    Which answers are held out depends on the seed and their region alone as far as the share
-    allows, so that an answer seldom changes sides when others are added.
+    As far as the share allows, only its region and the seed decide whether an answer is held out,
+    so that it seldom changes sides when others are added.
 
     Parameters
     ----------
     answers : sequence of Answer
     share : float
-        Of each verdict, in [0, 1), rounded, but one is trained on; none are held out of fewer
+        Of each verdict, in [0, 1), rounded; at least one is trained on. None are held out of fewer
         answers than `alnb.config.FEWEST_TO_HOLD_OUT`.
     seed : int
 
@@ -94,6 +96,9 @@ def hold_out(
     )
 
 
+# --- prediction ---
+
+
 @torch.inference_mode()
 def infection(
     network: FCN8, grey: Tensor, zoom: float = 1.0, *, mirror: bool = False
@@ -102,92 +107,91 @@ def infection(
 
     Parameters
     ----------
+    network : FCN8
     grey : (B, H, W) uint8 tensor
     zoom : float
-        The slice is predicted enlarged so many times too, and the two are averaged: what is as
-        fine as the network's stride of 8 pixels is then seen. 1: it is not.
+        Average with a prediction of the slice enlarged so many times, which shows what is as fine
+        as the network's stride of 8 pixels. 1: do not.
     mirror : bool
-        The slice is predicted mirrored left to right too, and the two are averaged: a chest is
-        nearly its own mirror image, and what a network sees in one of them alone weighs half.
+        Average with a prediction of the slice mirrored left to right: a chest is nearly its own
+        mirror image, and what a network sees in only one of them weighs half.
 
     Returns
     -------
     (B, H, W) float32 array
         Infection probability, in [0, 1].
     """
-    found = _infection(network, grey, zoom)
+    p = _as_it_lies(network, grey, zoom)
     if mirror:
-        found = (found + _infection(network, grey.flip(-1), zoom).flip(-1)) / 2
-    return _numpy(found)
+        p = (p + _as_it_lies(network, grey.flip(-1), zoom).flip(-1)) / 2
+    found: NDArray[np.float32] = p.cpu().numpy()
+    return found
 
 
-def _infection(network: FCN8, grey: Tensor, zoom: float) -> Tensor:
-    """Predict without dropout, as the slice lies: (B, H, W)."""
-    pictures = network.normalise(grey.to(network.mean.device))
+def _as_it_lies(network: FCN8, grey: Tensor, zoom: float) -> Tensor:
+    """Predict without mirroring, (B, H, W)."""
+    pictures = network.normalise(grey)  # (B, 3, H, W)
     p = probability(network(pictures))
-    return (p + _enlarged(network, pictures, zoom)) / 2 if zoom > 1 else p
-
-
-def _enlarged(network: FCN8, grey: Tensor, zoom: float) -> Tensor:
-    """Predict (B, 3, H, W) pictures enlarged, on their own grid: (B, H, W)."""
+    if zoom <= 1:
+        return p
     size = [round(side * zoom / STRIDE) * STRIDE for side in grey.shape[-2:]]
-    larger = probability(network(_resized(grey, size)))
-    return _resized(larger[:, None], list(grey.shape[-2:]))[:, 0]
+    enlarged = probability(network(_resized(pictures, size)))
+    return (p + _resized(enlarged[:, None], list(grey.shape[-2:]))[:, 0]) / 2
 
 
 def _resized(pictures: Tensor, size: list[int]) -> Tensor:
     return functional.interpolate(pictures, size, mode="bilinear", align_corners=False)
 
 
-def _numpy(values: Tensor) -> NDArray[np.float32]:
-    found: NDArray[np.float32] = values.cpu().numpy()
-    return found
+# --- the choice of epoch and threshold ---
 
 
-def judge_by_answers(
+def validate_by_answers(
     network: FCN8,
     held: Sequence[Answer],
-    seen: Mapping[SliceId, Tensor],
-    prior: float,
+    grey: Mapping[SliceId, Tensor],
+    threshold: float,
     predict: Predict = infection,
     *,
     fixed: bool = False,
-) -> Judgement:
-    """Judge by the verdicts on held-out regions: infected if any pixel of it is predicted so.
+) -> Validation:
+    """Compare with the verdicts on held-out regions: one is infected if any pixel is predicted so.
 
     Parameters
     ----------
+    network : FCN8
     held : sequence of Answer
-        May be empty: then the prior stands and there is no accuracy.
-    seen : mapping
+        May be empty: then the threshold stands and there is no accuracy.
+    grey : mapping
         Their slices: (H, W) uint8 grey levels.
-    prior : float
-        The threshold wanted. A few answers can move it by 0.1 at most: a region's highest pixel
-        says little of its boundary. Of those that agree with as many verdicts the nearest is taken.
+    threshold : float
+        The one to start from. A few answers can move it by 0.1 at most: a region's highest pixel
+        says little of its boundary. Of thresholds that agree with equally many verdicts the
+        nearest is taken.
     predict : callable
-        As `infection` does.
+        As `infection`.
     fixed : bool
-        Whether no threshold but the prior is tried.
+        Whether to try no other threshold.
     """
     if not held:
-        return Judgement(0.0, prior)
-    peaks = _peaks(network, held, seen, predict)
+        return Validation(0.0, threshold)
+    peaks = _peaks(network, held, grey, predict)
     verdicts = np.array([answer.verdict is Verdict.INFECTED for answer in held])
-    candidates = np.clip(prior + np.arange(-2, 3) * STEP, STEP, 1 - STEP)
+    tried = np.clip(threshold + np.arange(-2, 3) * STEP, STEP, 1 - STEP)
     if fixed:
-        candidates = np.array([prior])
-    accuracies = ((peaks >= candidates[:, None]) == verdicts).mean(axis=1)
-    best = max(range(len(candidates)), key=lambda i: (accuracies[i], -abs(candidates[i] - prior)))
-    return Judgement(float(accuracies[best]), float(candidates[best]), float(accuracies[best]))
+        tried = np.array([threshold])
+    accuracies = ((peaks >= tried[:, None]) == verdicts).mean(axis=1)
+    best = max(range(len(tried)), key=lambda i: (accuracies[i], -abs(tried[i] - threshold)))
+    return Validation(float(accuracies[best]), float(tried[best]), float(accuracies[best]))
 
 
 def _peaks(
-    network: FCN8, held: Sequence[Answer], seen: Mapping[SliceId, Tensor], predict: Predict
+    network: FCN8, held: Sequence[Answer], grey: Mapping[SliceId, Tensor], predict: Predict
 ) -> NDArray[np.float64]:
     """Find each region's highest probability; a slice is predicted once."""
     peaks = np.zeros(len(held))
     for where in {answer.region.where: None for answer in held}:
-        p = predict(network, seen[where][None])[0]
+        p = predict(network, grey[where][None])[0]
         for i, region in enumerate(answer.region for answer in held):
             if region.where == where:
                 inside = p[region.window]
@@ -195,62 +199,56 @@ def _peaks(
     return peaks
 
 
-def judge_by_masks(
+def validate_by_masks(
     network: FCN8,
-    slices: Sequence[Tensor],
-    masks: Sequence[NDArray[np.bool_]],
-    bare: Sequence[NDArray[np.bool_]],
+    slices: Sequence[tuple[Tensor, Mask, Mask]],
     predict: Predict = infection,
     *,
     fixed: float | None = None,
-) -> Judgement:
-    """Judge by Dice over slices with masks, at the threshold where it is highest.
+) -> Validation:
+    """Compare with masks by Dice, at the threshold where it is highest.
 
     Parameters
     ----------
-    slices : sequence of (H, W) uint8 tensor
-    masks : sequence of (H, W) bool array
-        Where they are infected.
-    bare : sequence of (H, W) bool array
-        Where they show nothing, and are clean whatever the network says.
+    network : FCN8
+    slices : sequence of (grey, infected, background)
+        (H, W) each: uint8 tensor, where the mask is infected, and where the slice shows nothing
+        and is clean whatever the network says.
     predict : callable
-        As for `judge_by_answers`.
+        As `infection`.
     fixed : float or None
-        A threshold that was set: no other is tried.
+        The only threshold to try; None tries `THRESHOLDS`.
     """
     thresholds = THRESHOLDS if fixed is None else np.array([fixed])
     totals = [Scores()] * len(thresholds)
-    for seen, mask, nothing in zip(slices, masks, bare, strict=True):
-        p = predict(network, seen[None])[0]
-        p[nothing] = 0
+    for grey, infected, background in slices:
+        p = predict(network, grey[None])[0]
+        p[background] = 0
         totals = [
-            total + Scores.of(p >= threshold, mask)
+            total + Scores.of(p >= threshold, infected)
             for total, threshold in zip(totals, thresholds, strict=True)
         ]
     dices = np.nan_to_num([total.dice for total in totals])
     best = int(np.argmax(dices))
-    return Judgement(float(dices[best]), float(thresholds[best]))
+    return Validation(float(dices[best]), float(thresholds[best]))
 
 
-WORTH = 45  # ours: so many infected answers weigh as much as the threshold of other data
-SHARE = 0.5  # ours: see `_area`; a larger one moves less by chance, and tells too large an area
-FARTHEST = 1.5  # ours: of a shift, in log odds; on data with masks 0.3 to 1.5 was right
-LEAST = 2e-4  # what is less probable is background, whatever the shift
-
-Map = NDArray[np.floating]
+# --- a threshold from the answers ---
 
 
-def calibrated(
-    prior: float, answers: Sequence[Answer], believed: Mapping[SliceId, Tensor]
+def calibrated_threshold(
+    threshold: float, answers: Sequence[Answer], priors: Mapping[SliceId, Tensor]
 ) -> float:
-    """Raise a threshold by as much as beliefs were too high where answers are.
+    """Raise a threshold by as much as the network predicted too much before any answer.
 
-    In the regions answered the belief adds up to an area of infection. Clean regions have none; of
-    the infected ones the clicks tell it (`_area`). The shift of all log odds that makes the two
-    equal moves the threshold the other way, as a classifier is adjusted to another prior (Saerens
-    et al. 2002); the less, the fewer answers are infected. It is raised alone: a heuristic asks
-    where the network has learned to see what it missed before, so that in the regions asked the
-    beliefs were too low more often than elsewhere.
+    In the answered regions the prior predictions add up to an area of infection. Clean regions
+    have none; in infected ones the clicks tell it (`_area`). A shift of all log odds makes the two
+    equal, and the threshold moves the other way, as a classifier is adjusted to another prior
+    (Saerens et al. 2002); the fewer answers are infected, the less. Predictions from before the
+    answers are used, since a trained network repeats the answers that it learned from.
+
+    The threshold is never lowered: a heuristic asks where the network has learned to see what it
+    missed before, so that in asked regions the predictions were too low more often than elsewhere.
 
     Ours, by cross-validation in the train parts of three datasets (two folds of medseg and of
     covid19b_pseudo Mixed, one of Sep; answers asked by entropy and at random; mean Dice):
@@ -267,17 +265,17 @@ def calibrated(
 
     Parameters
     ----------
-    prior : float
-        The threshold for data of which nothing is known, in (0, 1).
+    threshold : float
+        For data of which nothing is known, in (0, 1).
     answers : sequence of Answer
         With clicks.
-    believed : mapping of SliceId to (H, W) float tensor
+    priors : mapping of SliceId to (H, W) float tensor
         Infection probabilities before any answer, of each slice that was answered on.
 
     Returns
     -------
     float
-        In (0, 1), the prior or above; the prior if no answer is infected.
+        In (0, 1), the threshold given or above; the one given if no answer is infected.
 
     References
     ----------
@@ -286,34 +284,36 @@ def calibrated(
     """
     infected = [answer for answer in answers if answer.clicks]  # and not outlined
     if not infected:
-        return prior
+        return threshold
     clean = [answer for answer in answers if answer.verdict is Verdict.CLEAN]
-    sick = [_inside(answer, believed) for answer in infected]
-    clicks = [_clicked(answer, believed) for answer in infected]
-    everything = np.concatenate(sick + [_inside(answer, believed) for answer in clean])
-    weight = len(infected) / (len(infected) + WORTH)
-    return float(expit(logit(prior) + weight * _too_high(everything, _area(sick, clicks))))
+    sick = [_inside(answer, priors) for answer in infected]
+    clicks = [_clicked(answer, priors) for answer in infected]
+    everything = np.concatenate(sick + [_inside(answer, priors) for answer in clean])
+    weight = len(infected) / (len(infected) + INFECTED_WORTH)
+    return float(expit(logit(threshold) + weight * _too_high(everything, _area(sick, clicks))))
 
 
-def _inside(answer: Answer, believed: Mapping[SliceId, Tensor]) -> Map:
+def _inside(answer: Answer, priors: Mapping[SliceId, Tensor]) -> Map:
+    """Return the prior predictions of an answer's pixels."""
     region = answer.region
-    p = believed[region.where].float().numpy()[region.window]
+    p = priors[region.where].float().numpy()[region.window]
     inside: Map = p.ravel() if region.mask is None else p[region.mask]
     return inside
 
 
-def _clicked(answer: Answer, believed: Mapping[SliceId, Tensor]) -> Map:
-    p = believed[answer.region.where].float().numpy()
+def _clicked(answer: Answer, priors: Mapping[SliceId, Tensor]) -> Map:
+    """Return the prior predictions where infection was clicked."""
+    p = priors[answer.region.where].float().numpy()
     return np.array([p[click.pixel] for click in answer.clicks if click.label == INFECTED])
 
 
 def _area(sick: Sequence[Map], clicks: Sequence[Map]) -> float:
-    """Estimate the infected pixels of infected regions from where their clicks lie in the belief.
+    """Estimate the infected pixels of infected regions from the probabilities at their clicks.
 
-    The most probable of the clicks, `SHARE` of them, lie at some probability or above it, and so
-    does about that share of the infected pixels, if clicks fall on any of them. The pixels of
-    infected regions that are so probable are nearly all infected: their number, divided by that
-    share, is the area. A click counts by the infection believed in its region.
+    `CLICK_SHARE` of the clicks lie at some probability or above it, and so does about that share
+    of the infected pixels, if clicks fall on any of them. The pixels of infected regions that are
+    so probable are nearly all infected: their number, divided by that share, is the area. A click
+    counts by the infection predicted in its region.
     """
     weights = np.concatenate([
         np.full(len(on), region.sum() / len(on))
@@ -323,7 +323,7 @@ def _area(sick: Sequence[Map], clicks: Sequence[Map]) -> float:
     probable = np.concatenate(clicks)
     falling = np.argsort(-probable, kind="stable")
     shares = np.cumsum(weights[falling]) / weights.sum()
-    least = int(np.searchsorted(shares, SHARE))
+    least = int(np.searchsorted(shares, CLICK_SHARE))
     above = sum(np.count_nonzero(region >= probable[falling[least]]) for region in sick)
     return float(above / shares[least])
 
@@ -337,7 +337,7 @@ def _too_high(p: Map, area: float) -> float:
 
     if excess(0) <= 0:
         return 0.0
-    if excess(FARTHEST) >= 0:
-        return FARTHEST
-    found: float = brentq(excess, 0, FARTHEST, xtol=1e-4)
+    if excess(MOST_LOG_ODDS) >= 0:
+        return MOST_LOG_ODDS
+    found: float = brentq(excess, 0, MOST_LOG_ODDS, xtol=1e-4)
     return found

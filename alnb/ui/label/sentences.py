@@ -193,8 +193,10 @@ def network_title(state: State, activity: Activity) -> str:
     if activity.cycling or state.fit is None:
         return ""
     if state.stale:
-        return "Answers were given or taken back since the last training"
-    return "The network has learned all your answers"
+        known = "Answers were given or taken back since the last training"
+    else:
+        known = "The network has learned all your answers"
+    return f"{known}. It started from {state.fit.notice}." if state.fit.notice else known
 
 
 def train_hint(state: State, activity: Activity, left: bool) -> str:

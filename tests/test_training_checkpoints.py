@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+
+from alnb.annotation import Answer, Verdict
+from alnb.config import Config
+from alnb.errors import TrainerError
+from alnb.oracle import Oracle
+from alnb.regions import grid
+from alnb.training.trainer import Trainer
+
+CONFIG = Config(
+    backbone="efficientnet_lite0", regions_per_slice=4, pretrain_steps=0, steps=2, batch=2,
+    draws=2, holdout=0.2,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def answered(squares):
+    oracle = Oracle(squares)
+    size = (squares.size, squares.size)
+    return [oracle.answer(r) for where in squares.part("train")[:4] for r in grid(where, size, 4)]
+
+
+@pytest.fixture(scope="module")
+def trained(squares, answered, tmp_path_factory):
+    trainer = Trainer(squares, CONFIG, tmp_path_factory.mktemp("cache"))
+    return trainer, trainer.fit(answered)
+
+
+@pytest.mark.parametrize(
+    "change", [{"seed": 1}, {"learning_rate": 1e-3}, {"freeze": "none"}, {"loss": "point_ce"}]
+)
+def test_other_settings_are_other_weights(trained, squares, answered, tmp_path, change):
+    trainer, report = trained
+
+    assert Trainer(squares, CONFIG.replace(**change), tmp_path).networks.name(answered) != (
+        report.weights
+    )
+    assert trainer.networks.name(answered[:-1]) != report.weights
+
+
+def test_other_outlines_are_other_weights(trained, answered):
+    trainer, _ = trained
+    region = next(answer.region for answer in answered if answer.verdict is Verdict.INFECTED)
+    corners = [(region.row + r, region.col + c) for r, c in ((0, 0), (0, 5), (5, 5), (5, 0))]
+    square, triangle = (
+        Answer(region, Verdict.INFECTED, outlines=(tuple(corners[:n]),)) for n in (4, 3)
+    )
+
+    assert trainer.networks.name([square]) != trainer.networks.name([triangle])
+
+
+def test_settings_that_training_does_not_see_change_nothing(trained, squares, answered):
+    trainer, report = trained
+    other = Trainer(squares, CONFIG.replace(draws=7, click_s=5.0), trainer.cache)
+
+    assert other.fit(answered) == report
+
+
+@pytest.mark.parametrize(("threads", "words"), [(1, "CPU, 1 thread"), (2, "CPU, 2 threads")])
+def test_the_cpu_is_told_with_its_threads(trained, monkeypatch, threads, words):
+    monkeypatch.setattr("torch.get_num_threads", lambda: threads)
+
+    assert trained[0].networks.device_name == words
+
+
+def test_missing_weights_are_a_sentence(squares, tmp_path):
+    with pytest.raises(TrainerError, match="weights abc are not in"):
+        Trainer(squares, CONFIG, tmp_path).evaluate("test", "abc")
+
+
+def test_broken_weights_are_as_good_as_none(trained, squares, answered, tmp_path):
+    _, report = trained
+    (tmp_path / f"weights-{report.weights}.safetensors").write_bytes(b"torn")
+
+    assert Trainer(squares, CONFIG, tmp_path).fit(answered).weights == report.weights
+
+
+def test_old_weights_are_forgotten(squares, answered, tmp_path):
+    trainer = Trainer(squares, CONFIG.replace(steps=1), tmp_path)
+
+    reports = [trainer.fit(answered[: 9 + n]) for n in range(7)]
+
+    kept = {path.stem.removeprefix("weights-") for path in tmp_path.iterdir()}
+    assert kept == {report.weights for report in reports[-5:]}
+
+
+def test_weights_of_another_backbone_are_read_into_that(squares, trained):
+    one, report = trained
+    other = Trainer(squares, CONFIG.replace(backbone="vgg16"), one.cache)
+    where = squares.part("test")[:1]
+    ((_, theirs),) = one.infection(where, report.weights)
+    ((_, ours),) = other.infection(where, report.weights)
+
+    assert np.array_equal(theirs, ours)
+
+
+@pytest.mark.parametrize(("precision", "mixed"), [("auto", False), ("bfloat16", True)])
+def test_precision_is_a_setting_and_float32_on_a_cpu(squares, tmp_path, precision, mixed):
+    trainer = Trainer(squares, CONFIG.replace(precision=precision), tmp_path, device="cpu")
+
+    assert trainer.networks.fresh().mixed is mixed
