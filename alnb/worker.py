@@ -218,16 +218,13 @@ class Worker:
 
     async def stop(self) -> None:
         """End the process, by force if it does not end by itself."""
-        process = self._process
-        if process is None or process.returncode is not None:
-            return
-        with contextlib.suppress(OSError, TrainerError):
-            self._send({"do": "quit"})
-        try:
-            await asyncio.wait_for(process.wait(), QUIT_S)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        if self._process is not None and self.pid is not None:
+            with contextlib.suppress(OSError, TrainerError):
+                self._send({"do": "quit"})
+            try:
+                await asyncio.wait_for(self._process.wait(), QUIT_S)
+            except TimeoutError:
+                self._process.kill()
         if self._reader is not None:
             await self._reader
 
@@ -299,10 +296,10 @@ class Worker:
         if message:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
-        code = await process.wait()
+        await process.communicate()  # what is left of its output, unread
         if process is not self._process:
             return  # it was ended for not heeding a cancel; who waits now waits for another
-        error = f"the training process {message}" if message else _death(code)
+        error = f"the training process {message}" if message else _death(process.returncode)
         for future in self._waiting.values():
             if not future.done():
                 future.set_exception(TrainerError(error))

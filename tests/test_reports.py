@@ -17,6 +17,16 @@ def test_a_fit_reads_back():
     assert FitReport.from_dict(FIT.to_dict()) == FIT
 
 
+def test_a_fit_of_a_journal_of_before_reads_without_what_was_used():
+    values = FIT.to_dict()
+    for later in ("batch", "crop", "precision", "notice"):
+        del values[later]
+
+    fit = FitReport.from_dict(values)
+
+    assert (fit.batch, fit.crop, fit.precision, fit.notice) == (0, None, "", "")
+
+
 def test_a_curve_has_a_row_a_cycle_with_the_named_columns():
     reports = [
         CycleReport(cycle=n, cost=COST, scores=Scores(2, 1, 1, 6), fit=FIT, score_s=1.0)

@@ -1,12 +1,16 @@
+import re
+
 import pytest
 import timm
 import torch
 from safetensors.torch import save_file
 from skimage import data
 from skimage.transform import resize
+from timm.layers import SEModule, SqueezeExcite
 
 from alnb.errors import ConfigError, TrainerError
 from alnb.training import backbones
+from alnb.training.backbones import TIMM_CENTRES
 from alnb.training.fcn8 import FCN8
 
 EGYPTIAN_CAT, ESPRESSO = 285, 967  # ImageNet's classes
@@ -50,8 +54,55 @@ def test_grey_is_normalised_as_the_weights_want_it():
     assert x[0, 2, 0].tolist() == pytest.approx([-127 / 128, 0, 1], abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["resnet18", "regnetx_002", "regnety_002", "mobilenetv2_050", "mobilenetv3_small_050",
+     "efficientnet_b0", "densenet121"],
+)  # fmt: skip
+def test_cells_of_a_timm_network_lie_where_they_are_said_to(name):
+    backbone = backbones.find(f"timm/{name}")
+    trunk = averaging(backbone.trunk(0)).eval()
+    x = torch.ones((1, 3, 1024, 32), requires_grad=True)
+
+    for s, stride, said in zip(trunk(x), (8, 16, 32), backbone.centres, strict=True):
+        cell = s.shape[2] // 2
+        (field,) = torch.autograd.grad(s[0, :, cell].sum(), x, retain_graph=True)
+        weight = field[0].sum((0, 2)).double()
+        centre = float((weight * torch.arange(1024)).sum() / weight.sum()) - stride * cell
+        assert centre == pytest.approx(said, abs=0.5)
+
+
+def averaging(network):
+    """Let each layer average, so that a gradient is a receptive field."""
+    for module in list(network.modules()):
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.constant_(module.weight, 1 / module.weight[0].numel())
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.ones_(module.weight)
+        for key, child in list(module.named_children()):
+            if isinstance(child, torch.nn.MaxPool2d):
+                pool = torch.nn.AvgPool2d(child.kernel_size, child.stride, child.padding)
+                setattr(module, key, pool)
+            elif isinstance(child, SHAPELESS):
+                setattr(module, key, torch.nn.Identity())
+    return network
+
+
+SHAPELESS = (
+    torch.nn.ReLU, torch.nn.ReLU6, torch.nn.SiLU, torch.nn.Hardswish, SEModule, SqueezeExcite,
+)  # fmt: skip
+
+
+def test_every_family_that_is_offered_is_measured():
+    measured = ["resnet18", "regnetx_002", "mobilenetv2_050", "mobilenetv3_small_050",
+                "efficientnet_b0", "densenet121"]  # fmt: skip
+
+    for name, family in zip(measured, TIMM_CENTRES, strict=True):
+        assert re.fullmatch(family, name)
+
+
 @torch.inference_mode()
-def test_any_timm_network_is_a_backbone():
+def test_a_timm_network_is_a_backbone():
     network = FCN8("timm/resnet18", input_padding=0).eval()
 
     assert network(torch.zeros(1, 3, 33, 47)).shape == (1, 2, 33, 47)
@@ -81,9 +132,11 @@ def test_a_failed_download_of_timm_names_the_embedded_backbone(monkeypatch):
         network.backbone.load(network, None)
 
 
-def test_a_timm_network_without_the_strides_is_refused():
-    with pytest.raises(ConfigError, match="no features at strides 8, 16 and 32"):
-        backbones.find("timm/vit_tiny_patch16_224")
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "resnet18d", "tf_efficientnet_lite0"])
+def test_a_family_that_was_not_measured_is_refused_with_those_there_are(name):
+    sentence = f"'timm/{name}': where its maps lie .* was not measured. Of timm there are resnetN, "
+    with pytest.raises(ConfigError, match=sentence):
+        backbones.find(f"timm/{name}")
 
 
 def test_weights_of_the_embedded_backbone_may_come_by_name_in_any_order():
@@ -107,7 +160,7 @@ def test_weights_of_another_shape_are_refused():
     ("name", "sentence"),
     [
         ("vgg", "backbone 'vgg' is unknown; there are vgg16, efficientnet_lite0 and timm/NAME"),
-        ("timm/no_such", "backbone 'timm/no_such': timm can't build it"),
+        ("timm/resnet19", "backbone 'timm/resnet19': timm can't build it"),
     ],
 )
 def test_an_unknown_backbone_is_a_sentence(name, sentence):

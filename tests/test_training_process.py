@@ -6,8 +6,11 @@ import pytest
 import torch
 
 from alnb.config import Config
+from alnb.cost import Cost
 from alnb.oracle import Oracle
 from alnb.regions import grid
+from alnb.reports import FitReport
+from alnb.session import Session
 from alnb.training.process import Commands, Wire
 from alnb.training.trainer import Trainer
 
@@ -61,7 +64,9 @@ def test_what_has_no_batches_offers_smaller_slices():
     assert message.endswith("import the dataset with --size 176.")
 
 
-def test_after_too_much_the_next_training_takes_half(squares, tmp_path, monkeypatch):
+def test_after_too_much_the_next_training_takes_half_and_the_journal_says_so(
+    squares, tmp_path, monkeypatch
+):
     out, sizes = io.StringIO(), []
 
     def fit(trainer, answers):
@@ -75,19 +80,24 @@ def test_after_too_much_the_next_training_takes_half(squares, tmp_path, monkeypa
     commands = Commands(Wire(out))
     config = Config(pretrain_steps=0, regions_per_slice=4, steps=2, batch=8, crop=32)
     region = grid(squares.part("train")[0], (32, 32), 4)[0]
-    answers = [Oracle(squares).answer(region).to_dict()]
+    answer = Oracle(squares).answer(region)
     commands.run({
         "do": "open", "id": 0, "dataset": str(squares.folder), "config": config.to_dict(),
-        "cache": str(tmp_path),
+        "cache": str(tmp_path / "cache"),
     })  # fmt: skip
     for number in (1, 2, 3):
-        commands.run({"do": "fit", "id": number, "answers": answers})
+        commands.run({"do": "fit", "id": number, "answers": [answer.to_dict()]})
     events = [json.loads(line) for line in out.getvalue().splitlines()]
 
     assert sizes == [8, 4, 2]
     assert [e["event"] for e in events if e["event"] != "progress"] == [
         "done", "failed", "failed", "done",
     ]  # fmt: skip
+    session = Session.open(tmp_path / "session", squares, config)
+    session.trained(FitReport.from_dict(events[-1]["fit"]), [answer], Cost())
+    session.close()
+    trained = json.loads((tmp_path / "session" / "journal.jsonl").read_text().splitlines()[-1])
+    assert (trained["kind"], trained["fit"]["batch"], trained["fit"]["crop"]) == ("trained", 2, 32)
 
 
 def test_what_else_fails_is_told_with_where_to_read_more():
