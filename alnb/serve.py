@@ -1,12 +1,12 @@
 """Serve one notebook as a page on this machine, by Voila, closed to everything else.
 
-The address answers on 127.0.0.1 alone and asks for a token; nothing but the page is served, and
-the page may load nothing from elsewhere. `Server` holds a child process, ``python -m
-alnb.serve``, that runs Voila and ends when its standard input closes: whatever ends the parent
-ends the server, and the server ends its kernels.
+The address answers only on 127.0.0.1 and asks for a token. Nothing but the page is served, and the
+page may load nothing from elsewhere. `Server` holds a child process, ``python -m alnb.serve``,
+which runs Voila. It ends when its standard input closes, so that it ends with its parent, and it
+ends its kernels.
 
-Settings reach the notebook's kernel as environment variables, with absolute paths, since the
-kernel runs in the notebook's folder:
+Settings reach the notebook's kernel as environment variables. Paths are absolute, since the kernel
+runs in the notebook's folder:
 
 ==================  ===================================================
 ``ALNB_DATA``       the dataset's folder
@@ -45,13 +45,13 @@ from alnb.errors import AlnbError
 HOST = "127.0.0.1"
 DOOR_S = 60.0  # ours: how long a browser may take to start
 TEMPLATES = Path(__file__).parent / "ui" / "template"
-EXTENSIONS = [  # nothing else that the machine has; jupyterlab-plotly alone would cost 4.7 MB
+EXTENSIONS = [  # no other that is installed: jupyterlab-plotly would load 4.7 MB
     "@jupyter-widgets/jupyterlab-manager",
     "@voila-dashboards/widgets-manager8",
     "anywidget",
 ]
 START_S = 60.0  # a cold disk and a busy machine start Voila within this
-CULL_S = 300  # a kernel whose page has gone, without a word, ends after this; Voila's own is never
+CULL_S = 300  # a kernel whose page closed without telling it ends after this; Voila's: never
 CULL_EVERY_S = 30
 STOP_S = 10.0
 POLICY = (  # Voila writes scripts into the page, and anywidget loads its modules from blobs
@@ -101,15 +101,15 @@ def voila_config(notebook: Path, port: int) -> dict[str, Any]:
             "auto_token": True,  # taken from JUPYTER_TOKEN
             "notebook_path": str(notebook),
             "root_dir": str(notebook.parent),
-            "config_file_paths": [],  # no file of the machine's loosens this
+            "config_file_paths": [],  # no configuration file on the machine loosens this
             "log_level": "ERROR",
             "tornado_settings": {
                 "headers": headers,
                 "allow_remote_access": False,  # refuses a foreign Host, as in DNS rebinding
-                # else a closing page can't end its kernel (voila#1458); the token guards the rest
+                # lets a closing page end its kernel (voila#1458); the token guards the rest
                 "disable_check_xsrf": True,
-                # the page pings the kernel itself; Jupyter's pings (ms) and Tornado's (s) mix up
-                # their units, and closed the connection every 30 s
+                # the page pings the kernel itself; Jupyter counts in ms, Tornado in s, and the
+                # connection closed every 30 s
                 "ws_ping_interval": 0,
             },
         },
@@ -127,7 +127,7 @@ def voila_config(notebook: Path, port: int) -> dict[str, Any]:
             "cull_interval": CULL_EVERY_S,
             "cull_connected": False,
         },
-        "KernelManager": {"autorestart": False},  # an empty kernel would answer nothing
+        "KernelManager": {"autorestart": False},  # a restarted kernel would be empty
         "ConnectionFileMixin": {"transport": "ipc"},  # no open ports
     }
 
@@ -233,11 +233,11 @@ def serve(
 
 
 def _door(address: str) -> str:
-    """Return an address that leads to another one time, and for `DOOR_S` at most.
+    """Return an address that redirects to another, only once and for `DOOR_S` at most.
 
     A browser is started with an address on its command line, where every user of the machine can
-    read it; once the browser was led in, this one leads nowhere any more. The token is on no
-    command line.
+    read it. This address is useless once the browser has opened it, and the token is on no command
+    line.
     """
     path = f"/{secrets.token_urlsafe(24)}"
     unused = threading.Lock()
@@ -297,13 +297,13 @@ def _start(notebook: Path, port: int, token: str, env: Mapping[str, str]) -> sub
         [sys.executable, "-m", "alnb.serve"],
         stdin=subprocess.PIPE,
         text=True,
-        start_new_session=True,  # Ctrl-C reaches the parent alone, which ends it in order
+        start_new_session=True,  # Ctrl-C reaches only the parent, which ends it in order
         env={
             **os.environ,
             **env,
             "JUPYTER_TOKEN": token,  # not on the command line, where every user could read it
             "JUPYTER_PATH": os.pathsep.join(paths),
-            "JUPYTER_PREFER_ENV_PATH": "1",  # this Python's kernel, not one of the user's
+            "JUPYTER_PREFER_ENV_PATH": "1",  # this Python's kernel, not the user's
         },
     )
     if process.stdin is not None:

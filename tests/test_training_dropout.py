@@ -56,9 +56,7 @@ def test_draws_one_by_one_give_them_on_any_processor(network, monkeypatch):
 def agree_in_every_bit(network, image):
     fc6 = network.features(image).fc6
     if fc6[0, 0].numel() >= ENOUGH and not rows_round_alike(network, fc6):
-        pytest.skip(
-            "BLAS rounds more rows differently here, so draws together have other last bits"
-        )
+        pytest.skip("BLAS rounds more rows differently here: draws together have other last bits")
     compare_with_whole_passes(network, image)
 
 

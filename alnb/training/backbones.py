@@ -29,29 +29,23 @@ VGG16_FILE = "vgg16-397923af.pth"  # torchvision's name of VGG16_Weights.IMAGENE
 
 ON_PIXEL_0 = (0.0, 0.0, 0.0)
 TIMM_CENTRES = {
-    r"resnet\d+": ON_PIXEL_0,
-    r"regnet[xy]_\d+": ON_PIXEL_0,
-    r"mobilenetv2_\d+": ON_PIXEL_0,
-    r"mobilenetv3_(small|large)_\d+": ON_PIXEL_0,
-    r"efficientnet_b\d": ON_PIXEL_0,
-    r"densenet\d+": (2.0, 6.0, 14.0),  # average pools of 2 without padding
+    "resnet": ON_PIXEL_0,
+    "regnetx_": ON_PIXEL_0,
+    "regnety_": ON_PIXEL_0,
+    "mobilenetv2_": ON_PIXEL_0,
+    "mobilenetv3_small_": ON_PIXEL_0,
+    "mobilenetv3_large_": ON_PIXEL_0,
+    "efficientnet_b": ON_PIXEL_0,
+    "densenet": (2.0, 6.0, 14.0),  # average pools of 2 without padding
 }
-"""Pattern of timm's names to `Backbone.centres`; a test measures each by its receptive fields."""
-TIMM_FAMILIES = (
-    "resnetN, regnetx_N, regnety_N, mobilenetv2_N, mobilenetv3_small_N, mobilenetv3_large_N, "
-    "efficientnet_bN and densenetN"
-)
+"""timm's names, before their number, to `Backbone.centres`; a test measures each."""
 
 Tensors = Mapping[str, Tensor]
 Maps = tuple[Tensor, Tensor, Tensor]
 
 
 class Trunk(nn.Module):
-    """A backbone without its classifier."""
-
-    def forward(self, x: Tensor) -> Maps:
-        """Turn a normalised image, (B, 3, H, W), into maps at strides 8, 16 and 32."""
-        raise NotImplementedError
+    """A backbone without its classifier: (B, 3, H, W) in, maps at strides 8, 16 and 32 out."""
 
     def stem_parameters(self) -> list[nn.Parameter]:
         """List the parameters up to stride 4."""
@@ -300,11 +294,11 @@ def _timm(name: str) -> Backbone:
 
     short = name.removeprefix("timm/")
     architecture = short.split(".")[0]  # without the name of its weights
-    centres = [at for family, at in TIMM_CENTRES.items() if re.fullmatch(family, architecture)]
-    if not centres:
+    centres = TIMM_CENTRES.get(re.sub(r"\d+$", "", architecture))
+    if centres is None:
         raise ConfigError(
             f"backbone {name!r}: where its maps lie on the image was not measured. Of timm there "
-            f"are {TIMM_FAMILIES}, with timm/ before the name."
+            f"are {', '.join(f'{family}N' for family in TIMM_CENTRES)}, with timm/ before the name."
         )
     try:
         body: Any = timm.create_model(short, features_only=True, out_indices=(2, 3, 4))
@@ -324,7 +318,7 @@ def _timm(name: str) -> Backbone:
         name=name,
         trunk=lambda _: TimmTrunk(short),
         channels=(s8, s16, s32),
-        centres=centres[0],
+        centres=centres,
         head=(1, 256),
         load=load,
         mean=weights.mean if weights else IMAGENET_MEAN,

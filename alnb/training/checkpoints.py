@@ -90,6 +90,7 @@ class Networks:
     ----------
     backbone : str
         Name of the one in use.
+    cache : WeightsCache
     notice : str
         What a person should know of the weights that training starts from; empty before `fresh`.
 
@@ -112,7 +113,7 @@ class Networks:
         self.backbone = backbones.find(config.backbone).name
         self.notice = ""
         self._progress, self._stop = progress, stop
-        self._cache = WeightsCache(cache)
+        self.cache = WeightsCache(cache)
         self._loaded: tuple[str, FCN8] | None = None
 
     @property
@@ -162,12 +163,8 @@ class Networks:
 
     def keep(self, network: FCN8, report: FitReport) -> None:
         """Keep a trained network under its report's name."""
-        self._cache.save(network, report)
+        self.cache.save(network, report)
         self._loaded = (report.weights, network)
-
-    def report(self, weights: str) -> FitReport | None:
-        """Read the report of kept weights; None if there are none."""
-        return self._cache.report(weights)
 
     def kept(self, weights: str) -> tuple[FCN8, FitReport]:
         """Find trained weights, in memory or in the cache.
@@ -177,15 +174,15 @@ class Networks:
         TrainerError
             If there are none of that name.
         """
-        report = self.report(weights)
+        report = self.cache.report(weights)
         if report is None:
             raise TrainerError(
-                f"weights {weights} are not in {self._cache.folder}. Train again: the answers "
+                f"weights {weights} are not in {self.cache.folder}. Train again: the answers "
                 "are kept."
             )
         if self._loaded is None or self._loaded[0] != weights:
             network = self._build(report.backbone)  # perhaps another machine's
-            network.load_state_dict(self._cache.read(weights))
+            network.load_state_dict(self.cache.read(weights))
             self._loaded = (weights, self._placed(network))
         return self._loaded[1], report
 

@@ -20,7 +20,7 @@ from alnb.training.validation import Validate, Validation
 
 WARM_UP = 10  # ours: steps until the learning rate is reached, with `cosine`
 
-Cut = tuple[Tensor, Tensor, Tensor | None]  # grey levels, labels, prior prediction
+Cut = tuple[Tensor, ...]  # grey levels, labels and, where it is known, the prior prediction
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,12 @@ class Labelled:
     labels: Tensor
     regions: tuple[Region, ...]
     prior_prediction: Tensor | None = None
+
+    @property
+    def maps(self) -> Cut:
+        """All that is cut out together."""
+        prior = () if self.prior_prediction is None else (self.prior_prediction,)
+        return self.grey, self.labels, *prior
 
 
 Item = tuple[Labelled, Region | None]
@@ -166,14 +172,14 @@ def descend(
 def _losses(network: FCN8, items: Sequence[Item], config: Resolved) -> Iterator[Tensor]:
     device = next(network.parameters()).device
     generator = torch.Generator(device).manual_seed(config.seed)
-    for grey, labels, prior in _batches(items, config, np.random.default_rng(config.seed)):
+    for grey, labels, *prior in _batches(items, config, np.random.default_rng(config.seed)):
         labels = labels.to(device)
         logits = drawn(network, grey, generator)
         loss = LOSSES[config.loss](config)(logits, labels)
         if config.crf > 0:
             loss = loss + config.crf * gated_crf(logits, grey.to(device))
-        if config.distil > 0 and prior is not None:
-            loss = loss + config.distil * distillation(logits, labels, prior.to(device))
+        if config.distil > 0 and prior:
+            loss = loss + config.distil * distillation(logits, labels, prior[0].to(device))
         yield loss
 
 
@@ -224,28 +230,20 @@ def _batches(items: Sequence[Item], config: Resolved, rng: np.random.Generator) 
         dealt, waiting = waiting[: config.batch], waiting[config.batch :]
         cuts = [_cut(*items[i], config.crop, rng) for i in dealt]
         turned = [
-            _mirrored(cut) if flip else cut
+            tuple(m.flip(-1) for m in cut) if flip else cut
             for cut, flip in zip(cuts, rng.random(len(cuts)) < 0.5, strict=True)
         ]
-        grey, labels, priors = zip(*turned, strict=True)
-        known = [prior for prior in priors if prior is not None]
-        yield torch.stack(grey), torch.stack(labels), torch.stack(known) if known else None
-
-
-def _mirrored(cut: Cut) -> Cut:
-    grey, labels, prior = cut
-    return grey.flip(-1), labels.flip(-1), None if prior is None else prior.flip(-1)
+        yield tuple(torch.stack(maps) for maps in zip(*turned, strict=True))
 
 
 def _cut(one: Labelled, region: Region | None, crop: int | None, rng: np.random.Generator) -> Cut:
     """Cut a square of `crop` pixels at a random place around a region, or take the slice."""
     if region is None or crop is None:
-        return one.grey, one.labels, one.prior_prediction
+        return one.maps
     height, width = one.labels.shape
     rows = _span(region.row, region.height, crop, height, rng)
     cols = _span(region.col, region.width, crop, width, rng)
-    prior = None if one.prior_prediction is None else one.prior_prediction[rows, cols]
-    return one.grey[rows, cols], one.labels[rows, cols], prior
+    return tuple(m[rows, cols] for m in one.maps)
 
 
 def _span(start: int, length: int, crop: int, whole: int, rng: np.random.Generator) -> slice:

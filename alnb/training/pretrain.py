@@ -5,7 +5,7 @@ that grey patches in a black lung are wanted, and vessels, hila and the chest wa
 medseg's train part, of which it has seen nothing, this gives a Dice of 0.70 without any answer. It
 is not used on synthetic scans themselves: there it would be cheating.
 
-The phantom knows where its lesions are, so these masks cost nobody a second. Hospitals differ in
+The phantom knows where its lesions are, so these masks cost nothing. Hospitals differ in
 more than anatomy: each crop gets its own window, size of the chest in the picture, sharpness and
 noise. Some lesions get a web of thickened septa, which the phantom's smooth ones lack.
 

@@ -42,7 +42,7 @@ BACKGROUND_GRID = 64  # ours: regions a slice, as the default asks
 
 
 def _silent(stage: str, done: int, total: int, **numbers: float) -> None:
-    """Report to nobody."""
+    """Report nothing."""
 
 
 class Trainer:
@@ -123,7 +123,7 @@ class Trainer:
             If there is nothing to learn from, or ImageNet weights can't be had.
         """
         name, config = self.networks.name(answers), self.config
-        if (report := self.networks.report(name)) is not None:
+        if (report := self.networks.cache.report(name)) is not None:
             return report
         training, held = hold_out(answers, config.holdout, config.seed)
         if not training:

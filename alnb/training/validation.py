@@ -260,7 +260,7 @@ def calibrated_threshold(
     0.5                                              0.705   0.743  0.780
     this, from 0.4 (the clicks drawn twelve times)   0.707   0.754  0.785
     this, if each click lies in the very middle      0.699   0.762  0.781
-    the best for each, which nobody knows            0.714   0.783  0.786
+    the best for each, in hindsight                  0.714   0.783  0.786
     ===============================================  ======  =====  =====
 
     Parameters
