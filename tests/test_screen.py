@@ -298,6 +298,16 @@ def test_a_network_out_of_date_says_what_that_means(screen):
     assert "since the last training" in screen(later).network_title
 
 
+def test_what_to_know_of_the_weights_is_said_with_the_network(screen):
+    state = trained(asked(2, clean(FIRST), infected(SECOND)))
+    notice = "VGG16 with ImageNet convolutions; the file has no fc6 and fc7, which start untrained"
+    noticed = dataclasses.replace(state, fit=dataclasses.replace(state.fit, notice=notice))
+
+    assert screen(noticed).network_title == (
+        f"The network has learned all your answers. It started from {notice}."
+    )
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
