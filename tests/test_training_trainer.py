@@ -304,8 +304,8 @@ def test_each_region_is_scored_by_its_own_pixels(tmp_path, squares, kind, how):
 
 
 def test_a_run_by_command_asks_superpixels(command_line, tmp_path, squares):
-    settings = ["steps=2", "draws=2", "start_regions=8", "crop=32", "regions_per_slice=9",
-                "regions=superpixels"]  # fmt: skip
+    settings = ["pretrain_steps=0", "steps=2", "draws=2", "start_regions=8", "crop=32",
+                "regions_per_slice=9", "regions=superpixels"]  # fmt: skip
     words = [word for setting in settings for word in ("--set", setting)]
     out = tmp_path / "run"
     status, _, err = command_line(
