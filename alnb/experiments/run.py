@@ -36,7 +36,7 @@ from alnb.state import State
 from alnb.storage import CACHE, JOURNAL, write_text
 
 if TYPE_CHECKING:
-    from alnb.training import Progress
+    from alnb.training import OnProgress
 
 FINISHED = "finished.json"
 END_S = 5.0  # how long a process may take to end before it is killed
