@@ -1,4 +1,4 @@
-"""Reports of a training and of a cycle, and tables of them."""
+"""The result of a training and of a cycle, and the learning curve as a table."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ CURVE_COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitReport:
-    """What one training did. A journal of before has no `batch` and what follows it.
+    """The result of one training. In an older journal `batch` and what follows are not known.
 
     Parameters
     ----------
     weights : str
-        Name of the weights: a hash of all that they follow from.
+        Name of the weights: a hash of everything that they depend on.
     backbone, device : str
         In words for the screen.
     steps : int
@@ -37,9 +37,9 @@ class FitReport:
     threshold : float
         Infection probability from which a pixel counts as infected, in (0, 1).
     heldout : int
-        Answers kept from training for validation.
+        Answers held out from training, to choose on them.
     heldout_accuracy : float or None
-        Share of them whose verdict the network shares, in [0, 1]; None where there are none.
+        Share of them whose verdict the network shares, in [0, 1]; None without such answers.
     train_s : float
         Seconds by the clock.
     batch : int
@@ -87,7 +87,7 @@ class CycleReport:
     cost : Cost
         Of all answers that the network was trained on.
     scores : Scores or None
-        On the test part; None where it has no masks.
+        On the test part; None if it has no masks.
     fit : FitReport
         Of the training.
     score_s : float

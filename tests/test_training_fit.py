@@ -149,7 +149,7 @@ def test_a_crop_of_a_larger_region_lies_in_it(rng):
 
 def test_an_epoch_shows_each_answered_region_once(slices):
     steps = []
-    config = Config(crop=32, batch=1, epochs=2)
+    config = QUICK.replace(crop=32, batch=1, epochs=2, steps=None)
 
     train(build(), slices, config, constant, lambda step, total, loss: steps.append(total))
 
