@@ -20,7 +20,7 @@ def quick(monkeypatch, squares, tmp_path):
         steps=2, draws=2,
     )  # fmt: skip
     monkeypatch.setattr(speed, "Config", lambda: fast)
-    data = shutil.copytree(squares.folder, tmp_path / "data")  # kept features go there
+    data = shutil.copytree(squares.folder, tmp_path / "data")  # caches go there
     return {measure.what: measure for measure in speed.measure(data)}
 
 
@@ -29,7 +29,6 @@ def test_every_figure_has_a_unit_and_is_measured(monkeypatch, squares, tmp_path)
     measures = quick(monkeypatch, squares, tmp_path)
 
     assert measures["a whole cycle"].value >= measures["  training"].value > 0
-    assert measures["a whole cycle with a frozen trunk"].value > 0
     assert measures["open a dataset of 10,000 slices"].value > 0
     assert measures["click"].limit == 100
     assert "at least 12 ×" in measures["naive loop, padding 100"].line()

@@ -1,4 +1,4 @@
-"""`alnb bench ui`: what a person of the label app waits for, and its memory, in a real browser."""
+"""What a person of the label app waits for, and its memory, in a real browser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`alnb bench speed`: what a person waits for, measured on this machine."""
+"""What a person waits for, measured on this machine."""
 
 from __future__ import annotations
 
