@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import subprocess
 import sys
@@ -14,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from alnb.config import Config
+from alnb.cycle import Work, answer_pending, drive, learn
 from alnb.dataset import Dataset, build, embedded
 from alnb.oracle import Oracle
 from alnb.pool import Pool, start_picks
-from alnb.reports import FitReport
+from alnb.session import Session
 from alnb.volumes import Volume
 
 from .browser_page import time_page
@@ -118,8 +119,8 @@ def _cycle(dataset: Dataset) -> Iterator[Measure]:
     """Time a whole cycle."""
     import torch
 
-    config = Config()
-    fit, seconds = _cycle_s(dataset, config)
+    session, seconds = _cycle_s(dataset)
+    config, fit = session.state.config, session.state.reports[-1].fit
     pool, test = len(dataset.part("train")), len(dataset.part("test"))
     sizes = f"{pool} slices to score, {test} to evaluate"
     on = f"{fit.backbone} on {fit.device}, {dataset.name}, {sizes}"
@@ -132,22 +133,28 @@ def _cycle(dataset: Dataset) -> Iterator[Measure]:
         yield Measure("  peak memory of the GPU", torch.cuda.max_memory_allocated() / 2**20, "MiB")
 
 
-def _cycle_s(dataset: Dataset, config: Config) -> tuple[FitReport, tuple[float, float, float]]:
-    """Train on the start's answers, evaluate and score, as one cycle of a session does."""
+def _cycle_s(dataset: Dataset) -> tuple[Session, list[float]]:
+    """Run a session's start; return it with the seconds of training, evaluating and scoring."""
     from alnb.training.trainer import Trainer
 
-    pool, oracle = Pool(dataset, config), Oracle(dataset, config.seed)
-    answers = [oracle.answer(pick.region) for pick in start_picks(pool)]
-    with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(dataset, config, Path(folder))
-        begin = time.perf_counter()
-        fit = trainer.fit(answers)
-        trained = time.perf_counter()
-        trainer.evaluate("test", fit.weights)
-        evaluated = time.perf_counter()
-        trainer.score(pool.slices, fit.weights)
-        scored = time.perf_counter()
-    return fit, (trained - begin, evaluated - trained, scored - evaluated)
+    seconds = []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        contextlib.closing(Session.open(Path(folder, "session"), dataset)) as session,
+    ):
+        pool = Pool(dataset, session.state.config)
+        session.ask(start_picks(pool))
+        answer_pending(session, Oracle(dataset))
+        trainer = Trainer(dataset, session.state.config, session.cache)
+
+        def timed(request: Work) -> object:
+            begin = time.perf_counter()
+            result: object = request.by(trainer)
+            seconds.append(time.perf_counter() - begin)
+            return result
+
+        drive(learn(session, pool), timed)
+    return session, seconds
 
 
 def _network() -> Iterator[Measure]:
