@@ -49,6 +49,7 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             patch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(browsers))
         patch.setenv("XDG_CACHE_HOME", str(home / "cache"))
         patch.setenv("XDG_DATA_HOME", str(home / "data"))
+        patch.setenv("XDG_STATE_HOME", str(home / "state"))  # logs of pages without a session
         patch.setenv("WIN_PD_OVERRIDE_LOCAL_APPDATA", str(home / "data"))
         assert user_cache_path("alnb").is_relative_to(home)
         assert user_data_path("alnb").is_relative_to(home)
