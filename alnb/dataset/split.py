@@ -90,14 +90,7 @@ def shared_scans(parts: Mapping[SliceId, Part]) -> tuple[str, ...]:
 def read_split(path: Path | str) -> dict[str | SliceId, Part]:
     """Read a split from a CSV file with the columns scan and part, and z where slices differ.
 
-    Parameters
-    ----------
-    path : path
-        Its first line names the columns; other columns are ignored.
-
-    Returns
-    -------
-    dict of str or SliceId to "train", "val" or "test"
+    Its first line names the columns; other columns are ignored.
 
     Raises
     ------
@@ -207,12 +200,7 @@ def fold(dataset: Dataset, number: int, folds: int) -> Dataset:
     number : int
         Which fold is tested on, in [0, folds).
     folds : int
-        At least 2.
-
-    Raises
-    ------
-    DataError
-        If there are fewer folds than 2, no such fold, or fewer train slices than folds.
+        At least 2, and at most as many as there are train slices; if not, a `DataError`.
     """
     slices = dataset.part("train")
     if not 0 <= number < folds or not 2 <= folds <= len(slices):
@@ -234,34 +222,6 @@ def _stretches(slices: tuple[SliceId, ...], folds: int) -> list[list[SliceId]]:
         [where for where in slices if where.scan in {scans[i] for i in part}]
         for part in np.array_split(np.arange(len(scans)), folds)
     ]
-
-
-def check_shared(split: object, parts: Mapping[SliceId, Part], *, allowed: bool) -> None:
-    """Refuse a split that puts slices of one scan into different parts.
-
-    The paper's ``mixed`` does so on purpose; the dataset's notes say it.
-
-    Parameters
-    ----------
-    split : str, path or mapping
-        As `deal` takes it.
-    parts : mapping
-        What it made.
-    allowed : bool
-        Whether the person allows it.
-
-    Raises
-    ------
-    DataError
-        If it does, and that is not allowed.
-    """
-    shared = shared_scans(parts)
-    if shared and split != "mixed" and not allowed:
-        raise DataError(
-            f"the split puts slices of scan {some(shared)} into more than one part, so that the "
-            "same patient would be trained and tested on. Deal whole scans, or allow it with "
-            "--allow-shared-scans."
-        )
 
 
 def some(names: Collection[Any]) -> str:

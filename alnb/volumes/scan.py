@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -132,16 +132,12 @@ class Volume:
 
         Parameters
         ----------
-        scan : str
-            Its name.
-        voxels : (Z, Y, X) int16 or uint8 array
-            HU or grey.
-        unit : "hu" or "grey"
-            What the voxels are.
+        scan, voxels, unit
+            As the class takes them.
         spacing_mm : (float, float, float)
             Distance of voxel centres along z, y and x.
         file, sha256 : str
-            Where it came from; empty for made data.
+            As `Source` keeps them.
         """
         depth, height, width = voxels.shape
         dz, dy, dx = spacing_mm
@@ -170,29 +166,19 @@ class Labels:
     note: str = ""
 
 
-class OnGrid(Protocol):
-    """What `write_mask` needs of a scan; a `Volume` has it, a stored scan too."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Origin:
+    """What `write_mask` needs of a scan that is not in memory; as `Volume` has it."""
 
-    @property
-    def scan(self) -> str:
-        """Its name."""
-
-    @property
-    def affine(self) -> NDArray[np.float64]:
-        """(4, 4), from the file's indices to RAS+ millimetres."""
-
-    @property
-    def source(self) -> Source:
-        """The way back to the file's grid."""
+    scan: str
+    affine: NDArray[np.float64]
+    source: Source
 
 
 def upside_down(volume: Volume, labels: Labels | None) -> tuple[Volume, Labels | None]:
     """Swap front and back of a scan whose file names the wrong direction.
 
-    Returns
-    -------
-    Volume, Labels or None
-        With row 0 where the last row was. Exported masks still lie on the file's grid.
+    Row 0 becomes where the last row was. Exported masks still lie on the file's grid.
     """
     fz, fy, fx = volume.source.flips
     source = replace(volume.source, flips=(fz, not fy, fx))
@@ -252,7 +238,6 @@ def mask_misfits(scan: str, mask: tuple[int, ...], image: tuple[int, ...]) -> Da
     Parameters
     ----------
     scan : str
-        Its name.
     mask, image : tuple of int
         The shapes that differ.
     """
@@ -326,18 +311,9 @@ def _unit_of(low: float, high: float, where: str) -> Unit:
 
 
 def to_labels(data: NDArray[Any], where: str) -> NDArray[np.uint8]:
-    """Store a mask as class labels.
+    """Store a mask of any shape as class labels, whole numbers in 0…255, 0 for background.
 
-    Parameters
-    ----------
-    data : array of any shape
-        Whole numbers in 0…255, of any type; 0 is background, all else infected.
-    where : str
-        The file, for the sentence.
-
-    Returns
-    -------
-    uint8 array of the same shape
+    `where` names the file in the sentence.
 
     Raises
     ------
