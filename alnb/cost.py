@@ -56,20 +56,7 @@ def fully_labelled_cost(slices: int, config: Config) -> float:
 
 
 def cost_of(answers: Iterable[Answer], config: Config) -> Cost:
-    """Add up what answers cost.
-
-    Parameters
-    ----------
-    answers : iterable of Answer
-        Every answer that was given.
-    config : Config
-        Holds the price list.
-
-    Returns
-    -------
-    Cost
-        Zero for no answers.
-    """
+    """Add up what answers cost by the price list of a config; zero for no answers."""
     answers = tuple(answers)
     return Cost(
         nominal_s=sum(price_of(answer, config) for answer in answers),

@@ -109,18 +109,10 @@ class Forecast:
 
 
 def forecast(reports: Sequence[CycleReport]) -> Forecast:
-    """Forecast what one more minute brings after some cycles.
+    """Forecast what one more minute brings after some cycles, a curve at nominal costs.
 
-    Parameters
-    ----------
-    reports : sequence of CycleReport
-        The curve so far, at nominal costs.
-
-    Returns
-    -------
-    Forecast
-        Of Dice on the test part. If the test part has no masks, of the share of held-out answers
-        whose verdict the network shares; it jumps more, because these answers are few.
+    It is the change of Dice on the test part. If the test part has no masks, it is that of the
+    share of held-out answers whose verdict the network shares; it jumps more, as these are few.
     """
     dice = [(report.cost.nominal_s, report.scores.dice) for report in reports if report.scores]
     if dice:
@@ -132,8 +124,7 @@ def forecast(reports: Sequence[CycleReport]) -> Forecast:
     ]
     if not shares:
         return Forecast("", 0, None)
-    count = max(1, reports[-1].fit.heldout)
-    jump = 0.5 / count**0.5  # of a binomial share
+    jump = 0.5 / max(1, reports[-1].fit.heldout) ** 0.5  # of a binomial share
     return _forecast("agreement with the held-out answers", shares, jump)
 
 
@@ -150,10 +141,8 @@ def expected_gain(
 
     Parameters
     ----------
-    costs : sequence of N floats
-        In nominal seconds, above 0, in any order.
-    scores : sequence of N floats
-        One for each network, in [0, 1].
+    costs, scores : sequences of N floats
+        In nominal seconds, above 0, in any order; one score for each, in [0, 1].
     ahead_s : float
         How many seconds more.
     jump : float

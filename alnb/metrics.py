@@ -38,17 +38,9 @@ class Scores:
 
     @classmethod
     def of(cls, prediction: Mask, truth: Mask) -> Scores:
-        """Count one slice.
+        """Count one slice of (H, W) bool arrays, True where it is infected.
 
-        Parameters
-        ----------
-        prediction, truth : (H, W) bool arrays
-            Where it is infected.
-
-        Raises
-        ------
-        ValueError
-            If the shapes differ.
+        A `ValueError` says if their shapes differ.
         """
         if prediction.shape != truth.shape:
             raise ValueError(f"the prediction is {prediction.shape}, the truth {truth.shape}")

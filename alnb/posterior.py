@@ -14,17 +14,9 @@ from alnb.arrays import Map
 
 
 def binary_entropy(probability: Map) -> Map:
-    """Compute the entropy of infected against background in each pixel.
+    """Compute the entropy of infected against background at probabilities in [0, 1].
 
-    Parameters
-    ----------
-    probability : (…) float array
-        Infection probability, in [0, 1].
-
-    Returns
-    -------
-    (…) float array
-        Nats, in [0, ln 2]; 0 at probabilities 0 and 1.
+    It is in nats, in [0, ln 2]; 0 at probabilities 0 and 1.
 
     Examples
     --------
@@ -78,8 +70,6 @@ class Posterior:
     def mutual_information(self) -> Map:
         """BALD: the part of the entropy on which the draws disagree; nats, in [0, ln 2].
 
-        References
-        ----------
         Houlsby et al. 2011, arXiv 1112.5745; Gal, Islam, Ghahramani 2017, arXiv 1703.02910.
         """
         return np.maximum(self.predictive_entropy - self.expected_entropy, 0)

@@ -223,13 +223,7 @@ _ADVANCE: dict[str, Callable[[State, dict[str, Any]], State]] = {
 
 
 def advance(state: State, event: Event) -> State:
-    """Return the state after one more live event.
-
-    Raises
-    ------
-    AlnbError
-        If the event does not fit what went before.
-    """
+    """Return the state after one more live event; an `AlnbError` says if it does not fit."""
     return _ADVANCE[event.kind](state, event.data)
 
 

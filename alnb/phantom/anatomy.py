@@ -447,7 +447,7 @@ def tree(
     (leaves, 2, 4) float32 array
         Ends of its segments: x, y, z and radius in mm.
     """
-    start = root * np.array([chest.who.scale, chest.who.scale, chest.who.height])
+    start = np.array(root) * (chest.who.scale, chest.who.scale, chest.who.height)
     points = _inside(rng, chest, np.sign(root[0]), leaves)
     points = points[np.argsort(np.linalg.norm(points - start, axis=1))]
     nodes = np.concatenate([start[None], points])
