@@ -63,25 +63,9 @@ class Click:
 class Answer:
     """A verdict on a region, with its clicks or outlines inside the region.
 
-    Parameters
-    ----------
-    region : Region
-        What was asked about.
-    verdict : Verdict
-        What was said.
-    clicks : tuple of Click
-        At least one infected click if infected and not outlined; none if clean or skipped.
-    seconds : float
-        Measured from showing the region to the answer, ≥ 0.
-    annotator : str
-        Who answered.
-    outlines : tuple of Outline
-        Polygons of at least 3 (row, col) vertices around all infection in the region, filled as
-        `fill` says: they label it in full. Empty if it is labelled by clicks.
-    mask_shown : bool
-        Whether the true mask was on screen during the answer.
-    simulated : bool
-        Whether a program answered, not a person.
+    An infected region has an infected click, or outlines around all infection in it: polygons of
+    at least 3 (row, col) vertices, filled as `fill` says, that label it in full. A clean or skipped
+    one has neither.
 
     Raises
     ------
@@ -93,11 +77,11 @@ class Answer:
     region: Region
     verdict: Verdict
     clicks: tuple[Click, ...] = ()
-    seconds: float = 0.0
+    seconds: float = 0.0  # from showing the region to the answer, ≥ 0
     annotator: str = ""
-    outlines: tuple[Outline, ...] = ()
-    mask_shown: bool = False
-    simulated: bool = False
+    outlines: tuple[Outline, ...] = ()  # empty if the region is labelled by clicks
+    mask_shown: bool = False  # whether the true mask was on screen during the answer
+    simulated: bool = False  # whether a program answered, not a person
 
     def __post_init__(self) -> None:
         if not (self.seconds >= 0 and math.isfinite(self.seconds)):

@@ -13,24 +13,12 @@ PAUSE_S = 20.0  # ours, after RootPainter: what exceeds it between two acts is a
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What answers cost together.
+    """What answers cost together."""
 
-    Parameters
-    ----------
-    nominal_s : float
-        By the price list, in seconds.
-    measured_s : float
-        By the clock, in seconds, as `Answer.seconds` were measured: without pauses.
-    regions : int
-        Answered, skipped ones included.
-    clicks : int
-        Set on infection or background, or as vertices of an outline around infection.
-    """
-
-    nominal_s: float = 0.0
-    measured_s: float = 0.0
-    regions: int = 0
-    clicks: int = 0
+    nominal_s: float = 0.0  # by the price list, in seconds
+    measured_s: float = 0.0  # by the clock, as `Answer.seconds` were measured: without pauses
+    regions: int = 0  # answered, skipped ones included
+    clicks: int = 0  # on infection or background, or vertices of outlines around infection
 
 
 def price_of(answer: Answer, config: Config) -> float:

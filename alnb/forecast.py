@@ -37,23 +37,13 @@ JUMP_POINTS = 2  # ours: as many points weigh as much as that
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """By how much more labelling is expected to change a score.
-
-    Parameters
-    ----------
-    expected : float
-        Of the score.
-    low, high : float
-        The gain lies between them with probability `SURE`.
-    jump : float
-        Standard deviation of the points about their curve: by how much the score changes by
-        chance from one training to the next.
-    """
+    """By how much more labelling is expected to change a score."""
 
     expected: float
-    low: float
+    low: float  # the gain lies between `low` and `high` with probability `SURE`
     high: float
-    jump: float
+    jump: float  # by how much the score changes by chance from one training to the next: the
+    # standard deviation of the points about their curve
 
     @property
     def within_chance(self) -> bool:
@@ -63,21 +53,11 @@ class Gain:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What one more minute of labelling is expected to bring, for a person to read.
+    """What one more minute of labelling is expected to bring, for a person to read."""
 
-    Parameters
-    ----------
-    score : str
-        What was measured after each training, in words; empty if nothing was.
-    points : int
-        How many trainings were measured.
-    gain : Gain or None
-        None if it is too early.
-    """
-
-    score: str
-    points: int
-    gain: Gain | None
+    score: str  # what was measured after each training, in words; empty if nothing was
+    points: int  # how many trainings were measured
+    gain: Gain | None  # None if it is too early
 
     @property
     def short(self) -> str:

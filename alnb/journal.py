@@ -41,24 +41,12 @@ KINDS = ("opened", "asked", "answered", "trained", "scored", "undone", "redone",
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of a journal.
+    """One line of a journal."""
 
-    Parameters
-    ----------
-    seq : int
-        0, 1, 2, … without a gap.
-    at : float
-        Seconds since 1970.
-    kind : str
-        One of `KINDS`.
-    data : dict
-        As the table of this module says; plain values.
-    """
-
-    seq: int
-    at: float
-    kind: str
-    data: dict[str, Any]
+    seq: int  # 0, 1, 2, … without a gap
+    at: float  # seconds since 1970
+    kind: str  # one of `KINDS`
+    data: dict[str, Any]  # as the table of this module says; plain values
 
     def line(self) -> str:
         """Return it as a line of JSON."""

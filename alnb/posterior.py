@@ -31,16 +31,7 @@ def binary_entropy(probability: Map) -> Map:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Posterior:
-    """The draws of one slice, summed up.
-
-    Parameters
-    ----------
-    mean : (H, W) float array
-        Infection probability averaged over the draws, in [0, 1].
-    expected_entropy : (H, W) float array
-        Entropy of each draw, averaged over the draws; nats, in [0, ln 2].
-    draws : int
-        How many; ≥ 1.
+    """The draws of one slice, summed up, as two (H, W) maps.
 
     Raises
     ------
@@ -48,9 +39,9 @@ class Posterior:
         If the maps differ in shape or there are no draws.
     """
 
-    mean: Map
-    expected_entropy: Map
-    draws: int
+    mean: Map  # infection probability averaged over the draws, in [0, 1]
+    expected_entropy: Map  # of each draw, averaged over the draws; nats, in [0, ln 2]
+    draws: int  # how many, at least 1
 
     def __post_init__(self) -> None:
         if self.draws < 1:

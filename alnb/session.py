@@ -90,8 +90,7 @@ class Session:
             if not journal.events:
                 journal.append("opened", _opening(dataset, dataset.resolve(config or Config())))
             session = cls(dataset, journal)
-            session._check_dataset()
-            session._refuse_retired()
+            session._check_opening()
             if config is not None:
                 session.require(config)
         except Exception:
@@ -99,30 +98,29 @@ class Session:
             raise
         return session
 
-    def _check_dataset(self) -> None:
+    def _check_opening(self) -> None:
+        """Refuse another dataset, and settings that alnb no longer has."""
         first = self.journal.events[0]
+        folder = self.journal.path.parent
         if first.kind != "opened":
             raise SessionError(f"{self.journal.path}: its first line does not open a session.")
         named = first.data["dataset"]
         if named["fingerprint"] != self.dataset.fingerprint:
             raise SessionError(
-                f"the session in {self.journal.path.parent} labels the dataset {named['name']!r}, "
-                f"which is not the one in {self.dataset.folder}, or that has changed since. Open "
-                "it with its own dataset, or choose another folder."
+                f"the session in {folder} labels the dataset {named['name']!r}, which is not the "
+                f"one in {self.dataset.folder}, or that has changed since. Open it with its own "
+                "dataset, or choose another folder."
             )
-
-    def _refuse_retired(self) -> None:
         opened = [e for e in self.journal.events if e.kind in ("opened", "forked")]
-        gone = retired_settings(opened[-1].data["config"])
-        if gone:
+        if gone := retired_settings(opened[-1].data["config"]):
             raise SessionError(
-                f"the session in {self.journal.path.parent} was labelled with {', '.join(gone)}, "
-                "which alnb no longer has. It can be read, compared and exported, but not gone on "
-                "with; begin a new session on the same data."
+                f"the session in {folder} was labelled with {', '.join(gone)}, which alnb no "
+                "longer has. It can be read, compared and exported, but not gone on with; begin a "
+                "new session on the same data."
             )
 
     def require(self, config: Config) -> None:
-        """Make sure that the session runs on these settings; a `SessionError` names what differs."""
+        """Make sure that the session runs on these settings; a `SessionError` names others."""
         resolve = self.dataset.resolve
         old, new = resolve(self.state.config).to_dict(), resolve(config).to_dict()
         differ = [f"{key} {old[key]!r}, not {new[key]!r}" for key in old if old[key] != new[key]]
@@ -157,7 +155,11 @@ class Session:
             {
                 "cycle": self.state.cycle + 1,
                 "heuristic": self.state.config.heuristic,
-                "picks": [_picked(pick) for pick in picks],
+                "picks": [
+                    {"region": pick.region.key, "score": round(pick.score, 6)}
+                    | ({"repeat": True} if pick.repeat else {})
+                    for pick in picks
+                ],
             },
         )
 
@@ -249,16 +251,11 @@ class Session:
         Parameters
         ----------
         folder : Path
-            Of the new session; must hold none.
+            Of the new session, which is open for writing; must hold none.
         cycle : int
             The last cycle that both share.
         **changes
             Settings of `Config`.
-
-        Returns
-        -------
-        Session
-            Open for writing.
 
         Raises
         ------
@@ -288,11 +285,6 @@ class Session:
     def close(self) -> None:
         """Let others write; reading goes on."""
         self.journal.release()
-
-
-def _picked(pick: Pick) -> dict[str, Any]:
-    repeat = {"repeat": True} if pick.repeat else {}
-    return {"region": pick.region.key, "score": round(pick.score, 6), **repeat}
 
 
 def _group(events: Sequence[Event]) -> list[Event]:

@@ -50,11 +50,8 @@ MEDSEG_SCANS = ("rp_im", "rp_msk")  # folders of MedSeg's nine scans
 COVID19A_LABELS = (127, 255)  # both are infection
 COVID19A = ("OpenSourceDCMs", "InfectionMasks")  # folders of series and of masks
 _TWINS = ("radiopaedia_10_85902_1", "radiopaedia_10_85902_3")  # of one patient, says its author
-_TRAIN = (
-    Path("TrainingSet/LungInfection-Train/Doctor-label"),
-    Path("TrainingSet/LungInfection-Train"),
-)
-_TEST = (Path("TestingSet/LungInfection-Test"),)
+_TRAIN = ("TrainingSet/LungInfection-Train/Doctor-label", "TrainingSet/LungInfection-Train")
+_TEST = ("TestingSet/LungInfection-Test",)
 _IMAGE_FOLDERS = {"imgs", "img", "images", "image"}
 _MASK_FOLDERS = {"gt", "gts", "masks", "mask"}
 
@@ -79,13 +76,10 @@ def import_medseg(
         Holds ``rp_im`` and ``rp_msk``, folders of volumes; or ``train_im``, ``train_msk``,
         ``test_im`` and ``test_msk`` as ``.nii.gz``. If ``train_slices.csv`` and
         ``test_slices.csv`` are there, they must list as many slices.
-    out : path
-        The dataset's folder.
-    skip, unit, flip
-        As `import_nifti`; only for the nine scans.
-    **options
-        As `build` takes them. The default split of the scans is the paper's "sep". The split of
-        the slices is the published one, and their default size 256: nothing is resampled.
+    out, skip, unit, flip, **options
+        As `import_nifti`; skip, unit and flip only for the nine scans. The default split of the
+        scans is the paper's "sep". The split of the slices is the published one, and their
+        default size 256: nothing is resampled.
 
     Returns
     -------
@@ -157,12 +151,9 @@ def import_covid19b(
     ----------
     folder : path
         Holds ``COVID-19-CT-Seg_20cases`` and ``Infection_Mask``.
-    out : path
-        The dataset's folder.
-    skip, unit, flip
+    out, skip, unit, flip, **options
         As `import_nifti`. No scan is turned unless `flip` names it; the notes say what to check.
-    **options
-        As `build` takes them; the default split is the paper's "sep".
+        The default split is the paper's "sep".
 
     Returns
     -------
@@ -221,12 +212,8 @@ def import_covid19a(
         Holds ``OpenSourceDCMs/DCM<scan>/*s<slice:04d>*`` and
         ``InfectionMasks/<scan>_z<slice>.png``. Slices are sorted by their position. The number
         in a file's name is only used to find its mask.
-    out : path
-        The dataset's folder.
-    skip, unit
-        As `import_nifti`; scans are called as in ``DCM3``.
-    **options
-        As `build` takes them; the default split is the paper's "sep".
+    out, skip, unit, **options
+        As `import_nifti`; scans are called as in ``DCM3``. The default split is the paper's "sep".
 
     Returns
     -------
@@ -341,12 +328,8 @@ def import_semiseg(
         Holds ``TrainingSet/LungInfection-Train/Doctor-label`` (or the same without its last
         part) and ``TestingSet/LungInfection-Test``, here or in ``Dataset``; or is one of these
         itself. In each, ``Imgs`` holds the slices and ``GT`` the masks, under equal names.
-    out : path
-        The dataset's folder.
-    skip : collection of str
-        Pictures to leave out.
-    **options
-        As `build` takes them; where both parts are there, the split is the published one.
+    out, skip, **options
+        As `import_nifti`. Where both parts are there, the split is the published one.
 
     Returns
     -------

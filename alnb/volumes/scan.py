@@ -23,30 +23,14 @@ _FRAME = ("S", "P", "L")  # where the display axes z, y, x run to
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The way from display order back to the file.
+    """The way from display order back to the file."""
 
-    Parameters
-    ----------
-    file : str
-        Base name of the file or folder; empty for made data.
-    sha256 : str
-        Checksum of the file; empty for made data and folders.
-    shape : (int, int, int)
-        Shape of the array in the file, its own axis order.
-    axes : (int, int, int)
-        The file's axis that became z, y and x.
-    flips : (bool, bool, bool)
-        Whether z, y and x run against the file's axis.
-    codes : (int, int)
-        NIfTI's qform and sform codes.
-    """
-
-    file: str
-    sha256: str
-    shape: Triple
-    axes: Triple = (2, 1, 0)
-    flips: tuple[bool, bool, bool] = (False, False, False)
-    codes: tuple[int, int] = (0, 2)
+    file: str  # base name of the file or folder; empty for made data
+    sha256: str  # checksum of the file; empty for made data and folders
+    shape: Triple  # of the array in the file, its own axis order
+    axes: Triple = (2, 1, 0)  # the file's axis that became z, y and x
+    flips: tuple[bool, bool, bool] = (False, False, False)  # whether these run against that axis
+    codes: tuple[int, int] = (0, 2)  # NIfTI's qform and sform codes
 
     def to_display(self, array: NDArray[Any]) -> NDArray[Any]:
         """Turn an array of the file's axes into (Z, Y, X); a view."""
@@ -148,22 +132,12 @@ class Volume:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labels:
-    """The mask of one scan, in display order.
+    """The mask of one scan, in display order."""
 
-    Parameters
-    ----------
-    voxels : (Z, Y, X) uint8 array
-        Class labels, 0 for background; all else is infected.
-    file, sha256 : str
-        Base name and checksum of the file; empty for made data.
-    note : str
-        What was decided about it; empty if nothing had to be.
-    """
-
-    voxels: NDArray[np.uint8]
-    file: str = ""
+    voxels: NDArray[np.uint8]  # (Z, Y, X) class labels, 0 for background; all else is infected
+    file: str = ""  # base name of the file; empty for made data, as its checksum
     sha256: str = ""
-    note: str = ""
+    note: str = ""  # what was decided about it; empty if nothing had to be
 
 
 @dataclass(frozen=True, slots=True, eq=False)
