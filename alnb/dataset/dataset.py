@@ -347,22 +347,19 @@ class Dataset:
                     raise DataError(f"{path}: it was changed. Import the data again.")
 
     def _row(self, where: SliceId) -> _Row:
-        try:
-            return self._rows[where]
-        except KeyError:
-            raise DataError(
-                f"dataset {self.name}: it has no slice {where}. Was the session begun with "
-                "another dataset?"
-            ) from None
+        if where not in self._rows:
+            raise self._absent(f"slice {where}")
+        return self._rows[where]
 
     def _scan(self, scan: str) -> dict[str, Any]:
-        try:
-            return cast("dict[str, Any]", self.scans[scan])
-        except KeyError:
-            raise DataError(
-                f"dataset {self.name}: it has no scan {scan}. Was the session begun with "
-                "another dataset?"
-            ) from None
+        if scan not in self.scans:
+            raise self._absent(f"scan {scan}")
+        return cast("dict[str, Any]", self.scans[scan])
+
+    def _absent(self, what: str) -> DataError:
+        return DataError(
+            f"dataset {self.name}: it has no {what}. Was the session begun with another dataset?"
+        )
 
     def _map(self, kind: str, scan: str) -> NDArray[Any]:
         path = self.folder / kind / f"{scan}.npy"

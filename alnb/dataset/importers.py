@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TypedDict, Unpack
@@ -235,7 +235,7 @@ def noted(options: BuildOptions, *notes: str) -> BuildOptions:
 
 
 def find(
-    images: Path, masks: Path | str | None, endings: tuple[str, ...], skip: Collection[str]
+    images: Path, folder: Path | str | None, endings: tuple[str, ...], skip: Collection[str]
 ) -> tuple[dict[str, Path], dict[str, Path]]:
     """Find the scans' files, and their masks' where there are masks.
 
@@ -243,8 +243,8 @@ def find(
     ----------
     images, endings
         As `files` takes them.
-    masks : path or None
-        A folder of masks under the scans' names.
+    folder : path or None
+        Of masks under the scans' names.
     skip : collection of str
         Scans to leave out.
 
@@ -259,7 +259,22 @@ def find(
         As `files`, or if a scan has no mask or a mask no scan.
     """
     scans = without(files(images, endings), skip)
-    return scans, {} if masks is None else _paired(scans, Path(masks), endings, skip)
+    if folder is None:
+        return scans, {}
+    masks = files(Path(folder), endings)
+    lacking = next((scan for scan in scans if scan not in masks), None)
+    if lacking is not None:
+        raise DataError(
+            f"scan {lacking}: {folder} holds no mask of that name. Add it, or leave the scan "
+            f"out with --skip {lacking}."
+        )
+    surplus = next((name for name in masks if name not in scans and name not in skip), None)
+    if surplus is not None:
+        raise DataError(
+            f"mask {masks[surplus].name}: there is no scan of that name. Add the scan, or take "
+            "the mask out of its folder."
+        )
+    return scans, masks
 
 
 def files(folder: Path, endings: tuple[str, ...]) -> dict[str, Path]:
@@ -307,22 +322,3 @@ def natural(path: Path) -> list[tuple[int, str]]:
     return [
         (int(digits or -1), text) for digits, text in re.findall(r"(\d+)|(\D+)", path.name.lower())
     ]
-
-
-def _paired(
-    scans: Mapping[str, Path], folder: Path, endings: tuple[str, ...], skip: Collection[str]
-) -> dict[str, Path]:
-    masks = files(folder, endings)
-    lacking = next((scan for scan in scans if scan not in masks), None)
-    if lacking is not None:
-        raise DataError(
-            f"scan {lacking}: {folder} holds no mask of that name. Add it, or leave the scan "
-            f"out with --skip {lacking}."
-        )
-    surplus = next((name for name in masks if name not in scans and name not in skip), None)
-    if surplus is not None:
-        raise DataError(
-            f"mask {masks[surplus].name}: there is no scan of that name. Add the scan, or take "
-            "the mask out of its folder."
-        )
-    return masks

@@ -72,15 +72,6 @@ def cover(distance: Field, soft: Field | float) -> Field:
     return np.asarray(np.clip(0.5 - distance / soft, 0, 1))
 
 
-def extent(distance: Field, soft: float) -> tuple[slice, slice]:
-    """Return the box around the pixels that a surface covers at least in part."""
-    touched = distance < soft / 2
-    rows, cols = (np.flatnonzero(touched.any(axis=axis)) for axis in (1, 0))
-    if not len(rows):
-        return slice(0), slice(0)
-    return slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1)
-
-
 def _oval(x: Field, y: Field, half: tuple[float, float], power: float, pitch: float) -> Field:
     """Measure about how far, in mm, each pixel at x, y is from a superellipse around the origin.
 

@@ -19,7 +19,6 @@ from alnb.phantom.anatomy import (
     Lesions,
     Surfaces,
     cover,
-    extent,
     field,
     spline,
     spread,
@@ -119,7 +118,11 @@ class Picture:
         `soft` is the width of the edge, in mm; None: a pixel.
         """
         soft = self.chest.px if soft is None else soft
-        box = extent(distance, float(np.max(soft)))
+        touched = distance < float(np.max(soft)) / 2
+        rows, cols = (np.flatnonzero(touched.any(axis=axis)) for axis in (1, 0))
+        if not len(rows):
+            return
+        box = slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1)
         hu, soft = (v[box] if isinstance(v, np.ndarray) else v for v in (hu, soft))
         self.image[box] += cover(distance[box], soft) * (hu - self.image[box])
 
