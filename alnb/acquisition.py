@@ -1,7 +1,7 @@
 """Which regions to ask about next: a heuristic scores pixels, regions take their scores.
 
 A heuristic turns a `Posterior` into a `Map` in which higher is more wanted. `random` and
-`foreground_random` need no network: `random_scores` draws their scores.
+`foreground_random` need no network: their scores are drawn, uniform in [0, 1).
 
 Other packages bring heuristics as entry points of the group ``alnb.heuristics``: functions that
 take the `Posterior` of a slice and return an (H, W) array of finite numbers. The entry point names
@@ -30,17 +30,6 @@ RegionScores = NDArray[np.float64]
 GROUP = "alnb.heuristics"
 RANDOM = "random"
 FOREGROUND_RANDOM = "foreground_random"  # ours: random among regions that hold some lung
-_REDUCE: Mapping[RegionScore, Callable[[Map], np.floating[Any]]] = {"mean": np.mean, "max": np.max}
-
-
-def predictive_entropy(posterior: Posterior) -> Map:
-    """Score a pixel by the entropy of the mean prediction (paper 3, after eq. 2)."""
-    return posterior.predictive_entropy
-
-
-def bald(posterior: Posterior) -> Map:
-    """Score a pixel by the mutual information of prediction and network (Houlsby et al. 2011)."""
-    return posterior.mutual_information
 
 
 def margin(posterior: Posterior) -> Map:
@@ -55,15 +44,14 @@ def margin(posterior: Posterior) -> Map:
 def least_confidence(posterior: Posterior) -> Map:
     """Score a pixel by what the likelier class lacks of certainty (Lewis and Gale 1994).
 
-    1 − max(p, 1 − p), in [0, 0.5]. With two classes this is half the `margin`: the picks are
-    the same.
+    1 − max(p, 1 − p), in [0, 0.5]. With two classes this is half the `margin`: the same picks.
     """
     return np.minimum(posterior.mean, 1 - posterior.mean)
 
 
 HEURISTICS: Mapping[str, Heuristic] = {
-    "entropy": predictive_entropy,
-    "bald": bald,
+    "entropy": lambda posterior: posterior.predictive_entropy,  # paper 3, after eq. 2
+    "bald": lambda posterior: posterior.mutual_information,  # Houlsby et al. 2011
     "margin": margin,
     "least_confidence": least_confidence,
 }
@@ -134,15 +122,10 @@ def region_scores(score: Map, regions: Sequence[Region], how: RegionScore = "mea
     Returns
     -------
     (K,) float64 array
-        In the order of `regions`.
     """
-    reduce = _REDUCE[how]
-    return np.array([reduce(region.pixels(score)) for region in regions], dtype=np.float64)
-
-
-def random_scores(shape: tuple[int, ...], rng: np.random.Generator) -> RegionScores:
-    """Draw scores, uniform in [0, 1): the random heuristic (paper 3)."""
-    return rng.random(shape)
+    pixels = [region.pixels(score) for region in regions]
+    reduced = [one.max() if how == "max" else one.mean() for one in pixels]
+    return np.array(reduced, dtype=np.float64)
 
 
 def rank(
@@ -190,18 +173,10 @@ def plugin_names() -> tuple[str, ...]:
 
 
 def load_plugin(name: str) -> Callable[[Posterior], Map]:
-    """Load a package's heuristic; what it returns will be checked.
+    """Load a package's heuristic, one of `plugin_names`; what it returns will be checked.
 
-    Parameters
-    ----------
-    name : str
-        One of `plugin_names`.
-
-    Returns
-    -------
-    callable
-        Takes a `Posterior`, returns an (H, W) float64 array. It raises `ConfigError` if the
-        heuristic fails, or returns another shape or a number that is not finite.
+    It returns float64 (H, W), or raises `ConfigError` if the heuristic fails, or returns another
+    shape or a number that is not finite.
 
     Raises
     ------

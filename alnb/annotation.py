@@ -37,19 +37,10 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Click:
-    """A point that the annotator set, in pixels of the working grid.
+    """A point that the annotator set, in pixels of the working grid; integers are pixel centres.
 
-    Parameters
-    ----------
-    row, col : float
-        Where; integers are pixel centres.
-    label : int
-        1 infected, 0 background.
-
-    Raises
-    ------
-    DataError
-        If the label is neither, or the position is not finite.
+    The label is 1 infected or 0 background. A `DataError` refuses another label, and a position
+    that is not finite.
     """
 
     row: float
@@ -72,25 +63,9 @@ class Click:
 class Answer:
     """A verdict on a region, with its clicks or outlines inside the region.
 
-    Parameters
-    ----------
-    region : Region
-        What was asked about.
-    verdict : Verdict
-        What was said.
-    clicks : tuple of Click
-        At least one infected click if infected and not outlined; none if clean or skipped.
-    seconds : float
-        Measured from showing the region to the answer, ≥ 0.
-    annotator : str
-        Who answered.
-    outlines : tuple of Outline
-        Polygons of at least 3 (row, col) vertices around all infection in the region, filled as
-        `fill` says: they label it in full. Empty if it is labelled by clicks.
-    mask_shown : bool
-        Whether the true mask was on screen during the answer.
-    simulated : bool
-        Whether a program answered, not a person.
+    An infected region has an infected click, or outlines around all infection in it: polygons of
+    at least 3 (row, col) vertices, filled as `fill` says, that label it in full. A clean or skipped
+    one has neither.
 
     Raises
     ------
@@ -102,18 +77,24 @@ class Answer:
     region: Region
     verdict: Verdict
     clicks: tuple[Click, ...] = ()
-    seconds: float = 0.0
+    seconds: float = 0.0  # from showing the region to the answer, ≥ 0
     annotator: str = ""
-    outlines: tuple[Outline, ...] = ()
-    mask_shown: bool = False
-    simulated: bool = False
+    outlines: tuple[Outline, ...] = ()  # empty if the region is labelled by clicks
+    mask_shown: bool = False  # whether the true mask was on screen during the answer
+    simulated: bool = False  # whether a program answered, not a person
 
     def __post_init__(self) -> None:
         if not (self.seconds >= 0 and math.isfinite(self.seconds)):
             raise DataError(f"an answer took {self.seconds} s; that can't be.")
         self._check_verdict()
-        self._check_clicks()
-        self._check_outlines()
+        for click in self.clicks:
+            if not self.region.contains(click.row, click.col):
+                raise DataError(
+                    f"region {self.region.key}: the click at row {click.row:g}, column "
+                    f"{click.col:g} lies outside it."
+                )
+        for outline in self.outlines:
+            self._check_outline(outline)
 
     def _check_verdict(self) -> None:
         infected = self.outlines or any(click.label == INFECTED for click in self.clicks)
@@ -127,29 +108,20 @@ class Answer:
                 f"region {self.region.key}: a {self.verdict} region has no clicks and no outlines."
             )
 
-    def _check_clicks(self) -> None:
-        for click in self.clicks:
-            if not self.region.contains(click.row, click.col):
-                raise DataError(
-                    f"region {self.region.key}: the click at row {click.row:g}, column "
-                    f"{click.col:g} lies outside it."
-                )
-
-    def _check_outlines(self) -> None:
+    def _check_outline(self, outline: Outline) -> None:
+        if len(outline) < 3:
+            raise DataError(
+                f"region {self.region.key}: an outline of {len(outline)} points holds nothing; "
+                "it needs at least 3."
+            )
         top, left = self.region.row - 0.5, self.region.col - 0.5
         bottom, right = top + self.region.height, left + self.region.width
-        for outline in self.outlines:
-            if len(outline) < 3:
+        for row, col in outline:
+            if not (top <= row <= bottom and left <= col <= right):
                 raise DataError(
-                    f"region {self.region.key}: an outline of {len(outline)} points holds nothing; "
-                    "it needs at least 3."
+                    f"region {self.region.key}: the outline's point at row {row:g}, column "
+                    f"{col:g} lies outside it."
                 )
-            for row, col in outline:
-                if not (top <= row <= bottom and left <= col <= right):
-                    raise DataError(
-                        f"region {self.region.key}: the outline's point at row {row:g}, column "
-                        f"{col:g} lies outside it."
-                    )
 
     @property
     def points(self) -> int:
@@ -184,13 +156,7 @@ class Answer:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Answer:
-        """Read what `to_dict` wrote.
-
-        Raises
-        ------
-        DataError
-            If a value is missing or does not fit.
-        """
+        """Read what `to_dict` wrote; a `DataError` says if a value is missing or does not fit."""
         try:
             annotator = str(values["annotator"])
             return cls(
@@ -217,19 +183,13 @@ def point_labels(answers: Iterable[Answer], shape: tuple[int, int]) -> PointLabe
 
     A clean region is background in each of its pixels. An infected one is labelled only at its
     clicks, a skipped one not at all (paper 3). A region with outlines is labelled in full:
-    infected inside them, background elsewhere; its clicks come on top.
-
-    Parameters
-    ----------
-    answers : iterable of Answer
-        All of the same slice; a later answer overrides an earlier one.
-    shape : (H, W)
-        Of the slice, in pixels.
+    infected inside them, background elsewhere; its clicks come on top. A later answer overrides
+    an earlier one.
 
     Returns
     -------
     (H, W) int8 array
-        1 infected, 0 background, -1 unlabelled.
+        1 infected, 0 background, -1 unlabelled; of the `shape` of the slice.
 
     Raises
     ------
@@ -251,37 +211,24 @@ def point_labels(answers: Iterable[Answer], shape: tuple[int, int]) -> PointLabe
         in_full = answer.verdict is Verdict.CLEAN or answer.outlines
         labels[region.window][inside] = BACKGROUND if in_full else UNLABELLED
         if answer.outlines:
-            labels[region.window][_drawn(answer)] = INFECTED
+            outlines = [
+                [(y - region.row, x - region.col) for y, x in one] for one in answer.outlines
+            ]
+            drawn = fill(outlines, (region.height, region.width))
+            labels[region.window][drawn if region.mask is None else drawn & region.mask] = INFECTED
         for click in answer.clicks:
             labels[click.pixel] = click.label
     return labels
 
 
-def _drawn(answer: Answer) -> Mask:
-    """Fill an answer's outlines: (height, width) of its region."""
-    region = answer.region
-    outlines = [
-        [(row - region.row, col - region.col) for row, col in outline]
-        for outline in answer.outlines
-    ]
-    drawn = fill(outlines, (region.height, region.width))
-    return drawn if region.mask is None else drawn & region.mask
-
-
 def trace(mask: Mask, tolerance_px: float) -> tuple[Outline, ...]:
-    """Outline each connected infected part of a mask, and each hole in one.
+    """Outline each connected infected part of an (H, W) mask, and each hole in one.
 
-    Parts that touch only at corners are outlined separately. The tolerance drops vertices that
-    lie near to the line between their neighbours (Douglas, Peucker 1973). It is halved for a part
-    whose polygon would lose more than `CARE` allows, as small and thin ones do. A hole is skipped
-    if nothing would be left of it: nobody sets points around a speck.
-
-    Parameters
-    ----------
-    mask : (H, W) bool array
-        Infected pixels.
-    tolerance_px : float
-        How far from the exact outline a polygon may run, in pixels, ≥ 0.
+    Parts that touch only at corners are outlined separately. The tolerance is how far from the
+    exact outline a polygon may run, in pixels, ≥ 0: it drops vertices that lie near to the line
+    between their neighbours (Douglas, Peucker 1973). It is halved for a part whose polygon would
+    lose more than `CARE` allows, as small and thin ones do. A hole is skipped if nothing would be
+    left of it: nobody sets points around a speck.
 
     Returns
     -------
@@ -340,21 +287,10 @@ def _careful(polygon: NDArray[np.float64], ring: NDArray[np.float64]) -> bool:
 
 
 def fill(outlines: Iterable[Sequence[Vertex]], shape: tuple[int, int]) -> Mask:
-    """Fill outlines: a pixel is inside if an odd number of them holds its centre.
+    """Fill outlines of (row, col) vertices, where integers are pixel centres: an (H, W) mask.
 
-    So an outline within another cuts a hole, and one within the hole is infected again. A centre
-    on an outline is inside it.
-
-    Parameters
-    ----------
-    outlines : iterable of Outline
-        (row, col) vertices; integers are pixel centres.
-    shape : (H, W)
-        In pixels.
-
-    Returns
-    -------
-    (H, W) bool array
+    A pixel is inside if an odd number of them holds its centre. So an outline within another cuts a
+    hole, and one within the hole is infected again. A centre on an outline is inside it.
     """
     from skimage.draw import polygon2mask
 

@@ -13,24 +13,12 @@ PAUSE_S = 20.0  # ours, after RootPainter: what exceeds it between two acts is a
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What answers cost together.
+    """What answers cost together."""
 
-    Parameters
-    ----------
-    nominal_s : float
-        By the price list, in seconds.
-    measured_s : float
-        By the clock, in seconds, as `Answer.seconds` were measured: without pauses.
-    regions : int
-        Answered, skipped ones included.
-    clicks : int
-        Set on infection or background, or as vertices of an outline around infection.
-    """
-
-    nominal_s: float = 0.0
-    measured_s: float = 0.0
-    regions: int = 0
-    clicks: int = 0
+    nominal_s: float = 0.0  # by the price list, in seconds
+    measured_s: float = 0.0  # by the clock, as `Answer.seconds` were measured: without pauses
+    regions: int = 0  # answered, skipped ones included
+    clicks: int = 0  # on infection or background, or vertices of outlines around infection
 
 
 def price_of(answer: Answer, config: Config) -> float:
@@ -56,20 +44,7 @@ def fully_labelled_cost(slices: int, config: Config) -> float:
 
 
 def cost_of(answers: Iterable[Answer], config: Config) -> Cost:
-    """Add up what answers cost.
-
-    Parameters
-    ----------
-    answers : iterable of Answer
-        Every answer that was given.
-    config : Config
-        Holds the price list.
-
-    Returns
-    -------
-    Cost
-        Zero for no answers.
-    """
+    """Add up what answers cost by the price list of a config; zero for no answers."""
     answers = tuple(answers)
     return Cost(
         nominal_s=sum(price_of(answer, config) for answer in answers),

@@ -37,23 +37,13 @@ JUMP_POINTS = 2  # ours: as many points weigh as much as that
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """By how much more labelling is expected to change a score.
-
-    Parameters
-    ----------
-    expected : float
-        Of the score.
-    low, high : float
-        The gain lies between them with probability `SURE`.
-    jump : float
-        Standard deviation of the points about their curve: by how much the score changes by
-        chance from one training to the next.
-    """
+    """By how much more labelling is expected to change a score."""
 
     expected: float
-    low: float
+    low: float  # the gain lies between `low` and `high` with probability `SURE`
     high: float
-    jump: float
+    jump: float  # by how much the score changes by chance from one training to the next: the
+    # standard deviation of the points about their curve
 
     @property
     def within_chance(self) -> bool:
@@ -63,21 +53,11 @@ class Gain:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What one more minute of labelling is expected to bring, for a person to read.
+    """What one more minute of labelling is expected to bring, for a person to read."""
 
-    Parameters
-    ----------
-    score : str
-        What was measured after each training, in words; empty if nothing was.
-    points : int
-        How many trainings were measured.
-    gain : Gain or None
-        None if it is too early.
-    """
-
-    score: str
-    points: int
-    gain: Gain | None
+    score: str  # what was measured after each training, in words; empty if nothing was
+    points: int  # how many trainings were measured
+    gain: Gain | None  # None if it is too early
 
     @property
     def short(self) -> str:
@@ -109,18 +89,10 @@ class Forecast:
 
 
 def forecast(reports: Sequence[CycleReport]) -> Forecast:
-    """Forecast what one more minute brings after some cycles.
+    """Forecast what one more minute brings after some cycles, a curve at nominal costs.
 
-    Parameters
-    ----------
-    reports : sequence of CycleReport
-        The curve so far, at nominal costs.
-
-    Returns
-    -------
-    Forecast
-        Of Dice on the test part. If the test part has no masks, of the share of held-out answers
-        whose verdict the network shares; it jumps more, because these answers are few.
+    It is the change of Dice on the test part. If the test part has no masks, it is that of the
+    share of held-out answers whose verdict the network shares; it jumps more, as these are few.
     """
     dice = [(report.cost.nominal_s, report.scores.dice) for report in reports if report.scores]
     if dice:
@@ -132,8 +104,7 @@ def forecast(reports: Sequence[CycleReport]) -> Forecast:
     ]
     if not shares:
         return Forecast("", 0, None)
-    count = max(1, reports[-1].fit.heldout)
-    jump = 0.5 / count**0.5  # of a binomial share
+    jump = 0.5 / max(1, reports[-1].fit.heldout) ** 0.5  # of a binomial share
     return _forecast("agreement with the held-out answers", shares, jump)
 
 
@@ -150,10 +121,8 @@ def expected_gain(
 
     Parameters
     ----------
-    costs : sequence of N floats
-        In nominal seconds, above 0, in any order.
-    scores : sequence of N floats
-        One for each network, in [0, 1].
+    costs, scores : sequences of N floats
+        In nominal seconds, above 0, in any order; one score for each, in [0, 1].
     ahead_s : float
         How many seconds more.
     jump : float

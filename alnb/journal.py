@@ -41,24 +41,12 @@ KINDS = ("opened", "asked", "answered", "trained", "scored", "undone", "redone",
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of a journal.
+    """One line of a journal."""
 
-    Parameters
-    ----------
-    seq : int
-        0, 1, 2, … without a gap.
-    at : float
-        Seconds since 1970.
-    kind : str
-        One of `KINDS`.
-    data : dict
-        As the table of this module says; plain values.
-    """
-
-    seq: int
-    at: float
-    kind: str
-    data: dict[str, Any]
+    seq: int  # 0, 1, 2, … without a gap
+    at: float  # seconds since 1970
+    kind: str  # one of `KINDS`
+    data: dict[str, Any]  # as the table of this module says; plain values
 
     def line(self) -> str:
         """Return it as a line of JSON."""
@@ -103,14 +91,9 @@ def _read(path: Path) -> tuple[list[Event], int]:
 
 
 class Journal:
-    """A journal on disk, read once and appended to.
+    """A journal on disk, read once and appended to; `clock` gives seconds since 1970.
 
-    Parameters
-    ----------
-    path : Path
-        Of `journal.jsonl`; its folder is made at the first line.
-    clock : callable
-        Gives seconds since 1970.
+    Its folder is made at the first line.
 
     Raises
     ------
@@ -121,8 +104,7 @@ class Journal:
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         self.path = Path(path)
         self._clock = clock
-        events, self._length = _read(self.path)
-        self._events = events
+        self._events, self._length = _read(self.path)
         self._token = uuid.uuid4().hex
         self._claimed = False
         self._owner_path = self.path.with_name(OWNER)
@@ -146,18 +128,12 @@ class Journal:
         return owner if isinstance(owner, dict) else {}
 
     def claim(self, *, take_over: bool = False) -> None:
-        """Become the writer.
-
-        Parameters
-        ----------
-        take_over : bool
-            Claim it even from a process that is alive, as a reloaded page does.
+        """Become the writer; `take_over` claims even from a live process, as a reloaded page does.
 
         Raises
         ------
         SessionError
-            If another live process writes it and `take_over` is False, or if lines were
-            written since this journal was read.
+            If another live process writes it and `take_over` is False.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._locked():
@@ -211,13 +187,7 @@ class Journal:
         return self.extend(kind, [data or {}])[0]
 
     def extend(self, kind: str, many: Sequence[dict[str, Any]]) -> tuple[Event, ...]:
-        """Write several events of a kind at once and wait until they are on disk.
-
-        Raises
-        ------
-        SessionError
-            As for `append`; then none was written.
-        """
+        """Write several events of a kind at once, as `append` writes one, with its errors."""
         if kind not in KINDS:
             raise SessionError(f"a journal has no events of kind {kind!r}.")
         if not self._claimed:
@@ -267,19 +237,15 @@ def _alive(pid: int | None) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
+        pass
     return True
 
 
 def live(events: Iterable[Event]) -> tuple[Event, ...]:
     """Leave out what was taken back.
 
-    Returns
-    -------
-    tuple of Event
-        Without the answers that are undone at the end, without redone events, and without the
-        undone events that were redone; an undone event that stands tells which region is open
-        again.
+    These are the answers that are undone at the end, redone events, and undone events that were
+    redone. An undone event that stands tells which region is open again.
     """
     events = tuple(events)
     undone: dict[int, int] = {}  # seq of the answer -> seq of the undone event that stands

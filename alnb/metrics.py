@@ -21,14 +21,8 @@ from alnb.arrays import INFECTED, Mask
 class Scores:
     """Counts of pixels, pooled over slices, and the ratios that follow from them (paper 4.2).
 
-    Parameters
-    ----------
-    tp, fp, fn, tn : int
-        True positives, false positives, false negatives, true negatives; infected is positive.
-
-    Notes
-    -----
-    A ratio whose denominator is zero is NaN, not 0 or 1: there was nothing to measure.
+    `tp`, `fp`, `fn` and `tn` are true and false positives and negatives; infected is positive. A
+    ratio whose denominator is zero is NaN, not 0 or 1: there was nothing to measure.
     """
 
     tp: int = 0
@@ -38,17 +32,9 @@ class Scores:
 
     @classmethod
     def of(cls, prediction: Mask, truth: Mask) -> Scores:
-        """Count one slice.
+        """Count one slice of (H, W) bool arrays, True where it is infected.
 
-        Parameters
-        ----------
-        prediction, truth : (H, W) bool arrays
-            Where it is infected.
-
-        Raises
-        ------
-        ValueError
-            If the shapes differ.
+        A `ValueError` says if their shapes differ.
         """
         if prediction.shape != truth.shape:
             raise ValueError(f"the prediction is {prediction.shape}, the truth {truth.shape}")
@@ -94,19 +80,12 @@ class Scores:
 class Agreement:
     """How far second answers on the same regions agree with the first.
 
-    Parameters
-    ----------
-    repeats : int
-        Pairs of answers, without those that were skipped the second time.
-    agreed : int
-        Pairs with the same verdict.
-    distance_px : float or None
-        Median distance from each click of a second answer to the nearest of the first, on
-        infection; None if there are no such clicks.
+    `distance_px` is the median distance from each click of a second answer to the nearest of the
+    first, on infection; None if there are no such clicks.
     """
 
-    repeats: int = 0
-    agreed: int = 0
+    repeats: int = 0  # pairs of answers, without those that were skipped the second time
+    agreed: int = 0  # pairs with the same verdict
     distance_px: float | None = None
 
     @classmethod

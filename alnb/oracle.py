@@ -41,12 +41,8 @@ class Oracle:
 
     Parameters
     ----------
-    dataset : Dataset
-        With masks.
-    seed : int
-        Of the clicks and errors.
-    config : Config
-        How it labels and errs.
+    dataset, seed, config
+        With masks; of the clicks and errors; how it labels and errs.
     """
 
     def __init__(self, dataset: Dataset, seed: int = 0, config: Config = DEFAULT) -> None:
@@ -59,13 +55,7 @@ class Oracle:
         return np.random.default_rng([self._seed, int.from_bytes(digest[:8], "little"), *what])
 
     def answer(self, region: Region) -> Answer:
-        """Answer one region; takes no time by the clock.
-
-        Raises
-        ------
-        DataError
-            If the dataset has no masks.
-        """
+        """Answer one region; takes no time by the clock, and masks, or a `DataError` says so."""
         errors = self._rng(region, 1)
         seen = self._seen(region, errors)
         if not seen.any():
@@ -126,18 +116,16 @@ class Oracle:
     def _outlines(
         self, region: Region, seen: Mask, errors: np.random.Generator
     ) -> tuple[Outline, ...]:
-        outlines = trace(seen, self._config.outline_tolerance_px)
         return tuple(
             tuple(
                 self._placed(region, region.row + row, region.col + col, errors)
                 for row, col in outline
             )
-            for outline in outlines
+            for outline in trace(seen, self._config.outline_tolerance_px)
         )
 
 
 def _shape(region: Region) -> Mask:
     """Return which pixels of its rectangle a region has."""
-    if region.mask is None:
-        return np.ones((region.height, region.width), dtype=bool)
-    return region.mask
+    full = np.ones((region.height, region.width), dtype=bool)
+    return full if region.mask is None else region.mask

@@ -15,7 +15,6 @@ from alnb.acquisition import (
     Pick,
     check_heuristic,
     needs_network,
-    random_scores,
     rank,
 )
 from alnb.annotation import Verdict
@@ -45,12 +44,9 @@ class Pool:
         return {where: n for n, where in enumerate(self.slices)}
 
     @cached_property
-    def _tiling(self) -> Tiling:
+    def regions(self) -> Tiling:
+        """Lists the regions of a slice, in the order of the table's columns; at most K."""
         return tiling(self.dataset, self.config)
-
-    def regions(self, where: SliceId) -> tuple[Region, ...]:
-        """List the regions of a slice, in the order of the table's columns; at most K."""
-        return self._tiling(where)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -58,20 +54,10 @@ class Pool:
         return len(self.slices), self.config.regions_per_slice
 
     def open(self, scores: NDArray[np.float64], state: State) -> NDArray[np.float64]:
-        """Return the scores with NaN where a region can't be asked.
+        """Return a float64 copy of the (N, K) scores with NaN where a region can't be asked.
 
-        It can't if it was answered, or shares a pixel with one that was.
-
-        Parameters
-        ----------
-        scores : (N, K) float array
-            Of `shape`: a slice's regions are a row; higher is more wanted, NaN is no region.
-        state : State
-
-        Returns
-        -------
-        (N, K) float64 array
-            A copy.
+        It can't if it was answered, or shares a pixel with one that was. A row holds the scores of
+        a slice's regions; higher is more wanted, NaN is no region.
         """
         scores = scores.astype(np.float64)
         for answer in state.answers:
@@ -108,7 +94,7 @@ class Pool:
         one_a_slice: bool,
         lungs_first: bool = False,
     ) -> tuple[Pick, ...]:
-        """Pick the best of the open regions, without those that show nothing.
+        """Pick the best of the open regions, most wanted first, without those that show nothing.
 
         Only slices that are about to be picked are looked at, whatever the size of the pool.
 
@@ -122,11 +108,6 @@ class Pool:
             Whether a slice gives one at most.
         lungs_first : bool
             Whether other regions follow those that hold lung; scores must be in [0, 1) then.
-
-        Returns
-        -------
-        tuple of Pick
-            The most wanted first.
         """
         scores = scores.copy()
         looked_at: set[int] = set()
@@ -140,12 +121,12 @@ class Pool:
                 scores[n, np.flatnonzero(left_out)] = np.nan
                 scores[n, len(left_out) :] = np.nan  # the table may have columns beyond
                 if lungs_first:
-                    scores[n, self._without_lung(self.slices[n])] -= 1
+                    scores[n, np.flatnonzero(~self._lungs(self.slices[n]))] -= 1
             looked_at |= new
         return tuple(Pick(self.regions(self.slices[n])[k], float(scores[n, k])) for n, k in best)
 
-    def _without_lung(self, where: SliceId) -> NDArray[np.intp]:
-        return np.flatnonzero(~in_lungs(self.dataset.image(where), self.regions(where)))
+    def _lungs(self, where: SliceId) -> Mask:
+        return in_lungs(self.dataset.image(where), self.regions(where))
 
     def left_out(self, where: SliceId) -> Mask:
         """Tell of each of its regions whether it is never asked since it shows nothing."""
@@ -155,15 +136,6 @@ class Pool:
         return bare(self.dataset.raw(where), regions, hu=self.dataset.unit(where) == "hu")
 
 
-def _rng(config: Config, cycle: int) -> np.random.Generator:
-    return np.random.default_rng([config.seed, cycle])
-
-
-def start_regions(pool: Pool) -> int:
-    """Count the regions of a start: as many as are set, or as the network needs."""
-    return pool.dataset.resolve(pool.config).start_regions
-
-
 def start_picks(pool: Pool) -> tuple[Pick, ...]:
     """Choose what to ask before there is a network.
 
@@ -171,11 +143,12 @@ def start_picks(pool: Pool) -> tuple[Pick, ...]:
     is lung (ours); or all regions of random slices (paper 4.1).
     """
     config = pool.config
-    rng = _rng(config, 0)
-    scores = pool.open(np.zeros(pool.shape), State(config)) + random_scores(pool.shape, rng)
+    rng = np.random.default_rng([config.seed, 0])
+    scores = pool.open(rng.random(pool.shape), State(config))
     if config.start == "regions":
-        _prefer_lungs(pool, scores, rng)
-        return pool.picks(scores, start_regions(pool), one_a_slice=True)
+        wanted = pool.dataset.resolve(config).start_regions
+        _prefer_lungs(pool, scores, rng, round(config.start_in_lungs * wanted))
+        return pool.picks(scores, wanted, one_a_slice=True)
     count = min(config.start_slices, len(pool.slices))
     chosen = rng.choice(len(pool.slices), size=count, replace=False)
     return tuple(
@@ -188,17 +161,17 @@ def start_picks(pool: Pool) -> tuple[Pick, ...]:
     )
 
 
-def _prefer_lungs(pool: Pool, scores: NDArray[np.float64], rng: np.random.Generator) -> None:
+def _prefer_lungs(
+    pool: Pool, scores: NDArray[np.float64], rng: np.random.Generator, wanted: int
+) -> None:
     """Raise the random scores of lung regions in as many slices as the start should find lung in.
 
     Only so many slices are looked at, so that a start costs the same in a pool of any size.
     """
-    wanted = round(pool.config.start_in_lungs * start_regions(pool))
     for n in rng.permutation(len(pool.slices)).tolist():
         if wanted < 1:
             return
-        where = pool.slices[n]
-        lungs = np.flatnonzero(in_lungs(pool.dataset.image(where), pool.regions(where)))
+        lungs = np.flatnonzero(pool._lungs(pool.slices[n]))
         if len(lungs):
             scores[n, lungs] += 1
             wanted -= 1
@@ -218,10 +191,8 @@ def next_picks(
 
     Parameters
     ----------
-    pool : Pool
-        All regions.
-    state : State
-        Which of them are answered.
+    pool, state
+        All regions, and which of them are answered.
     scores : mapping of heuristic to (N, K) float array
         As `Learner.score` gives them; the random ones need none.
 
@@ -237,12 +208,12 @@ def next_picks(
         If there is no heuristic of the name in `Config`.
     """
     config = pool.config
-    rng = _rng(config, state.cycle + 1)
+    rng = np.random.default_rng([config.seed, state.cycle + 1])
     if needs_network(check_heuristic(config.heuristic)):
         table = pool.open(scores[config.heuristic], state)
         one_a_slice = config.one_region_a_slice
     else:
-        table = pool.open(random_scores(pool.shape, rng), state)
+        table = pool.open(rng.random(pool.shape), state)
         one_a_slice = False  # it draws regions, not slices: the paper's baseline (3)
     picks = pool.picks(
         table,

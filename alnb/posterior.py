@@ -14,17 +14,9 @@ from alnb.arrays import Map
 
 
 def binary_entropy(probability: Map) -> Map:
-    """Compute the entropy of infected against background in each pixel.
+    """Compute the entropy of infected against background at probabilities in [0, 1].
 
-    Parameters
-    ----------
-    probability : (…) float array
-        Infection probability, in [0, 1].
-
-    Returns
-    -------
-    (…) float array
-        Nats, in [0, ln 2]; 0 at probabilities 0 and 1.
+    It is in nats, in [0, ln 2]; 0 at probabilities 0 and 1.
 
     Examples
     --------
@@ -39,16 +31,7 @@ def binary_entropy(probability: Map) -> Map:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Posterior:
-    """The draws of one slice, summed up.
-
-    Parameters
-    ----------
-    mean : (H, W) float array
-        Infection probability averaged over the draws, in [0, 1].
-    expected_entropy : (H, W) float array
-        Entropy of each draw, averaged over the draws; nats, in [0, ln 2].
-    draws : int
-        How many; ≥ 1.
+    """The draws of one slice, summed up, as two (H, W) maps.
 
     Raises
     ------
@@ -56,9 +39,9 @@ class Posterior:
         If the maps differ in shape or there are no draws.
     """
 
-    mean: Map
-    expected_entropy: Map
-    draws: int
+    mean: Map  # infection probability averaged over the draws, in [0, 1]
+    expected_entropy: Map  # of each draw, averaged over the draws; nats, in [0, ln 2]
+    draws: int  # how many, at least 1
 
     def __post_init__(self) -> None:
         if self.draws < 1:
@@ -78,8 +61,6 @@ class Posterior:
     def mutual_information(self) -> Map:
         """BALD: the part of the entropy on which the draws disagree; nats, in [0, ln 2].
 
-        References
-        ----------
         Houlsby et al. 2011, arXiv 1112.5745; Gal, Islam, Ghahramani 2017, arXiv 1703.02910.
         """
         return np.maximum(self.predictive_entropy - self.expected_entropy, 0)

@@ -22,49 +22,24 @@ CURVE_COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitReport:
-    """The result of one training. In an older journal `batch` and what follows are not known.
+    """The result of one training.
 
-    Parameters
-    ----------
-    weights : str
-        Name of the weights: a hash of everything that they depend on.
-    backbone, device : str
-        In words for the screen.
-    steps : int
-        Optimizer steps taken.
-    loss : float
-        Mean over the last steps.
-    threshold : float
-        Infection probability from which a pixel counts as infected, in (0, 1).
-    heldout : int
-        Answers held out from training, to choose on them.
-    heldout_accuracy : float or None
-        Share of them whose verdict the network shares, in [0, 1]; None without such answers.
-    train_s : float
-        Seconds by the clock.
-    batch : int
-        Slices or crops at once, perhaps fewer than were set, for want of memory. 0: not known.
-    crop : int or None
-        Pixels on a side of a crop; None: whole slices.
-    precision : str
-        "float32" or "bfloat16". Empty: not known.
-    notice : str
-        What a person should know of the weights that it started from.
+    In an older journal `batch` and what follows are not known, and therefore 0, None or empty.
     """
 
-    weights: str
-    backbone: str
-    device: str
-    steps: int
-    loss: float
-    threshold: float
-    heldout: int
-    heldout_accuracy: float | None
-    train_s: float
-    batch: int = 0
-    crop: int | None = None
-    precision: str = ""
-    notice: str = ""
+    weights: str  # their name: a hash of everything that they depend on
+    backbone: str  # in words for the screen
+    device: str  # likewise
+    steps: int  # of the optimizer
+    loss: float  # mean over the last steps
+    threshold: float  # infection probability from which a pixel counts as infected, in (0, 1)
+    heldout: int  # answers held out from training, to choose on them
+    heldout_accuracy: float | None  # share of them whose verdict it shares, in [0, 1], or None
+    train_s: float  # seconds by the clock
+    batch: int = 0  # slices or crops at once, perhaps fewer than were set, for want of memory
+    crop: int | None = None  # pixels on a side of a crop; None: whole slices
+    precision: str = ""  # "float32" or "bfloat16"
+    notice: str = ""  # what a person should know of the weights that it started from
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for the journal and the training process."""
@@ -78,27 +53,13 @@ class FitReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CycleReport:
-    """One point of the learning curve.
+    """One point of the learning curve."""
 
-    Parameters
-    ----------
-    cycle : int
-        0 is the start.
-    cost : Cost
-        Of all answers that the network was trained on.
-    scores : Scores or None
-        On the test part; None if it has no masks.
-    fit : FitReport
-        Of the training.
-    score_s : float
-        Seconds by the clock to score the pool and the test part.
-    """
-
-    cycle: int
-    cost: Cost
-    scores: Scores | None
+    cycle: int  # 0 is the start
+    cost: Cost  # of all answers that the network was trained on
+    scores: Scores | None  # on the test part; None if it has no masks
     fit: FitReport
-    score_s: float
+    score_s: float  # seconds by the clock to score the pool and the test part
 
     def row(self, seed: int) -> dict[str, float | int]:
         """Return the values of `CURVE_COLUMNS`; what was not measured is NaN."""

@@ -16,7 +16,7 @@ from alnb.acquisition import Pick
 from alnb.annotation import Answer
 from alnb.config import Config, retired_settings
 from alnb.cost import Cost
-from alnb.dataset import Dataset
+from alnb.dataset import PARTS, Dataset
 from alnb.errors import DataError, SessionError
 from alnb.journal import Event, Journal, live
 from alnb.metrics import Scores
@@ -43,7 +43,7 @@ def default_folder(dataset: Dataset) -> Path:
 class Session:
     """Labelling of one dataset, kept in one folder; every command is on disk when it returns.
 
-    Use `Session.open`.
+    Use `Session.open`. A command that could not be written raises a `SessionError`.
     """
 
     def __init__(self, dataset: Dataset, journal: Journal) -> None:
@@ -90,8 +90,7 @@ class Session:
             if not journal.events:
                 journal.append("opened", _opening(dataset, dataset.resolve(config or Config())))
             session = cls(dataset, journal)
-            session._check_dataset()
-            session._refuse_retired()
+            session._check_opening()
             if config is not None:
                 session.require(config)
         except Exception:
@@ -99,7 +98,8 @@ class Session:
             raise
         return session
 
-    def _check_dataset(self) -> None:
+    def _check_opening(self) -> None:
+        """Refuse another dataset, and settings that alnb no longer has."""
         first = self.journal.events[0]
         folder = self.journal.path.parent
         if first.kind != "opened":
@@ -111,25 +111,16 @@ class Session:
                 f"one in {self.dataset.folder}, or that has changed since. Open it with its own "
                 "dataset, or choose another folder."
             )
-
-    def _refuse_retired(self) -> None:
         opened = [e for e in self.journal.events if e.kind in ("opened", "forked")]
-        gone = retired_settings(opened[-1].data["config"])
-        if gone:
+        if gone := retired_settings(opened[-1].data["config"]):
             raise SessionError(
-                f"the session in {self.journal.path.parent} was labelled with {', '.join(gone)}, "
-                "which alnb no longer has. It can be read, compared and exported, but not gone on "
-                "with; begin a new session on the same data."
+                f"the session in {folder} was labelled with {', '.join(gone)}, which alnb no "
+                "longer has. It can be read, compared and exported, but not gone on with; begin a "
+                "new session on the same data."
             )
 
     def require(self, config: Config) -> None:
-        """Make sure that the session runs on these settings.
-
-        Raises
-        ------
-        SessionError
-            If it was started with others; the sentence names them.
-        """
+        """Make sure that the session runs on these settings; a `SessionError` names others."""
         resolve = self.dataset.resolve
         old, new = resolve(self.state.config).to_dict(), resolve(config).to_dict()
         differ = [f"{key} {old[key]!r}, not {new[key]!r}" for key in old if old[key] != new[key]]
@@ -164,7 +155,11 @@ class Session:
             {
                 "cycle": self.state.cycle + 1,
                 "heuristic": self.state.config.heuristic,
-                "picks": [_picked(pick) for pick in picks],
+                "picks": [
+                    {"region": pick.region.key, "score": round(pick.score, 6)}
+                    | ({"repeat": True} if pick.repeat else {})
+                    for pick in picks
+                ],
             },
         )
 
@@ -174,7 +169,7 @@ class Session:
         Raises
         ------
         SessionError
-            If it could not be written; or if the region was never asked.
+            If the region was never asked about.
         """
         state, key = self.state, answer.region.key
         if key not in state.ever_asked and key not in state.by_key:
@@ -189,7 +184,7 @@ class Session:
         Raises
         ------
         SessionError
-            If they could not be written, or are on several slices.
+            If they are on several slices.
         """
         if len({answer.region.where for answer in answers}) > 1:
             raise SessionError("a sweep answers regions of one slice.")
@@ -200,10 +195,7 @@ class Session:
     def undo(self) -> tuple[Answer, ...]:
         """Take the last answer back, or the last sweep; what was asked is open again.
 
-        Returns
-        -------
-        tuple of Answer
-            Empty if there is nothing to take back.
+        Empty if there is nothing to take back.
         """
         answers = [event for event in live(self.journal.events) if event.kind == "answered"]
         last = _group(answers)
@@ -214,10 +206,7 @@ class Session:
     def redo(self) -> tuple[Answer, ...]:
         """Give the answers again that were taken back last.
 
-        Returns
-        -------
-        tuple of Answer
-            Empty if nothing was taken back since the last answer.
+        Empty if nothing was taken back since the last answer.
         """
         last = _group(undone(self.journal.events))
         if last:
@@ -230,10 +219,8 @@ class Session:
 
         Parameters
         ----------
-        fit : FitReport
-            What it brought.
-        answers : sequence of Answer
-            On which it learned.
+        fit, answers
+            What it brought, and on what it learned.
         cost : Cost
             Of every answer given until then.
         """
@@ -264,16 +251,11 @@ class Session:
         Parameters
         ----------
         folder : Path
-            Of the new session; must hold none.
+            Of the new session, which is open for writing; must hold none.
         cycle : int
             The last cycle that both share.
         **changes
             Settings of `Config`.
-
-        Returns
-        -------
-        Session
-            Open for writing.
 
         Raises
         ------
@@ -305,11 +287,6 @@ class Session:
         self.journal.release()
 
 
-def _picked(pick: Pick) -> dict[str, Any]:
-    repeat = {"repeat": True} if pick.repeat else {}
-    return {"region": pick.region.key, "score": round(pick.score, 6), **repeat}
-
-
 def _group(events: Sequence[Event]) -> list[Event]:
     """Take the last event, or all those at the end that are of its sweep."""
     sweep = events[-1].data.get("sweep") if events else None
@@ -324,14 +301,7 @@ def _taken(of: int, data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def labelled_dataset(events: Sequence[Event], data: Path | None = None) -> Dataset:
-    """Open the dataset that a journal is about.
-
-    Parameters
-    ----------
-    events : non-empty sequence of Event
-        Of the journal.
-    data : Path, optional
-        The dataset's folder; None takes the one that the journal names.
+    """Open the dataset that a journal's events are about, in its folder `data` or where it was.
 
     Raises
     ------
@@ -367,7 +337,6 @@ def _check_place(folder: Path) -> None:
 
 
 def _opening(dataset: Dataset, config: Config) -> dict[str, Any]:
-    split: dict[str, int] = {part: len(dataset.part(part)) for part in ("train", "val", "test")}
     return {
         "version": alnb.__version__,
         "config": config.to_dict(),
@@ -375,6 +344,6 @@ def _opening(dataset: Dataset, config: Config) -> dict[str, Any]:
             "name": dataset.name,
             "folder": str(dataset.folder.resolve()),
             "fingerprint": dataset.fingerprint,
-            "split": split,
+            "split": {part: len(dataset.part(part)) for part in PARTS},
         },
     }

@@ -32,52 +32,24 @@ def digest(answers: Iterable[Answer]) -> str:
 
 @dataclass(frozen=True)  # without slots, so that what is derived is kept
 class State:
-    """Where a session stands.
-
-    Parameters
-    ----------
-    config : Config
-        Its settings.
-    cycle : int
-        0 is the start; -1 before anything was asked.
-    asked : tuple of Pick
-        The regions of this cycle.
-    given : tuple of Answer
-        Every answer that stands, oldest first; a region that was corrected has several.
-    reopened : tuple of Region
-        Whose answer was taken back, the latest first, and which have no other yet.
-    trained_on : str
-        `digest` of the answers of the last training; empty before the first.
-    fit : FitReport or None
-        The last training.
-    fit_cost : Cost
-        What its answers cost.
-    reports : tuple of CycleReport
-        The learning curve so far.
-    ever_asked : frozenset of str
-        Keys of all regions asked about in any cycle.
-    withheld : frozenset of str
-        Keys of this cycle's hidden repeats that wait for their second answer: the first is learned
-        from and paid for, but not shown.
-    repeated : tuple of (Answer, Answer)
-        First and second answer of each hidden repeat.
-    passed : frozenset of int
-        Which of those given are skips of hidden repeats: they took their time, and the answer that
-        the person could not see stands.
-    """
+    """Where a session stands."""
 
     config: Config
-    cycle: int = -1
-    asked: tuple[Pick, ...] = ()
-    given: tuple[Answer, ...] = ()
-    reopened: tuple[Region, ...] = ()
-    trained_on: str = ""
-    fit: FitReport | None = None
-    fit_cost: Cost = NO_COST
-    reports: tuple[CycleReport, ...] = ()
-    ever_asked: frozenset[str] = frozenset()
+    cycle: int = -1  # 0 is the start; -1 before anything was asked
+    asked: tuple[Pick, ...] = ()  # in this cycle
+    given: tuple[Answer, ...] = ()  # all that stand, oldest first; of a corrected region several
+    reopened: tuple[Region, ...] = ()  # taken back, the latest first, and not answered again yet
+    trained_on: str = ""  # `digest` of the last training's answers; empty before the first
+    fit: FitReport | None = None  # the last training
+    fit_cost: Cost = NO_COST  # of its answers
+    reports: tuple[CycleReport, ...] = ()  # the learning curve so far
+    ever_asked: frozenset[str] = frozenset()  # keys of the regions asked about in any cycle
+    # Keys of this cycle's hidden repeats that wait for their second answer: the first is learned
+    # from and paid for, but not shown.
     withheld: frozenset[str] = frozenset()
-    repeated: tuple[tuple[Answer, Answer], ...] = ()
+    repeated: tuple[tuple[Answer, Answer], ...] = ()  # first and second answer of each repeat
+    # Which of those given are skips of hidden repeats: they took their time, and the answer that
+    # the person could not see stands.
     passed: frozenset[int] = frozenset()
 
     @cached_property
@@ -223,13 +195,7 @@ _ADVANCE: dict[str, Callable[[State, dict[str, Any]], State]] = {
 
 
 def advance(state: State, event: Event) -> State:
-    """Return the state after one more live event.
-
-    Raises
-    ------
-    AlnbError
-        If the event does not fit what went before.
-    """
+    """Return the state after one more live event; an `AlnbError` says if it does not fit."""
     return _ADVANCE[event.kind](state, event.data)
 
 

@@ -14,7 +14,6 @@ from alnb.acquisition import (
     load_plugin,
     needs_network,
     plugin_names,
-    random_scores,
     rank,
     region_scores,
 )
@@ -126,12 +125,6 @@ def test_one_a_slice_means_one_a_slice(scores, count):
     available = int((~np.isnan(scores)).any(axis=1).sum())
 
     assert len(set(slices)) == min(count, available)
-
-
-def test_random_scores_follow_from_the_generator():
-    first, second = (random_scores((2, 3), np.random.default_rng(5)) for _ in range(2))
-
-    assert (first == second).all()
 
 
 def test_an_unknown_heuristic_is_said_with_those_there_are():

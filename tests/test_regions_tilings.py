@@ -9,14 +9,8 @@ from alnb.config import Config
 from alnb.dataset import SliceId, build
 from alnb.dataset.dataset import SUPERPIXELS
 from alnb.errors import ConfigError
-from alnb.regions import (
-    SuperpixelCache,
-    grid,
-    grid_shape,
-    superpixels,
-    tiling,
-)
-from alnb.regions.tilings import label_map
+from alnb.regions import grid, superpixels, tiling
+from alnb.regions.tilings import label_map, shapes
 from alnb.volumes import Volume
 
 HERE = SliceId("scan_01", 23)
@@ -28,6 +22,10 @@ def scene(size=64):
     disc = (row - size / 2) ** 2 + (col - size / 2) ** 2 < (0.3 * size) ** 2
     noise = np.random.default_rng(0).normal(0, 4, disc.shape)
     return (60 + 120 * disc + noise).astype(np.uint8), disc
+
+
+def shapes_in(image, n):
+    return shapes(HERE, label_map(image, n))
 
 
 def times_covered(regions, shape):
@@ -44,7 +42,7 @@ def times_covered(regions, shape):
 def test_superpixels_cover_every_pixel_once(n, height, width, seed):
     image = np.random.default_rng(seed).integers(0, 256, (height, width), dtype=np.uint8)
 
-    regions = superpixels(HERE, image, n)
+    regions = shapes_in(image, n)
 
     assert (times_covered(regions, image.shape) == 1).all()
     assert 1 <= len(regions) <= n
@@ -57,20 +55,20 @@ def test_superpixels_follow_the_edge_of_what_is_shown():
         sides = (region.pixels(disc) for region in regions)
         return sum(min(side.sum(), (~side).sum()) for side in sides) / disc.size
 
-    assert on_the_wrong_side(superpixels(HERE, image, 30)) < 0.02
+    assert on_the_wrong_side(shapes_in(image, 30)) < 0.02
     assert on_the_wrong_side(grid(HERE, image.shape, 30)) > 0.07
 
 
 def test_the_same_slice_has_the_same_superpixels():
     image, _ = scene()
 
-    assert superpixels(HERE, image, 30) == superpixels(HERE, image, 30)
+    assert shapes_in(image, 30) == shapes_in(image, 30)
 
 
 def test_a_slice_of_one_value_is_divided_too():
     image = np.zeros((40, 40), np.uint8)
 
-    assert (times_covered(superpixels(HERE, image, 16), image.shape) == 1).all()
+    assert (times_covered(shapes_in(image, 16), image.shape) == 1).all()
 
 
 def test_there_are_never_more_than_wanted(monkeypatch):
@@ -104,21 +102,21 @@ def counted(monkeypatch):
 
 def test_superpixels_are_found_once_a_slice(dataset, counted):
     first, second = dataset.slices
-    once = SuperpixelCache(dataset, 12).regions(first)
+    once = superpixels(dataset, 12)(first)
 
-    assert SuperpixelCache(dataset, 12).regions(first) == once
+    assert superpixels(dataset, 12)(first) == once
     assert len(counted) == 1
-    assert once == superpixels(first, dataset.image(first), 12)
+    assert once == shapes(first, label_map(dataset.image(first), 12))
     counted.clear()
-    SuperpixelCache(dataset, 12).regions(second)
-    SuperpixelCache(dataset, 9).regions(first)
+    superpixels(dataset, 12)(second)
+    superpixels(dataset, 9)(first)
     assert counted == [12, 9]
 
 
 @pytest.mark.parametrize("harm", ["delete", "truncate", "confuse"])
 def test_a_file_that_is_gone_or_broken_is_made_again(dataset, counted, harm):
     where = dataset.slices[0]
-    once = SuperpixelCache(dataset, 12).regions(where)
+    once = superpixels(dataset, 12)(where)
     folder = dataset.folder / SUPERPIXELS
     (file,) = folder.rglob("*.npz")
     if harm == "delete":
@@ -128,9 +126,9 @@ def test_a_file_that_is_gone_or_broken_is_made_again(dataset, counted, harm):
     else:
         np.savez(file, labels=np.ones((3, 3), np.uint8))
 
-    assert SuperpixelCache(dataset, 12).regions(where) == once
+    assert superpixels(dataset, 12)(where) == once
     assert len(counted) == 2
-    assert SuperpixelCache(dataset, 12).regions(where) == once
+    assert superpixels(dataset, 12)(where) == once
     assert len(counted) == 2
 
 
@@ -138,14 +136,12 @@ def test_where_nothing_can_be_kept_they_are_found_each_time(dataset, counted):
     (dataset.folder / SUPERPIXELS).write_text("in the way")
     where = dataset.slices[0]
 
-    assert SuperpixelCache(dataset, 12).regions(where) == SuperpixelCache(dataset, 12).regions(
-        where
-    )
+    assert superpixels(dataset, 12)(where) == superpixels(dataset, 12)(where)
     assert len(counted) == 2
 
 
 def test_importing_again_forgets_them(dataset):
-    SuperpixelCache(dataset, 12).regions(dataset.slices[0])
+    superpixels(dataset, 12)(dataset.slices[0])
     volume = Volume.made("disc", np.zeros((2, 32, 32), np.uint8), unit="grey")
     build([(volume, None)], dataset.folder, size=32, split={"disc": "train"})
 
@@ -181,7 +177,7 @@ def test_the_sides_of_a_grid_differ_by_one_pixel_at_most(k, height, width):
 def test_the_papers_grid_is_eight_by_eight_of_44_pixels():
     regions = grid(HERE, (352, 352), 64)
 
-    assert grid_shape(64, (352, 352)) == (8, 8)
+    assert [len({getattr(region, side) for region in regions}) for side in ("row", "col")] == [8, 8]
     assert {(region.height, region.width) for region in regions} == {(44, 44)}
     assert regions[27].key == "scan_01/23/132,132,44,44"
 
@@ -202,4 +198,4 @@ def test_the_settings_name_the_tiling(dataset):
     along_edges = tiling(dataset, Config(regions_per_slice=12, regions="superpixels"))
 
     assert equal(where) == grid(where, (32, 32), 16)
-    assert along_edges(where) == superpixels(where, dataset.image(where), 12)
+    assert along_edges(where) == shapes(where, label_map(dataset.image(where), 12))

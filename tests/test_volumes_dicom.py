@@ -19,7 +19,7 @@ from scans import chest
 
 from alnb.errors import DataError
 from alnb.volumes import read_mask, write_mask
-from alnb.volumes.dicom import names_patient, read_dicom, read_series
+from alnb.volumes.dicom import names_patient, read_series
 
 PATIENT = {"PatientName": "Curie^Marie", "PatientID": "MRN-4711"}
 
@@ -57,6 +57,11 @@ def write_series(
     return folder
 
 
+def volume_of(folder, **options):
+    volume, _ = read_series(folder, **options)
+    return volume
+
+
 def even_chest(depth=3):
     return (chest(depth) // 2 * 2).astype(np.int16)
 
@@ -65,7 +70,7 @@ def test_a_series_is_rescaled_and_sorted_by_position(tmp_path):
     folder = write_series(tmp_path / "series_1", even_chest())
     (folder / "notes.txt").write_text("not a slice")
 
-    volume = read_dicom(folder)
+    volume = volume_of(folder)
 
     assert (volume.scan, volume.unit) == ("series_1", "hu")
     assert np.array_equal(volume.voxels, even_chest())
@@ -77,7 +82,7 @@ def test_a_series_is_rescaled_and_sorted_by_position(tmp_path):
 def test_a_prone_series_is_turned_to_display_order(tmp_path):
     folder = write_series(tmp_path / "prone", even_chest(), orientation=(-1, 0, 0, 0, -1, 0))
 
-    volume = read_dicom(folder)
+    volume = volume_of(folder)
     write_mask(tmp_path / "m.nii", volume.voxels % 4 == 0, volume)
 
     assert np.array_equal(volume.voxels, even_chest()[:, ::-1, ::-1])
@@ -86,23 +91,23 @@ def test_a_prone_series_is_turned_to_display_order(tmp_path):
 
 
 def test_a_series_without_doubles_or_gaps_has_no_notes(tmp_path):
-    series = read_series(write_series(tmp_path / "s", even_chest(), name="s{z:04d}"))
+    volume, files = read_series(write_series(tmp_path / "s", even_chest(), name="s{z:04d}"))
 
-    assert series.volume.notes == ()
-    assert series.files == (("s0000",), ("s0001",), ("s0002",))
+    assert volume.notes == ()
+    assert files == (("s0000",), ("s0001",), ("s0002",))
 
 
 def test_a_series_is_sorted_along_its_normal_whatever_its_files_are_called(tmp_path):
     folder = write_series(tmp_path / "s", even_chest(), positions=[4, 2, 0], name="s{z:04d}")
-    series = read_series(folder)
+    volume, files = read_series(folder)
 
-    assert np.array_equal(series.volume.voxels, even_chest()[::-1])
-    assert series.files == (("s0002",), ("s0001",), ("s0000",))
+    assert np.array_equal(volume.voxels, even_chest()[::-1])
+    assert files == (("s0002",), ("s0001",), ("s0000",))
 
 
 def test_missing_slices_are_said(tmp_path):
     folder = write_series(tmp_path / "s", even_chest(4), positions=[0, 2, 4, 10])
-    volume = read_dicom(folder)
+    volume = volume_of(folder)
 
     assert np.array_equal(volume.voxels, even_chest(4))
     assert volume.affine[2, 2] == 2
@@ -112,7 +117,7 @@ def test_missing_slices_are_said(tmp_path):
 
 def test_many_gaps_are_counted(tmp_path):
     at = np.cumsum([0, *[1] * 9, 3, 1, 3, 1, 3, 1, 3, 1])
-    (note,) = read_dicom(write_series(tmp_path / "s", even_chest(18), positions=at)).notes
+    (note,) = volume_of(write_series(tmp_path / "s", even_chest(18), positions=at)).notes
 
     assert note.count(" after ") == 3
     assert "and in 1 more places" in note
@@ -120,13 +125,13 @@ def test_many_gaps_are_counted(tmp_path):
 
 def test_a_slice_that_is_there_twice_is_taken_once_and_said(tmp_path):
     voxels = even_chest()
-    series = read_series(
+    volume, files = read_series(
         write_series(tmp_path / "s", voxels[[0, 1, 1, 2]], positions=[0, 2, 2, 4], name="s{z:04d}")
     )
 
-    assert np.array_equal(series.volume.voxels, voxels)
-    assert series.files == (("s0000",), ("s0001", "s0002"), ("s0003",))
-    assert series.volume.notes == (
+    assert np.array_equal(volume.voxels, voxels)
+    assert files == (("s0000",), ("s0001", "s0002"), ("s0003",))
+    assert volume.notes == (
         "slices that are there twice, with equal pixels, were taken once (1 of 3)",
     )
 
@@ -135,7 +140,7 @@ def test_two_slices_of_one_position_that_differ_are_a_sentence(tmp_path):
     folder = write_series(tmp_path / "s", chest(4), positions=[0, 2, 2, 4], name="s{z:04d}")
 
     with pytest.raises(DataError, match="s0001 and s0002 have the same position and differ"):
-        read_dicom(folder)
+        volume_of(folder)
 
 
 def test_a_scout_view_in_the_series_is_a_sentence(tmp_path):
@@ -143,22 +148,22 @@ def test_a_scout_view_in_the_series_is_a_sentence(tmp_path):
     write_series(folder, chest(), uid=uid, name="a{z}")
     write_series(folder, chest(1, 9), uid=uid, name="scout")
     with pytest.raises(DataError, match="scout has another size, spacing or direction than a0"):
-        read_dicom(folder)
+        volume_of(folder)
 
     write_series(folder, chest(1), uid=uid, name="scout", orientation=(1, 0, 0, 0, 0, -1))
     with pytest.raises(DataError, match="scout has another size, spacing or direction than a0"):
-        read_dicom(folder)
+        volume_of(folder)
 
 
 def test_a_folder_without_one_whole_series_is_a_sentence(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no DICOM file is in it"):
-        read_dicom(tmp_path / "empty")
+        volume_of(tmp_path / "empty")
 
     two = write_series(tmp_path / "two", chest())
     write_series(two, chest())
     with pytest.raises(DataError, match="it holds 2 series"):
-        read_dicom(two)
+        volume_of(two)
 
 
 def test_a_slice_without_position_or_with_broken_pixels_is_a_sentence(tmp_path):
@@ -168,21 +173,21 @@ def test_a_slice_without_position_or_with_broken_pixels_is_a_sentence(tmp_path):
     one.PixelData = one.PixelData[:-8]
     one.save_as(path)
     with pytest.raises(DataError, match="pixels of a slice can't be read"):
-        read_dicom(folder)
+        volume_of(folder)
 
     del one.ImagePositionPatient
     one.save_as(path)
     with pytest.raises(DataError, match="has no ImagePositionPatient"):
-        read_dicom(folder)
+        volume_of(folder)
 
 
 def test_a_series_of_one_slice_is_a_scan(tmp_path):
-    assert read_dicom(write_series(tmp_path / "s", chest(1)), unit="hu").voxels.shape == (1, 5, 4)
+    assert volume_of(write_series(tmp_path / "s", chest(1)), unit="hu").voxels.shape == (1, 5, 4)
 
 
 def test_a_missing_folder_is_a_sentence(tmp_path):
     with pytest.raises(DataError, match=r"there is no such folder\. Check the path\."):
-        read_dicom(tmp_path / "nowhere")
+        volume_of(tmp_path / "nowhere")
 
 
 # --- compressed pixels -----------------------------------------------------------------------
@@ -239,7 +244,7 @@ def test_compressed_pixels_are_decoded(tmp_path, syntax, needs):
     folder = compress(write_series(tmp_path / "s", voxels), syntax)
 
     assert pydicom.dcmread(next(folder.iterdir())).file_meta.TransferSyntaxUID == syntax
-    assert np.array_equal(read_dicom(folder).voxels, voxels)
+    assert np.array_equal(volume_of(folder).voxels, voxels)
 
 
 def test_a_decoder_that_is_missing_names_the_extra(tmp_path, monkeypatch):
@@ -249,7 +254,7 @@ def test_a_decoder_that_is_missing_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setattr(JPEGLosslessSV1Decoder, "_available", {})
 
     with pytest.raises(DataError) as error:
-        read_dicom(folder)
+        volume_of(folder)
     assert "s: its pixels are compressed (JPEG Lossless" in str(error.value)
     assert "pip install 'alnb[dicom]'" in str(error.value)
 
@@ -282,7 +287,7 @@ def test_files_that_are_no_dicom_are_named_in_the_notes(tmp_path):
     (folder / "notes.txt").write_text("not a slice")
     (folder / "README").write_text("nor this")
 
-    assert read_dicom(folder).notes == ("skipped, because not DICOM: README and 1 more",)
+    assert volume_of(folder).notes == ("skipped, because not DICOM: README and 1 more",)
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 600])
@@ -291,7 +296,7 @@ def test_a_slice_that_was_broken_off_is_not_left_out_in_silence(tmp_path, conten
     (folder / "IM2").write_bytes(content)
 
     with pytest.raises(DataError, match="s: IM2 can't be read as DICOM, but has a name like"):
-        read_dicom(folder)
+        volume_of(folder)
 
 
 def test_a_directory_file_hides_no_patients_name(tmp_path):
@@ -309,7 +314,7 @@ def test_slices_of_a_tilted_gantry_lie_where_they_were(tmp_path):
         one = pydicom.dcmread(path)
         one.ImagePositionPatient = [-50.0, -50.0, 5.0 * z]  # along the couch
         one.save_as(path)
-    volume = read_dicom(folder)
+    volume = volume_of(folder)
 
     assert np.allclose(volume.affine @ (0, 0, 2, 1), (50, 50, 10, 1))
     assert volume.notes == (
@@ -324,7 +329,7 @@ def test_slices_of_two_fields_of_view_are_a_sentence(tmp_path):
     one.save_as(folder / "IM2")
 
     with pytest.raises(DataError, match="IM2 has another size, spacing or direction than IM0"):
-        read_dicom(folder)
+        volume_of(folder)
 
 
 def test_an_empty_slope_is_1_and_an_empty_position_a_sentence(tmp_path):
@@ -334,9 +339,9 @@ def test_an_empty_slope_is_1_and_an_empty_position_a_sentence(tmp_path):
         one.RescaleSlope, one.RescaleIntercept = None, None
         one.save_as(path)
     stored = (even_chest() + 1024) // 2
-    assert np.array_equal(read_dicom(folder, unit="hu").voxels, stored)
+    assert np.array_equal(volume_of(folder, unit="hu").voxels, stored)
 
     one.ImagePositionPatient = None
     one.save_as(path)
     with pytest.raises(DataError, match=f"the file {path.name} has no ImagePositionPatient"):
-        read_dicom(folder)
+        volume_of(folder)

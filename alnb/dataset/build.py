@@ -28,7 +28,7 @@ from alnb.dataset.dataset import (
     Placement,
     SliceId,
 )
-from alnb.dataset.split import KINDS, Split, check_shared, deal, shared_scans, some
+from alnb.dataset.split import KINDS, Split, deal, shared_scans, some
 from alnb.errors import DataError
 from alnb.volumes import Labels, Volume, mask_misfits, to_labels
 
@@ -77,10 +77,8 @@ def build(
         Side of the working grid. Slices are resized as a whole and padded with air.
     window : Window
         How HU become the 8 bits that the network sees. HU are stored as they are.
-    split : str, path or mapping
-        As `split.deal` takes it.
-    seed : int
-        Of the split.
+    split, seed
+        As `split.deal` takes them.
     infected : collection of int or None
         The labels of the masks that are infected, all others become background; None: `known`.
     known : collection of int or None
@@ -118,7 +116,13 @@ def build(
     try:
         scans, infected_px, decided = _store_all(pairs, stage, size, gate, progress)
         parts = deal(split, {scan: record["depth"] for scan, record in scans.items()}, seed)
-        check_shared(split, parts, allowed=allow_shared)
+        shared = shared_scans(parts)
+        if shared and split != "mixed" and not allow_shared:
+            raise DataError(
+                f"the split puts slices of scan {some(shared)} into more than one part, so that "
+                "the same patient would be trained and tested on. Deal whole scans, or allow it "
+                "with --allow-shared-scans."
+            )
         has_masks = any(MASKS in record["stored_sha256"] for record in scans.values())
         table = _table(parts, infected_px)
         manifest = {
@@ -131,8 +135,11 @@ def build(
             "pseudo_masks": pseudo_masks and has_masks,
             "split": split if split in KINDS else "named",
             "seed": seed,
-            "parts": {part: _scans_in(part, parts) for part in PARTS},
-            "shared_scans": shared_scans(parts),
+            "parts": {
+                part: list(dict.fromkeys(at.scan for at, theirs in parts.items() if theirs == part))
+                for part in PARTS
+            },
+            "shared_scans": shared,
             "notes": [*notes, *decided, *_split_notes(parts, infected_px, has_masks)],
             "slices_sha256": hashlib.sha256(table).hexdigest(),
             "scans": scans,
@@ -148,15 +155,7 @@ def build(
 
 
 class LabelGate:
-    """Admits masks whose labels have a known meaning.
-
-    Parameters
-    ----------
-    infected : collection of int or None
-        The labels that are infected; all others become background. None: every label.
-    known : collection of int or None
-        If every label is infected, those that the masks may hold. None: any label, but only one
-        besides 0, because a second one may be the lung.
+    """Admits masks whose labels have a known meaning; `infected` and `known` are as in `build`.
 
     Raises
     ------
@@ -178,18 +177,7 @@ class LabelGate:
         self._found: set[int] = set()
 
     def admit(self, scan: str, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the mask of a scan with its infected labels only.
-
-        Parameters
-        ----------
-        scan : str
-            Its name, for the sentence.
-        labels : (Z, Y, X) uint8 array
-
-        Returns
-        -------
-        (Z, Y, X) uint8 array
-            The same, with 0 for labels that are not infected.
+        """Return the (Z, Y, X) mask of a scan with 0 for labels that are not infected.
 
         Raises
         ------
@@ -249,11 +237,7 @@ def _lines(manifest: dict[str, Any]) -> str:
 def _check_place(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise DataError(f"{out}: it is a file. Name a folder with --out.")
-    others = (
-        sorted(path.name for path in out.iterdir() if path.name not in _OURS)
-        if out.exists()
-        else []
-    )
+    others = sorted({path.name for path in out.glob("*")} - _OURS)
     if others:
         raise DataError(
             f"{out}: it holds {others[0]}, which is not part of a dataset. Name a new folder "
@@ -298,10 +282,6 @@ def _store_all(
     if not scans:
         raise DataError("there is no scan to import. Name a folder that holds some.")
     return scans, infected, [*_merged(notes), *gate.notes()]
-
-
-def _scans_in(part: Part, parts: dict[SliceId, Part]) -> list[str]:
-    return list(dict.fromkeys(where.scan for where, theirs in parts.items() if theirs == part))
 
 
 def _store(

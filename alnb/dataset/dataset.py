@@ -18,7 +18,8 @@ from alnb.arrays import Grey, Mask, Window, read_only
 from alnb.config import Config, Resolved
 from alnb.errors import DataError
 from alnb.storage import sha256_of
-from alnb.volumes import Source, Unit, write_mask
+from alnb.volumes import Origin, Source, Unit, write_mask
+from alnb.volumes.scan import by
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,15 +40,7 @@ _OPEN_ARRAYS = 64  # mapped files kept open; a process may hold about 1000
 
 @dataclass(frozen=True, slots=True, order=True)
 class SliceId:
-    """Names one axial slice of a dataset.
-
-    Parameters
-    ----------
-    scan : str
-        The scan's name.
-    z : int
-        Counts its slices from 0, from the feet to the head.
-    """
+    """One axial slice of a dataset; z counts a scan's slices from 0, from the feet to the head."""
 
     scan: str
     z: int
@@ -58,14 +51,7 @@ class SliceId:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where the pixels of a source slice lie on the square working grid.
-
-    Parameters
-    ----------
-    size : int
-        Side of the working grid, in pixels.
-    shape : (int, int)
-        Height and width of the source slice.
+    """Where a source slice of (height, width) `shape` lies on the working grid, `size` px a side.
 
     Raises
     ------
@@ -103,17 +89,9 @@ class Placement:
         return (self.size - height) // 2, (self.size - width) // 2
 
     def image(self, voxels: NDArray[Any]) -> NDArray[Any]:
-        """Lay a slice on the working grid, bilinear, with anti-aliasing where it shrinks.
+        """Lay an (H0, W0) slice, int16 HU or uint8 grey, on the working grid, padded with air.
 
-        Parameters
-        ----------
-        voxels : (H0, W0) int16 or uint8 array
-            HU or grey.
-
-        Returns
-        -------
-        (size, size) array of the same type
-            Padded with -1024 HU, or with 0.
+        Bilinear, with anti-aliasing where it shrinks; (size, size) of the same type.
         """
         if self.inner != self.shape:
             from skimage.transform import resize
@@ -128,30 +106,13 @@ class Placement:
         return self._padded(voxels, AIR["hu" if voxels.dtype == np.int16 else "grey"])
 
     def labels(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Lay a mask on the working grid; each pixel takes its nearest neighbour's label.
-
-        Parameters
-        ----------
-        mask : (H0, W0) uint8 array
-
-        Returns
-        -------
-        (size, size) uint8 array
-            Padded with 0.
-        """
+        """Lay an (H0, W0) mask on the grid, padded with 0; each pixel takes its nearest label."""
         return self._padded(_nearest(mask, self.inner), 0)
 
     def back(self, masks: NDArray[Any]) -> NDArray[Any]:
-        """Lay masks of the working grid on the source's in-plane grid.
+        """Lay (..., size, size) masks of the working grid on the source's, (..., H0, W0).
 
-        Parameters
-        ----------
-        masks : (..., size, size) array
-
-        Returns
-        -------
-        (..., H0, W0) array
-            What lies in the padding is lost; a mask that `labels` enlarged returns exactly.
+        What lies in the padding is lost; a mask that `labels` enlarged returns exactly.
         """
         (top, left), (height, width) = self.corner, self.inner
         return _nearest(masks[..., top : top + height, left : left + width], self.shape)
@@ -168,25 +129,15 @@ class _Row(NamedTuple):
     infected_px: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Origin:
-    """The grid that a stored scan came from, as `volumes.write_mask` needs it."""
-
-    scan: str
-    affine: NDArray[np.float64]
-    source: Source
-
-
 class Dataset:
     """Slices, masks and split of a dataset folder, read only.
 
     `Dataset.open` reads the two tables. Arrays are mapped into memory when a slice is first
-    asked for.
+    asked for. Methods raise a `DataError` for a slice or scan that is not in the dataset, and for a
+    file that is missing, truncated or was changed.
 
     Attributes
     ----------
-    name : str
-    folder : Path
     size : int
         Side of every slice, in pixels.
     window : Window
@@ -227,16 +178,7 @@ class Dataset:
 
     @classmethod
     def open(cls, folder: Path | str) -> Dataset:
-        """Open a dataset folder.
-
-        Parameters
-        ----------
-        folder : path
-            As `build` or an `import_*` function wrote it.
-
-        Returns
-        -------
-        Dataset
+        """Open a dataset folder, as `build` or an `import_*` function wrote it.
 
         Raises
         ------
@@ -261,17 +203,8 @@ class Dataset:
     def divided(self, parts: Mapping[SliceId, Part], name: str) -> Dataset:
         """Return a dataset of the same folder with another split.
 
-        Parameters
-        ----------
-        parts : mapping
-            Of the slices that are kept; the others are left out.
-        name : str
-            For notes and tables. It is not in the fingerprint, which depends on the parts only.
-
-        Raises
-        ------
-        DataError
-            If a slice is not in the dataset.
+        `parts` names the slices that are kept; the others are left out. `name` is for notes and
+        tables. It is not in the fingerprint, which depends on the parts only.
         """
         rows = {where: self._row(where)._replace(part=part) for where, part in parts.items()}
         text = "\n".join(f"{where} {part}" for where, part in parts.items())
@@ -311,28 +244,15 @@ class Dataset:
         return bool(self._scan(scan).get("stacked", True))
 
     def raw(self, where: SliceId) -> NDArray[Any]:
-        """Return a slice as stored.
-
-        Returns
-        -------
-        (size, size) read-only int16 HU or uint8 grey array
-        """
+        """Return a slice as stored: (size, size), int16 HU or uint8 grey, read-only."""
         self._row(where)
         voxels: NDArray[Any] = self._array(IMAGES, where.scan)[where.z]
         return voxels
 
     def image(self, where: SliceId, window: Window | None = None) -> Grey:
-        """Return a slice as the network sees it.
+        """Return a slice as the network sees it: (size, size) uint8, read-only.
 
-        Parameters
-        ----------
-        where : SliceId
-        window : Window or None
-            For HU; None: the dataset's. Slices that came windowed stay as they are.
-
-        Returns
-        -------
-        (size, size) read-only uint8 array
+        `window` is for HU; None: the dataset's. Slices that came windowed stay as they are.
         """
         raw = self.raw(where)
         if self.unit(where) == "hu":
@@ -340,11 +260,7 @@ class Dataset:
         return cast("Grey", raw)
 
     def labels(self, where: SliceId) -> NDArray[np.uint8]:
-        """Return the class labels of a slice, 0 for background.
-
-        Returns
-        -------
-        (size, size) read-only uint8 array
+        """Return the class labels of a slice, 0 for background: (size, size) uint8, read-only.
 
         Raises
         ------
@@ -360,17 +276,7 @@ class Dataset:
         return cast("NDArray[np.uint8]", self._array(MASKS, where.scan)[where.z])
 
     def mask(self, where: SliceId) -> Mask:
-        """Return where a slice is infected.
-
-        Returns
-        -------
-        (size, size) read-only bool array
-
-        Raises
-        ------
-        DataError
-            If the dataset has no masks.
-        """
+        """Return where a slice is infected, (size, size) bool, read-only; raises as `labels`."""
         return cast("Mask", read_only(self.labels(where) > 0))
 
     def origin(self, scan: str) -> Origin:
@@ -383,85 +289,56 @@ class Dataset:
         return Origin(scan, np.array(record["affine"]), Source(**source))
 
     def to_source(self, scan: str, masks: NDArray[Any]) -> NDArray[Any]:
-        """Lay masks of the working grid on the grid that the scan came from.
+        """Lay (Z, size, size) masks on the (Z, Y, X) grid that the scan came from.
 
-        Parameters
-        ----------
-        scan : str
-        masks : (Z, size, size) array
-            One for each slice of the scan.
-
-        Returns
-        -------
-        (Z, Y, X) array of the same type
-            In display order; `volumes.write_mask` takes it on to the file's axes.
+        The result is in display order; `volumes.write_mask` takes it on to the file's axes.
 
         Raises
         ------
         DataError
-            If there is no such scan, or the masks are of another shape.
+            If the masks are of another shape.
         """
         depth, height, width = self.origin(scan).source.display_shape
         if masks.shape != (depth, self.size, self.size):
             raise DataError(
-                f"scan {scan}: masks of {'×'.join(map(str, masks.shape))} don't fit its "
+                f"scan {scan}: masks of {by(masks.shape)} don't fit its "
                 f"{depth} slices of {self.size}×{self.size}. Give one mask for each slice."
             )
         return Placement(self.size, (height, width)).back(masks)
 
     def write_mask(self, path: Path | str, scan: str, masks: NDArray[Any]) -> None:
-        """Write masks of the working grid as NIfTI on the grid that the scan came from.
+        """Write masks as NIfTI on the grid that the scan came from.
 
         Parameters
         ----------
         path, scan, masks
-            As `volumes.write_mask` and `to_source`.
-
-        Raises
-        ------
-        DataError
-            As `to_source` and `volumes.write_mask`.
+            As `volumes.write_mask` and `to_source` take them, and raise a `DataError`.
         """
         write_mask(path, self.to_source(scan, masks), self.origin(scan))
 
     def describe(self) -> dict[str, Any]:
-        """Count what is in the dataset, for a table.
-
-        Returns
-        -------
-        dict
-            name, size, window, units, has_masks, scans, slices, and for each part its scans,
-            slices and infected slices (None without masks).
-        """
-        units = {record["unit"] for record in self.scans.values()}
+        """Count what is in the dataset, for a table; infected slices are None without masks."""
+        parts = {}
+        for part, slices in self._parts.items():
+            infected = sum(self._rows[where].infected_px > 0 for where in slices)
+            parts[part] = {
+                "scans": len({where.scan for where in slices}),
+                "slices": len(slices),
+                "infected_slices": infected if self.has_masks else None,
+            }
         return {
             "name": self.name,
             "size": self.size,
             "window": (self.window.low, self.window.high),
-            "unit": "+".join(sorted(units)),
+            "unit": "+".join(sorted({record["unit"] for record in self.scans.values()})),
             "has_masks": self.has_masks,
             "scans": len(self.scans),
             "slices": len(self.slices),
-            "parts": {part: self._count(part) for part in PARTS},
-        }
-
-    def _count(self, part: Part) -> dict[str, int | None]:
-        slices = self.part(part)
-        infected = sum(self._rows[where].infected_px > 0 for where in slices)
-        return {
-            "scans": len({where.scan for where in slices}),
-            "slices": len(slices),
-            "infected_slices": infected if self.has_masks else None,
+            "parts": parts,
         }
 
     def verify(self) -> None:
-        """Read every array and compare it with the manifest's checksum.
-
-        Raises
-        ------
-        DataError
-            If a file is missing, truncated or was changed; the sentence names it.
-        """
+        """Read every array and compare it with the manifest's checksum."""
         for scan, record in self.scans.items():
             for kind, checksum in record["stored_sha256"].items():
                 path = self.folder / kind / f"{scan}.npy"
@@ -470,22 +347,19 @@ class Dataset:
                     raise DataError(f"{path}: it was changed. Import the data again.")
 
     def _row(self, where: SliceId) -> _Row:
-        try:
-            return self._rows[where]
-        except KeyError:
-            raise DataError(
-                f"dataset {self.name}: it has no slice {where}. Was the session begun with "
-                "another dataset?"
-            ) from None
+        if where not in self._rows:
+            raise self._absent(f"slice {where}")
+        return self._rows[where]
 
     def _scan(self, scan: str) -> dict[str, Any]:
-        try:
-            return cast("dict[str, Any]", self.scans[scan])
-        except KeyError:
-            raise DataError(
-                f"dataset {self.name}: it has no scan {scan}. Was the session begun with "
-                "another dataset?"
-            ) from None
+        if scan not in self.scans:
+            raise self._absent(f"scan {scan}")
+        return cast("dict[str, Any]", self.scans[scan])
+
+    def _absent(self, what: str) -> DataError:
+        return DataError(
+            f"dataset {self.name}: it has no {what}. Was the session begun with another dataset?"
+        )
 
     def _map(self, kind: str, scan: str) -> NDArray[Any]:
         path = self.folder / kind / f"{scan}.npy"

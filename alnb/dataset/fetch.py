@@ -7,8 +7,9 @@ import shutil
 import time
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from alnb.errors import DataError
@@ -81,7 +82,7 @@ def _fetched(url: str, name: str, sha256: str, out: Path, progress: Fetched | No
         return Path(
             pooch.retrieve(
                 url, known_hash=f"sha256:{sha256}", fname=name, path=out,
-                downloader=_Resuming(progress),
+                downloader=partial(_download, progress=progress or (lambda *_: None)),
             )
         )  # fmt: skip
     except ValueError as error:
@@ -95,60 +96,51 @@ def _fetched(url: str, name: str, sha256: str, out: Path, progress: Fetched | No
         raise DataError(f"{out / name}: it can't be written ({error}). Choose --out.") from error
 
 
-class _Resuming:
-    """A downloader for `pooch` that keeps a broken download and continues it."""
+def _download(url: str, output_file: str, _pooch: object, *, progress: Fetched) -> None:
+    """Download to a file beside the output, going on where an earlier download broke off."""
+    import requests
 
-    def __init__(self, progress: Fetched | None) -> None:
-        self._progress = progress or (lambda name, here, total: None)
-
-    def __call__(self, url: str, output_file: str, _pooch: Any) -> None:  # noqa: ANN401 - pooch's
-        """Download to a file beside the output, then put it in its place."""
-        import requests
-
-        name = Path(urlsplit(url).path).name
-        partial = Path(output_file).with_name(f"{name}.partial")
-        for left in reversed(range(TRIES)):
-            try:
-                self._go_on(url, name, partial)
-                break
-            except requests.HTTPError as error:
+    name = Path(urlsplit(url).path).name
+    partial_file = Path(output_file).with_name(f"{name}.partial")
+    for left in reversed(range(TRIES)):
+        try:
+            _go_on(url, name, partial_file, progress)
+            break
+        except requests.HTTPError as error:
+            raise DataError(
+                f"{url}: the server answers {error}. Try again later, or fetch {name} from "
+                f"{RECORD} by hand and unpack it into a folder of its name."
+            ) from error
+        except requests.RequestException as error:
+            if not left:
+                here = partial_file.stat().st_size if partial_file.exists() else 0
+                kept = f"; {here / 1e6:.1f} MB of it are here" if here else ""
                 raise DataError(
-                    f"{url}: the server answers {error}. Try again later, or fetch {name} from "
-                    f"{RECORD} by hand and unpack it into a folder of its name."
+                    f"{url}: the connection can't be made or breaks{kept}. Check the network and "
+                    "run the same command again; it goes on from there."
                 ) from error
-            except requests.RequestException as error:
-                if not left:
-                    raise _broken(url, partial) from error
-                time.sleep(_WAIT_S)
-        partial.replace(output_file)
-
-    def _go_on(self, url: str, name: str, partial: Path) -> None:
-        """Ask for what is missing; take the whole file if the server knows no ranges."""
-        import requests
-
-        here = partial.stat().st_size if partial.exists() else 0
-        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={here}-"} if here else {})
-        with requests.get(url, headers=headers, stream=True, timeout=30) as answer:
-            if answer.status_code == 416:  # nothing is missing; the checksum will tell
-                return
-            answer.raise_for_status()
-            here = here if answer.status_code == 206 else 0
-            length = int(answer.headers.get("Content-Length", 0))
-            total = here + length if length else 0
-            with partial.open("ab" if here else "wb") as stream:
-                for chunk in answer.iter_content(_CHUNK):
-                    stream.write(chunk)
-                    here += len(chunk)
-                    self._progress(name, here, total)
+            time.sleep(_WAIT_S)
+    partial_file.replace(output_file)
 
 
-def _broken(url: str, partial: Path) -> DataError:
-    here = partial.stat().st_size if partial.exists() else 0
-    kept = f"; {here / 1e6:.1f} MB of it are here" if here else ""
-    return DataError(
-        f"{url}: the connection can't be made or breaks{kept}. Check the network and run the same "
-        "command again; it goes on from there."
-    )
+def _go_on(url: str, name: str, partial_file: Path, progress: Fetched) -> None:
+    """Ask for what is missing; take the whole file if the server knows no ranges."""
+    import requests
+
+    here = partial_file.stat().st_size if partial_file.exists() else 0
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={here}-"} if here else {})
+    with requests.get(url, headers=headers, stream=True, timeout=30) as answer:
+        if answer.status_code == 416:  # nothing is missing; the checksum will tell
+            return
+        answer.raise_for_status()
+        here = here if answer.status_code == 206 else 0
+        length = int(answer.headers.get("Content-Length", 0))
+        total = here + length if length else 0
+        with partial_file.open("ab" if here else "wb") as stream:
+            for chunk in answer.iter_content(_CHUNK):
+                stream.write(chunk)
+                here += len(chunk)
+                progress(name, here, total)
 
 
 def _unpacked(archive: Path) -> Path:
@@ -166,8 +158,8 @@ def _unpacked(archive: Path) -> Path:
                     continue
                 with (
                     inside.open(member) as source,
-                    replacing(target) as partial,
-                    partial.open("wb") as sink,
+                    replacing(target) as unfinished,
+                    unfinished.open("wb") as sink,
                 ):
                     shutil.copyfileobj(source, sink)
     except (zipfile.BadZipFile, OSError) as error:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TypedDict, Unpack
@@ -30,13 +30,11 @@ from alnb.volumes import (
     scan_name,
     upside_down,
 )
-from alnb.volumes.dicom import names_patient, read_dicom
+from alnb.volumes.dicom import names_patient, read_series
 
 ZENODO = ("COVID-19-CT-Seg_20cases", "Infection_Mask")  # folders of record 3757476
 PHANTOM_LABELS = (1, 2)  # ground-glass and consolidation, as the phantom draws them
-EMBEDDED_SIZE = (
-    256  # ours: half the work of 352 at the first start and in every cycle, on two cores
-)
+EMBEDDED_SIZE = 256  # ours: half the work of 352 at the first start and in every cycle
 VERSION = 2  # of the phantom; raise it when its slices change, so that old caches are left
 
 
@@ -88,10 +86,6 @@ def import_nifti(
     **options
         As `build` takes them.
 
-    Returns
-    -------
-    Dataset
-
     Raises
     ------
     DataError
@@ -132,17 +126,7 @@ def import_pairs(
     Parameters
     ----------
     images, out, masks, skip, unit, **options
-        As `import_nifti`; the endings of a slice and its mask may differ.
-
-    Returns
-    -------
-    Dataset
-        Its notes say that the split can't tell patients apart, unless the split names them.
-
-    Raises
-    ------
-    DataError
-        As `import_nifti`.
+        As `import_nifti`, and errors too; the endings of a slice and its mask may differ.
     """
     scans, theirs = find(Path(images), masks, PICTURES, skip)
 
@@ -176,10 +160,6 @@ def import_dicom(
     out, skip, unit, **options
         As `import_nifti`.
 
-    Returns
-    -------
-    Dataset
-
     Raises
     ------
     DataError
@@ -189,47 +169,19 @@ def import_dicom(
     check_folder(folder)
     inner = sorted((path for path in folder.iterdir() if path.is_dir()), key=natural)
     series = without({path.name: path for path in inner or [folder]}, skip)
-    names = _anonymous(list(series.values()))
-    if any(scan != path.name for scan, path in names.items()):
+    if any(names_patient(path) for path in series.values()):
+        series = {f"scan_{number}": path for number, path in enumerate(series.values(), 1)}
         note = "folders named by their patients became scan_1, scan_2, … in their order."
         options = noted(options, note)
-    pairs = ((read_dicom(path, unit=unit, scan=scan), None) for scan, path in names.items())
+    pairs = ((read_series(path, unit=unit, scan=scan)[0], None) for scan, path in series.items())
     return build(pairs, out, **options)
 
 
-def _anonymous(series: list[Path]) -> dict[str, Path]:
-    """Name series by their folders, or by numbers if one is named by its patient."""
-    if any(names_patient(path) for path in series):
-        return {f"scan_{number}": path for number, path in enumerate(series, 1)}
-    return {path.name: path for path in series}
-
-
-def import_phantom(
-    out: Path | str,
-    *,
-    scans: int = 6,
-    **options: Unpack[BuildOptions],
-) -> Dataset:
+def import_phantom(out: Path | str, *, scans: int = 6, **options: Unpack[BuildOptions]) -> Dataset:
     """Make synthetic chest CT with lesions, and import it.
 
-    Parameters
-    ----------
-    out : path
-        The dataset's folder.
-    scans : int
-        How many.
-    **options
-        As `build` takes them. Size and seed are those of the phantom, too, and its scans are
-        synthetic unless the options say that they are not.
-
-    Returns
-    -------
-    Dataset
-
-    Raises
-    ------
-    DataError
-        As `build`.
+    Size and seed of the `options`, which are those of `build`, are the phantom's, too. Its scans
+    are synthetic unless the options say that they are not.
     """
     from alnb.phantom import phantom
 
@@ -252,15 +204,9 @@ def embedded_folder(size: int | None = None) -> Path:
 def embedded(progress: OnStored | None = None, *, size: int | None = None) -> Dataset:
     """Open the embedded dataset; draw it first if it is missing.
 
-    If two processes need it at once, one draws and the other waits.
-
-    Parameters
-    ----------
-    progress : callable or None
-        Called after each scan that is drawn, with its name and how many are drawn.
-    size : int or None
-        Side of its slices, in pixels; None: `EMBEDDED_SIZE`. At 128 all takes a quarter of the
-        time, so that notebooks can train.
+    If two processes need it at once, one draws and the other waits. `progress` is as in `build`,
+    `size` the side of its slices in pixels; None: `EMBEDDED_SIZE`. At 128 all takes a quarter of
+    the time, so that notebooks can train.
 
     Raises
     ------
@@ -271,20 +217,16 @@ def embedded(progress: OnStored | None = None, *, size: int | None = None) -> Da
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(str(folder.with_name(f"{folder.name}.lock"))):
-            return _opened_or_drawn(folder, size or EMBEDDED_SIZE, progress)
+            try:
+                return Dataset.open(folder)
+            except DataError:  # none yet, or an incomplete one
+                shutil.rmtree(folder, ignore_errors=True)
+                return import_phantom(folder, size=size or EMBEDDED_SIZE, progress=progress)
     except OSError as error:
         raise DataError(
             f"the embedded data can't be written to {folder}: {error.strerror}. Correct the "
             "permissions, or name a dataset."
         ) from error
-
-
-def _opened_or_drawn(folder: Path, size: int, progress: OnStored | None) -> Dataset:
-    try:
-        return Dataset.open(folder)
-    except DataError:  # none yet, or an incomplete one
-        shutil.rmtree(folder, ignore_errors=True)
-        return import_phantom(folder, name="phantom", size=size, progress=progress)
 
 
 def noted(options: BuildOptions, *notes: str) -> BuildOptions:
@@ -293,33 +235,46 @@ def noted(options: BuildOptions, *notes: str) -> BuildOptions:
 
 
 def find(
-    images: Path, masks: Path | str | None, endings: tuple[str, ...], skip: Collection[str]
-) -> tuple[dict[str, Path], dict[str, Path] | None]:
+    images: Path, folder: Path | str | None, endings: tuple[str, ...], skip: Collection[str]
+) -> tuple[dict[str, Path], dict[str, Path]]:
     """Find the scans' files, and their masks' where there are masks.
 
     Parameters
     ----------
-    images : path
-        A folder, or one file.
-    masks : path or None
-        A folder of masks under the scans' names.
-    endings : tuple of str
-        Of the files, lower case.
+    images, endings
+        As `files` takes them.
+    folder : path or None
+        Of masks under the scans' names.
     skip : collection of str
         Scans to leave out.
 
     Returns
     -------
-    dict of str to Path, and the same or None
-        By scan, in natural order.
+    dict of str to Path, twice
+        By scan, in natural order; no masks if there is no folder of them.
 
     Raises
     ------
     DataError
-        If there are none, two name one scan, or a scan has no mask or a mask no scan.
+        As `files`, or if a scan has no mask or a mask no scan.
     """
     scans = without(files(images, endings), skip)
-    return scans, None if masks is None else _paired(scans, Path(masks), endings, skip)
+    if folder is None:
+        return scans, {}
+    masks = files(Path(folder), endings)
+    lacking = next((scan for scan in scans if scan not in masks), None)
+    if lacking is not None:
+        raise DataError(
+            f"scan {lacking}: {folder} holds no mask of that name. Add it, or leave the scan "
+            f"out with --skip {lacking}."
+        )
+    surplus = next((name for name in masks if name not in scans and name not in skip), None)
+    if surplus is not None:
+        raise DataError(
+            f"mask {masks[surplus].name}: there is no scan of that name. Add the scan, or take "
+            "the mask out of its folder."
+        )
+    return scans, masks
 
 
 def files(folder: Path, endings: tuple[str, ...]) -> dict[str, Path]:
@@ -367,22 +322,3 @@ def natural(path: Path) -> list[tuple[int, str]]:
     return [
         (int(digits or -1), text) for digits, text in re.findall(r"(\d+)|(\D+)", path.name.lower())
     ]
-
-
-def _paired(
-    scans: Mapping[str, Path], folder: Path, endings: tuple[str, ...], skip: Collection[str]
-) -> dict[str, Path]:
-    masks = files(folder, endings)
-    lacking = next((scan for scan in scans if scan not in masks), None)
-    if lacking is not None:
-        raise DataError(
-            f"scan {lacking}: {folder} holds no mask of that name. Add it, or leave the scan "
-            f"out with --skip {lacking}."
-        )
-    surplus = next((name for name in masks if name not in scans and name not in skip), None)
-    if surplus is not None:
-        raise DataError(
-            f"mask {masks[surplus].name}: there is no scan of that name. Add the scan, or take "
-            "the mask out of its folder."
-        )
-    return masks

@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
@@ -50,15 +50,10 @@ MEDSEG_SCANS = ("rp_im", "rp_msk")  # folders of MedSeg's nine scans
 COVID19A_LABELS = (127, 255)  # both are infection
 COVID19A = ("OpenSourceDCMs", "InfectionMasks")  # folders of series and of masks
 _TWINS = ("radiopaedia_10_85902_1", "radiopaedia_10_85902_3")  # of one patient, says its author
-_TRAIN = (
-    Path("TrainingSet/LungInfection-Train/Doctor-label"),
-    Path("TrainingSet/LungInfection-Train"),
-)
-_TEST = (Path("TestingSet/LungInfection-Test"),)
+_TRAIN = ("TrainingSet/LungInfection-Train/Doctor-label", "TrainingSet/LungInfection-Train")
+_TEST = ("TestingSet/LungInfection-Test",)
 _IMAGE_FOLDERS = {"imgs", "img", "images", "image"}
 _MASK_FOLDERS = {"gt", "gts", "masks", "mask"}
-
-_Set: TypeAlias = tuple[dict[str, Path], dict[str, Path]]  # slices and masks, by name
 
 
 # --- MedSeg ----------------------------------------------------------------------------------
@@ -81,13 +76,10 @@ def import_medseg(
         Holds ``rp_im`` and ``rp_msk``, folders of volumes; or ``train_im``, ``train_msk``,
         ``test_im`` and ``test_msk`` as ``.nii.gz``. If ``train_slices.csv`` and
         ``test_slices.csv`` are there, they must list as many slices.
-    out : path
-        The dataset's folder.
-    skip, unit, flip
-        As `import_nifti`; only for the nine scans.
-    **options
-        As `build` takes them. The default split of the scans is the paper's "sep". The split of
-        the slices is the published one, and their default size 256: nothing is resampled.
+    out, skip, unit, flip, **options
+        As `import_nifti`; skip, unit and flip only for the nine scans. The default split of the
+        scans is the paper's "sep". The split of the slices is the published one, and their
+        default size 256: nothing is resampled.
 
     Returns
     -------
@@ -159,12 +151,9 @@ def import_covid19b(
     ----------
     folder : path
         Holds ``COVID-19-CT-Seg_20cases`` and ``Infection_Mask``.
-    out : path
-        The dataset's folder.
-    skip, unit, flip
+    out, skip, unit, flip, **options
         As `import_nifti`. No scan is turned unless `flip` names it; the notes say what to check.
-    **options
-        As `build` takes them; the default split is the paper's "sep".
+        The default split is the paper's "sep".
 
     Returns
     -------
@@ -223,14 +212,8 @@ def import_covid19a(
         Holds ``OpenSourceDCMs/DCM<scan>/*s<slice:04d>*`` and
         ``InfectionMasks/<scan>_z<slice>.png``. Slices are sorted by their position. The number
         in a file's name is only used to find its mask.
-    out : path
-        The dataset's folder.
-    skip : collection of str
-        Scans to leave out, as in ``DCM3``.
-    unit : "hu", "grey" or None
-        What the values are after rescaling; None: decided scan by scan.
-    **options
-        As `build` takes them; the default split is the paper's "sep".
+    out, skip, unit, **options
+        As `import_nifti`; scans are called as in ``DCM3``. The default split is the paper's "sep".
 
     Returns
     -------
@@ -274,9 +257,8 @@ def _masks_by_scan(folder: Path) -> dict[str, dict[int, Path]]:
 
 
 def _covid19a(folder: Path, masks: Mapping[int, Path], unit: Unit | None) -> Pair:
-    series = read_series(folder, unit=unit)
-    volume = series.volume
-    numbers = [tuple(_slice_number(name, folder) for name in names) for names in series.files]
+    volume, files_of = read_series(folder, unit=unit)
+    numbers = [tuple(_slice_number(name, folder) for name in names) for names in files_of]
     _check_masks(volume.scan, numbers, masks)
     columns, rows, _ = volume.source.shape
     planes = [
@@ -346,12 +328,8 @@ def import_semiseg(
         Holds ``TrainingSet/LungInfection-Train/Doctor-label`` (or the same without its last
         part) and ``TestingSet/LungInfection-Test``, here or in ``Dataset``; or is one of these
         itself. In each, ``Imgs`` holds the slices and ``GT`` the masks, under equal names.
-    out : path
-        The dataset's folder.
-    skip : collection of str
-        Pictures to leave out.
-    **options
-        As `build` takes them; where both parts are there, the split is the published one.
+    out, skip, **options
+        As `import_nifti`. Where both parts are there, the split is the published one.
 
     Returns
     -------
@@ -363,29 +341,35 @@ def import_semiseg(
     DataError
         If the folders aren't there, a slice has no mask or a mask no slice, or as `build`.
     """
-    sets = _semiseg_sets(Path(folder))
+    sets = [find(images, masks, PICTURES, ()) for images, masks in _semiseg_sets(Path(folder))]
     unknown = next((one for one in skip if not any(one in images for images, _ in sets)), None)
     if unknown is not None:
         raise DataError(f"--skip {unknown}: there is no such picture. Correct the name.")
-    pictures = _semiseg_pictures(sets, skip)
+    parts: tuple[Part, Part] = ("train", "test")
+    clash = len(sets) == 2 and not sets[0][0].keys().isdisjoint(sets[1][0])
+    pictures = [
+        (f"{part}_{name}" if clash else name, part, image, masks[name])
+        for part, (images, masks) in zip(parts, sets, strict=False)
+        for name, image in images.items()
+        if name not in skip
+    ]
+
+    def pairs() -> Iterator[Pair]:
+        for scan, _, image, mask in pictures:
+            volume = replace(read_picture(image), scan=scan)
+            yield volume, read_picture_mask(mask, volume)
+
     note = (
         "which slices are of one patient isn't published, so a patient may lie in different parts."
     )
     options = {"name": "semiseg", **noted(options, note)}
     if len(sets) == 2:
-        options["split"] = {one.scan: one.part for one in pictures}
-    return build(map(_semiseg, pictures), out, **options)
+        options["split"] = {scan: part for scan, part, *_ in pictures}
+    return build(pairs(), out, **options)
 
 
-class _Picture(NamedTuple):
-    scan: str
-    part: Part
-    image: Path
-    mask: Path
-
-
-def _semiseg_sets(folder: Path) -> list[_Set]:
-    """Find pictures and masks of the train and test part, or of the one set that is there."""
+def _semiseg_sets(folder: Path) -> list[tuple[Path, Path]]:
+    """Find folders of pictures and masks: of the train and test part, or of the one set there."""
     check_folder(folder)
     roots = (folder, folder / "Dataset")
     found = [
@@ -398,18 +382,14 @@ def _semiseg_sets(folder: Path) -> list[_Set]:
             f"{folder}: only one of {_TRAIN[0]} and {_TEST[0]} is in it. Add the other, or name "
             "that one's folder."
         )
-    single = _folders(folder)
-    parts = parts or ([single] if single else [])
+    if single := None if parts else _folders(folder):
+        parts = [single]
     if not parts:
         raise DataError(
             f"{folder}: no folders Imgs and GT are in it, nor in {_TRAIN[0]}. Name the folder "
             "that COVID-SemiSeg is unpacked in."
         )
-    sets = []
-    for images, masks in parts:
-        pictures, theirs = find(images, masks, PICTURES, ())
-        sets.append((pictures, theirs or {}))
-    return sets
+    return parts
 
 
 def _folders(folder: Path) -> tuple[Path, Path] | None:
@@ -418,23 +398,6 @@ def _folders(folder: Path) -> tuple[Path, Path] | None:
     images = next((inner[name] for name in sorted(inner.keys() & _IMAGE_FOLDERS)), None)
     masks = next((inner[name] for name in sorted(inner.keys() & _MASK_FOLDERS)), None)
     return (images, masks) if images and masks else None
-
-
-def _semiseg_pictures(sets: list[_Set], skip: Collection[str]) -> list[_Picture]:
-    """List the pictures; if both parts have one of a name, the part is put before it."""
-    parts: tuple[Part, Part] = ("train", "test")
-    clash = len(sets) == 2 and bool(sets[0][0].keys() & sets[1][0].keys())
-    return [
-        _Picture(f"{part}_{name}" if clash else name, part, image, masks[name])
-        for part, (images, masks) in zip(parts, sets, strict=False)
-        for name, image in images.items()
-        if name not in skip
-    ]
-
-
-def _semiseg(picture: _Picture) -> Pair:
-    volume = replace(read_picture(picture.image), scan=picture.scan)
-    return volume, read_picture_mask(picture.mask, volume)
 
 
 def _check_holds(folder: Path, names: tuple[str, str], hint: str = "") -> None:

@@ -59,24 +59,17 @@ def deal(split: Split, depths: Mapping[str, int], seed: int = 0) -> dict[SliceId
         If the split is unknown, omits a slice, names a slice that is missing, or leaves nothing
         to train on.
     """
-    scans = list(depths)
     if split == "mixed":
         parts = dict(_mixed(depths))
     elif split in ("scan", "sep"):
-        count = len(scans)
-        order = np.random.default_rng(seed).permutation(count) if split == "scan" else range(count)
-        parts = _whole([scans[index] for index in order], _counts(split, count), depths)
-    elif isinstance(split, Mapping):
-        parts = _named(split, depths)
+        parts = _named(_whole(list(depths), seed if split == "scan" else None), depths)
     else:
-        parts = _named(read_split(split), depths)
+        parts = _named(split if isinstance(split, Mapping) else read_split(split), depths)
     if "train" not in parts.values():
         raise DataError(
             "the split leaves no slice to train on. Choose another --split, or import more scans."
         )
-    return {
-        SliceId(scan, z): parts[SliceId(scan, z)] for scan in scans for z in range(depths[scan])
-    }
+    return parts
 
 
 def shared_scans(parts: Mapping[SliceId, Part]) -> tuple[str, ...]:
@@ -90,14 +83,7 @@ def shared_scans(parts: Mapping[SliceId, Part]) -> tuple[str, ...]:
 def read_split(path: Path | str) -> dict[str | SliceId, Part]:
     """Read a split from a CSV file with the columns scan and part, and z where slices differ.
 
-    Parameters
-    ----------
-    path : path
-        Its first line names the columns; other columns are ignored.
-
-    Returns
-    -------
-    dict of str or SliceId to "train", "val" or "test"
+    Its first line names the columns; other columns are ignored.
 
     Raises
     ------
@@ -116,7 +102,12 @@ def read_split(path: Path | str) -> dict[str | SliceId, Part]:
             raise DataError(f"{path.name}: its first line must name the columns scan and part.")
         parts: dict[str | SliceId, Part] = {}
         for row in reader:
-            key, part = _key(row, path), _part(row, path)
+            key, part = _key(row, path), cast("Part", row["part"])
+            if part not in PARTS:
+                raise DataError(
+                    f"{path.name}: scan {row['scan']} is put into part {part!r}. "
+                    "A part is train, val or test."
+                )
             if parts.setdefault(key, part) != part:
                 raise DataError(
                     f"{path.name}: {key} is put into {parts[key]} and into {part}. Remove one of "
@@ -134,38 +125,20 @@ def _key(row: Mapping[str, str], path: Path) -> str | SliceId:
     return SliceId(row["scan"], int(z))
 
 
-def _part(row: Mapping[str, str], path: Path) -> Part:
-    if row["part"] not in PARTS:
-        raise DataError(
-            f"{path.name}: scan {row['scan']} is put into part {row['part']!r}. "
-            "A part is train, val or test."
-        )
-    return row["part"]
-
-
-def _counts(split: str, scans: int) -> tuple[int, int]:
-    """Return how many scans val and test get; of 9 scans "sep" gives 5, 1, 3."""
-    if split == "sep" and scans == 20:
-        return 1, 4
-    enough, share = (5, 0.3) if split == "scan" else (3, 0.35)
-    val = max(1, round(0.1 * scans)) if scans >= enough else 0
-    return val, max(1, round(share * scans)) if scans >= 2 else 0
-
-
-def _whole(
-    scans: Sequence[str], counts: tuple[int, int], depths: Mapping[str, int]
-) -> dict[SliceId, Part]:
-    """Deal whole scans: train first, test last."""
-    val, test = counts
-    train = len(scans) - val - test
+def _whole(scans: Sequence[str], seed: int | None) -> dict[str, Part]:
+    """Deal whole scans: train first, test last; shuffled by a seed, or else as the paper does."""
+    count = len(scans)
+    order = range(count) if seed is None else np.random.default_rng(seed).permutation(count)
+    enough, share = (3, 0.35) if seed is None else (5, 0.3)
+    val = max(1, round(0.1 * count)) if count >= enough else 0
+    test = max(1, round(share * count)) if count >= 2 else 0
+    if seed is None and count == 20:
+        val, test = 1, 4
+    train = count - val - test
     dealt = [
-        part for part, count in zip(PARTS, (train, val, test), strict=True) for _ in range(count)
+        part for part, many in zip(PARTS, (train, val, test), strict=True) for _ in range(many)
     ]
-    return {
-        SliceId(scan, z): part
-        for scan, part in zip(scans, dealt, strict=True)
-        for z in range(depths[scan])
-    }
+    return {scans[index]: part for index, part in zip(order, dealt, strict=True)}
 
 
 def _mixed(depths: Mapping[str, int]) -> Iterator[tuple[SliceId, Part]]:
@@ -207,12 +180,7 @@ def fold(dataset: Dataset, number: int, folds: int) -> Dataset:
     number : int
         Which fold is tested on, in [0, folds).
     folds : int
-        At least 2.
-
-    Raises
-    ------
-    DataError
-        If there are fewer folds than 2, no such fold, or fewer train slices than folds.
+        At least 2, and at most as many as there are train slices; if not, a `DataError`.
     """
     slices = dataset.part("train")
     if not 0 <= number < folds or not 2 <= folds <= len(slices):
@@ -234,34 +202,6 @@ def _stretches(slices: tuple[SliceId, ...], folds: int) -> list[list[SliceId]]:
         [where for where in slices if where.scan in {scans[i] for i in part}]
         for part in np.array_split(np.arange(len(scans)), folds)
     ]
-
-
-def check_shared(split: object, parts: Mapping[SliceId, Part], *, allowed: bool) -> None:
-    """Refuse a split that puts slices of one scan into different parts.
-
-    The paper's ``mixed`` does so on purpose; the dataset's notes say it.
-
-    Parameters
-    ----------
-    split : str, path or mapping
-        As `deal` takes it.
-    parts : mapping
-        What it made.
-    allowed : bool
-        Whether the person allows it.
-
-    Raises
-    ------
-    DataError
-        If it does, and that is not allowed.
-    """
-    shared = shared_scans(parts)
-    if shared and split != "mixed" and not allowed:
-        raise DataError(
-            f"the split puts slices of scan {some(shared)} into more than one part, so that the "
-            "same patient would be trained and tested on. Deal whole scans, or allow it with "
-            "--allow-shared-scans."
-        )
 
 
 def some(names: Collection[Any]) -> str:

@@ -6,9 +6,8 @@ is drawn: `Patient`, the surfaces of a `Chest`, vessels as trees, and `Lesions`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from itertools import pairwise
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,22 +39,16 @@ def spread(weights: Any, coarse: Field) -> Field:  # noqa: ANN401 - as `spline`
 def field(
     rng: np.random.Generator, slices: int, nodes: int, along: float, over: int | None = None
 ) -> Field:
-    """Draw smooth noise of unit variance, about.
+    """Draw smooth noise of unit variance, about: (slices, nodes, nodes) float32.
 
     Parameters
     ----------
-    rng : numpy.random.Generator
-        The source of chance.
-    slices, nodes : int
-        Slices, and independent values along each axis of a slice.
+    rng, slices, nodes
+        The source of chance, and how many slices and values along each axis of a slice.
     along : float
         How many slices a value holds over.
     over : int or None
         Spread each slice over this many nodes along each axis.
-
-    Returns
-    -------
-    (slices, nodes, nodes) or (slices, over, over) float32 array
     """
     pad = 6
     raw = rng.standard_normal((slices + 2 * pad, nodes, nodes), dtype=np.float32)
@@ -79,33 +72,10 @@ def cover(distance: Field, soft: Field | float) -> Field:
     return np.asarray(np.clip(0.5 - distance / soft, 0, 1))
 
 
-def extent(distance: Field, soft: float) -> tuple[slice, slice]:
-    """Return the box around the pixels that a surface covers at least in part."""
-    touched = distance < soft / 2
-    rows, cols = (np.flatnonzero(touched.any(axis=axis)) for axis in (1, 0))
-    if not len(rows):
-        return slice(0), slice(0)
-    return slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1)
+def _oval(x: Field, y: Field, half: tuple[float, float], power: float, pitch: float) -> Field:
+    """Measure about how far, in mm, each pixel at x, y is from a superellipse around the origin.
 
-
-def oval(x: Field, y: Field, half: tuple[float, float], power: float, pitch: float) -> Field:
-    """Measure about how far each pixel is from a superellipse around the origin.
-
-    Parameters
-    ----------
-    x, y : (H, W) float arrays
-        Positions in mm.
-    half : (float, float)
-        Half axes along x and y, in mm.
-    power : float
-        2 for an ellipse; higher is squarer.
-    pitch : float
-        Distance of pixels, in mm.
-
-    Returns
-    -------
-    (H, W) float array
-        Signed, in mm.
+    It has the half axes `half`, in mm; power 2 is an ellipse, a higher one squarer.
     """
     f = (np.abs(x / half[0]) ** power + np.abs(y / half[1]) ** power) ** (1 / power)
     slope = np.hypot(*np.gradient(f, pitch))
@@ -113,23 +83,16 @@ def oval(x: Field, y: Field, half: tuple[float, float], power: float, pitch: flo
 
 
 def tube(x: Field, y: Field, z: float, ends: Field, slab: float = 0.0) -> Field:
-    """Measure how far each pixel at one height is from the wall of a cone.
+    """Measure how far, in mm, each pixel at one height is from the wall of a cone.
 
     Parameters
     ----------
-    x, y : (H, W) float arrays, or what broadcasts to them
-        Positions in mm.
-    z : float
-        Height of the pixels, in mm.
+    x, y, z
+        Where the pixels are, in mm; x and y (H, W), or what broadcasts to that.
     ends : (2, 4) float array
         x, y, z and radius of the cone's ends, in mm.
     slab : float
         Half the thickness, in mm, through which it is seen.
-
-    Returns
-    -------
-    (H, W) float array
-        Signed, in mm.
     """
     (px, py, pz, pr), (qx, qy, qz, qr) = ends.tolist()  # plain floats are faster than numpy's
     dx, dy, dz = qx - px, qy - py, qz - pz
@@ -194,8 +157,7 @@ HILA = ((-40.0, 14.0, 0.54), (40.0, 14.0, 0.56))
 VEINS = ((-36.0, 20.0, 0.46), (36.0, 20.0, 0.47))
 
 
-@dataclass(frozen=True, slots=True)
-class Patient:
+class Patient(NamedTuple):
     """The measures that differ between patients; lengths in mm."""
 
     scale: float  # of everything inside the ribs
@@ -328,8 +290,7 @@ class Patient:
         return self._flat(parts, 0, z) if parts else np.zeros((0, 2, 4), np.float32)
 
 
-@dataclass(frozen=True, slots=True)
-class Surfaces:
+class Surfaces(NamedTuple):
     """Signed distances in mm, negative inside, on the coarse grid: each (Z, n, n)."""
 
     body: Field
@@ -343,9 +304,6 @@ class Surfaces:
     heart: Field
     shift_x: Field
     shift_y: Field
-
-
-SURFACES = tuple(field.name for field in fields(Surfaces))
 
 
 class Chest:
@@ -383,10 +341,9 @@ class Chest:
 
     def _level(self, x: Field, y: Field, z: float) -> tuple[Field, ...]:
         """Compute the surfaces at one height, in the order of `Surfaces`."""
-        who, u = self.who, z / self.who.height
-        s = who.scale
+        who, s, u = self.who, self.who.scale, z / self.who.height
         back, depth, width = (s * profile(p, u) for p in (CAGE_BACK, CAGE_DEPTH, CAGE_WIDTH))
-        cage = oval(x, y - (back - depth), (width, depth), 2.35, self.pitch)
+        cage = _oval(x, y - (back - depth), (width, depth), 2.35, self.pitch)
         body = self._body(x, y, u)
         organs = who.segments(VESSELS + GULLET + AIRWAYS[:1])
         chambers = who.segments(HEART) * np.array([1, 1, 1, who.heart], np.float32)
@@ -430,7 +387,7 @@ class Chest:
         width = s * (profile(CAGE_WIDTH, u) + profile(BODY_WIDTH, u)) + who.wall
         middle = (front + back) / 2
         furrow = 5 * np.exp(-((x / 14) ** 2)) * (y > 0) + 3 * np.exp(-((x / 20) ** 2)) * (y < 0)
-        body = oval(x, y - middle, (width, (back - front) / 2), 2.4, self.pitch)
+        body = _oval(x, y - middle, (width, (back - front) / 2), 2.4, self.pitch)
         return np.asarray(body + furrow)
 
     def _septum(self, x: Field, y: Field, u: float) -> list[Field]:
@@ -469,10 +426,8 @@ def tree(
 
     Parameters
     ----------
-    rng : numpy.random.Generator
-        The source of chance.
-    chest : Chest
-        The patient.
+    rng, chest
+        The source of chance, and the patient.
     root : (float, float, float)
         x and y in nominal mm, and the height u.
     leaves : int
@@ -483,8 +438,7 @@ def tree(
     (leaves, 2, 4) float32 array
         Ends of its segments: x, y, z and radius in mm.
     """
-    who = chest.who
-    start = np.array([root[0] * who.scale, root[1] * who.scale, root[2] * who.height])
+    start = np.array(root) * (chest.who.scale, chest.who.scale, chest.who.height)
     points = _inside(rng, chest, np.sign(root[0]), leaves)
     points = points[np.argsort(np.linalg.norm(points - start, axis=1))]
     nodes = np.concatenate([start[None], points])
@@ -531,8 +485,7 @@ def _inside(rng: np.random.Generator, chest: Chest, side: float, count: int) -> 
     return np.asarray(spots + jitter)
 
 
-@dataclass(frozen=True, slots=True)
-class Lesions:
+class Lesions(NamedTuple):
     """The lesions of a scan: (Z, n, n) fields on the coarse grid, above 0 within a lesion."""
 
     glass: Field
@@ -545,10 +498,8 @@ class Lesions:
 
         Parameters
         ----------
-        rng : numpy.random.Generator
-            The source of chance.
-        chest : Chest
-            The patient.
+        rng, chest
+            The source of chance, and the patient.
         severity : float
             From 0, mild, to 1: sets the share of slices (0.22 to 0.68) and of pixels (0.4 % to
             4 %) that are infected, and the share of lesions that are solid.

@@ -12,7 +12,6 @@ from alnb.phantom.anatomy import (
     GULLET,
     HILA,
     RIB_TALL,
-    SURFACES,
     VEINS,
     VESSELS,
     Chest,
@@ -20,7 +19,6 @@ from alnb.phantom.anatomy import (
     Lesions,
     Surfaces,
     cover,
-    extent,
     field,
     spline,
     spread,
@@ -71,14 +69,7 @@ class Scene:
 
 
 class Picture:
-    """One slice of a scene, drawn from the outside in.
-
-    Parameters
-    ----------
-    scene : Scene
-        The scan.
-    index : int
-        Which of its slices.
+    """One slice of a scene, drawn from the outside in: which one, says `index`.
 
     Attributes
     ----------
@@ -92,7 +83,7 @@ class Picture:
         chest = scene.chest
         self.scene, self.chest, self.index = scene, chest, index
         self.z = float(chest.heights[index])
-        self.on = Surfaces(*(chest.fine(getattr(chest.surfaces, n)[index]) for n in SURFACES))
+        self.on = Surfaces(*(chest.fine(surface[index]) for surface in chest.surfaces))
         self.shift = (chest.surfaces.shift_x[index], chest.surfaces.shift_y[index])
         self.x, self.y = scene.at + self.on.shift_x, scene.at[:, None] + self.on.shift_y
         self.seams, self.mottle, self.crumbs, self.grit = (
@@ -121,38 +112,25 @@ class Picture:
         image[self.scene.outside] = OUTSIDE
         return np.rint(np.clip(image, -1024, 3071)).astype(np.int16)
 
-    def paint(self, distance: Field, hu: Field | float, soft: Field | float | None = None) -> None:
-        """Lay HU over the inside of a surface.
+    def _paint(self, distance: Field, hu: Field | float, soft: Field | float | None = None) -> None:
+        """Lay HU over the inside of a surface, (size, size) distances in mm, negative inside.
 
-        Parameters
-        ----------
-        distance : (size, size) float array
-            To the surface, in mm, negative inside.
-        hu : (size, size) float array or float
-            What is laid there.
-        soft : array, float or None
-            Width of the edge, in mm; None: a pixel.
+        `soft` is the width of the edge, in mm; None: a pixel.
         """
         soft = self.chest.px if soft is None else soft
-        box = extent(distance, float(np.max(soft)))
+        touched = distance < float(np.max(soft)) / 2
+        rows, cols = (np.flatnonzero(touched.any(axis=axis)) for axis in (1, 0))
+        if not len(rows):
+            return
+        box = slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1)
         hu, soft = (v[box] if isinstance(v, np.ndarray) else v for v in (hu, soft))
         self.image[box] += cover(distance[box], soft) * (hu - self.image[box])
 
-    def nearest(self, segments: Field, slab: float = 0.0, squeeze: float = 1.0) -> Field:
+    def _nearest(self, segments: Field, slab: float = 0.0, squeeze: float = 1.0) -> Field:
         """Measure how far each pixel is from the nearest segment's surface, in mm; at most 1e3.
 
-        Parameters
-        ----------
-        segments : (N, 2, 4) float array
-            Ends (x, y, z, radius) in mm.
-        slab : float
-            Half the thickness, in mm, through which they are seen.
-        squeeze : float
-            By how much their z was divided.
-
-        Returns
-        -------
-        (size, size) float32 array
+        The (N, 2, 4) segments are seen through a `slab` of half this thickness, in mm. `squeeze` is
+        what their z was divided by.
         """
         px, z = self.chest.px, self.z / squeeze
         reach = segments[..., 3].max(axis=1) + slab + px
@@ -187,49 +165,48 @@ class Picture:
 
     def _wall(self) -> None:
         on, px = self.on, self.chest.px
-        self.paint(on.body, 10)
-        self.paint(on.body + 1.8, FAT + 8 * self.mottle)
-        self.paint(on.flesh, MUSCLE + 7 * self.mottle)
+        self._paint(on.body, 10)
+        self._paint(on.body + 1.8, FAT + 8 * self.mottle)
+        self._paint(on.flesh, MUSCLE + 7 * self.mottle)
         thick = np.maximum(on.inner - 9 - on.flesh, 1)  # of the muscle, here
         layers = np.clip(thick / 24, 1, 3)
         part = np.clip(-on.flesh, 0, None) / thick * layers + 0.45 * self.seams
         plane = np.abs(part - np.floor(part) - 0.5) * thick / layers - 1.2 - 1.6 * self.mottle
         plane = np.maximum(plane, 12 - thick)
-        self.paint(np.maximum(plane, np.maximum(on.flesh + 3, 8 - on.inner)), FAT + 20, 2 * px)
-        self.paint(on.inner, FAT + 10 + 8 * self.mottle)
+        self._paint(np.maximum(plane, np.maximum(on.flesh + 3, 8 - on.inner)), FAT + 20, 2 * px)
+        self._paint(on.inner, FAT + 10 + 8 * self.mottle)
 
     def _belly(self) -> None:
         on = self.on
-        self.paint(np.maximum(on.abdomen, on.inner), MUSCLE - 5)
-        self.paint(np.maximum(on.abdomen + 3, on.inner + 2), FAT)
+        self._paint(np.maximum(on.abdomen, on.inner), MUSCLE - 5)
+        self._paint(np.maximum(on.abdomen + 3, on.inner + 2), FAT)
         veins = np.exp(-((self.seams / 0.18) ** 2))
-        self.paint(on.liver, 60 - 14 * veins + 3 * self.mottle)
-        self.paint(on.spleen, 50)
-        self.paint(on.stomach, 40)
-        self.paint(on.stomach + 4, np.where(self.y < -28, -950, 25 + 30 * self.mottle))
+        self._paint(on.liver, 60 - 14 * veins + 3 * self.mottle)
+        self._paint(on.spleen, 50)
+        self._paint(on.stomach, 40)
+        self._paint(on.stomach + 4, np.where(self.y < -28, -950, 25 + 30 * self.mottle))
 
     def _mediastinum(self) -> None:
-        self.paint(np.maximum(self.on.heart, 1 - self.on.abdomen), BLOOD + 4 * self.mottle)
-        self.paint(self.nearest(self.scene.organs), BLOOD)
-        self.paint(self.nearest(self.scene.gullet), 35)
+        self._paint(np.maximum(self.on.heart, 1 - self.on.abdomen), BLOOD + 4 * self.mottle)
+        self._paint(self._nearest(self.scene.organs), BLOOD)
+        self._paint(self._nearest(self.scene.gullet), 35)
 
     def _skeleton(self) -> None:
         chest, z = self.chest, self.z
         arch, body, canal = chest.who.spine(z)
-        disc = (z / 23 + chest.who.phase) % 1 < 0.2
-        self.paint(self.nearest(self.scene.cartilage, squeeze=RIB_TALL), 105)
+        self._paint(self._nearest(self.scene.cartilage, squeeze=RIB_TALL), 105)
         for distance, rim in (
-            (self.nearest(body), 1.3),
-            (self.nearest(np.concatenate([arch, chest.who.shoulder(z)])), 1.8),
-            (self.nearest(self.scene.bones, squeeze=RIB_TALL), 1.5),
+            (self._nearest(body), 1.3),
+            (self._nearest(np.concatenate([arch, chest.who.shoulder(z)])), 1.8),
+            (self._nearest(self.scene.bones, squeeze=RIB_TALL), 1.5),
         ):
             rind = np.clip(1 + distance / rim, 0, 1)
-            self.paint(distance, MARROW + 40 * self.crumbs + (CORTEX - MARROW) * rind)
-        if disc:
-            self.paint(self.nearest(body), 95)
-        hollow = self.nearest(canal)
-        self.paint(hollow, FAT + 60)
-        self.paint(hollow + 2.5, 32)
+            self._paint(distance, MARROW + 40 * self.crumbs + (CORTEX - MARROW) * rind)
+        if (z / 23 + chest.who.phase) % 1 < 0.2:  # a disc
+            self._paint(self._nearest(body), 95)
+        hollow = self._nearest(canal)
+        self._paint(hollow, FAT + 60)
+        self._paint(hollow + 2.5, 32)
 
     def _lungs(self) -> None:
         chest, on, px = self.chest, self.on, self.chest.px
@@ -239,23 +216,20 @@ class Picture:
         fill += 90 * dependent * np.exp(np.minimum(on.lung, 0) / 5)
         fissure = self.y - 10 + 0.35 * (self.z - 0.5 * chest.who.height) + 0.15 * np.abs(self.x)
         fill += 70 * cover(np.abs(fissure + 4 * self.seams) - 0.3, 1.5 * px)
-        vessel = cover(self.nearest(self.scene.vessels, slab=2.0), px)
+        vessel = cover(self._nearest(self.scene.vessels, slab=2.0), px)
         if self.scene.lesions.glass[self.index].max() > -1:
             self._infect(fill, vessel)
         else:
             fill += vessel * (BLOOD - fill)
         moving = 4 * np.exp(-((np.minimum(np.abs(on.abdomen), 30) / 6) ** 2))
-        self.paint(on.lung, fill, px + moving)
-        airway = self.nearest(self.scene.airways, slab=0.5)
-        self.paint(airway - 1.4, -20)
-        self.paint(airway, -990)
+        self._paint(on.lung, fill, px + moving)
+        airway = self._nearest(self.scene.airways, slab=0.5)
+        self._paint(airway - 1.4, -20)
+        self._paint(airway, -990)
 
     def _infect(self, fill: Field, vessel: Field) -> None:
         """Lay ground-glass under the vessels and consolidation over them, in place."""
-        glass, solid, density = (
-            self.chest.fine(getattr(self.scene.lesions, n)[self.index])
-            for n in ("glass", "solid", "density")
-        )
+        glass, solid, density = (self.chest.fine(one[self.index]) for one in self.scene.lesions)
         glass = glass + 0.16 * self.crumbs
         haze = -640 + 90 * np.clip(glass, 0, 2) + 70 * density + 40 * self.crumbs
         haze += 110 * np.exp(-((self.mottle / 0.25) ** 2))  # thickened septa

@@ -6,15 +6,13 @@ that `Config.regions` names.
 
 from alnb.regions.lungs import bare, in_lungs, lung_like
 from alnb.regions.region import Region
-from alnb.regions.tilings import SuperpixelCache, Tiling, grid, grid_shape, superpixels, tiling
+from alnb.regions.tilings import Tiling, grid, superpixels, tiling
 
 __all__ = [
     "Region",
-    "SuperpixelCache",
     "Tiling",
     "bare",
     "grid",
-    "grid_shape",
     "in_lungs",
     "lung_like",
     "superpixels",

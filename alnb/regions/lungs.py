@@ -25,11 +25,6 @@ def lung_like(image: Grey) -> Mask:
     the picture's edge and is about the darkest. Lung may reach the edge too, in pictures that
     were cropped to it.
 
-    Parameters
-    ----------
-    image : (H, W) uint8 array
-        A slice through its window.
-
     Returns
     -------
     (H, W) bool array
@@ -68,19 +63,9 @@ def _without_padding(image: Grey) -> tuple[slice, slice]:
 
 
 def in_lungs(image: Grey, regions: Sequence[Region]) -> Mask:
-    """Tell which regions of a slice hold some lung.
+    """Tell which of a slice's K regions hold some lung: (K,) bool.
 
-    Parameters
-    ----------
-    image : (H, W) uint8 array
-        The slice through its window.
-    regions : sequence of K Region
-        Of that slice.
-
-    Returns
-    -------
-    (K,) bool array
-        True where at least `LUNG_SHARE` of the region's pixels are `lung_like`.
+    They do where at least `LUNG_SHARE` of the region's pixels are `lung_like`.
     """
     lungs = lung_like(image)
     return np.array([region.pixels(lungs).mean() >= LUNG_SHARE for region in regions], dtype=bool)

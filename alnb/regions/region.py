@@ -148,13 +148,7 @@ def _runs(mask: Mask) -> list[int]:
 
 
 def _unrolled(runs: str, shape: tuple[int, int]) -> Mask:
-    """Read runs that were joined by hyphens: a (height, width) mask.
-
-    Raises
-    ------
-    ValueError
-        If they are no runs, or not of that many pixels.
-    """
+    """Read runs that were joined by hyphens: a (height, width) mask, or a `ValueError`."""
     lengths = [int(run) for run in runs.split("-")]
     inside = np.arange(len(lengths)) % 2 == 1
     return np.repeat(inside, lengths).reshape(shape, order="F")

@@ -1,4 +1,9 @@
-"""Divide a slice into regions: a grid of rectangles, or superpixels that follow its edges."""
+"""Divide a slice into regions: a grid of rectangles, or superpixels that follow its edges.
+
+SLIC is slow, so its label maps are kept in the dataset's folder ``superpixels``, in a file of a few
+kilobytes for each slice. The folder may be deleted at any time. If it can't be written, the
+superpixels are found again each time.
+"""
 
 from __future__ import annotations
 
@@ -39,36 +44,15 @@ def tiling(dataset: Dataset, config: Config) -> Tiling:
     The regions of a slice are the columns of a table of N slices by K, where K is
     `Config.regions_per_slice`. A grid has K regions. There are at most K superpixels; the columns
     beyond them stay empty.
-
-    Parameters
-    ----------
-    dataset : Dataset
-    config : Config
-
-    Returns
-    -------
-    callable
-        Takes a `SliceId`, returns its regions in the order of the columns.
     """
     k = config.regions_per_slice
     if config.regions == "superpixels":
-        return SuperpixelCache(dataset, k).regions
+        return superpixels(dataset, k)
     return lambda where: grid(where, (dataset.size, dataset.size), k)
 
 
-def grid_shape(k: int, shape: tuple[int, int]) -> tuple[int, int]:
-    """Arrange `k` regions in rows and columns, as near to squares as `k` and `shape` allow.
-
-    Returns
-    -------
-    (rows, cols) : tuple of int
-        Their product is `k`.
-
-    Raises
-    ------
-    ConfigError
-        If `k` is below 1 or its rows or columns are more than the slice has pixels.
-    """
+def _grid_shape(k: int, shape: tuple[int, int]) -> tuple[int, int]:
+    """Return rows and columns of `k` regions, as near to squares as `k` and `shape` allow."""
     if k < 1:
         raise ConfigError(f"regions_per_slice is {k}; it must be at least 1.")
     height, width = shape
@@ -89,10 +73,8 @@ def grid(where: SliceId, shape: tuple[int, int], k: int = 64) -> tuple[Region, .
 
     Parameters
     ----------
-    where : SliceId
-        The slice.
-    shape : (H, W)
-        Its size in pixels.
+    where, shape
+        The slice, and its (H, W) in pixels.
     k : int
         How many; the paper compares 1, 4, 9, 16, 36, 64 and 81 (5.2).
 
@@ -111,8 +93,10 @@ def grid(where: SliceId, shape: tuple[int, int], k: int = 64) -> tuple[Region, .
     >>> [region.key for region in grid(SliceId("a", 0), (5, 4), k=2)]
     ['a/0/0,0,2,4', 'a/0/2,0,3,4']
     """
-    rows, cols = grid_shape(k, shape)
-    tops, lefts = _cuts(shape[0], rows), _cuts(shape[1], cols)
+    tops, lefts = (
+        [length * part // parts for part in range(parts + 1)]
+        for length, parts in zip(shape, _grid_shape(k, shape), strict=True)
+    )
     return tuple(
         Region(where, top, left, bottom - top, right - left)
         for top, bottom in pairwise(tops)
@@ -120,24 +104,11 @@ def grid(where: SliceId, shape: tuple[int, int], k: int = 64) -> tuple[Region, .
     )
 
 
-def _cuts(length: int, parts: int) -> list[int]:
-    return [length * part // parts for part in range(parts + 1)]
-
-
 def label_map(image: Grey, n: int) -> LabelMap:
-    """Find the superpixels of a slice by SLIC.
+    """Find at most `n` superpixels of an (H, W) uint8 slice, as its window shows it.
 
-    Parameters
-    ----------
-    image : (H, W) uint8 array
-        The slice through its window.
-    n : int
-        How many at most. SLIC makes about as many, and fewer where the slice shows little.
-
-    Returns
-    -------
-    (H, W) integer array
-        The number of each pixel's superpixel, from 1. The same arguments give the same map.
+    The integer map holds the number of each pixel's superpixel, from 1. There are fewer than `n`
+    where the slice shows little. The same arguments give the same map.
 
     References
     ----------
@@ -156,27 +127,8 @@ def label_map(image: Grey, n: int) -> LabelMap:
     return labels
 
 
-def superpixels(where: SliceId, image: Grey, n: int = 64) -> tuple[Region, ...]:
-    """Divide a slice into at most `n` regions that follow its edges.
-
-    Parameters
-    ----------
-    where : SliceId
-        The slice.
-    image : (H, W) uint8 array
-        Through its window.
-    n : int
-        How many at most; see `label_map`.
-
-    Returns
-    -------
-    tuple of Region
-        With masks; together they cover every pixel exactly once.
-    """
-    return _regions(where, label_map(image, n))
-
-
-def _regions(where: SliceId, labels: LabelMap) -> tuple[Region, ...]:
+def shapes(where: SliceId, labels: LabelMap) -> tuple[Region, ...]:
+    """Turn the label map of a slice into regions with masks."""
     from scipy.ndimage import find_objects
 
     return tuple(
@@ -189,40 +141,23 @@ def _regions(where: SliceId, labels: LabelMap) -> tuple[Region, ...]:
     )  # fmt: skip
 
 
-class SuperpixelCache:
-    """The superpixels of a dataset's slices, found when a slice is first asked for.
+def superpixels(dataset: Dataset, n: int) -> Tiling:
+    """Return the tiling by at most `n` superpixels a slice, found when one is first asked for."""
+    follows_from = [
+        FORMAT, dataset.fingerprint, n, COMPACTNESS, SMOOTH_PX, version("scikit-image"),
+    ]  # fmt: skip
+    folder = dataset.folder / SUPERPIXELS / short_hash(follows_from)
 
-    SLIC is slow, so its label maps are kept in the dataset's folder ``superpixels``, in a file of
-    a few kilobytes for each slice. The folder may be deleted at any time. If it can't be written,
-    the superpixels are found again each time.
-
-    Parameters
-    ----------
-    dataset : Dataset
-    n : int
-        How many a slice, at most.
-    """
-
-    def __init__(self, dataset: Dataset, n: int) -> None:
-        self._dataset, self._n = dataset, n
-        follows_from = [
-            FORMAT, dataset.fingerprint, n, COMPACTNESS, SMOOTH_PX, version("scikit-image"),
-        ]  # fmt: skip
-        self._folder = dataset.folder / SUPERPIXELS / short_hash(follows_from)
-        self._recent = lru_cache(maxsize=_KEPT)(self._find)
-
-    def regions(self, where: SliceId) -> tuple[Region, ...]:
-        """Return a slice's superpixels, as `superpixels` makes them."""
-        return self._recent(where)
-
-    def _find(self, where: SliceId) -> tuple[Region, ...]:
+    @lru_cache(maxsize=_KEPT)
+    def regions(where: SliceId) -> tuple[Region, ...]:
         scan = hashlib.sha256(where.scan.encode()).hexdigest()[:12]  # it may be no file's name
-        path = self._folder / f"{scan}-{where.z}.npz"
-        size = self._dataset.size
+        path = folder / f"{scan}-{where.z}.npz"
         labels: LabelMap = read_arrays(path).get("labels", np.empty(0, np.uint8))
-        if labels.shape != (size, size):
-            labels = label_map(self._dataset.image(where), self._n)
+        if labels.shape != (dataset.size, dataset.size):
+            labels = label_map(dataset.image(where), n)
             small = labels.astype(np.min_scalar_type(int(labels.max())))
             with contextlib.suppress(OSError), replacing(path) as partial:
                 np.savez_compressed(partial, labels=small)
-        return _regions(where, labels)
+        return shapes(where, labels)
+
+    return regions

@@ -10,11 +10,19 @@ Intensities are HU (``"hu"``, int16) or already windowed to 8 bits (``"grey"``, 
 of the two, `to_unit` decides. It never guesses where the values allow both.
 """
 
-from alnb.volumes.nifti import NIFTI, read_mask, read_nifti, write_mask
-from alnb.volumes.pictures import PICTURES, read_picture, read_picture_labels, read_picture_mask
+from alnb.volumes.files import (
+    NIFTI,
+    PICTURES,
+    read_mask,
+    read_nifti,
+    read_picture,
+    read_picture_labels,
+    read_picture_mask,
+    write_mask,
+)
 from alnb.volumes.scan import (
     Labels,
-    OnGrid,
+    Origin,
     Source,
     Unit,
     Volume,
@@ -30,7 +38,7 @@ __all__ = [
     "NIFTI",
     "PICTURES",
     "Labels",
-    "OnGrid",
+    "Origin",
     "Source",
     "Unit",
     "Volume",

@@ -11,7 +11,6 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -33,41 +32,9 @@ _NUMBERS = re.compile(r"\d+")
 _NEEDED = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "PixelData")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Series:
-    """A scan, and the files that its slices came from.
-
-    Parameters
-    ----------
-    volume : Volume
-        Its source grid is the one that DICOM-to-NIfTI converters write: (columns, rows,
-        slices), slices in the order of their position.
-    files : tuple of tuple of str
-        The names of the files of each slice, along the third axis of the source grid. A slice
-        that is there twice has more than one.
-    """
-
-    volume: Volume
-    files: tuple[tuple[str, ...], ...]
-
-
-def read_dicom(folder: Path | str, *, unit: Unit | None = None, scan: str | None = None) -> Volume:
-    """Read a scan from a folder that holds one DICOM series.
-
-    Parameters
-    ----------
-    folder, unit, scan
-        As `read_series`.
-
-    Raises
-    ------
-    DataError
-        As `read_series`.
-    """
-    return read_series(folder, unit=unit, scan=scan).volume
-
-
-def read_series(folder: Path | str, *, unit: Unit | None = None, scan: str | None = None) -> Series:
+def read_series(
+    folder: Path | str, *, unit: Unit | None = None, scan: str | None = None
+) -> tuple[Volume, tuple[tuple[str, ...], ...]]:
     """Read a scan and the names of its files from a folder that holds one DICOM series.
 
     Parameters
@@ -82,10 +49,14 @@ def read_series(folder: Path | str, *, unit: Unit | None = None, scan: str | Non
 
     Returns
     -------
-    Series
-        In display order. The volume's notes say which slices are there twice, where some are
-        missing, which files are not DICOM, and whether the gantry was tilted. Slices of a tilted
-        gantry follow each other along the couch, as the source grid's affine says.
+    Volume
+        Its source grid is the one that DICOM-to-NIfTI converters write: (columns, rows, slices),
+        slices in the order of their position. Those of a tilted gantry follow each other along the
+        couch, as the affine says. The notes say which slices are there twice, where some are
+        missing, which files are not DICOM, and whether the gantry was tilted.
+    tuple of tuple of str
+        The names of the files of each slice, along the third axis of the source grid. A slice that
+        is there twice has more than one.
 
     Raises
     ------
@@ -111,28 +82,15 @@ def read_series(folder: Path | str, *, unit: Unit | None = None, scan: str | Non
     data = np.stack([one.T for one in pixels], axis=-1)
     source = source_of(name, data, affine, (1, 1), "")
     voxels, decided = to_unit(source.to_display(data), unit, name)
-    notes = (
-        *passed_over,
-        *_double_notes(groups),
-        *gaps,
-        *_tilt_notes(float(np.linalg.norm(along))),
-    )
+    notes = (*passed_over, *_double_notes(groups), *gaps, *_tilt_notes(along))
     volume = Volume(name, np.ascontiguousarray(voxels), affine, source, decided, notes)
-    return Series(volume, tuple(tuple(slices[i][0] for i in group) for group in groups))
+    return volume, tuple(tuple(slices[i][0] for i in group) for group in groups)
 
 
 def names_patient(folder: Path | str) -> bool:
     """Tell whether the folder of a series is named by its patient's name or id.
 
-    Parameters
-    ----------
-    folder : path
-        Of one series.
-
-    Returns
-    -------
-    bool
-        False where the header says that identities were removed: the id is made up then.
+    It is not if the header says that identities were removed: the id is made up then.
     """
     folder = Path(folder)
     for path in sorted(path for path in folder.iterdir() if path.is_file()):
@@ -261,22 +219,17 @@ def _agreed(twins: list[Sliced], folder: Path) -> NDArray[np.float32]:
     return pixels
 
 
-def _double_notes(groups: list[list[int]]) -> tuple[str, ...]:
-    doubles = sum(len(group) > 1 for group in groups)
-    if not doubles:
-        return ()
-    return (
-        f"slices that are there twice, with equal pixels, were taken once ({doubles} of "
-        f"{len(groups)})",
-    )
+def _double_notes(groups: list[list[int]]) -> list[str]:
+    twice, all_ = sum(len(group) > 1 for group in groups), len(groups)
+    note = f"slices that are there twice, with equal pixels, were taken once ({twice} of {all_})"
+    return [note] if twice else []
 
 
-def _tilt_notes(stretch: float) -> tuple[str, ...]:
-    """Say by how much the slices are tilted; `stretch` is 1 / cos of the angle."""
-    degrees = math.degrees(math.acos(min(1.0, 1 / stretch)))
-    return () if degrees < _TILT else (
-        f"the gantry was tilted by {degrees:.0f}°: each slice is shifted against the one below",
-    )  # fmt: skip
+def _tilt_notes(along: NDArray[np.float64]) -> list[str]:
+    """Say by how much slices that follow each other `along` mm, a mm apart, are tilted."""
+    degrees = math.degrees(math.acos(min(1.0, 1 / float(np.linalg.norm(along)))))
+    note = f"the gantry was tilted by {degrees:.0f}°: each slice is shifted against the one below"
+    return [note] if degrees >= _TILT else []
 
 
 def _step_mm(depths_mm: NDArray[np.float64]) -> tuple[float, tuple[str, ...]]:
@@ -303,14 +256,11 @@ def _rescaled(header: Header, folder: Path) -> NDArray[np.float32]:
         stored = header.pixel_array
     except (AttributeError, NotImplementedError, RuntimeError, ValueError) as error:
         raise _undecoded(header, folder, error) from error
-    slope = _number(header, "RescaleSlope", 1.0)
-    intercept = _number(header, "RescaleIntercept", 0.0)
+    slope, intercept = (
+        absent if header.get(tag) in (None, "") else float(header[tag].value)
+        for tag, absent in (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0))
+    )
     return stored.astype(np.float32) * np.float32(slope) + np.float32(intercept)
-
-
-def _number(header: Header, tag: str, absent: float) -> float:
-    value = header.get(tag)
-    return absent if value in (None, "") else float(value)
 
 
 def _undecoded(header: Header, folder: Path, error: Exception) -> DataError:

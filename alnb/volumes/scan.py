@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -23,30 +23,14 @@ _FRAME = ("S", "P", "L")  # where the display axes z, y, x run to
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The way from display order back to the file.
+    """The way from display order back to the file."""
 
-    Parameters
-    ----------
-    file : str
-        Base name of the file or folder; empty for made data.
-    sha256 : str
-        Checksum of the file; empty for made data and folders.
-    shape : (int, int, int)
-        Shape of the array in the file, its own axis order.
-    axes : (int, int, int)
-        The file's axis that became z, y and x.
-    flips : (bool, bool, bool)
-        Whether z, y and x run against the file's axis.
-    codes : (int, int)
-        NIfTI's qform and sform codes.
-    """
-
-    file: str
-    sha256: str
-    shape: Triple
-    axes: Triple = (2, 1, 0)
-    flips: tuple[bool, bool, bool] = (False, False, False)
-    codes: tuple[int, int] = (0, 2)
+    file: str  # base name of the file or folder; empty for made data
+    sha256: str  # checksum of the file; empty for made data and folders
+    shape: Triple  # of the array in the file, its own axis order
+    axes: Triple = (2, 1, 0)  # the file's axis that became z, y and x
+    flips: tuple[bool, bool, bool] = (False, False, False)  # whether these run against that axis
+    codes: tuple[int, int] = (0, 2)  # NIfTI's qform and sform codes
 
     def to_display(self, array: NDArray[Any]) -> NDArray[Any]:
         """Turn an array of the file's axes into (Z, Y, X); a view."""
@@ -132,16 +116,12 @@ class Volume:
 
         Parameters
         ----------
-        scan : str
-            Its name.
-        voxels : (Z, Y, X) int16 or uint8 array
-            HU or grey.
-        unit : "hu" or "grey"
-            What the voxels are.
+        scan, voxels, unit
+            As the class takes them.
         spacing_mm : (float, float, float)
             Distance of voxel centres along z, y and x.
         file, sha256 : str
-            Where it came from; empty for made data.
+            As `Source` keeps them.
         """
         depth, height, width = voxels.shape
         dz, dy, dx = spacing_mm
@@ -152,47 +132,27 @@ class Volume:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labels:
-    """The mask of one scan, in display order.
+    """The mask of one scan, in display order."""
 
-    Parameters
-    ----------
-    voxels : (Z, Y, X) uint8 array
-        Class labels, 0 for background; all else is infected.
-    file, sha256 : str
-        Base name and checksum of the file; empty for made data.
-    note : str
-        What was decided about it; empty if nothing had to be.
-    """
-
-    voxels: NDArray[np.uint8]
-    file: str = ""
+    voxels: NDArray[np.uint8]  # (Z, Y, X) class labels, 0 for background; all else is infected
+    file: str = ""  # base name of the file; empty for made data, as its checksum
     sha256: str = ""
-    note: str = ""
+    note: str = ""  # what was decided about it; empty if nothing had to be
 
 
-class OnGrid(Protocol):
-    """What `write_mask` needs of a scan; a `Volume` has it, a stored scan too."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Origin:
+    """What `write_mask` needs of a scan that is not in memory; as `Volume` has it."""
 
-    @property
-    def scan(self) -> str:
-        """Its name."""
-
-    @property
-    def affine(self) -> NDArray[np.float64]:
-        """(4, 4), from the file's indices to RAS+ millimetres."""
-
-    @property
-    def source(self) -> Source:
-        """The way back to the file's grid."""
+    scan: str
+    affine: NDArray[np.float64]
+    source: Source
 
 
 def upside_down(volume: Volume, labels: Labels | None) -> tuple[Volume, Labels | None]:
     """Swap front and back of a scan whose file names the wrong direction.
 
-    Returns
-    -------
-    Volume, Labels or None
-        With row 0 where the last row was. Exported masks still lie on the file's grid.
+    Row 0 becomes where the last row was. Exported masks still lie on the file's grid.
     """
     fz, fy, fx = volume.source.flips
     source = replace(volume.source, flips=(fz, not fy, fx))
@@ -252,7 +212,6 @@ def mask_misfits(scan: str, mask: tuple[int, ...], image: tuple[int, ...]) -> Da
     Parameters
     ----------
     scan : str
-        Its name.
     mask, image : tuple of int
         The shapes that differ.
     """
@@ -326,18 +285,9 @@ def _unit_of(low: float, high: float, where: str) -> Unit:
 
 
 def to_labels(data: NDArray[Any], where: str) -> NDArray[np.uint8]:
-    """Store a mask as class labels.
+    """Store a mask of any shape as class labels, whole numbers in 0…255, 0 for background.
 
-    Parameters
-    ----------
-    data : array of any shape
-        Whole numbers in 0…255, of any type; 0 is background, all else infected.
-    where : str
-        The file, for the sentence.
-
-    Returns
-    -------
-    uint8 array of the same shape
+    `where` names the file in the sentence.
 
     Raises
     ------

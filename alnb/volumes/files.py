@@ -1,4 +1,4 @@
-"""Scans and masks as NIfTI."""
+"""Read scans and masks from NIfTI, PNG and JPEG files; write masks as NIfTI."""
 
 # mypy: disable-error-code="no-untyped-call"
 # nibabel types its modules only in part
@@ -16,7 +16,7 @@ from alnb.errors import DataError
 from alnb.storage import replacing, sha256_of
 from alnb.volumes.scan import (
     Labels,
-    OnGrid,
+    Origin,
     Source,
     Unit,
     Volume,
@@ -32,22 +32,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NIFTI = (".nii", ".nii.gz")
+PICTURES = (".png", ".jpg", ".jpeg")
 
 
 def read_nifti(path: Path | str, *, unit: Unit | None = None) -> Volume:
-    """Read a scan from a NIfTI file.
+    """Read a scan from a NIfTI file, ``.nii`` or ``.nii.gz``, of three axes.
 
-    Parameters
-    ----------
-    path : path
-        ``.nii`` or ``.nii.gz`` of three axes; a fourth of length 1 is dropped.
-    unit : "hu", "grey" or None
-        What its values are; None: decided by `to_unit`.
-
-    Returns
-    -------
-    Volume
-        In display order; the nearest axes of an oblique affine are taken, nothing resampled.
+    A fourth axis of length 1 is dropped. The nearest axes of an oblique affine are taken, and
+    nothing is resampled. `unit` says what the values are; None: decided by `to_unit`.
 
     Raises
     ------
@@ -63,21 +55,10 @@ def read_nifti(path: Path | str, *, unit: Unit | None = None) -> Volume:
 
 
 def read_mask(path: Path | str, volume: Volume) -> Labels:
-    """Read the mask of a scan from a NIfTI file.
+    """Read the mask of a scan from a NIfTI file, along any axes that its header lays onto the scan.
 
-    Parameters
-    ----------
-    path : path
-        ``.nii`` or ``.nii.gz``, along any axes as long as its header lays it onto the scan. If
-        the header lays it elsewhere and the stored shapes are equal, the header is ignored:
-        masks are often saved voxel by voxel with a made-up header.
-    volume : Volume
-        The scan.
-
-    Returns
-    -------
-    Labels
-        In display order; its note says if the header was ignored.
+    If the header lays it elsewhere and the stored shapes are equal, the header is ignored, and the
+    note says so: masks are often saved voxel by voxel with a made-up header.
 
     Raises
     ------
@@ -96,7 +77,7 @@ def read_mask(path: Path | str, volume: Volume) -> Labels:
     return Labels(labels, path.name, sha256_of(path), note)
 
 
-def write_mask(path: Path | str, mask: NDArray[Any], scan: OnGrid) -> None:
+def write_mask(path: Path | str, mask: NDArray[Any], scan: Volume | Origin) -> None:
     """Write a mask as NIfTI on the grid of the file that the scan came from.
 
     Parameters
@@ -105,7 +86,7 @@ def write_mask(path: Path | str, mask: NDArray[Any], scan: OnGrid) -> None:
         ``.nii`` or ``.nii.gz``.
     mask : (Z, Y, X) bool or integer array
         In display order, on the source's own in-plane grid; labels in 0…255.
-    scan : Volume, or anything with a name, an affine and a `Source`
+    scan : Volume or Origin
         Gives the axes, the affine and the header's orientation codes.
 
     Raises
@@ -152,14 +133,6 @@ def _corners_mm(source: Source, affine: NDArray[np.float64]) -> NDArray[np.float
     return corners
 
 
-def _check_archive(path: Path) -> None:
-    """Read a gzip file to its end, where its checksum stands; nibabel stops before."""
-    if path.suffix.lower() == ".gz":
-        with gzip.open(path) as file:
-            while file.read(2**20):
-                pass
-
-
 def _load_nifti(path: Path) -> tuple[NDArray[Any], NDArray[np.float64], tuple[int, int]]:
     import nibabel as nib
 
@@ -168,7 +141,10 @@ def _load_nifti(path: Path) -> tuple[NDArray[Any], NDArray[np.float64], tuple[in
     try:
         image: Any = nib.load(path)
         data: NDArray[Any] = np.asanyarray(image.dataobj)
-        _check_archive(path)
+        if path.suffix.lower() == ".gz":  # to its end, where its checksum stands
+            with gzip.open(path) as file:
+                while file.read(2**20):
+                    pass
     except (
         nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError, EOFError, OSError,
         ValueError, zlib.error,
@@ -188,3 +164,71 @@ def _load_nifti(path: Path) -> tuple[NDArray[Any], NDArray[np.float64], tuple[in
         )
     codes = int(image.header["qform_code"]), int(image.header["sform_code"])
     return data, np.asarray(image.affine, dtype=np.float64), codes
+
+
+def read_picture(path: Path | str, *, unit: Unit | None = None) -> Volume:
+    """Read one slice from a PNG or JPEG file, row 0 its top.
+
+    Colour is turned into luminance, transparency dropped. `unit` says what the values are; None:
+    decided by `to_unit`.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or no picture, or its values are not CT.
+    """
+    path = Path(path)
+    pixels = _load_picture(path)
+    if pixels.ndim == 3:
+        pixels = np.rint(pixels @ [0.2125, 0.7154, 0.0721])  # as skimage's rgb2gray
+    voxels, decided = to_unit(pixels[None], unit, path.name)
+    return Volume.made(
+        scan_name(path), voxels, unit=decided, file=path.name, sha256=sha256_of(path)
+    )
+
+
+def read_picture_mask(path: Path | str, volume: Volume) -> Labels:
+    """Read the mask of one slice, a volume, from a PNG or JPEG file.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, no picture, or of another size.
+    """
+    labels = read_picture_labels(path)
+    if labels.shape != volume.voxels.shape[1:]:
+        raise mask_misfits(volume.scan, labels.shape, volume.voxels.shape[1:])
+    return Labels(labels[None], Path(path).name, sha256_of(Path(path)))
+
+
+def read_picture_labels(path: Path | str) -> NDArray[np.uint8]:
+    """Return the (Y, X) labels of a PNG or JPEG file.
+
+    A palette's numbers are the labels. Of colours the brightest channel counts. JPEG smears labels,
+    so half white is its border.
+    """
+    path = Path(path)
+    pixels = _load_picture(path, palette=True)
+    if pixels.ndim == 3:
+        pixels = pixels.max(axis=-1)
+    if path.suffix.lower() != ".png":
+        pixels = pixels > 127
+    return to_labels(pixels, path.name)
+
+
+def _load_picture(path: Path, *, palette: bool = False) -> NDArray[Any]:
+    """Return (Y, X) or (Y, X, 3) pixels; `palette` keeps the numbers of a palette's colours."""
+    from PIL import Image
+
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such file. Check the path.")
+    try:
+        with Image.open(path) as picture:
+            plain = picture.mode in ("1", "L", "I", "I;16", "F") or (
+                palette and picture.mode == "P"
+            )
+            return np.asarray(picture if plain else picture.convert("RGB"))
+    except (OSError, ValueError, SyntaxError) as error:
+        raise DataError(
+            f"{path.name}: it can't be read as a picture. Copy or download it again."
+        ) from error
