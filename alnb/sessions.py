@@ -1,7 +1,8 @@
-"""The sessions and datasets to choose from at the start: the user's own, and those in a folder."""
+"""The sessions and datasets that the start page offers: the user's own, and those in a folder."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections.abc import Iterable, Sequence
@@ -16,75 +17,52 @@ from alnb.session import default_folder, sessions_folder
 from alnb.state import State, state_of
 from alnb.storage import JOURNAL
 
-MOST = 20  # ours: newest sessions that are listed; what is older has a folder to be named
+MOST = 20  # ours: sessions that are listed; an older one is opened by its folder
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """A session to go on with.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the session.
-    data : Path or None
-        Its dataset's folder; None for the embedded dataset.
-    words : str
-        Dataset, heuristic, answers, cycle, score and date.
-    problem : str
-        Why it can't be opened; empty if it can.
-    held : bool
-        Whether another process writes it now; to go on takes it over.
-    """
+class SessionEntry:
+    """A session that can be continued."""
 
     folder: Path
-    data: Path | None
-    words: str
-    problem: str = ""
-    held: bool = False
+    data: Path | None  # its dataset's folder; None for the embedded dataset
+    words: str  # dataset, heuristic, answers, cycle, score and date
+    problem: str = ""  # why it can't be opened
+    held: bool = False  # whether another process writes it now
 
 
-def known_sessions(place: Path) -> tuple[Known, ...]:
+def list_sessions(place: Path) -> tuple[SessionEntry, ...]:
     """List the user's own sessions, and those directly in a folder; the one used last first."""
     folders = {*_folders(sessions_folder()), *_folders(place)}
     journals = [path for folder in folders if (path := folder / JOURNAL).is_file()]
     journals.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-    return tuple(known_session(path.parent) for path in journals[:MOST])
+    return tuple(session_entry(path.parent) for path in journals[:MOST])
 
 
-def known_datasets(place: Path, sessions: Iterable[Known] = ()) -> dict[str, Path | None]:
-    """List datasets, name and folder in words: those in a folder and of sessions; None: embedded.
-
-    The embedded one is last, since who has others came for them.
-    """
-    folders = {
-        *_folders(place),
-        *(known.data for known in sessions if known.data and not known.problem),
-    }
+def list_datasets(place: Path, sessions: Iterable[SessionEntry] = ()) -> dict[str, Path | None]:
+    """List the datasets in a folder and of sessions: name and folder; the embedded (None) last."""
+    used = {entry.data for entry in sessions if entry.data and not entry.problem}
+    folders = used | set(_folders(place))
     found: dict[str, Path | None] = {}
     for folder in sorted(folders):
         if (folder / "manifest.json").is_file():
             try:
                 found[f"{Dataset.open(folder).name} ({folder})"] = folder
-            except AlnbError:  # broken, or of another program: nothing to offer
+            except AlnbError:  # broken, or of another program
                 continue
     return {**found, "embedded phantom": None}
 
 
 def something_to_choose(place: Path) -> bool:
-    """Tell whether there is a session, or a dataset but the embedded one."""
-    return bool(known_sessions(place)) or len(known_datasets(place)) > 1
+    """Tell whether there is a session, or a dataset other than the embedded one."""
+    return bool(list_sessions(place)) or len(list_datasets(place)) > 1
 
 
 def free_folder(dataset: Dataset) -> Path:
     """Name the folder of a new session on a dataset: its own, or that with a number."""
     own = default_folder(dataset)
-    number = 1
-    folder = own
-    while folder.exists():
-        number += 1
-        folder = own.with_name(f"{own.name}-{number}")
-    return folder
+    numbered = (own.with_name(f"{own.name}-{number}") for number in itertools.count(2))
+    return next(folder for folder in itertools.chain([own], numbered) if not folder.exists())
 
 
 def _folders(outer: Path) -> Sequence[Path]:
@@ -98,23 +76,22 @@ def _may_enter(folder: Path) -> bool:
     return os.access(folder, os.R_OK | os.X_OK) and folder.is_dir()
 
 
-def known_session(folder: Path) -> Known:
-    """Tell what a person should know of the session in a folder."""
+def session_entry(folder: Path) -> SessionEntry:
+    """Describe the session in a folder."""
     try:
         journal = Journal.open(folder / JOURNAL)
         events = journal.events
         state = state_of(events)
         named = events[0].data["dataset"]
-        data: Path | None = Path(named["folder"])
-    except Exception as error:  # of another program, or spoilt: one entry is no reason to show none
+        data = Path(named["folder"])
+    except Exception as error:  # a broken journal: the other sessions are listed all the same
         words = str(error) if isinstance(error, AlnbError) else "its journal can't be read."
-        return Known(folder, None, folder.name, words)
-    problem = ""
+        return SessionEntry(folder, None, folder.name, words)
+    words = _words(named["name"], state, events[-1].at)
     if data == embedded_folder().resolve():
-        data = None
-    elif data is None or not _may_enter(data):
-        problem = f"its dataset is not in {data} any more."
-    return Known(folder, data, _words(named["name"], state, events[-1].at), problem, journal.held)
+        return SessionEntry(folder, None, words, held=journal.held)
+    problem = "" if _may_enter(data) else f"its dataset is not in {data} any more."
+    return SessionEntry(folder, data, words, problem, journal.held)
 
 
 def _words(name: str, state: State, at: float) -> str:

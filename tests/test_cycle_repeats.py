@@ -73,7 +73,7 @@ def test_while_it_waits_its_first_answer_is_learned_from_and_not_shown(labelled)
     assert key in before.by_key and key not in state.by_key
     assert key in {answer.region.key for answer in state.answers}
     assert state.answers == before.answers and state.cost == before.cost
-    shown = strip(state, None, 0).tiles
+    shown = strip(state, None, 0)[0]
     assert all(tile.mark == "open" for tile in shown if tile.region.key == key)
 
 

@@ -8,10 +8,9 @@ from alnb.forecast import Forecast, Gain
 from alnb.regions import grid
 from alnb.state import State
 from alnb.ui.label.draft import Draft
-from alnb.ui.label.explanation import Explanation, Reason
 from alnb.ui.label.page import Page
-from alnb.ui.label.screen import Tile, present
-from alnb.ui.label.training_client import Activity
+from alnb.ui.label.screen import Explanation, Reason, Tile, present
+from alnb.ui.label.sentences import Activity
 from alnb.ui.viewer.charts import Charts
 from alnb.ui.viewer.drawing import thumbnail_png
 from alnb.ui.viewer.slice_view import SliceView
@@ -140,15 +139,16 @@ def test_the_cost_is_a_meter_with_words(page, screen):
 
 def test_layers_that_are_switched_off_are_hidden(page):
     assert page.hidden == set()
-    page.marks.value = page.grid.value = False
+    page.toggles["marks"].value = page.toggles["grid"].value = False
 
     assert page.hidden == {"clicks", "grid"}
-    page.marks.value = page.grid.value = True
+    page.toggles["marks"].value = page.toggles["grid"].value = True
 
 
 def test_teaching_needs_masks():
-    assert Page(SliceView((32, 32)), Charts()).mask.layout.display == "none"
-    assert Page(SliceView((32, 32)), Charts(), has_masks=True).mask.layout.display is None
+    for has_masks, display in ((False, "none"), (True, None)):
+        page = Page(SliceView((32, 32)), Charts(), has_masks=has_masks)
+        assert page.toggles["mask"].layout.display == display
 
 
 def test_the_bar_is_seen_while_something_runs(page, screen):
@@ -175,17 +175,17 @@ def test_the_overlays_are_those_switched_on(page):
     assert page.overlays == {"entropy"}
     called = []
     page.on_overlays(lambda: called.append(True))
-    page.prediction.value = True
+    page.toggles["prediction"].value = True
 
     assert page.overlays == {"entropy", "prediction"}
     assert called == [True]
 
 
 def test_the_large_picture_is_bare_until_it_is_asked_for(page):
-    assert page.on_region.value is False
+    assert page.toggles["on_region"].value is False
     called = []
     page.on_overlays(lambda: called.append(True))
-    page.on_region.value = True
+    page.toggles["on_region"].value = True
 
     assert called == [True]
 

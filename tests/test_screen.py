@@ -12,9 +12,8 @@ from alnb.regions import grid
 from alnb.reports import CycleReport, FitReport
 from alnb.state import State, digest
 from alnb.ui.label.draft import Draft
-from alnb.ui.label.explanation import Explanation
-from alnb.ui.label.screen import STRIP, Mode, focus, neighbour, present
-from alnb.ui.label.training_client import Activity
+from alnb.ui.label.screen import STRIP, Explanation, Mode, focus, neighbour, present
+from alnb.ui.label.sentences import Activity
 
 REGIONS = grid(SliceId("one", 0), (32, 32), 64)
 FIRST, SECOND, THIRD = REGIONS[:3]

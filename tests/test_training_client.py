@@ -6,7 +6,8 @@ from fakes import FakeWorker
 from alnb.config import Config
 from alnb.pool import Pool
 from alnb.session import Session
-from alnb.ui.label.training_client import STILL_S, WEIGHT, Learning
+from alnb.ui.label.sentences import STAGES
+from alnb.ui.label.training_client import STILL_S, TrainingClient
 from alnb.worker import Progress
 
 
@@ -14,47 +15,47 @@ def test_a_process_that_gets_no_further_is_said(squares, tmp_path):
     now, told = [0.0], []
     config = Config(regions_per_slice=16)
     with closing(Session.open(tmp_path / "session", squares, config)) as session:
-        learning = Learning(
+        training = TrainingClient(
             session, Pool(squares, config), FakeWorker, lambda: told.append(1), lambda losses: None,
             lambda: now[0],
         )  # fmt: skip
-        learning.begin()
-        learning.tick()
-        assert learning.activity.still_s == 0
+        training.begin()
+        training.tick()
+        assert training.activity.still_s == 0
 
         now[0] = STILL_S + 5
-        learning.tick()
-        assert "no further for 65 s: Cancel ends it" in learning.activity.text
+        training.tick()
+        assert "no further for 65 s: Cancel ends it" in training.activity.text
 
-        learning.begin()
-        assert learning.activity.still_s == 0
+        training.begin()
+        assert training.activity.still_s == 0
 
 
 def test_a_training_says_how_long_it_still_takes(squares, tmp_path):
     now = [0.0]
     config = Config(regions_per_slice=16)
     with closing(Session.open(tmp_path / "session", squares, config)) as session:
-        learning = Learning(
+        training = TrainingClient(
             session, Pool(squares, config), FakeWorker, lambda: None, lambda losses: None,
             lambda: now[0],
         )  # fmt: skip
-        learning.begin()
-        learning._on_progress(Progress("fit", 0, 120))
-        assert "left" not in learning.activity.text
+        training.begin()
+        training._on_progress(Progress("fit", 0, 120))
+        assert "left" not in training.activity.text
 
         now[0] = 0.5
-        learning._on_progress(Progress("fit", 6, 120))
-        assert "left" not in learning.activity.text  # too early to say
+        training._on_progress(Progress("fit", 6, 120))
+        assert "left" not in training.activity.text  # too early to say
 
         now[0] = 5.0
-        learning._on_progress(Progress("fit", 30, 120))
-        low, high = WEIGHT["fit"]
-        assert learning.activity.left_s == pytest.approx(15 + 20 * (1 - high) / (high - low))
-        assert learning.activity.text == "training 30 of 120, about 30 s left"
+        training._on_progress(Progress("fit", 30, 120))
+        low, high = STAGES["fit"][1]
+        assert training.activity.left_s == pytest.approx(15 + 20 * (1 - high) / (high - low))
+        assert training.activity.text == "training 30 of 120, about 30 s left"
 
         now[0] = 100.0
-        learning._on_progress(Progress("fit", 60, 120))
-        assert learning.activity.text == "training 60 of 120, about 4 min left"
+        training._on_progress(Progress("fit", 60, 120))
+        assert training.activity.text == "training 60 of 120, about 4 min left"
 
-        learning._on_progress(Progress("score", 1, 50))
-        assert "left" not in learning.activity.text  # another stage, another speed
+        training._on_progress(Progress("score", 1, 50))
+        assert "left" not in training.activity.text  # another stage, another speed

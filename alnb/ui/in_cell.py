@@ -1,4 +1,4 @@
-"""Answer a session's open questions in a notebook's cell: no training, no charts."""
+"""Answer a session's open questions in a notebook's cell, without training or charts."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class InCell:
             self._draw()
 
     def _draw(self) -> None:
-        """Show the region that is marked or asked about, and what the answers cost."""
+        """Show the region that is marked or asked about, and the cost of the answers."""
         state, editor = self.session.state, self.editor
         region = focus(state, editor.draft)
         if region != editor.draft.region:

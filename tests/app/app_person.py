@@ -22,7 +22,7 @@ class Person:
     def __init__(self, app, clock):
         self.app = app
         self.page = app.page
-        self.worker = app.worker
+        self.worker = app.training.worker
         self._clock = clock
 
     @property

@@ -146,7 +146,7 @@ def test_looking_is_work_too(using, folder):
     async def story(person):
         for way in ("PageDown", "PageDown", "Home"):
             person.key(way, after_s=15.0)
-        person.page.entropy.value = not person.page.entropy.value
+        person.page.toggles["entropy"].value = not person.page.toggles["entropy"].value
         person.wheel(1)
         person.push(person.page.clean, after_s=15.0)
 

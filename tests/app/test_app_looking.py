@@ -66,7 +66,7 @@ def test_zoom_stays_while_overlays_change_and_not_for_another_region(using):
     async def story(person):
         person.wheel(3.0)
         near = person.app.view.viewport
-        person.page.entropy.value = False
+        person.page.toggles["entropy"].value = False
         person.press(1, 1)
         assert person.app.view.viewport == near
         person.key("0")
@@ -88,11 +88,11 @@ def test_grey_slices_have_no_window_and_say_why(using):
 def test_the_mask_is_shown_only_in_teaching_and_answers_record_it(using, folder):
     async def story(person):
         assert "mask" not in person.app.viewing.overlays(person.app.view.region.where)
-        person.page.mask.value = True
+        person.page.toggles["mask"].value = True
         assert "mask" in person.app.viewing.overlays(person.app.view.region.where)
         assert "Teaching" in person.page._teaching.value
         person.push(person.page.clean)
-        person.page.mask.value = False  # the second region was seen with it all the same
+        person.page.toggles["mask"].value = False  # the second region was seen with it all the same
         person.push(person.page.clean)
         person.push(person.page.clean)
 
@@ -162,7 +162,7 @@ def test_why_a_region_is_asked_is_told_after_a_reload_too(using, folder):
         assert person.reads_why("Mean probability <b>0.60</b>")
         assert person.reads_why("<td>1 of 127</td><td>✓ as number 1</td>")
 
-        return person.app.learning._tables
+        return person.app.training._tables
 
     async def look(person):
         return person.page._explanation.value

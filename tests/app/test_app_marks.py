@@ -62,9 +62,9 @@ def test_every_overlay_has_a_key(using):
     async def story(person):
         for key, toggle in zip("epkagrm", ("entropy", "prediction", "marks", "answered", "grid",
                                            "on_region", "mask"), strict=True):  # fmt: skip
-            before = getattr(person.page, toggle).value
+            before = person.page.toggles[toggle].value
             person.key(key)
-            assert getattr(person.page, toggle).value is not before
+            assert person.page.toggles[toggle].value is not before
 
     using(story)
 
@@ -122,7 +122,7 @@ def test_a_double_press_removes_one_mark_and_sets_none(using):
 def test_hidden_marks_are_part_of_the_answer(using):
     async def story(person):
         person.press(2, 2)
-        person.page.marks.value = False
+        person.page.toggles["marks"].value = False
         person.push(person.page.next)
         assert len(person.state.answers[0].clicks) == 1
 

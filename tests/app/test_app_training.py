@@ -93,13 +93,13 @@ def test_a_train_pressed_while_the_process_starts_is_kept_and_begins_when_it_can
         person.worker.started.set()
         await person.settle()
         assert person.worker.did == ["fit"]
-        assert person.app.learning.activity.stage == "fit"
+        assert person.app.training.activity.stage == "fit"
         assert not person.page.cancel.disabled
         person.worker.gate.set()
         await person.settle()
 
         assert len(person.state.reports) == 1
-        assert not person.app.learning.activity.running
+        assert not person.app.training.activity.stage
 
     using(story, worker=SlowToStart)
 
@@ -116,14 +116,14 @@ def test_the_maps_of_a_warm_up_neither_end_nor_advance_a_train_that_waits(using)
         person.push(person.page.clean)
         await person.train()
         assert person.worker.did == ["predict"]
-        assert person.app.learning.activity.stage == "wait"
+        assert person.app.training.activity.stage == "wait"
         person.worker.hold = "fit"
         person.worker.gate.set()
         await person.settle()
 
         assert person.worker.did == ["predict", "fit"]
-        assert person.app.learning.activity.stage == "fit"
-        assert person.app.learning.maps
+        assert person.app.training.activity.stage == "fit"
+        assert person.app.training.maps
 
     using(trained)
     using(story, worker=SlowToStart)
@@ -146,7 +146,7 @@ def test_what_is_learned_before_any_answer_is_said_and_a_train_waits_for_it(usin
         assert person.reads(learning)
         person.push(*[person.page.clean] * 6)
         await person.train()
-        assert person.app.learning.activity.cycling and person.reads(learning)
+        assert person.app.training.activity.cycling and person.reads(learning)
         person.worker.hold = ""
         person.worker.gate.set()
         await person.settle()
@@ -168,7 +168,7 @@ def test_a_train_that_waits_is_cancelled_at_once_and_the_process_goes_on_startin
         person.worker.started.set()
         await person.settle()
         assert person.worker.did == []
-        assert not person.app.learning.activity.running
+        assert not person.app.training.activity.stage
 
         await person.train()
         assert len(person.state.reports) == 1
@@ -383,9 +383,9 @@ def test_overlays_lie_on_the_slice_and_on_the_region_where_that_is_wanted(using)
 
     async def story(person):
         assert seen(person) == [True, False]
-        person.page.on_region.value = True
+        person.page.toggles["on_region"].value = True
         assert seen(person) == [True, True]
-        person.page.entropy.value = False
+        person.page.toggles["entropy"].value = False
         assert seen(person) == [False, False]
 
     using(story)

@@ -1,7 +1,7 @@
 """The label app: puts a `Screen` on the page and turns what the person does into commands.
 
-Widgets hold no truth: every press becomes a command of `Session`, and the page is drawn anew
-from the state. Training runs in another process; one task on the kernel's loop waits for it.
+Widgets hold no truth: every press becomes a command of `Session`, and the page then shows the new
+state. Training runs in another process; a task on the kernel's loop waits for it.
 """
 
 from __future__ import annotations
@@ -24,23 +24,22 @@ from alnb.session import Session
 from alnb.ui.label.commands import Commands
 from alnb.ui.label.draft import Draft, restore_draft
 from alnb.ui.label.editor import TAKEN_OVER, Editor, last_annotator
-from alnb.ui.label.explanation import Explanation
-from alnb.ui.label.looking import Predictions, Viewing
+from alnb.ui.label.looking import Viewing
 from alnb.ui.label.page import Page
-from alnb.ui.label.screen import Mode, Screen, focus, marked, present, score_of
+from alnb.ui.label.screen import Explanation, Mode, Screen, focus, marked, present, score_of
 from alnb.ui.label.shortcuts import BY_KEY, REPEATING
-from alnb.ui.label.training_client import Learning, exported
+from alnb.ui.label.training_client import TrainingClient, exported
 from alnb.ui.viewer.charts import Charts
 from alnb.ui.viewer.drawing import thumbnail_png
 from alnb.ui.viewer.input import Act, Event, Key
 from alnb.ui.viewer.slice_view import SliceView
 from alnb.worker import Maps, TrainingCancelled, Worker
 
-WATCH_S = 2.0  # how often to look whether another window has taken the session over
+WATCH_S = 2.0  # how often to check whether another window has taken the session over
 MEANT_S = 0.4  # an answer given sooner after a region appears was meant for the one before it
-LOOKED_AT = 16  # slices at once, to see whether a region is left: most often the first have one
+LOOKED_AT = 16  # slices searched at once for an open region: most often the first have one
 EXPORTING = "Exporting: clicks, curve and network, then the masks of every slice…"
-MEANT = {"clean", "next", "skip", "mark", "line"}  # what is said of the region on screen
+MEANT = {"clean", "next", "skip", "mark", "line"}  # actions on the region on screen
 
 
 class LabelApp:
@@ -51,7 +50,7 @@ class LabelApp:
     session : Session
         Open for writing.
     annotator : str
-        Written into every answer; none takes who answered last.
+        Written into every answer; empty for the person who answered last.
     clock : callable
         Seconds, only ever rising; times the answers.
     worker : callable
@@ -87,60 +86,51 @@ class LabelApp:
         size = (self.dataset.size, self.dataset.size)
         self.view = SliceView(size, tuple(BY_KEY), REPEATING)
         self.view.tap.drawing = session.state.config.labels == "full"
-        self.learning = Learning(
-            session, self.pool, worker, self._on_learning, lambda x: self.charts.show_losses(x),
-            clock,
-        )  # fmt: skip
         self.charts = Charts(score_of(self.dataset), width=368, height=248)
+        self.training = TrainingClient(
+            session, self.pool, worker, self._on_training, self.charts.show_losses, clock
+        )
         self.page = Page(self.view, self.charts, has_masks=self.dataset.has_masks)
         self.page.annotator.value = self.editor.annotator
-        self.viewing = Viewing(self.dataset, self.pool, self.view, self.page)
+        self.viewing = Viewing(self.pool, self.view, self.page)
         self.commands = Commands(
-            self.editor, self.viewing, self.learning, self._screen, self._train, self._export
+            self.editor, self.viewing, self.training, self._screen, self._train, self._export
         )
         self._connect()
 
     @property
     def draft(self) -> Draft:
-        """What is on screen, and marked in it."""
+        """The region on screen and its marks."""
         return self.editor.draft
-
-    @property
-    def worker(self) -> Worker:
-        """The training process."""
-        return self.learning.worker
 
     # --- life ---
 
     def start(self) -> None:
-        """Ask the first regions, show them, and warm the training process up."""
+        """Ask the first regions, show them, and start the training process."""
         if self.session.state.cycle < 0:
             self.session.ask(start_picks(self.pool))
-        self._note_data()
-        self.editor.draft = restore_draft(self.editor.path, self.session.state)
-        self.draw()
-        with contextlib.suppress(RuntimeError):  # no loop: a test, or plain Python
-            asyncio.get_running_loop()
-            self._spawn(self.learning.warm_up())
-            self._spawn(self._watch())
-
-    def _note_data(self) -> None:
         train = self.dataset.part("train")
         if self.dataset.has_masks and not any(self.dataset.infected_px(w) for w in train):
             self.message = (
                 f"The masks of {self.dataset.name} show no infection in its train part; the test "
                 "scores will say little."
             )
+        self.editor.draft = restore_draft(self.editor.path, self.session.state)
+        self.draw()
+        with contextlib.suppress(RuntimeError):  # no loop: a test, or plain Python
+            asyncio.get_running_loop()
+            self._spawn(self.training.warm_up())
+            self._spawn(self._watch())
 
     async def _watch(self) -> None:
-        """Look after the process; stop it soon after another window has taken the session over."""
+        """Watch the process; stop it soon after another window has taken the session over."""
         while self.session.journal.owned:
             await asyncio.sleep(WATCH_S)
-            self.learning.tick()
-        await self.worker.stop()
+            self.training.tick()
+        await self.training.worker.stop()
 
-    def _spawn(self, story: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run a coroutine on the kernel's loop; what goes wrong in it is shown."""
+    def _spawn(self, story: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine on the kernel's loop; the page shows its errors."""
 
         async def shown() -> None:
             try:
@@ -148,27 +138,23 @@ class LabelApp:
             except TrainingCancelled:
                 self.message = "Training cancelled; the last network is kept."
             except Exception as error:
-                self.report(error)
+                self.message = sentence_of(error)
             self.draw()
 
         task = asyncio.get_running_loop().create_task(shown())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return task
 
     @contextlib.contextmanager
     def _guarded(self) -> Iterator[None]:
-        """Show what goes wrong in a handler on the page, since Voila shows it nowhere."""
+        """Note that the person acts; show errors on the page, since Voila shows them nowhere."""
         try:
             self.message = ""
+            self.editor.touch()
             yield
         except Exception as error:
-            self.report(error)
+            self.message = sentence_of(error)
         self.draw()
-
-    def report(self, error: Exception) -> None:
-        """Show an error in a sentence; the log has the trace of an unexpected one."""
-        self.message = sentence_of(error)
 
     # --- what the person does ---
 
@@ -191,51 +177,46 @@ class LabelApp:
         self.act(name)
 
     def _on_annotator(self) -> None:
-        """Take the name for the answers to come; those given keep theirs."""
+        """Write the new name into later answers; earlier ones keep theirs."""
         self.editor.annotator = self.page.annotator.value.strip()
 
     def _look_on(self) -> None:
-        """Follow who took the session over: read alone, in this page's place."""
+        """Follow the window that took the session over, in this page's place; only read."""
         from alnb.ui.explore.explorer import look_at
 
         with self._guarded():
             try:
                 shown = look_at(self.session.journal.path.parent, self.dataset.folder)
-            except AlnbError as error:  # who lost a session is told nothing else on this page
+            except AlnbError as error:  # this page goes on showing TAKEN_OVER, and no message
                 shown = Page.failure(str(error))
             self.page.become(shown)
 
     def _on_overlays(self) -> None:
-        """Draw the pictures anew with the overlays, the window and the chart that are wanted."""
+        """Draw the pictures with the chosen overlays and window, and the chosen chart."""
         with self._guarded():
-            self.editor.touch()
             self.commands.stale = True
 
     def _on_auto(self) -> None:
         with self._guarded():
-            self.commands.train_by_itself()
+            self.commands.train_automatically()
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, Key | Act):
             named = BY_KEY[event.name].name if isinstance(event, Key) else event.name
-            if named in MEANT and event.screen != self.view.screen:
-                return  # it was meant for what is not shown any more
-            self.act(named)
+            if named not in MEANT or event.screen == self.view.screen:  # else an earlier region
+                self.act(named)
             return
         with self._guarded():
-            self.editor.touch()
             self.commands.hand(event)
 
     def act(self, name: str) -> None:
-        """Do what a button, a key or a tile of the strip is for.
+        """Do the action of a button, a key or a tile of the strip.
 
-        What is said of a region within `MEANT_S` after it appeared was meant for the one before.
+        An action on a region less than `MEANT_S` after it appeared was meant for the one before.
         """
-        if Commands.verb(name) in MEANT and self._clock() - self._shown_at < MEANT_S:
-            return
-        with self._guarded():
-            self.editor.touch()
-            self.commands.do(name)
+        if name not in MEANT or self._clock() - self._shown_at >= MEANT_S:
+            with self._guarded():
+                self.commands.do(name)
 
     def _export(self) -> None:
         """Write the session's files beside it; a second press meanwhile does nothing more."""
@@ -252,13 +233,13 @@ class LabelApp:
             self._exporting = False
 
     def _train(self) -> None:
-        self.learning.begin()
-        self._spawn(self.learning.used(self.learning.cycle()))
+        self.training.begin()
+        self._spawn(self.training.cycle())
 
     # --- the page ---
 
-    def _on_learning(self) -> None:
-        self.commands.stale |= self.learning.maps is not self._maps
+    def _on_training(self) -> None:
+        self.commands.stale |= self.training.maps is not self._maps
         self.draw()
 
     def draw(self) -> None:
@@ -267,7 +248,7 @@ class LabelApp:
             self._draw_pictures()
             self._draw_screen() if self._screen_key() != self._drawn else self._draw_marked()
         except Exception as error:
-            self.report(error)
+            self.message = sentence_of(error)
             self.page.say(self.message)
 
     def _draw_pictures(self) -> None:
@@ -275,32 +256,23 @@ class LabelApp:
         region = drawing or focus(self.session.state, self.draft)
         if region != self.draft.region:
             self.editor.draft = Draft(region)
-        seen = self.editor.taught and region == self._shown  # hidden again, it was still seen
-        self.editor.taught = seen or self.page.mask.value
-        if region != self._shown:
+        another = region != self._shown
+        seen = self.editor.taught and not another  # a mask that is hidden again was still seen
+        self.editor.taught = seen or self.page.toggles["mask"].value
+        if another:
             self.viewing.home()
         rest = self._screen().rest if region is None else ""
-        if self.commands.stale or region != self._shown or rest != self._rest:
-            self.commands.stale, self._rest, self._maps = False, rest, self.learning.maps
-            self._draw_region(region)
+        if self.commands.stale or another or rest != self._rest:
+            self.commands.stale, self._rest, self._maps = False, rest, self.training.maps
+            if region is None:
+                self.view.clear(rest)
+            else:
+                self.viewing.draw(self.draft, self.session.state, self.training.maps)
         if region is not None:
             self._draw_marks()
-        if region != self._shown:
+        if another:
             self._shown, self._shown_at = region, self._clock()
             self.editor.shown()
-
-    def _draw_region(self, region: Region | None) -> None:
-        if region is None:
-            self.view.clear(self._rest)
-            return
-        state = self.session.state
-        fit = state.fit
-        maps = self.learning.maps if fit is not None else {}
-        predictions = (
-            Predictions(maps) if fit is None else Predictions(maps, fit.threshold, fit.weights)
-        )
-        self.viewing.draw(self.draft, state, predictions)
-        self.viewing.prepare_soon(next((r for r in state.pending if r != region), None))
 
     def _draw_marks(self) -> None:
         draft = self.draft
@@ -312,11 +284,12 @@ class LabelApp:
         )
 
     def _screen_key(self) -> tuple[object, ...]:
-        """Name all that the screen follows from but the marks in the region."""
-        journal, learning, page = self.session.journal, self.learning, self.page
+        """Name all that the screen follows from except the marks in the region."""
+        journal, training, page = self.session.journal, self.training, self.page
         return (
-            journal.count, journal.owned, learning.activity, learning.maps, self.draft.region,
-            self.draft.sweep, self.commands.strip_from, page.mask.value, page.axis.value,
+            journal.count, journal.owned, training.activity, training.maps, self.draft.region,
+            self.draft.sweep, self.commands.strip_from, page.toggles["mask"].value,
+            page.axis.value,
         )  # fmt: skip
 
     def _mode(self) -> Mode:
@@ -333,7 +306,7 @@ class LabelApp:
         return present(
             self.session.state,
             self.draft,
-            self.learning.activity,
+            self.training.activity,
             self.dataset,
             mode=self._mode(),
             explanation=self._explanation(),
@@ -346,12 +319,12 @@ class LabelApp:
         region = self.draft.region
         if region is None or self.draft.sweep:
             return None
-        maps = self.learning.maps.get(region.where)
+        maps = self.training.maps.get(region.where)
         mean = None if maps is None else float(region.pixels(maps.mean).mean())
-        return self.learning.explainer().explain(region, mean)
+        return self.training.explainer().explain(region, mean)
 
     def _has_left(self) -> bool:
-        """Tell whether the pool holds a region to ask; looked up where none of a cycle is open."""
+        """Tell whether the pool holds an open region; searched when none of the cycle is open."""
         state = self.session.state
         if state.pending:
             return True
@@ -371,14 +344,13 @@ class LabelApp:
 
     def _draw_screen(self) -> None:
         self._drawn, self._shown_screen = self._screen_key(), self._screen()
-        screen = self._shown_screen
+        screen, owned = self._shown_screen, self.session.journal.owned
         for tile in screen.tiles:
             if tile.region.key not in self._thumbnails:
                 image = self.dataset.image(tile.region.where)
                 self._thumbnails[tile.region.key] = thumbnail_png(image, tile.region.window)
-        message = self.message if self.session.journal.owned else TAKEN_OVER
-        self.page.show(screen, message, self._thumbnails)
-        self.page.offer_to_look_on(offered=not self.session.journal.owned)
+        self.page.show(screen, self.message if owned else TAKEN_OVER, self._thumbnails)
+        self.page.offer_to_look_on(offered=not owned)
         self.charts.axis = self.page.axis.value
         charted = screen.rows, screen.chart_hint, self.charts.axis
         if charted != self._charted:

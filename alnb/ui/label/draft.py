@@ -1,14 +1,11 @@
-"""Marks on the region on screen that are no answer yet: their steps, and the file that keeps them.
-
-``draft.json`` beside the journal holds them, so that a reload does not lose them.
-"""
+"""Marks on the region on screen that are no answer yet; ``draft.json`` keeps them for a reload."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -79,17 +76,12 @@ class Draft:
         """How many points are set: clicks, and vertices of outlines."""
         return len(self.clicks) + sum(map(len, self.outlines))
 
-    def hit(self, click: Click, reach_px: float) -> Click | None:
-        """Find the nearest click within `reach_px` pixels of the slice."""
-        near = [old for old in self.clicks if distance_px(old, click) <= reach_px]
-        return min(near, key=lambda old: distance_px(old, click), default=None)
-
     def toggled(self, click: Click, reach_px: float) -> Draft:
         """Add a click, or remove the nearest one within `reach_px` pixels of the slice."""
-        hit = self.hit(click, reach_px)
-        if hit is None:
-            return self._stepped((*self.clicks, click), self.outlines)
-        return self._stepped(tuple(old for old in self.clicks if old is not hit), self.outlines)
+        near = [old for old in self.clicks if distance_px(old, click) <= reach_px]
+        hit = min(near, key=lambda old: distance_px(old, click), default=None)
+        kept = tuple(old for old in self.clicks if old is not hit)
+        return self._stepped(kept if near else (*self.clicks, click), self.outlines)
 
     def outlined(self, outline: Outline) -> Draft:
         """Add an outline."""
@@ -103,15 +95,15 @@ class Draft:
         """Take the last step back; after a reload there are no steps, so the last mark."""
         if not (self.past or self.marked):
             return self
-        before = self.past[-1] if self.past else self._without_last()
+        clicks, outlines = self.clicks, self.outlines
+        if self.past:
+            clicks, outlines = self.past[-1]
+        elif outlines:
+            outlines = outlines[:-1]
+        else:
+            clicks = clicks[:-1]
         future = (*self.future, (self.clicks, self.outlines))
-        clicks, outlines = before
         return replace(self, clicks=clicks, outlines=outlines, past=self.past[:-1], future=future)
-
-    def _without_last(self) -> Marks:
-        if self.outlines:
-            return self.clicks, self.outlines[:-1]
-        return self.clicks[:-1], ()
 
     def redone(self) -> Draft:
         """Repeat the step that was taken back last."""
@@ -148,13 +140,13 @@ class Draft:
         """
         cells = tuple(cells)
         share = round(seconds / max(1, len(cells)), 3)
-        return tuple(self._swept(cell, share, given) for cell in cells)
-
-    def _swept(self, cell: Region, seconds: float, given: Mapping[str, Any]) -> Answer:
-        clicks = tuple(click for click in self.clicks if cell.contains(click.row, click.col))
-        if any(click.label == INFECTED for click in clicks):
-            return Answer(cell, Verdict.INFECTED, clicks, seconds, **given)
-        return Answer(cell, Verdict.CLEAN, (), seconds, **given)
+        answers = []
+        for cell in cells:
+            clicks = tuple(click for click in self.clicks if cell.contains(click.row, click.col))
+            marked = Draft(cell, clicks)
+            verdict = Verdict.INFECTED if marked.infected else Verdict.CLEAN
+            answers.append(marked.answer(verdict, share, **given))
+        return tuple(answers)
 
 
 def keep_draft(path: Path, draft: Draft, *, answered: bool) -> None:

@@ -1,6 +1,6 @@
-"""What the person says of regions: marks, answers, corrections, sweeps, and the way back.
+"""What the person does with regions: mark, answer, correct, sweep, undo and redo.
 
-A `Stopwatch` times the work on a region; `outline_of` makes a polygon of a line drawn by hand.
+A `Stopwatch` times the work on a region; `outline_of` turns a line drawn by hand into a polygon.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alnb.annotation import Answer, Click, Outline, Verdict, Vertex
+from alnb.annotation import Click, Outline, Verdict, Vertex
 from alnb.arrays import BACKGROUND, INFECTED
 from alnb.cost import PAUSE_S
 from alnb.dataset import SliceId
@@ -44,14 +44,14 @@ TAKEN_OVER = (
 
 
 class Stopwatch:
-    """Add up the time between what a person does; a gap counts `PAUSE_S` at most."""
+    """Add up the time between a person's actions; a gap counts `PAUSE_S` at most."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
         self._last = 0.0
 
     def start(self, now: float) -> None:
-        """Start at 0: a region is shown."""
+        """Start at 0."""
         self.seconds, self._last = 0.0, now
 
     def touch(self, now: float) -> None:
@@ -84,13 +84,9 @@ def outline_of(points: Sequence[Vertex], region: Region, tolerance_px: float) ->
     ring = np.clip(np.array([*points, points[0]], dtype=np.float64), low, high)
     kept = approximate_polygon(ring, tolerance_px)[:-1].round(DIGITS)
     outline = tuple((float(row), float(col)) for row, col in kept)
-    return outline if len(set(outline)) >= 3 and _enclosed(kept) >= 1 else ()
-
-
-def _enclosed(ring: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> float:
-    """Find the area in a closed ring, in pixels."""
-    following = np.roll(ring, -1, axis=0)
-    return abs(float(ring[:, 0] @ following[:, 1] - following[:, 0] @ ring[:, 1])) / 2
+    following = np.roll(kept, -1, axis=0)
+    area_px = abs(kept[:, 0] @ following[:, 1] - following[:, 0] @ kept[:, 1]) / 2
+    return outline if len(set(outline)) >= 3 and area_px >= 1 else ()
 
 
 def last_annotator(state: State) -> str:
@@ -109,6 +105,9 @@ class Aside(AlnbError):
 
 class Editor:
     """The draft of the region on screen, and the session's commands on it.
+
+    A command that can't be done, or would lose marks, raises an `Aside` that says why. One that
+    can't be written raises a `SessionError`, and the draft stays.
 
     Parameters
     ----------
@@ -132,7 +131,7 @@ class Editor:
     pen : tuple of (row, col)
         The line that keys are drawing; empty if none.
     taught : bool
-        Whether the mask was on screen with this region; the answer records it.
+        Whether the mask was shown with this region; the answer records it.
     saved_at : str
         When the last change went to disk; with the day, if that was not today.
     """
@@ -148,7 +147,9 @@ class Editor:
         self.cursor: Vertex | None = None
         self.pen: tuple[Vertex, ...] = ()
         self.taught = False
-        self.saved_at = _in_words(session.journal.events[-1].at) if session.state.given else ""
+        self.saved_at = ""
+        if session.state.given:
+            self._saved(session.journal.events[-1].at)
         self.watch = Stopwatch()
         self._clock = clock
         self._covers: dict[SliceId, bool] = {}
@@ -156,17 +157,17 @@ class Editor:
 
     @property
     def path(self) -> Path:
-        """Of the file that keeps the draft."""
+        """The file that keeps the draft."""
         return self.session.journal.path.with_name(DRAFT_FILE)
 
     def shown(self) -> None:
-        """Start the stopwatch: another region is on screen."""
+        """Start the stopwatch, because another region is on screen."""
         self.watch.start(self._clock())
         self.cursor, self.pen = None, ()
         self._pressed = (0.0, None)
 
     def touch(self) -> None:
-        """Count the time since the last action; looking at the slice is work, too."""
+        """Count the time since the last action as work."""
         self.watch.touch(self._clock())
 
     def _put(self, draft: Draft) -> None:
@@ -196,11 +197,6 @@ class Editor:
             Whether it was on the small picture, where nothing is marked.
         other : bool
             Whether it marks the other class than `marking`.
-
-        Raises
-        ------
-        Aside
-            If nothing can be marked there.
         """
         region = self.draft.region
         if region is None:
@@ -219,14 +215,12 @@ class Editor:
         self._pressed = now, click
         self._put(self.draft.toggled(click, reach_px))
 
-    def stroke(self, points: Sequence[Vertex]) -> None:
-        """Outline what a line drawn by hand encloses.
+    def switch_marking(self) -> None:
+        """Mark the other class with the next clicks."""
+        self.marking = "infection" if self.marking == "background" else "background"
 
-        Raises
-        ------
-        Aside
-            If it encloses nothing.
-        """
+    def stroke(self, points: Sequence[Vertex]) -> None:
+        """Outline what a line drawn by hand encloses."""
         region = self.draft.region
         if region is None:
             return
@@ -256,13 +250,7 @@ class Editor:
             self.pen = (*self.pen, self.cursor)
 
     def line(self) -> None:
-        """Begin an outline at the cursor, which then draws it; or close the open one.
-
-        Raises
-        ------
-        Aside
-            If infection is clicked in this session, or the line encloses nothing.
-        """
+        """Begin an outline at the cursor, which then draws it; or close the open one."""
         if self.session.state.config.labels != "full":
             raise Aside(ONLY_POINTS)
         drawn, self.pen = self.pen, ()
@@ -275,13 +263,7 @@ class Editor:
     # --- answers ---
 
     def submit(self, verdict: Verdict) -> None:
-        """Answer the region on screen, or sweep its slice.
-
-        Raises
-        ------
-        SessionError
-            If it could not be written; the draft is kept.
-        """
+        """Answer the region on screen, or sweep its slice."""
         draft = self.draft
         if draft.region is None:
             return
@@ -293,11 +275,14 @@ class Editor:
             self.session.submit(draft.answer(verdict, seconds, **by))
         else:
             return
-        self._saved()
+        self._saved(time.time())
         self._put(Draft())
 
-    def _saved(self) -> None:
-        self.saved_at = _in_words(time.time())
+    def _saved(self, at: float) -> None:
+        """Note when the last change was saved: the local time; also the day, if not today."""
+        then, today = time.localtime(at), time.localtime()[:3]
+        pattern = "%H:%M:%S" if then[:3] == today else "%Y-%m-%d %H:%M"
+        self.saved_at = time.strftime(pattern, then)
 
     def undo(self) -> None:
         """Take back the last mark; without marks, the last answer."""
@@ -310,14 +295,12 @@ class Editor:
             return
         answers = self.session.undo()
         if answers:
-            self._saved()
-            swept = "sweep" in self.session.journal.events[-1].data
-            self._put(self._sweep_of(answers) if swept else Draft.of(answers[0]))
-
-    def _sweep_of(self, answers: Sequence[Answer]) -> Draft:
-        """Show a sweep again that was taken back."""
-        clicks = tuple(click for answer in answers for click in answer.clicks)
-        return Draft(self._whole(answers[0].region), clicks, held=True, sweep=True)
+            self._saved(time.time())
+            draft = Draft.of(answers[0])
+            if "sweep" in self.session.journal.events[-1].data:
+                clicks = tuple(click for answer in answers for click in answer.clicks)
+                draft = Draft(self._whole(answers[0].region), clicks, held=True, sweep=True)
+            self._put(draft)
 
     def redo(self) -> None:
         """Restore the mark or the answer that was taken back last."""
@@ -325,7 +308,7 @@ class Editor:
         if self.draft.future:
             self._put(self.draft.redone())
         elif self.can_redo and self.session.redo():
-            self._saved()
+            self._saved(time.time())
             self._put(Draft())
 
     @property
@@ -336,13 +319,7 @@ class Editor:
     # --- another region than the next ---
 
     def reopen(self, region: Region) -> None:
-        """Show a region of the strip, with the marks of its answer.
-
-        Raises
-        ------
-        Aside
-            If marks would be lost.
-        """
+        """Show a region of the strip, with the marks of its answer."""
         self._check_free()
         answer = self.session.state.by_key.get(region.key)
         self._put(Draft(region, held=True) if answer is None else Draft.of(answer))
@@ -354,7 +331,7 @@ class Editor:
             self.reopen(regions[key])
 
     def step(self, tiles: int) -> None:
-        """Show the region so many tiles after the one on screen."""
+        """Show the region that lies this many tiles after the one on screen."""
         current = None if self.draft.sweep else self.draft.region
         region = neighbour(self.session.state, current, tiles)
         if region is not None:
@@ -372,26 +349,14 @@ class Editor:
             raise Aside(OPEN_MARKS)
 
     def check_line(self) -> None:
-        """Make sure that no open line would be lost.
-
-        Raises
-        ------
-        Aside
-            If a line is open.
-        """
+        """Make sure that no line is open, which would be lost."""
         if self.pen:
             raise Aside(OPEN_LINE)
 
     # --- a whole slice at once ---
 
     def sweep(self) -> None:
-        """Show the whole slice, to answer its open regions at once; or leave the sweep.
-
-        Raises
-        ------
-        Aside
-            If marks would be lost.
-        """
+        """Show the whole slice, to answer its open regions at once; or leave the sweep."""
         if self.draft.sweep:
             self.back()
         elif self.can_sweep and self.draft.region is not None:
@@ -409,10 +374,9 @@ class Editor:
         False where infection is outlined, since a sweep makes every region without a click clean.
         """
         region = self.draft.region
-        outlines = self.session.state.config.labels == "full"
-        return region is not None and not outlines and self._covered(region.where)
-
-    def _covered(self, where: SliceId) -> bool:
+        if region is None or self.session.state.config.labels == "full":
+            return False
+        where = region.where
         if where not in self._covers:
             cells = self.pool.regions(where) if where in self.pool.slices else ()
             self._covers[where] = sum(map(_area, cells)) == self.pool.dataset.size**2
@@ -430,7 +394,7 @@ class Editor:
         return _holding(self.open(), self.draft.clicks) if self.draft.sweep else ()
 
     def _swept_cells(self) -> tuple[Region, ...]:
-        """List the open cells without those that show nothing, such as air, unless clicked."""
+        """List the open cells; one that shows nothing, such as air, only if it is clicked."""
         cells, picked = self.open(), {cell.key for cell in self.picked()}
         if not cells:
             return ()
@@ -443,10 +407,3 @@ class Editor:
 def _area(region: Region) -> int:
     mask = region.mask
     return region.height * region.width if mask is None else int(mask.sum())
-
-
-def _in_words(at: float) -> str:
-    """Say a time on this machine's clock; with the day, if it was not today."""
-    then, now = time.localtime(at), time.localtime()
-    same = then[:3] == now[:3]
-    return time.strftime("%H:%M:%S" if same else "%Y-%m-%d %H:%M", then)

@@ -1,22 +1,21 @@
-"""What the person looks at: window, neighbouring slices, overlays; the next region in advance."""
+"""What the person looks at: window, neighbouring slices and overlays; the next region, early."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
 
 from alnb.annotation import Verdict
 from alnb.arrays import Grey, Map, Mask
-from alnb.dataset import Dataset, SliceId
+from alnb.dataset import SliceId
 from alnb.pool import Pool
 from alnb.regions import Region
+from alnb.reports import FitReport
 from alnb.state import State
 from alnb.ui.label.draft import Draft
-from alnb.ui.label.page import Page
+from alnb.ui.label.page import LevelWidth, Page
 from alnb.ui.label.shortcuts import key_of
-from alnb.ui.label.window_controls import LevelWidth
 from alnb.ui.viewer.slice_view import Encoded, SliceView
 from alnb.worker import Maps
 
@@ -26,24 +25,8 @@ STEP = 1.25  # of one notch of the wheel, or one press of a key
 NOTCHES_A_SLICE = 0.6  # ours: a slow turn of a wheel is one slice
 
 
-@dataclass(frozen=True, slots=True)
-class Predictions:
-    """What a network says of slices: its maps, threshold and weights, as in `FitReport`."""
-
-    maps: Mapping[SliceId, Maps]
-    threshold: float = 0.5
-    weights: str = ""
-
-
 class Viewing:
     """Draw regions into a `SliceView`, with the overlays and the window chosen on the page.
-
-    Parameters
-    ----------
-    dataset : Dataset
-    pool : Pool
-    view : SliceView
-    page : Page
 
     Attributes
     ----------
@@ -51,18 +34,17 @@ class Viewing:
         Slices from the one that is asked about to the one on screen; 0 shows the former.
     """
 
-    def __init__(self, dataset: Dataset, pool: Pool, view: SliceView, page: Page) -> None:
-        self.dataset = dataset
+    def __init__(self, pool: Pool, view: SliceView, page: Page) -> None:
         self.pool = pool
+        self.dataset = pool.dataset
         self.view = view
         self.page = page
         self.offset = 0
         self._turned = 0.0
         self._ready: dict[Hashable, Encoded] = {}
         self._next: Region | None = None
-        self._predictions = Predictions({})
-
-    # --- which slice ---
+        self._fit: FitReport | None = None
+        self._maps: Mapping[SliceId, Maps] = {}
 
     def step(self, slices: int, region: Region) -> None:
         """Show a neighbouring slice, at most the first or the last of the scan."""
@@ -83,9 +65,7 @@ class Viewing:
         """Show the slice that is asked about."""
         self.offset, self._turned = 0, 0.0
 
-    # --- drawing ---
-
-    def draw(self, draft: Draft, state: State, predictions: Predictions) -> None:
+    def draw(self, draft: Draft, state: State, maps: Mapping[SliceId, Maps]) -> None:
         """Show the draft's region, its slice's answers and the overlays chosen.
 
         Parameters
@@ -94,16 +74,18 @@ class Viewing:
             Its region is not None.
         state : State
             Of the session.
-        predictions : Predictions
+        maps : mapping of SliceId to Maps
             Of its last network.
         """
-        region = draft.region
+        region, page = draft.region, self.page
         assert region is not None  # noqa: S101
-        self._predictions = predictions
+        self._fit, self._maps = state.fit, maps
         where = self._where(region)
-        page = self.page
         self.view.set_overlays(
-            page.overlays, page.opacity.value, in_region=page.on_region.value, hidden=page.hidden
+            page.overlays,
+            page.opacity.value,
+            in_region=page.toggles["on_region"].value,
+            hidden=page.hidden,
         )
         self.view.show(
             self._image(where),
@@ -117,6 +99,9 @@ class Viewing:
         self._show_answers(state, where, region)
         hu = self.dataset.unit(where) == "hu"
         page.window_controls.show(LevelWidth.of(self.dataset.window), hu=hu)
+        self._next = next((other for other in state.pending if other != region), None)
+        with contextlib.suppress(RuntimeError):  # no loop: a test, or plain Python
+            asyncio.get_running_loop().call_later(PREPARE_S, self.prepare)
 
     def _where(self, region: Region) -> SliceId:
         return SliceId(region.where.scan, region.where.z + self.offset)
@@ -128,11 +113,11 @@ class Viewing:
     def overlays(self, where: SliceId) -> dict[str, Map | Mask]:
         """Return the network's maps of a slice, where it has some, and the mask in teaching."""
         found: dict[str, Map | Mask] = {}
-        maps = self._predictions.maps.get(where)
-        if maps is not None:
+        maps = self._maps.get(where)
+        if self._fit is not None and maps is not None:
             found["entropy"] = maps.entropy
-            found["prediction"] = maps.mean >= self._predictions.threshold
-        if self.page.mask.value:
+            found["prediction"] = maps.mean >= self._fit.threshold
+        if self.page.toggles["mask"].value:
             found["mask"] = self.dataset.mask(where)
         return found
 
@@ -155,28 +140,20 @@ class Viewing:
             [answer.region for answer in answers if answer.verdict is verdict]
             for verdict in (Verdict.INFECTED, Verdict.CLEAN)
         )
-        clicks = [click for answer in answers for click in answer.clicks]
-        self.view.show_answers(infected, clean, clicks)
-
-    # --- the next region in advance ---
+        self.view.show_answers(infected, clean, [c for answer in answers for c in answer.clicks])
 
     def _token(self, region: Region) -> Hashable:
+        """Name all that the pictures of a region follow from."""
         where = self._where(region)
-        mapped = self._predictions.weights if where in self._predictions.maps else ""
-        return region.key, where, self.page.window_controls.chosen, mapped, self.page.mask.value
+        weights = self._fit.weights if self._fit is not None and where in self._maps else ""
+        taught = self.page.toggles["mask"].value
+        return region.key, where, self.page.window_controls.chosen, weights, taught
 
     def _encoded(self, region: Region) -> Encoded | None:
         return None if region == self.view.region else self._ready.get(self._token(region))
 
-    def prepare_soon(self, region: Region | None) -> None:
-        """Draw the next region's pictures once the page is at rest."""
-        self._next = region
-        if region is not None:
-            with contextlib.suppress(RuntimeError):  # no loop: a test, or plain Python
-                asyncio.get_running_loop().call_later(PREPARE_S, self.prepare)
-
     def prepare(self) -> None:
-        """Draw the next region's pictures now, unless they are there."""
+        """Draw the next region's pictures, unless that is done."""
         region = self._next
         if region is None or self.offset or self._token(region) in self._ready:
             return

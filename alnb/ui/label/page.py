@@ -9,17 +9,16 @@ import re
 from collections.abc import Callable, Mapping
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import ipywidgets as widgets
 
+from alnb.arrays import Window
 from alnb.forecast import Forecast
-from alnb.ui.label.explanation import Explanation, Reason
-from alnb.ui.label.screen import Screen, Tile
+from alnb.ui.label.screen import Explanation, Reason, Screen, Tile
 from alnb.ui.label.shortcuts import ACTIONS, GROUPS, key_of, shown
-from alnb.ui.label.window_controls import WindowControls
 from alnb.ui.viewer.charts import AXES, Charts
-from alnb.ui.viewer.drawing import uri
+from alnb.ui.viewer.drawing import OVERLAYS, uri
 from alnb.ui.viewer.slice_view import SliceView
 
 CSS = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
@@ -31,6 +30,20 @@ SPOKEN = {"infected": "infected", "clean": "no infection", "skipped": "skipped",
 WORD = re.compile(r"[a-z]+(?:['-][a-z]+)*(?=[ ,;]|$)")  # no name before a colon, and no path
 NATS = ("entropy", "bald")
 ROWS = 3  # of the explanation's table; further heuristics share one line
+TOGGLES = {  # action show:NAME -> text, whether it is on at first, tooltip
+    "entropy": ("entropy", True, "Where the network is uncertain"),
+    "prediction": ("prediction", False, "Predicted infection"),
+    "on_region": ("in the region too", False, "Draw the maps over the large picture, too"),
+    "marks": ("clicks", True, "Your marks"),
+    "answered": ("answered", True, "Regions with an answer"),
+    "grid": ("grid", True, "The slice's regions"),
+    "mask": ("teach: show mask", False, "The true mask; answers record it"),
+}
+LEVELS, WIDTHS = (-1000, 1000), (50, 3000)  # ours: what the sliders reach, in HU
+WINDOWED = (
+    "These slices were stored as grey values, already windowed. Values beyond that window are not "
+    "in the file, so there is no window to choose."
+)
 
 
 def _head(screen: Screen) -> str:
@@ -60,8 +73,8 @@ def capital(sentence: str) -> str:
     return escape(first + sentence[1:])
 
 
-def _note(sentence: str) -> str:
-    return f"<div class='alnb-small'>{escape(sentence)}</div>" if sentence else ""
+def _small(html: str) -> str:
+    return f"<div class='alnb-small'>{html}</div>" if html else ""
 
 
 def _advice(found: Forecast | None) -> str:
@@ -70,16 +83,6 @@ def _advice(found: Forecast | None) -> str:
         return ""
     title, line = escape(found.sentence), capital(found.short)
     return f"<div class='alnb-advice' title='{title}' aria-label='{title}'>{line}</div>"
-
-
-def _question(screen: Screen) -> str:
-    return f"<div class='alnb-question' role='status'>{screen.question}</div>"
-
-
-def _hint(screen: Screen) -> str:
-    """Draw what a training would do, and on which device."""
-    device = f"<br>{escape(screen.device)}" if screen.device else ""
-    return f"<div class='alnb-small'>{escape(screen.train_hint)}{device}</div>"
 
 
 def _bar(screen: Screen) -> str:
@@ -94,7 +97,7 @@ def _bar(screen: Screen) -> str:
         "<div class='alnb-slot'><div class='alnb-bar' role='progressbar' "
         f"aria-label='training' aria-valuenow='{percent}' aria-valuemin='0' aria-valuemax='100'>"
         f"<div style='width:{percent}%'></div></div>"
-        f"<div class='alnb-small'>{percent} % · {escape(screen.progress_text)}</div></div>"
+        f"{_small(f'{percent} % · {escape(screen.progress_text)}')}</div>"
     )
 
 
@@ -183,22 +186,116 @@ def _group(name: str) -> str:
 
 
 def _button(text: str, width: str, act: str, tooltip: str, *classes: str) -> widgets.Button:
-    """Make a button for an action; its class tells the page half of `Tap` which one."""
+    """Make a button for an action; its class tells the page half of `Tap` which action."""
+    key = key_of(act)
     made = widgets.Button(
-        description=text, tooltip=f"{tooltip} [{key_of(act)}]",
+        description=text, tooltip=f"{tooltip} [{key}]",
         layout=widgets.Layout(width=width, margin="0 6px 0 0"),
     )  # fmt: skip
-    for name in (f"alnb-act-{act}", f"alnb-key-{key_of(act).lower()}", *classes):
+    for name in (f"alnb-act-{act.replace(':', '-')}", f"alnb-key-{key.lower()}", *classes):
         made.add_class(name)
     return made
 
 
-def _toggle(text: str, on: bool, name: str, tooltip: str) -> widgets.Checkbox:
-    key = key_of(f"show:{name}")
+def _toggle(act: str, text: str, on: bool, tooltip: str) -> widgets.Checkbox:
     return widgets.Checkbox(
-        value=on, description=text, tooltip=f"{tooltip} [{key}]", indent=False,
+        value=on, description=text, tooltip=f"{tooltip} [{key_of(act)}]", indent=False,
         layout=widgets.Layout(width="auto", margin="0 12px 0 0"),
     )  # fmt: skip
+
+
+def _slider(name: str, reach: tuple[int, int]) -> widgets.IntSlider:
+    return widgets.IntSlider(
+        min=reach[0], max=reach[1], step=10, description=name,
+        layout=widgets.Layout(width="348px", height="22px", margin="0"),
+        style={"description_width": "40px"},
+    )  # fmt: skip
+
+
+class LevelWidth(NamedTuple):
+    """A window as radiologists name it, in HU: mid grey, and black to white (> 0)."""
+
+    level: int
+    width: int
+
+    @classmethod
+    def of(cls, window: Window) -> LevelWidth:
+        """Name a window by level and width."""
+        return cls(round((window.low + window.high) / 2), round(window.high - window.low))
+
+    @property
+    def window(self) -> Window:
+        """The HU of black and of white."""
+        return Window(self.level - self.width / 2, self.level + self.width / 2)
+
+    @property
+    def name(self) -> str:
+        """The preset with these values; empty if none."""
+        return next((name for name, preset in PRESETS.items() if preset == self), "")
+
+
+PRESETS = {
+    "lung": LevelWidth(-600, 1500),
+    "mediastinum": LevelWidth(40, 400),
+    "full": LevelWidth(0, 2048),  # ours: air to dense bone, −1024 to 1024
+}
+
+
+class WindowControls:
+    """Choose a window of HU by presets and two sliders, or say why there is none to choose.
+
+    Attributes
+    ----------
+    widget : ipywidgets.Widget
+        352×80 px.
+    chosen : LevelWidth or None
+        None: as the network sees it.
+    """
+
+    def __init__(self) -> None:
+        self.chosen: LevelWidth | None = None
+        self._handler: Callable[[], None] = lambda: None
+        self._setting = False
+        tooltips = {name: f"Level {at.level}, width {at.width} HU" for name, at in PRESETS.items()}
+        self.presets: dict[str, widgets.Button] = {}
+        for name, tooltip in (*tooltips.items(), ("network", "As the network sees it")):
+            self.presets[name] = preset = _button(name, "auto", f"window:{name}", tooltip)
+            preset.layout.flex, preset.layout.margin = "1 1 auto", "0 4px 0 0"
+        self.level, self.width = _slider("level", LEVELS), _slider("width", WIDTHS)
+        self._reason = widgets.HTML()
+        for slider in (self.level, self.width):
+            slider.observe(lambda _: self._slid(), names="value")
+        row = widgets.HBox(list(self.presets.values()))
+        self._controls = widgets.VBox([row, self.level, self.width])
+        self.widget = widgets.Box([self._controls, self._reason])
+        self.widget.add_class("alnb-window-controls")
+
+    def on_change(self, handler: Callable[[], None]) -> None:
+        """Call `handler` when another window is chosen."""
+        self._handler = handler
+
+    def choose(self, name: str) -> None:
+        """Choose a preset, or "network"."""
+        self.chosen = PRESETS.get(name)
+        self._handler()
+
+    def show(self, network: LevelWidth, *, hu: bool) -> None:
+        """Bring the controls up to date; `network` is the window that the network sees through."""
+        self._setting = True
+        try:
+            self.level.value, self.width.value = self.chosen or network
+        finally:
+            self._setting = False
+        chosen = "network" if self.chosen is None else self.chosen.name
+        for name, button in self.presets.items():
+            _set(button, "button_style", "info" if name == chosen else "")
+        self._controls.layout.display = None if hu else "none"
+        _set(self._reason, "value", _small("" if hu else WINDOWED))
+
+    def _slid(self) -> None:
+        if not self._setting:
+            self.chosen = LevelWidth(self.level.value, self.width.value)
+            self._handler()
 
 
 def columns(left: list[widgets.Widget], right: list[widgets.Widget]) -> widgets.Widget:
@@ -233,13 +330,21 @@ class Page:
     """
 
     def __init__(self, view: SliceView, charts: Charts, *, has_masks: bool = False) -> None:
-        self._head, self._message, self._question, self._strip = _htmls(4)
-        self._train_hint, self._bar, self._note, self._advice = _htmls(4)
-        self._explanation, self._teaching, self._help = _htmls(3)
+        (
+            self._head, self._message, self._question, self._strip, self._train_hint, self._bar,
+            self._note, self._advice, self._explanation, self._teaching, self._help,
+        ) = (widgets.HTML() for _ in range(11))  # fmt: skip
         for widget, name in ((self._teaching, "teaching"), (self._help, "help")):
             widget.add_class(f"alnb-{name}-box")  # else Lumino cuts off what is laid over others
         self._make_buttons()
-        self._make_overlays(has_masks)
+        self.toggles = {name: _toggle(f"show:{name}", *look) for name, look in TOGGLES.items()}
+        self.toggles["mask"].layout.display = None if has_masks else "none"
+        self.opacity = widgets.FloatSlider(
+            value=OPACITY, min=0.1, max=1, step=0.1, description="opacity", readout=False,
+            tooltip=f"Opacity of maps, answered regions and grid [{key_of('opacity')}]",
+            layout=widgets.Layout(width="180px", height="26px", margin="0 16px 0 0"),
+            style={"description_width": "52px"},
+        )  # fmt: skip
         self.axis = widgets.ToggleButtons(
             options=[(words, axis) for axis, words in AXIS_WORDS.items()], value=charts.axis,
             tooltips=[f"{words} [{key_of('axis')}]" for words in AXES.values()],
@@ -275,29 +380,8 @@ class Page:
         self.look_on.add_class("alnb-look-on")
         self.train = _button("Train", "150px", "train", "Learn from the answers", "alnb-main")
         self.cancel = _button("Cancel", "90px", "cancel", "Stop training; the last network is kept")
-        self.auto = widgets.Checkbox(
-            value=False, description="automatic", indent=False,
-            tooltip=f"Train automatically when all regions have an answer [{key_of('auto')}]",
-            layout=widgets.Layout(width="auto"),
-        )  # fmt: skip
-
-    def _make_overlays(self, has_masks: bool) -> None:
-        self.entropy = _toggle("entropy", True, "entropy", "Where the network is uncertain")
-        self.prediction = _toggle("prediction", False, "prediction", "Predicted infection")
-        self.marks = _toggle("clicks", True, "marks", "Your marks")
-        self.answered = _toggle("answered", True, "answered", "Regions with an answer")
-        self.grid = _toggle("grid", True, "grid", "The slice's regions")
-        self.on_region = _toggle(
-            "in the region too", False, "on_region", "Draw the maps over the large picture, too"
-        )
-        self.mask = _toggle("teach: show mask", False, "mask", "The true mask; answers record it")
-        self.mask.layout.display = None if has_masks else "none"
-        self.opacity = widgets.FloatSlider(
-            value=OPACITY, min=0.1, max=1, step=0.1, description="opacity", readout=False,
-            tooltip=f"Opacity of maps, answered regions and grid [{key_of('opacity')}]",
-            layout=widgets.Layout(width="180px", height="26px", margin="0 16px 0 0"),
-            style={"description_width": "52px"},
-        )  # fmt: skip
+        whenever = "Train automatically when all regions have an answer"
+        self.auto = _toggle("auto", "automatic", False, whenever)
 
     def _arranged(self, view: SliceView, charts: Charts) -> widgets.Widget:
         row = widgets.Layout(align_items="center", overflow="hidden", flex_flow="row wrap")
@@ -309,9 +393,10 @@ class Page:
         under = widgets.VBox([self._strip, self._message])
         under.add_class("alnb-under")
         left = widgets.VBox([pictures, self._question, buttons, under])
-        maps = widgets.HBox([self.entropy, self.prediction, self.on_region], layout=row)
-        rest = widgets.HBox([self.marks, self.answered, self.grid, self.annotator], layout=row)
-        how = widgets.HBox([self.opacity, self.mask], layout=row)
+        *layers, mask = self.toggles.values()
+        maps = widgets.HBox(layers[:3], layout=row)
+        rest = widgets.HBox([*layers[3:], self.annotator], layout=row)
+        how = widgets.HBox([self.opacity, mask], layout=row)
         train = widgets.HBox([self.train, self.cancel, self.auto], layout=row)
         overlays = widgets.VBox([maps, rest, how])
         overlays.add_class("alnb-overlays")
@@ -327,21 +412,17 @@ class Page:
     @property
     def overlays(self) -> frozenset[str]:
         """Names of the maps and masks that are switched on."""
-        chosen = {"entropy": self.entropy, "prediction": self.prediction, "mask": self.mask}
-        return frozenset(name for name, toggle in chosen.items() if toggle.value)
+        return frozenset(name for name in OVERLAYS if self.toggles[name].value)
 
     @property
     def hidden(self) -> frozenset[str]:
         """Names of the view's layers that are switched off."""
-        layers = {"grid": self.grid, "clicks": self.marks, "answered": self.answered}
-        return frozenset(name for name, toggle in layers.items() if not toggle.value)
+        layers = {"grid": "grid", "clicks": "marks", "answered": "answered"}
+        return frozenset(name for name, act in layers.items() if not self.toggles[act].value)
 
     def on_overlays(self, handler: Callable[[], None]) -> None:
         """Call `handler` when a toggle or the opacity changes."""
-        for widget in (
-            self.grid, self.entropy, self.prediction, self.marks, self.answered, self.on_region,
-            self.mask, self.opacity,
-        ):  # fmt: skip
+        for widget in (*self.toggles.values(), self.opacity):
             widget.observe(lambda _: handler(), names="value")
 
     def toggle_help(self, visible: bool | None = None) -> None:
@@ -367,14 +448,15 @@ class Page:
             A PNG for the region of each tile, by its key.
         """
         taught = f"<div class='alnb-teaching' role='status'>{TEACHING}</div>"
+        hints = [screen.train_hint] + ([screen.device] if screen.device else [])
         for widget, html in (
             (self._head, _head(screen)),
-            (self._train_hint, _hint(screen)),
+            (self._train_hint, _small("<br>".join(map(escape, hints)))),
             (self._bar, _bar(screen)),
             (self._explanation, _explanation_card(screen.explanation)),
-            (self._note, _note(screen.chart_note)),
+            (self._note, _small(escape(screen.chart_note))),
             (self._advice, _advice(screen.advice)),
-            (self._teaching, taught if self.mask.value else ""),
+            (self._teaching, taught if self.toggles["mask"].value else ""),
         ):
             _set(widget, "value", html)
         if screen.tiles != self._tiles:
@@ -384,7 +466,8 @@ class Page:
 
     def show_marked(self, screen: Screen, message: str) -> None:
         """Show the parts of a screen that a mark changes: question, buttons, message."""
-        _set(self._question, "value", _question(screen))
+        question = f"<div class='alnb-question' role='status'>{screen.question}</div>"
+        _set(self._question, "value", question)
         self.say(message)
         for name in ("clean", "next", "skip", "undo", "redo", "sweep", "train", "cancel"):
             _set(getattr(self, name), "disabled", not getattr(screen, f"can_{name}"))
@@ -417,10 +500,6 @@ class Page:
             f"{style}<div class='alnb-failure' role='alert'><b>alnb can't open this.</b><br>"
             f"{capital(sentence)}</div>"
         )
-
-
-def _htmls(count: int) -> list[widgets.HTML]:
-    return [widgets.HTML() for _ in range(count)]
 
 
 def _set(widget: widgets.Widget, trait: str, value: Any) -> None:  # noqa: ANN401 - of the trait

@@ -1,7 +1,7 @@
-"""The screen as a pure function of the state: what is shown, and which buttons work.
+"""The screen as a pure function of the state: what is shown, why, and which buttons work.
 
-Nothing here knows a widget; `page` shows a `Screen`. Its strip has one tile for every region that
-was answered, then one for every open region.
+Nothing here knows a widget; `page` shows a `Screen`. Its strip has a tile for each region with an
+answer, then one for each open region. An `Explainer` says why a region is asked about.
 """
 
 from __future__ import annotations
@@ -11,17 +11,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
+from alnb.acquisition import FOREGROUND_RANDOM, HEURISTICS, needs_network, rank
+from alnb.cycle import ScoreTables
 from alnb.dataset import Dataset
 from alnb.forecast import Forecast, forecast
+from alnb.pool import Pool
 from alnb.regions import Region
 from alnb.state import State
 from alnb.ui.label import sentences
 from alnb.ui.label.draft import Draft
-from alnb.ui.label.explanation import Explanation
-from alnb.ui.label.training_client import Activity
+from alnb.ui.label.sentences import Activity
 
 STRIP = 13  # tiles shown at once; with an arrow on each side they fill the view's width
+HINT = "A point appears here after each training."
+MAY_REPEAT = (
+    "This session asks some regions twice without saying which; scores would tell, so none are "
+    "shown."
+)
 Marking = Literal["infection", "background"]
+Scores = NDArray[np.float64]
+Place = tuple[int, int]  # of a region in a table of scores: slice, region
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +45,6 @@ class Tile:
     current: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Strip:
-    """At most `STRIP` tiles, and how many there are to the left and to the right of them."""
-
-    tiles: tuple[Tile, ...]
-    earlier: int
-    later: int
-
-
 def regions_of(state: State, current: Region | None = None) -> dict[str, Region]:
     """List the strip's regions by key: answered ones by their first answer, then the open ones."""
     answered = (answer.region for answer in state.given if answer.region.key in state.by_key)
@@ -51,8 +54,10 @@ def regions_of(state: State, current: Region | None = None) -> dict[str, Region]
     return regions
 
 
-def strip(state: State, current: Region | None, begin: int | None = None) -> Strip:
-    """Choose the tiles to show.
+def strip(
+    state: State, current: Region | None, begin: int | None = None
+) -> tuple[tuple[Tile, ...], int, int]:
+    """Choose at most `STRIP` tiles to show, and count those to their left and right.
 
     Parameters
     ----------
@@ -69,20 +74,50 @@ def strip(state: State, current: Region | None, begin: int | None = None) -> Str
     start = at - STRIP // 2 if begin is None else begin
     start = max(0, min(start, len(keys) - STRIP))
     shown = keys[start : start + STRIP]
-    tiles = tuple(Tile(regions[key], _mark(state, key), keys[at:][:1] == [key]) for key in shown)
-    return Strip(tiles, start, len(keys) - start - len(tiles))
-
-
-def _mark(state: State, key: str) -> str:
-    return str(state.by_key[key].verdict) if key in state.by_key else "open"
+    verdicts = {key: str(answer.verdict) for key, answer in state.by_key.items()}
+    tiles = tuple(
+        Tile(regions[key], verdicts.get(key, "open"), keys[at:][:1] == [key]) for key in shown
+    )
+    return tiles, start, len(keys) - start - len(tiles)
 
 
 def neighbour(state: State, current: Region | None, step: int) -> Region | None:
-    """Find the region `step` tiles after the current one, or before it where `step` < 0."""
+    """Find another region of the strip; None beyond its ends.
+
+    Parameters
+    ----------
+    state : State
+        Of the session.
+    current : Region or None
+        The one on screen; None counts from the end.
+    step : int
+        How many tiles later, or earlier if negative.
+    """
     regions = regions_of(state, current)
     keys = list(regions)
     at = (keys.index(current.key) if current is not None else len(keys)) + step
     return regions[keys[at]] if 0 <= at < len(keys) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """How one heuristic ranks a region."""
+
+    heuristic: str
+    score: float  # of the region; nats for entropy and bald
+    rank: int  # from 1, in the order in which it would ask under the session's settings
+    of: int  # how many regions could be asked
+    place: int  # the rank, if it would have asked the region in this cycle; else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a region is asked about."""
+
+    sentence: str
+    reasons: tuple[Reason, ...] = ()  # own heuristic first; none where no network scored it
+    chance: float = 0.0  # probability that random would have asked it, in [0, 1]
+    mean: float | None = None  # the network's mean infection probability in it, if known
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +197,7 @@ def present(
     owned: bool = True,
     left: bool = True,
 ) -> Screen:
-    """Say what the page shows.
+    """Say what the page shows for a state.
 
     Parameters
     ----------
@@ -188,34 +223,37 @@ def present(
     left = left and not state.spent
     score = score_of(dataset)
     masks = score == "dice"
-    tiles = strip(state, None if draft.sweep else draft.region, mode.strip_from)
+    tiles, earlier, later = strip(state, None if draft.sweep else draft.region, mode.strip_from)
     budget, budget_text = sentences.budget(state, dataset)
+    network, network_title = sentences.network(state, activity)
+    asked = _asked(state, draft, mode, owned=owned)
+    rest = ""
+    if draft.region is None:
+        asked["question"], rest = sentences.nothing(state, activity, left)
+    advice = forecast(state.reports)
     return Screen(
         title=sentences.title(state, dataset),
-        **_asked(state, draft, mode, owned=owned)
-        | ({} if draft.region else {"question": sentences.nothing(state, activity, left)}),
-        rest="" if draft.region else sentences.rest(state, activity, left),
+        **asked,
+        rest=rest,
         cost=sentences.cost(state.cost) + sentences.repeats(state),
-        network=sentences.network(state, activity),
-        network_title=sentences.network_title(state, activity),
+        network=network,
+        network_title=network_title,
         device=f"{activity.backbone} on {activity.device}" if activity.device else "",
         saved=f"saved {saved_at}" if saved_at else "",
         progress=activity.fraction,
         progress_text=activity.text,
         budget=budget,
         budget_text=budget_text,
-        tiles=tiles.tiles,
-        earlier=tiles.earlier,
-        later=tiles.later,
+        tiles=tiles,
+        earlier=earlier,
+        later=later,
         can_train=owned and _trainable(state, left) and not activity.cycling,
         can_cancel=owned and activity.cycling,
         train_hint=sentences.train_hint(state, activity, left),
         score=score,
         chart_note="" if masks else sentences.unmasked(dataset),
-        advice=_advice(state) if left else None,
-        chart_hint="A point appears here after each training."
-        if masks
-        else sentences.unmeasured(state, dataset),
+        advice=advice if left and advice.gain is not None else None,
+        chart_hint=HINT if masks else sentences.unmeasured(state, dataset),
         explanation=explanation,
         rows=tuple(report.row(state.config.seed) for report in state.reports),
     )
@@ -227,7 +265,7 @@ def marked(screen: Screen, state: State, draft: Draft, mode: Mode, *, owned: boo
     Parameters
     ----------
     screen : Screen
-        As it was before, of the same state.
+        Before the mark, of the same state.
     state, draft, mode, owned
         As for `present`; the draft has a region.
     """
@@ -237,7 +275,7 @@ def marked(screen: Screen, state: State, draft: Draft, mode: Mode, *, owned: boo
 def _asked(state: State, draft: Draft, mode: Mode, *, owned: bool) -> dict[str, Any]:
     """Return the fields of `Screen` that follow from the marks."""
     return {
-        "question": sentences.question(state, draft, mode.marking) if draft.region else "",
+        "question": sentences.question(state, draft, mode.marking),
         **answers_possible(draft, owned=owned),
         "can_undo": owned and bool(draft.can_undo or mode.drawing or state.given),
         "can_redo": owned and bool(draft.future or mode.can_redo),
@@ -245,11 +283,6 @@ def _asked(state: State, draft: Draft, mode: Mode, *, owned: bool) -> dict[str, 
         "sweeping": draft.sweep,
         "marking": mode.marking,
     }
-
-
-def _advice(state: State) -> Forecast | None:
-    found = forecast(state.reports)
-    return found if found.gain is not None else None
 
 
 def answers_possible(draft: Draft, *, owned: bool = True) -> dict[str, bool]:
@@ -269,3 +302,85 @@ def _trainable(state: State, left: bool) -> bool:
     done = left and not state.pending and state.fit is not None
     useful = state.stale or sentences.unfinished(state) or done
     return bool(sentences.labelled(state)) and useful
+
+
+def asking_weights(state: State) -> str:
+    """Name the weights whose scores chose the regions of this cycle; empty for the start."""
+    earlier = [report for report in state.reports if report.cycle < state.cycle]
+    return earlier[-1].fit.weights if earlier else ""
+
+
+class Explainer:
+    """Explain the regions of one cycle.
+
+    Parameters
+    ----------
+    pool : Pool
+        All regions.
+    state : State
+        After the cycle was asked.
+    tables : mapping of heuristic to (N, K) array
+        The scores that chose it; empty where there are none.
+    """
+
+    def __init__(self, pool: Pool, state: State, tables: ScoreTables) -> None:
+        self._pool = pool
+        self._asked = {pick.region.key: n for n, pick in enumerate(state.asked, 1)}
+        self._own, self._cycle = state.config.heuristic, state.cycle
+        before = tuple(answer for answer in state.given if answer.region.key not in self._asked)
+        then = dataclasses.replace(state, given=before)
+        names = [name for name in tables if name == self._own or name in HEURISTICS]
+        names.sort(key=lambda name: name != self._own)
+        self._open = {name: self._askable(pool.open(tables[name], then)) for name in names}
+        places = {pool.place(pick.region) for pick in state.asked}
+        self._ranks = {name: self._ranked(scores, places) for name, scores in self._open.items()}
+
+    def _askable(self, scores: Scores) -> Scores:
+        """Drop regions that show nothing from the slices that a cycle would have looked at."""
+        one = self._pool.config.one_region_a_slice
+        picks = self._pool.picks(scores, len(self._asked), one_a_slice=one)
+        least = min((pick.score for pick in picks), default=np.inf)
+        for n in np.unique(np.nonzero(scores >= least)[0]).tolist():
+            scores[n, np.flatnonzero(self._pool.left_out(self._pool.slices[n]))] = np.nan
+        return scores
+
+    def _ranked(self, scores: Scores, places: set[Place | None]) -> dict[Place, int]:
+        """Rank these places of the table as the cycle ranks them, from 1."""
+        order = rank(scores, scores.size, one_a_slice=self._pool.config.one_region_a_slice)
+        return {place: n for n, place in enumerate(order, 1) if place in places}
+
+    def explain(self, region: Region, mean: float | None = None) -> Explanation:
+        """Explain one region of the pool; `mean` is its infection probability, where known."""
+        if region.key not in self._asked:
+            return Explanation(
+                "You opened this region yourself; this cycle did not ask about it.", mean=mean
+            )
+        count, config = len(self._asked), self._pool.config
+        if self._cycle <= 0:  # as `pool.start_picks` chooses
+            drawn = _drawn(config.start_in_lungs > 0)
+            if config.start == "slices":
+                drawn = "all regions of slices drawn at random"
+            return Explanation(f"Start: {drawn}; there is no network yet.", mean=mean)
+        number = f"Number {self._asked[region.key]} of {count}"
+        asked = f"asked by {self._own}"
+        if not needs_network(self._own):
+            asked = _drawn(self._own == FOREGROUND_RANDOM)
+        if config.repeats:
+            return Explanation(f"{number} {asked}. {MAY_REPEAT}")
+        place = self._pool.place(region)
+        if place is None or place not in self._ranks.get(self._own, {}):
+            return Explanation(f"{number} {asked}.", mean=mean)
+        reasons = tuple(
+            self._reason(name, place, count) for name in self._open if place in self._ranks[name]
+        )
+        chance = min(1.0, count / reasons[0].of)
+        return Explanation(f"{number} by {self._own}.", reasons, chance, mean)
+
+    def _reason(self, name: str, place: Place, count: int) -> Reason:
+        scores, ranked = self._open[name], self._ranks[name][place]
+        of = int((~np.isnan(scores)).sum())
+        return Reason(name, float(scores[place]), ranked, of, ranked if ranked <= count else 0)
+
+
+def _drawn(lungs_first: bool) -> str:
+    return "drawn at random, inside the lungs first" if lungs_first else "drawn at random"

@@ -1,6 +1,9 @@
-"""What the page says in words, as functions of the state."""
+"""What the page says in words, as functions of the state and of the training process."""
 
 from __future__ import annotations
+
+import math
+from dataclasses import dataclass
 
 from alnb.annotation import Answer, Verdict
 from alnb.config import FEWEST_TO_HOLD_OUT
@@ -9,7 +12,6 @@ from alnb.dataset import Dataset
 from alnb.metrics import Agreement
 from alnb.state import State
 from alnb.ui.label.draft import Draft
-from alnb.ui.label.training_client import Activity
 
 FEW_ANSWERS = 20  # ours: a network that learned from fewer asks poor questions
 SAID = {
@@ -18,6 +20,93 @@ SAID = {
     "skipped": "<b>You skipped this region.</b> Answer it now",
 }
 BACK = "<button type='button' data-act='back'>Back</button>"
+STAGES = {  # stage of the training process -> words, and its share of a cycle's time
+    "warm": ("starting the training process", (0.0, 0.05)),
+    "wait": ("waiting for the training process", (0.0, 0.0)),
+    "start": ("getting ready to train", (0.0, 0.05)),
+    "draw": ("drawing synthetic scans to learn from, once on this machine", (0.0, 0.0)),
+    "prepare": ("learning from synthetic scans, once on this machine", (0.0, 0.0)),
+    "believe": ("noting what it believes so far", (0.0, 0.05)),
+    "fit": ("training", (0.05, 0.65)),
+    "evaluate": ("measuring Dice on the test slices", (0.65, 0.75)),
+    "score": ("scoring the regions", (0.75, 0.97)),
+    "predict": ("drawing the maps", (0.97, 1.0)),
+}
+SURE_S = 1.0  # ours: a stage's first second gives no estimate of its speed
+A_MINUTE = 90.0  # ours: estimates from here on are in minutes
+ROUND_S = 5  # ours: estimates in seconds are multiples of this
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What the training process is doing; `stage` is empty when it does nothing.
+
+    Parameters
+    ----------
+    stage, detail : str
+        Of `STAGES`; the detail is a stage inside the stage, such as preparing during the start.
+    done, total : int
+        How much of the stage (or the detail) is done.
+    backbone, device : str
+        Of the network.
+    still_s : float
+        Seconds without progress, if that is long; else 0.
+    took_s : float
+        Seconds that the stage (or the detail) has taken so far.
+    """
+
+    stage: str = ""
+    done: int = 0
+    total: int = 0
+    backbone: str = ""
+    device: str = ""
+    detail: str = ""
+    still_s: float = 0.0
+    took_s: float = 0.0
+
+    @property
+    def cycling(self) -> bool:
+        """Whether a cycle is running, or waits for the process to start."""
+        return self.stage not in ("", "warm")
+
+    @property
+    def fraction(self) -> float:
+        """How much of the cycle is done, in [0, 1]; a detail counts for nothing."""
+        if not self.stage:
+            return 0.0
+        low, high = STAGES[self.stage][1]
+        counted = self.total and not self.detail
+        return low + (high - low) * self.done / self.total if counted else low
+
+    @property
+    def text(self) -> str:
+        """What the process does, in words."""
+        if not self.stage:
+            return ""
+        counted = f" {self.done} of {self.total}" if self.total else ""
+        left = f"; no further for {self.still_s:.0f} s: Cancel ends it" if self.still_s else ""
+        if not left and (left_s := self.left_s) is not None:
+            minutes, fives = math.ceil(left_s / 60), max(1, math.ceil(left_s / ROUND_S))
+            about = f"{minutes} min" if left_s >= A_MINUTE else f"{fives * ROUND_S} s"
+            left = f", about {about} left"
+        return f"{STAGES[self.detail or self.stage][0]}{counted}{left}"
+
+    @property
+    def left_s(self) -> float | None:
+        """Estimate the seconds until the cycle, or the detail, is done; None if unknown.
+
+        From the stage's speed, and its share of a cycle.
+        """
+        if not self.done or self.took_s < SURE_S:
+            return None
+        stage_s = self.took_s * self.total / self.done
+        low, high = STAGES[self.stage][1]
+        after = 0.0 if self.detail or high == low else (1 - high) / (high - low)
+        return stage_s - self.took_s + stage_s * after
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def unfinished(state: State) -> bool:
@@ -36,13 +125,15 @@ def labelled(state: State) -> list[Answer]:
 def title(state: State, dataset: Dataset) -> str:
     """Name the dataset and the cycle, and count its answers."""
     cycle = "start" if state.cycle <= 0 else f"cycle {state.cycle}"
-    return f"{dataset.name} · {cycle} · {_count(state)}"
+    return f"{dataset.name} · {cycle} · {_answered(state)}"
 
 
-def _count(state: State) -> str:
+def _answered(state: State) -> str:
     if not state.asked:
-        again = "1 region is" if len(state.pending) == 1 else f"{len(state.pending)} regions are"
-        return f"{again} open again" if state.pending else "no region left to ask"
+        if not state.pending:
+            return "no region left to ask"
+        verb = "is" if len(state.pending) == 1 else "are"
+        return f"{_counted(len(state.pending), 'region')} {verb} open again"
     verdicts = {key: answer.verdict for key, answer in state.by_key.items()}
     batch = [verdicts[key] for pick in state.asked if (key := pick.region.key) in verdicts]
     skipped = batch.count(Verdict.SKIPPED)
@@ -65,7 +156,7 @@ def question(state: State, draft: Draft, marking: str) -> str:
     if draft.region is None:
         return ""
     if draft.sweep:
-        return _sweeping(state, draft)
+        return _sweeping(draft)
     aside = " Clicks mark <b>background</b> now." if marking == "background" else ""
     if draft.marked:
         return _marked(state, draft) + aside
@@ -81,27 +172,24 @@ def _marked(state: State, draft: Draft) -> str:
     if not draft.infected:
         return f"<b>Only background is marked</b> {price}. Click the infection, too."
     if draft.outlines:
-        outlines = "1 outline" if len(draft.outlines) == 1 else f"{len(draft.outlines)} outlines"
-        corners = f"<b>{outlines}</b>, {draft.points} points {price}."
-        return f"{corners} Outline all infection in the frame, then press <b>Next</b>."
-    clicks = "1 click" if draft.points == 1 else f"{draft.points} clicks"
+        outlines = f"<b>{_counted(len(draft.outlines), 'outline')}</b>, {draft.points} points"
+        return f"{outlines} {price}. Outline all infection in the frame, then press <b>Next</b>."
     return (
-        f"<b>{clicks}</b> {price}. Click more infections, click a mark again to remove it, "
-        "then press <b>Next</b>."
+        f"<b>{_counted(draft.points, 'click')}</b> {price}. Click more infections, click a mark "
+        "again to remove it, then press <b>Next</b>."
     )
 
 
-def _sweeping(state: State, draft: Draft) -> str:
-    clicks = "1 click" if draft.points == 1 else f"{draft.points} clicks"
-    so_far = f" <b>{clicks}</b> so far." if draft.marked else ""
+def _sweeping(draft: Draft) -> str:
+    so_far = f" <b>{_counted(draft.points, 'click')}</b> so far." if draft.marked else ""
     return (
         "<b>Sweep.</b> Click infection in every cell that shows some, then press "
         f"<b>The rest is clean</b>.{so_far}"
     )
 
 
-def nothing(state: State, activity: Activity, left: bool) -> str:
-    """Say what to do where no region is on screen.
+def nothing(state: State, activity: Activity, left: bool) -> tuple[str, str]:
+    """Say what to do where no region is on screen, and what replaces the pictures.
 
     Parameters
     ----------
@@ -113,25 +201,28 @@ def nothing(state: State, activity: Activity, left: bool) -> str:
         Whether the pool holds a region that has no answer.
     """
     if state.spent:
-        spent = f"The budget of {state.config.budget_s:g} s is spent"
-        return f"<b>{spent}{_tally(state)}.</b>{_last(state, activity)}"
+        spent = f"The budget of {state.config.budget_s:g} s is spent{_tally(state)}."
+        return f"<b>{spent}</b>{_last(state, activity)}", "The budget is spent."
     if not left:
-        return f"<b>There is nothing left to ask{_tally(state)}.</b>{_last(state, activity)}"
+        end = f"There is nothing left to ask{_tally(state)}."
+        return f"<b>{end}</b>{_last(state, activity)}", "No region is left."
     if activity.cycling:
-        return "All regions are answered; the next ones come when the training ends."
-    learned = labelled(state)
+        return (
+            "All regions are answered; the next ones come when the training ends.",
+            "The next regions come when the training ends.",
+        )
+    learned, done = labelled(state), "The regions of this cycle are done."
     if not learned:
         return (
             "<b>All regions were skipped.</b> The network learns nothing from that: press "
             "<b>Undo</b>, or a region below, to answer one."
-        )
-    skipped = len(state.answers) > len(learned)
-    done = "done" if skipped else "answered"
+        ), done
+    verb = "done" if len(state.answers) > len(learned) else "answered"
     learns = "learns from them and " if state.stale else ""
     return (
-        f"<b>All regions of this cycle are {done}.</b> Press <b>Train</b>: the network "
+        f"<b>All regions of this cycle are {verb}.</b> Press <b>Train</b>: the network "
         f"{learns}asks the next regions."
-    )
+    ), done
 
 
 def _tally(state: State) -> str:
@@ -149,24 +240,11 @@ def _last(state: State, activity: Activity) -> str:
     return ""
 
 
-def rest(state: State, activity: Activity, left: bool) -> str:
-    """Say what replaces the pictures; arguments as for `nothing`."""
-    if state.spent:
-        return "The budget is spent."
-    if not left:
-        return "No region is left."
-    if activity.cycling:
-        return "The next regions come when the training ends."
-    return "The regions of this cycle are done."
-
-
 def cost(cost: Cost) -> str:
     """Tell what the answers cost."""
-    clicks = "1 click" if cost.clicks == 1 else f"{cost.clicks} clicks"
-    regions = "1 region" if cost.regions == 1 else f"{cost.regions} regions"
     return (
         f"<b>{cost.nominal_s:.0f} s</b> nominal · <b>{cost.measured_s:.0f} s</b> measured · "
-        f"{regions} · {clicks}"
+        f"{_counted(cost.regions, 'region')} · {_counted(cost.clicks, 'click')}"
     )
 
 
@@ -179,35 +257,42 @@ def repeats(state: State) -> str:
     return f" · {found.agreed} of {found.repeats} repeats agree{apart}"
 
 
-def network(state: State, activity: Activity) -> str:
-    """Tell whether the network knows the answers."""
+def network(state: State, activity: Activity) -> tuple[str, str]:
+    """Tell whether the network knows the answers, and explain that; empty if it needs none."""
     if activity.cycling:
-        return f"Network: training {100 * activity.fraction:.0f} %"
+        return f"Network: training {100 * activity.fraction:.0f} %", ""
     if state.fit is None:
-        return "Network: not trained yet"
-    return "Network: out of date" if state.stale else "Network: up to date"
-
-
-def network_title(state: State, activity: Activity) -> str:
-    """Explain what `network` says."""
-    if activity.cycling or state.fit is None:
-        return ""
-    if state.stale:
-        known = "Answers were given or taken back since the last training"
-    else:
-        known = "The network has learned all your answers"
-    return f"{known}. It started from {state.fit.notice}." if state.fit.notice else known
+        return "Network: not trained yet", ""
+    short, known = (
+        ("out of date", "Answers were given or taken back since the last training")
+        if state.stale
+        else ("up to date", "The network has learned all your answers")
+    )
+    notice = state.fit.notice
+    return f"Network: {short}", f"{known}. It started from {notice}." if notice else known
 
 
 def train_hint(state: State, activity: Activity, left: bool) -> str:
-    """Say what a training would do now."""
+    """Say what a training would do now.
+
+    Parameters
+    ----------
+    state, activity, left
+        As for `nothing`.
+    """
+    learned, still = labelled(state), len(state.pending)
     if activity.cycling:
-        return "You can go on labelling." if state.pending else ""
-    if not labelled(state):
-        return "Answer some regions first." if state.pending else "No answer to learn from."
+        return "You can go on labelling." if still else ""
+    if not learned:
+        return "Answer some regions first." if still else "No answer to learn from."
     if not state.stale:
         return _learned_hint(state, left)
-    return _ready_hint(state, left)
+    if not any(answer.verdict is Verdict.INFECTED for answer in learned):
+        return "No infection is marked yet: the network would learn only what is clean."
+    ready = f"Ready to train; {still} of this cycle are still open." if still else "Ready to train."
+    if left and len(learned) < FEW_ANSWERS:
+        return f"{ready} So far there are few answers: more make better questions."
+    return ready
 
 
 def _learned_hint(state: State, left: bool) -> str:
@@ -216,17 +301,6 @@ def _learned_hint(state: State, left: bool) -> str:
     if left and not state.pending:
         return "The network has learned all your answers; Train asks the next regions."
     return "The network has learned all your answers."
-
-
-def _ready_hint(state: State, left: bool) -> str:
-    learned = labelled(state)
-    if not any(answer.verdict is Verdict.INFECTED for answer in learned):
-        return "No infection is marked yet: the network would learn only what is clean."
-    still = len(state.pending)
-    ready = f"Ready to train; {still} of this cycle are still open." if still else "Ready to train."
-    if left and len(learned) < FEW_ANSWERS:
-        return f"{ready} So far there are few answers: more make better questions."
-    return ready
 
 
 def unmasked(dataset: Dataset) -> str:

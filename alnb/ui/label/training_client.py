@@ -1,19 +1,15 @@
-"""What the training process is doing, in words and as a share of a cycle.
+"""The training process as the app uses it: one cycle at a time, on the kernel's loop.
 
-The training process as the app uses it: one cycle at a time, on the kernel's loop.
-
-Writes a session's files for other tools beside it, in a process of its own: masks need torch.
+Also `exported`, which writes a session's files in a process of its own, since masks need torch.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
 import sys
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from alnb.cycle import ScoreTables, drive_async, next_cycle
 from alnb.dataset import SliceId
@@ -21,110 +17,17 @@ from alnb.errors import SessionError
 from alnb.pool import Pool
 from alnb.session import Session
 from alnb.storage import read_arrays, scores_path
-from alnb.ui.label.explanation import Explainer, asking_weights
+from alnb.ui.label.screen import Explainer, asking_weights
+from alnb.ui.label.sentences import Activity
 from alnb.worker import Maps, Progress, TrainingCancelled, Worker
-
-SURE_S = 1.0  # ours: what a stage's first second says of its speed is not said
-A_MINUTE = 90.0  # ours: from there on minutes are said
-ROUND_S = 5  # ours: a number that is read, not watched
-
-STAGES = {
-    "warm": "starting the training process",
-    "wait": "waiting for the training process",
-    "start": "getting ready to train",
-    "draw": "drawing synthetic scans to learn from, once on this machine",
-    "prepare": "learning from synthetic scans, once on this machine",
-    "believe": "noting what it believes so far",
-    "fit": "training",
-    "evaluate": "measuring Dice on the test slices",
-    "score": "scoring the regions",
-    "predict": "drawing the maps",
-}
-WEIGHT = {"warm": (0.0, 0.05), "wait": (0.0, 0.0), "start": (0.0, 0.05),
-          "draw": (0.0, 0.0), "prepare": (0.0, 0.0),
-          "believe": (0.0, 0.05), "fit": (0.05, 0.65),
-          "evaluate": (0.65, 0.75), "score": (0.75, 0.97),
-          "predict": (0.97, 1.0)}  # fmt: skip # shares of a cycle's time
-
-
-@dataclass(frozen=True, slots=True)
-class Activity:
-    """What the training process is doing; `stage` is empty when it does nothing.
-
-    `detail` is a stage inside another: what is done while a process starts, or is waited for.
-    `still_s` is for how many seconds it has got no further, where that is long. `took_s` is how
-    long the stage (or `detail`) has taken so far.
-    """
-
-    stage: str = ""
-    done: int = 0
-    total: int = 0
-    backbone: str = ""
-    device: str = ""
-    detail: str = ""
-    still_s: float = 0.0
-    took_s: float = 0.0
-
-    @property
-    def running(self) -> bool:
-        """Whether it does anything."""
-        return bool(self.stage)
-
-    @property
-    def cycling(self) -> bool:
-        """Whether a cycle is on its way."""
-        return self.running and self.stage != "warm"
-
-    @property
-    def fraction(self) -> float:
-        """How much of the cycle is done, in [0, 1]."""
-        if not self.stage:
-            return 0.0
-        low, high = WEIGHT[self.stage]
-        if self.detail:  # it is counted, but not in this cycle
-            return low
-        return low + (high - low) * (self.done / self.total if self.total else 0)
-
-    @property
-    def text(self) -> str:
-        """What it does, in words."""
-        if not self.stage:
-            return ""
-        counted = f" {self.done} of {self.total}" if self.total else ""
-        still = f"; no further for {self.still_s:.0f} s: Cancel ends it" if self.still_s else ""
-        left = "" if still else self._left
-        return f"{STAGES[self.detail or self.stage]}{counted}{left}{still}"
-
-    @property
-    def left_s(self) -> float | None:
-        """Estimate the seconds until the cycle, or the detail, is done; None until that is known.
-
-        By how fast the stage goes, and by which share of a cycle it is.
-        """
-        if not self.done or self.took_s < SURE_S:
-            return None
-        stage_s = self.took_s * self.total / self.done
-        low, high = WEIGHT[self.stage]
-        after = 0.0 if self.detail or high == low else (1 - high) / (high - low)
-        return stage_s - self.took_s + stage_s * after
-
-    @property
-    def _left(self) -> str:
-        left = self.left_s
-        if left is None:
-            return ""
-        if left >= A_MINUTE:
-            return f", about {math.ceil(left / 60)} min left"
-        return f", about {max(1, math.ceil(left / ROUND_S)) * ROUND_S} s left"
-
 
 PREPARING = ("draw", "prepare")
 STILL_S = 60.0  # ours: a step takes up to 9 s, and loading torch half a minute, on a slow machine
-CHART_S = 0.5  # how often the loss is drawn: a figure redrawn is a page held up
+CHART_S = 0.5  # the loss is drawn this often: each time the page stands still for a moment
 
 
-class Learning:
-    """Train, score and ask; what happens meanwhile is told by two callbacks.
+class TrainingClient:
+    """Train, score and ask; two callbacks report what happens.
 
     Parameters
     ----------
@@ -146,7 +49,7 @@ class Learning:
     activity : Activity
         What the process does.
     maps : dict of SliceId to Maps
-        Of the slices that are asked about.
+        Of the slices with open regions.
     """
 
     def __init__(
@@ -178,7 +81,7 @@ class Learning:
         )
 
     async def warm_up(self) -> None:
-        """Start the process, and make the maps of what is open; a cycle may wait for the end.
+        """Start the process and draw the maps of the open regions; a cycle may wait for the end.
 
         On a machine where nothing was trained before, the network first learns from synthetic
         scans, while the person answers.
@@ -197,11 +100,6 @@ class Learning:
                 self._set(Activity())
             self._give_turn(self.session.journal.owned)
 
-    def begin(self) -> None:
-        """Note that a cycle was asked for; `cycle` does the rest."""
-        self._losses = []
-        self._set(replace(self.activity, stage="wait") if self._warming else Activity("start"))
-
     async def cycle(self) -> None:
         """Train on the answers so far, then ask the next regions.
 
@@ -212,30 +110,31 @@ class Learning:
         TrainerError
             If the process failed.
         """
-        await self._wait_for_turn()
-        tables = await drive_async(
-            next_cycle(self.session, self.pool), lambda request: request.by(self.worker)
-        )
-        weights = asking_weights(self.session.state)
-        self._tables = (weights, tables)
-        self.maps = {}
-        self._changed()
-        await self._predict(weights)
-
-    async def used(self, story: Coroutine[Any, Any, None]) -> None:
-        """Use the process, and show that it rests, or still starts, when the story ends."""
         try:
-            await story
+            await self._wait_for_turn()
+            tables = await drive_async(
+                next_cycle(self.session, self.pool), lambda request: request.by(self.worker)
+            )
+            weights = asking_weights(self.session.state)
+            self._tables = (weights, tables)
+            self.maps = {}
+            self._changed()
+            await self._predict(weights)
         finally:
             self._set(Activity("warm" if self._warming else ""))
 
+    def begin(self) -> None:
+        """Show that a cycle was asked for; `cycle` does the rest."""
+        self._losses = []
+        self._set(replace(self.activity, stage="wait") if self._warming else Activity("start"))
+
     def cancel(self) -> None:
-        """Stop what the process does, but for its start; the last network is kept."""
-        if not self._give_turn(False):
+        """Stop the cycle, if there is one; the last network is kept, and a start goes on."""
+        if self.activity.cycling and not self._give_turn(False):
             self.worker.cancel()
 
     async def _wait_for_turn(self) -> None:
-        """Wait while the process starts; what it fails with is said there, and tried again here."""
+        """Wait while the process starts; a start that failed is tried again by the cycle."""
         if not self._warming:
             return
         self._turn = asyncio.get_running_loop().create_future()
@@ -244,7 +143,7 @@ class Learning:
         self._set(Activity("start"))
 
     def _give_turn(self, wanted: bool) -> bool:
-        """Let the cycle that waits begin, or drop it; tell whether one waited."""
+        """Let the waiting cycle begin, or drop it; tell whether one waited."""
         turn, self._turn = self._turn, None
         if turn is None or turn.done():
             return False
@@ -271,9 +170,9 @@ class Learning:
             self._set(Activity(stage, done, total))
 
     def tick(self) -> None:
-        """Say so if the process works on something and gets no further."""
+        """Note how long the process has made no progress, if that is long."""
         still = self._clock() - self._moved_at
-        if self.activity.running and self.activity.stage != "wait" and still >= STILL_S:
+        if self.activity.stage not in ("", "wait") and still >= STILL_S:
             self.activity = replace(self.activity, still_s=still)
             self._changed()
 
@@ -288,48 +187,34 @@ class Learning:
         )  # fmt: skip
         self._changed()
 
-    # --- why a region is asked ---
-
     def explainer(self) -> Explainer:
-        """Return the explainer of this cycle's regions; made once a cycle."""
+        """Return the explainer of this cycle's regions; it is kept while the cycle lasts."""
         state = self.session.state
         weights = asking_weights(state)
         key = (state.cycle, len(state.asked), weights)
         if self._explainer is None or self._explainer[0] != key:
-            self._explainer = key, Explainer(self.pool, state, self._scores(weights))
+            if weights != self._tables[0]:  # after a reload: the training process wrote them
+                self._tables = weights, read_arrays(scores_path(self.session.cache, weights))
+            self._explainer = key, Explainer(self.pool, state, self._tables[1])
         return self._explainer[1]
-
-    def _scores(self, weights: str) -> ScoreTables:
-        """Find the scores that chose the regions; after a reload, where the process left them."""
-        if weights != self._tables[0]:
-            self._tables = weights, read_arrays(scores_path(self.session.cache, weights))
-        return self._tables[1]
-
-
-FOLDER = "export"
 
 
 async def exported(session: Path, data: Path) -> str:
-    """Run ``alnb export``; say where the files are.
+    """Run ``alnb export``, and say in a sentence where the files are.
 
     Parameters
     ----------
     session : Path
-        The session's folder, which gets the folder ``export``; what it held is written anew.
+        The session's folder; the files go to its folder ``export``, and replace what is there.
     data : Path
         Its dataset's.
-
-    Returns
-    -------
-    str
-        A sentence.
 
     Raises
     ------
     SessionError
         If not all could be written; the sentence is the command's.
     """
-    out = session / FOLDER
+    out = session / "export"
     words = ("export", str(session), "--out", str(out), "--data", str(data))
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "alnb.cli", *words,

@@ -12,8 +12,7 @@ from alnb.pool import Pool, start_picks
 from alnb.session import Session, default_folder
 from alnb.state import state_of
 from alnb.ui import launch
-from alnb.ui.launch import label_app
-from alnb.ui.start_page import StartPage
+from alnb.ui.launch import StartPage, label_app
 
 CONFIG = Config(regions_per_slice=16, start_regions=6)
 

@@ -7,7 +7,7 @@ from alnb.annotation import Answer, Verdict
 from alnb.config import Config
 from alnb.pool import Pool, start_picks
 from alnb.session import Session, default_folder
-from alnb.sessions import free_folder, known_datasets, known_sessions, something_to_choose
+from alnb.sessions import free_folder, list_datasets, list_sessions, something_to_choose
 
 CONFIG = Config(regions_per_slice=16, start_regions=6)
 
@@ -34,14 +34,14 @@ def begun(folder, dataset, answers=0):
 def test_on_a_fresh_machine_there_is_nothing_to_choose(place):
     assert not something_to_choose(place)
     assert not something_to_choose(place / "absent")
-    assert known_datasets(place) == {"embedded phantom": None}
+    assert list_datasets(place) == {"embedded phantom": None}
 
 
 def test_sessions_of_the_user_and_of_the_folder_are_found_the_latest_first(squares, place):
     begun(place / "mine", squares, answers=1)
     begun(default_folder(squares), squares, answers=2)
 
-    first, second = known_sessions(place)
+    first, second = list_sessions(place)
     assert (first.folder, second.folder) == (default_folder(squares), place / "mine")
     assert first.words.startswith("squares · entropy · 2 answers · ")
     assert second.words.startswith("squares · entropy · 1 answer · ")
@@ -54,7 +54,7 @@ def test_a_sessions_dataset_is_offered_beside_those_of_the_folder(squares, unmas
     (place / "other").mkdir()
     begun(default_folder(squares), squares)
 
-    offered = known_datasets(place, known_sessions(place))
+    offered = list_datasets(place, list_sessions(place))
     assert set(offered.values()) == {squares.folder.resolve(), unmasked.folder.resolve(), None}
     assert list(offered)[-1] == "embedded phantom"
     assert any(name.startswith("squares (") for name in offered)
@@ -69,7 +69,7 @@ def test_what_can_not_be_opened_says_why(squares, place):
     journal = place / "moved" / "journal.jsonl"
     journal.write_text(journal.read_text().replace(str(squares.folder), str(place / "gone")))
 
-    problems = {known.folder.name: known.problem for known in known_sessions(place)}
+    problems = {known.folder.name: known.problem for known in list_sessions(place)}
     assert "line 1: not a line of a journal" in problems["torn"]
     assert problems["empty"] == "its journal can't be read."
     assert problems["moved"] == f"its dataset is not in {place / 'gone'} any more."
@@ -77,11 +77,11 @@ def test_what_can_not_be_opened_says_why(squares, place):
 
 def test_a_session_that_another_process_writes_is_said_to_be_held(squares, place):
     begun(place / "mine", squares)
-    assert not known_sessions(place)[0].held
+    assert not list_sessions(place)[0].held
 
     mark = {"token": "theirs", "pid": os.getppid()}
     (place / "mine" / "journal.owner").write_text(json.dumps(mark))
-    assert known_sessions(place)[0].held
+    assert list_sessions(place)[0].held
 
 
 def test_a_new_session_never_lands_in_an_old_one(squares):
@@ -101,7 +101,7 @@ def test_a_journal_that_nobody_foresaw_spoils_no_list(squares, place):
     opened = json.loads(first) | {"config": ["not", "a", "mapping"]}
     journal.write_text(json.dumps(opened) + "\n" + rest)
 
-    problems = {one.folder.name: one.problem for one in known_sessions(place)}
+    problems = {one.folder.name: one.problem for one in list_sessions(place)}
     assert problems == {"mine": "", "odd": "its journal can't be read."}
 
 
@@ -113,5 +113,5 @@ def test_a_folder_that_may_not_be_entered_is_left_out(squares, place, monkeypatc
         os, "access", lambda path, mode: "closed" not in str(path) and may(path, mode)
     )
 
-    assert [one.folder.name for one in known_sessions(place)] == ["mine"]
+    assert [one.folder.name for one in list_sessions(place)] == ["mine"]
     assert something_to_choose(place)

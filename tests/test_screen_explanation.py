@@ -9,7 +9,7 @@ from alnb.cost import Cost
 from alnb.pool import Pool, next_picks
 from alnb.reports import CycleReport, FitReport
 from alnb.state import State
-from alnb.ui.label.explanation import MAY_REPEAT, Explainer, asking_weights
+from alnb.ui.label.screen import MAY_REPEAT, Explainer, asking_weights
 
 CONFIG = Config(regions_per_slice=4, regions_per_cycle=2, ask_bare=True)
 FIT = FitReport(

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from alnb.arrays import Window
-from alnb.ui.label.window_controls import PRESETS, LevelWidth, WindowControls
+from alnb.ui.label.page import PRESETS, LevelWidth, WindowControls
 
 NETWORK = LevelWidth.of(Window(-1250, 250))
 
