@@ -12,7 +12,6 @@ from alnb.ui.viewer.drawing import LiveFigure, figure_box
 
 LOSS_COLOUR = "#6b7280"
 EMPTY_S = (0, 300)  # ours: the axis before there is a point
-HINT = "A point appears here after each training."
 HINT_CHARS = 44  # of a line that fits the chart
 AXES = {name: COLUMNS[name][0] for name in ("cost_s", "measured_s", "regions")}
 WHOLE = {"cliponaxis": False}  # points at the edge are drawn whole
@@ -57,7 +56,7 @@ class Charts:
         self.figure = LiveFigure([curve, LOSS], _layout(score, width, height))
         self.widget = figure_box([self.figure], (width, height), "alnb-charts")
 
-    def show(self, rows: Sequence[Row], hint: str = HINT) -> None:
+    def show(self, rows: Sequence[Row], hint: str = "") -> None:
         """Draw the curve of the cycles so far.
 
         Parameters
@@ -71,7 +70,7 @@ class Charts:
         with self.figure.batch_update():
             for name in ("x", "y", "customdata", "hovertemplate"):
                 self.figure.data[0][name] = trace[name]
-            self.figure.layout.annotations[0].text = _wrapped(hint)
+            self.figure.layout.annotations[0].text = "<br>".join(textwrap.wrap(hint, HINT_CHARS))
             self.figure.layout.annotations[0].visible = not trace["x"]
             self.figure.layout.xaxis.autorange = bool(trace["x"])
             self.figure.layout.xaxis.title.text = AXES[self.axis]
@@ -82,10 +81,6 @@ class Charts:
             self.figure.layout.yaxis2.visible = bool(losses)
             self.figure.data[1].x = list(range(1, len(losses) + 1))
             self.figure.data[1].y = list(losses)
-
-
-def _wrapped(hint: str) -> str:
-    return "<br>".join(textwrap.wrap(hint, HINT_CHARS))
 
 
 LOSS = {
@@ -100,7 +95,7 @@ def _layout(score: str, width: int, height: int) -> dict[str, Any]:
     slim = {"fixedrange": True, "showgrid": False, "zeroline": False, "showticklabels": False}
     title = {"text": "loss", "font": {"size": 11}}
     start = {
-        "text": _wrapped(HINT), "showarrow": False, "xref": "paper", "yref": "paper", "x": 0.5,
+        "text": "", "showarrow": False, "xref": "paper", "yref": "paper", "x": 0.5,
         "y": 0.65, "font": {"color": LOSS_COLOUR},
     }  # fmt: skip
     return layout | {
@@ -150,7 +145,15 @@ class CurveChart:
             "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
         }
         layout["xaxis"] |= {"rangemode": "normal"}
-        self.figure = LiveFigure([*curves, *map(_ring, colours)], layout)
+        rings = [
+            WHOLE | {
+                "type": "scatter", "x": [], "y": [], "mode": "markers", "hoverinfo": "skip",
+                "marker": {"symbol": "circle-open", "size": 17, "color": colour,
+                           "line": {"color": colour, "width": 3}},
+                "showlegend": False,
+            } for colour in colours
+        ]  # fmt: skip
+        self.figure = LiveFigure([*curves, *rings], layout)
         self.widget = figure_box([self.figure], (width, height), "alnb-charts")
 
     def show(self, curves: Sequence[Sequence[Row]], cycles: Sequence[int]) -> None:
@@ -165,12 +168,3 @@ class CurveChart:
                     curve[name] = trace[name]
                 ring.x, ring.y = [trace["x"][n] for n in at], [trace["y"][n] for n in at]
             self.figure.layout.yaxis.range = score_range(0, top)
-
-
-def _ring(colour: str) -> dict[str, Any]:
-    line = {"color": colour, "width": 3}
-    return WHOLE | {
-        "type": "scatter", "x": [], "y": [], "mode": "markers", "hoverinfo": "skip",
-        "marker": {"symbol": "circle-open", "size": 17, "color": colour, "line": line},
-        "showlegend": False,
-    }  # fmt: skip

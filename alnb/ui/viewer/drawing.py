@@ -39,6 +39,7 @@ CLEAN_RGBA = "rgba(86,180,233,{})"  # Okabe and Ito's sky blue
 CLICK_COLOUR = "#ff2d95"
 BACKGROUND_COLOUR = "#3b82f6"
 BEHIND = "black"  # behind the pictures
+THUMBNAIL_PX = 56  # the longer side
 HEAT_ALPHA = 0.9  # of the hottest pixel; the coldest is clear and shows CT
 FILL_ALPHA = 0.35  # of a prediction's inside; its edge is opaque
 DIMMED = 0.55  # the brightness that is left outside the region
@@ -85,45 +86,14 @@ def _inferno() -> NDArray[np.uint8]:
     return np.stack(channels, axis=1).round().astype(np.uint8)
 
 
-def heat_png(values: Map, top: float = math.log(2)) -> bytes:
-    """Encode a map as a heat picture, the more opaque the higher.
+def heat_png(nats: Map) -> bytes:
+    """Encode an (H, W) entropy map as a palette PNG in inferno's colours, more opaque if higher.
 
-    Parameters
-    ----------
-    values : (H, W) float array
-        From 0 to `top`; beyond, clipped.
-    top : float
-        What is drawn hottest; ln 2 nats, the highest entropy of two classes.
-
-    Returns
-    -------
-    bytes
-        A palette PNG in inferno's colours.
+    The hottest is ln 2 nats, the highest entropy of two classes; values outside are clipped.
     """
-    levels = np.rint(np.clip(values / top, 0, 1) * 255).astype(np.uint8)
+    levels = np.rint(np.clip(nats / math.log(2), 0, 1) * 255).astype(np.uint8)
     alpha = np.rint(np.linspace(0, HEAT_ALPHA * 255, 256)).astype(np.uint8)
     return _palette_png(levels, _inferno(), alpha)
-
-
-def _fine(shape: tuple[int, ...], factor: float) -> tuple[int, int]:
-    return round(shape[1] * factor), round(shape[0] * factor)
-
-
-def enlarge_grey(image: Grey, factor: float) -> Grey:
-    """Draw an (H, W) uint8 picture on a grid `factor` ≥ 1 times finer, by cubic splines.
-
-    As a viewer of CT does: the eye reads smooth tissue better than squares.
-    """
-    fine = Image.fromarray(np.ascontiguousarray(image))
-    grey: Grey = np.asarray(fine.resize(_fine(image.shape, factor), Image.Resampling.BICUBIC))
-    return grey
-
-
-def enlarge_map(values: Map, factor: float) -> Map:
-    """Draw an (H, W) float map on a grid `factor` ≥ 1 times finer, linearly, in float32."""
-    fine = Image.fromarray(np.ascontiguousarray(values, dtype=np.float32))
-    smooth: Map = np.asarray(fine.resize(_fine(values.shape, factor), Image.Resampling.BILINEAR))
-    return smooth
 
 
 def edge(mask: Mask) -> Mask:
@@ -140,56 +110,39 @@ def edge(mask: Mask) -> Mask:
     return found
 
 
-def prediction_png(prediction: Map | Mask, at: float = 0.5) -> bytes:
-    """Encode where infection is predicted: a cyan outline with a faint inside.
+def prediction_png(prediction: Map | Mask) -> bytes:
+    """Encode where infection is predicted, as a cyan outline with a faint inside.
 
-    Parameters
-    ----------
-    prediction : (H, W) float or bool array
-        Infection probability, or the mask itself.
-    at : float
-        Probability above which a pixel counts as infected.
-
-    Returns
-    -------
-    bytes
-        A palette PNG.
+    It is an (H, W) mask, or a probability, where a pixel above 0.5 counts as infected.
     """
-    mask: Mask = prediction > at  # of a bool array too, True being 1
+    mask: Mask = prediction > 0.5  # of a bool array too, True being 1
     indices = mask.astype(np.uint8) + edge(mask)
     rgb = np.array([(0, 0, 0), PREDICTION_RGB, PREDICTION_RGB], dtype=np.uint8)
     alpha = np.array([0, round(FILL_ALPHA * 255), 255], dtype=np.uint8)
     return _palette_png(indices, rgb, alpha)
 
 
-def outline_png(mask: Mask, rgb: tuple[int, int, int] = MASK_RGB) -> bytes:
+def outline_png(mask: Mask) -> bytes:
     """Encode the border of an (H, W) bool mask as a palette PNG, clear elsewhere."""
-    colours = np.array([(0, 0, 0), rgb], dtype=np.uint8)
+    colours = np.array([(0, 0, 0), MASK_RGB], dtype=np.uint8)
     return _palette_png(edge(mask).astype(np.uint8), colours, np.array([0, 255], dtype=np.uint8))
 
 
-def thumbnail_png(image: Grey, window: tuple[slice, slice], size: int = 56) -> bytes:
-    """Encode a part of a slice as a grey PNG that fits a square.
-
-    Parameters
-    ----------
-    image : (H, W) uint8 array
-        The slice.
-    window : tuple of two slices
-        Which part, as `Region.window` names it.
-    size : int
-        The longer side, in pixels.
-    """
+def thumbnail_png(image: Grey, window: tuple[slice, slice]) -> bytes:
+    """Encode a part of an (H, W) uint8 slice as a grey PNG, its longer side `THUMBNAIL_PX`."""
     part = Image.fromarray(np.ascontiguousarray(image[window]))
-    scale = size / max(part.size)
-    shape = tuple(max(1, round(side * scale)) for side in part.size)
-    return _encode(part.resize((shape[0], shape[1]), Image.Resampling.BICUBIC))
+    scale = THUMBNAIL_PX / max(part.size)
+    width, height = (max(1, round(side * scale)) for side in part.size)
+    return _encode(part.resize((width, height), Image.Resampling.BICUBIC))
 
 
 def pictures_of(
     image: Grey, overlays: Mapping[str, Map | Mask], fine: float, inside: Mask | None = None
 ) -> Pictures:
     """Encode a slice, or a part of it, and its overlays.
+
+    CT is enlarged by cubic splines and entropy linearly, as viewers of CT do: the eye reads smooth
+    tissue better than squares. A prediction is a decision for each pixel, so its squares are shown.
 
     Parameters
     ----------
@@ -203,27 +156,29 @@ def pictures_of(
     inside : (H, W) bool array, optional
         The region; what lies outside is dimmed.
     """
-    smooth = enlarge_grey(image, fine)
+    smooth = _enlarged(image, fine, Image.Resampling.BICUBIC)
+    span = image.shape[0] / smooth.shape[0], image.shape[1] / smooth.shape[1]
     if inside is not None:
         rows, cols = (
             np.arange(n) * m // n for n, m in zip(smooth.shape, inside.shape, strict=True)
         )
         dimmed = (smooth * DIMMED).astype(np.uint8)
         smooth = np.where(inside[np.ix_(rows, cols)], smooth, dimmed)
-    drawn = {"ct": (grey_png(smooth), _step(image, smooth))}
+    drawn = {"ct": (grey_png(smooth), span)}
     if "entropy" in overlays:
-        heat = enlarge_map(overlays["entropy"].astype(np.float32), fine)
-        drawn["entropy"] = (heat_png(heat), _step(image, heat))
-    if "prediction" in overlays:  # a decision for each pixel, so its squares are shown
-        drawn["prediction"] = (prediction_png(overlays["prediction"]), (1.0, 1.0))
+        entropy = overlays["entropy"].astype(np.float32)
+        drawn["entropy"] = heat_png(_enlarged(entropy, fine, Image.Resampling.BILINEAR)), span
+    if "prediction" in overlays:
+        drawn["prediction"] = prediction_png(overlays["prediction"]), (1.0, 1.0)
     if "mask" in overlays:
-        drawn["mask"] = (outline_png(overlays["mask"].astype(bool)), (1.0, 1.0))
+        drawn["mask"] = outline_png(overlays["mask"].astype(bool)), (1.0, 1.0)
     return drawn
 
 
-def _step(coarse: Grey, fine: Grey | Map) -> tuple[float, float]:
-    """Return how many coarse pixels one fine pixel spans, in rows and in columns."""
-    return coarse.shape[0] / fine.shape[0], coarse.shape[1] / fine.shape[1]
+def _enlarged(values: Grey | Map, factor: float, how: Image.Resampling) -> NDArray[Any]:
+    """Draw an (H, W) uint8 or float32 array on a grid `factor` ≥ 1 times finer."""
+    fine = round(values.shape[1] * factor), round(values.shape[0] * factor)
+    return np.asarray(Image.fromarray(np.ascontiguousarray(values)).resize(fine, how))
 
 
 def outline_path(areas: Mask | NDArray[np.integer[Any]]) -> str:
@@ -259,24 +214,18 @@ def _stretches(sides: Mask) -> list[tuple[float, float, float]]:
     return [(line, begin, end) for (line, begin), end in pairs]
 
 
-def _numbered(regions: Sequence[Region]) -> NDArray[np.intp]:
-    """Draw regions of one slice by their numbers from 1, as far as they reach; 0 elsewhere."""
-    shape = (max(r.row + r.height for r in regions), max(r.col + r.width for r in regions))
-    areas = np.zeros(shape, dtype=np.intp)
-    for number, region in enumerate(regions, 1):
-        areas[region.drawn(shape)] = number
-    return areas
-
-
 def grid_path(regions: Iterable[Region]) -> str:
-    """Draw the borders of regions, whatever their shape, as one SVG path in columns and rows.
+    """Draw the borders of one slice's regions as one SVG path, in columns and rows.
 
-    It is one path, not a trace: Plotly makes an element of each piece of a trace's line, and
-    clicks would wait for them.
+    A trace would be slow: Plotly makes an element of each piece of its line, and clicks wait.
     """
     regions = tuple(regions)
     if any(region.mask is not None for region in regions):
-        return outline_path(_numbered(regions))
+        shape = (max(r.row + r.height for r in regions), max(r.col + r.width for r in regions))
+        areas = np.zeros(shape, dtype=np.intp)  # numbers of regions from 1; 0 elsewhere
+        for number, region in enumerate(regions, 1):
+            areas[region.drawn(shape)] = number
+        return outline_path(areas)
     corners = (
         (r.col - 0.5, r.row - 0.5, r.col + r.width - 0.5, r.row + r.height - 0.5) for r in regions
     )
@@ -298,10 +247,10 @@ def polygon_path(outlines: Iterable[Outline]) -> str:
 
 
 class LiveFigure(go.FigureWidget):  # type: ignore[misc]
-    """A FigureWidget that may be updated before its page has drawn it, with no mode bar.
+    """A FigureWidget without a mode bar that may be updated before its page has drawn it.
 
-    A page asks for a widget's state after the notebook has run. Plotly would answer with the
-    figure as it was constructed, without any later update.
+    A page asks for a widget's state after the notebook has run; Plotly itself would answer with the
+    figure as it was constructed.
     """
 
     def __init__(self, data: Any, layout: Any) -> None:  # noqa: ANN401 - plotly's own types
@@ -329,27 +278,17 @@ FILLED = {
 }  # fmt: skip # an outline drawn around infection
 
 
-def line(colour: str, width: float, opacity: float = 1) -> dict[str, Any]:
-    """Describe a shape that is a line only.
-
-    Parameters
-    ----------
-    colour : str
-        As CSS has it.
-    width : float
-        In screen pixels.
-    opacity : float
-        In [0, 1].
-    """
-    return {"line": {"color": colour, "width": width}, "opacity": opacity}
+def line(colour: str, width: float, **look: Any) -> dict[str, Any]:  # noqa: ANN401 - plotly's own types
+    """Describe a shape that is only a line, `width` screen pixels wide; `look` has other traits."""
+    return {"line": {"color": colour, "width": width}} | look
 
 
 def click_marks(size: int) -> dict[str, dict[str, Any]]:
     """Describe the markers of clicks, by their kind."""
     kinds = (("infected", "circle", CLICK_COLOUR), ("background", "square", BACKGROUND_COLOUR))
-    edge_ = {"width": 2, "color": "white"}
+    rim = {"width": 2, "color": "white"}
     return {
-        f"clicks {name}": {"symbol": symbol, "size": size, "color": colour, "line": edge_}
+        f"clicks {name}": {"symbol": symbol, "size": size, "color": colour, "line": rim}
         for name, symbol, colour in kinds
     }
 
@@ -403,7 +342,7 @@ class TwoPanels:
     panels : mapping of str to Square
         Two, by their names; presses count on the second one.
     shapes, marks : mapping of str to (panel, description)
-        As Plotly describes a shape's look, and a marker; from below to above.
+        Plotly's description of a shape, and of a marker; from below to above.
     notes : mapping of str to dict
         As `note` describes them.
     images : sequence of dict
@@ -442,11 +381,18 @@ class TwoPanels:
                        showlegend=False, **self._axes_of(panel))
             for name, (panel, marker) in marks.items()
         ]  # fmt: skip
-        layout = _plain_layout(size) | {"annotations": list(notes.values()), "images": list(images)}
-        layout["shapes"] = [
-            {"type": "path", "path": NO_PATH, "xref": f"x{end}", "yref": f"y{end}"} | look
-            for end, look in ((self._numbers[panel], look) for panel, look in shapes.values())
-        ]
+        layout = {
+            "width": size[0], "height": size[1],
+            "margin": {"l": 0, "r": 0, "t": 0, "b": 0, "pad": 0},
+            "plot_bgcolor": BEHIND, "paper_bgcolor": "rgba(0,0,0,0)",
+            "dragmode": False, "hovermode": False, "meta": {"screen": 0},
+            "font": {"family": "system-ui, sans-serif", "size": 13, "color": "#1f2937"},
+            "annotations": list(notes.values()), "images": list(images),
+            "shapes": [
+                {"type": "path", "path": NO_PATH, "xref": f"x{end}", "yref": f"y{end}"} | look
+                for end, look in ((self._numbers[panel], look) for panel, look in shapes.values())
+            ],
+        }  # fmt: skip
         for panel, square in panels.items():
             layout |= _axes(self._numbers[panel], square, size, Viewport.whole(shape))
         self.figure = LiveFigure(traces, layout)
@@ -499,15 +445,6 @@ class TwoPanels:
         columns, rows = viewport.ranges
         self.figure.layout[f"xaxis{self._numbers[panel]}"].range = columns
         self.figure.layout[f"yaxis{self._numbers[panel]}"].range = rows[::-1]
-
-
-def _plain_layout(size: tuple[int, int]) -> dict[str, Any]:
-    return {
-        "width": size[0], "height": size[1], "margin": {"l": 0, "r": 0, "t": 0, "b": 0, "pad": 0},
-        "plot_bgcolor": BEHIND, "paper_bgcolor": "rgba(0,0,0,0)",
-        "dragmode": False, "hovermode": False, "meta": {"screen": 0},
-        "font": {"family": "system-ui, sans-serif", "size": 13, "color": "#1f2937"},
-    }  # fmt: skip
 
 
 def _axes(number: str, square: Square, size: tuple[int, int], viewport: Viewport) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a person does on a figure with pointer and keys: `Tap`; its page half is ``input.js``.
+"""What a person does on a figure with pointer and keys; `Tap`'s half on the page is ``input.js``.
 
 Plotly's own ``on_click`` loses fast presses and knows integer pixels only. Here a press arrives
 as a float position on the panel's axes, with the number of the screen that was shown then.
@@ -19,38 +19,18 @@ Screen = int | None
 
 @dataclass(frozen=True, slots=True)
 class Press:
-    """A press on the figure.
+    """A press on the figure."""
 
-    Parameters
-    ----------
-    row, col : float
-        Where, in pixels of the working grid; integers are pixel centres.
-    screen : int or None
-        What was shown when the person pressed: the figure's ``layout.meta["screen"]``.
-    elsewhere : bool
-        Whether it was on another panel than the `Tap`'s; `row` and `col` are of that panel's axes.
-    shift : bool
-        Whether the shift key was held.
-    """
-
-    row: float
+    row: float  # in pixels of the working grid; integers are pixel centres
     col: float
-    screen: Screen
-    elsewhere: bool = False
-    shift: bool = False
+    screen: Screen  # which was shown then: the figure's ``layout.meta["screen"]``
+    elsewhere: bool = False  # on another panel than the `Tap`'s, and in pixels of that panel
+    shift: bool = False  # whether the shift key was held
 
 
 @dataclass(frozen=True, slots=True)
 class Stroke:
-    """A line drawn with the pointer, while `Tap.drawing`.
-
-    Parameters
-    ----------
-    points : tuple of (row, col)
-        As for `Press`.
-    screen : int or None
-        As for `Press`.
-    """
+    """A line drawn with the pointer, while `Tap.drawing`: (row, col) of each point."""
 
     points: tuple[tuple[float, float], ...]
     screen: Screen
@@ -58,22 +38,14 @@ class Stroke:
 
 @dataclass(frozen=True, slots=True)
 class Wheel:
-    """A turn of the wheel over a panel.
+    """A turn of the wheel over a panel; the other fields are as for `Press`."""
 
-    Parameters
-    ----------
-    turn : float
-        In notches; above 0 if turned away from the person.
-    row, col, screen, elsewhere, shift
-        As for `Press`; the Alt key counts as shift.
-    """
-
-    turn: float
+    turn: float  # in notches; above 0 if turned away from the person
     row: float
     col: float
     screen: Screen
     elsewhere: bool = False
-    shift: bool = False
+    shift: bool = False  # or the Alt key
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +59,7 @@ class Drag:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """A press on a button: on an element with the class ``alnb-act-NAME`` or with ``data-act``.
-
-    Parameters
-    ----------
-    name : str
-        Of the button.
-    screen : int or None
-        As for `Press`.
-    """
+    """A press on a button: an element with the class ``alnb-act-NAME`` or ``data-act``."""
 
     name: str
     screen: Screen
@@ -103,15 +67,7 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A shortcut: its name as ``KeyboardEvent.key`` gives it, in lower case if a letter.
-
-    Parameters
-    ----------
-    name : str
-        For example ``"n"``, ``"Enter"``, ``"Space"``, ``"Ctrl+z"`` or ``"Shift+ArrowUp"``.
-    screen : int or None
-        As for `Press`.
-    """
+    """A shortcut named as in ``KeyboardEvent.key``, a letter in lower case: ``n``, ``Ctrl+z``."""
 
     name: str
     screen: Screen
@@ -123,10 +79,9 @@ Event = Press | Stroke | Wheel | Drag | Act | Key
 class Tap(anywidget.AnyWidget):
     """Hand on what a person does on a figure's panels, with buttons and with keys.
 
-    It must be shown somewhere on the figure's page. It draws only a banner when the kernel stops
-    answering; the banner says what to do: reload, or start the server again. Shortcuts work while
-    the focus is nowhere, or in the nearest box around the figure with the class ``alnb-app``
-    (without such a box, in the figure).
+    It must be shown on the figure's page, where it draws only a banner when the kernel stops
+    answering, which says what to do. Shortcuts work while the focus is nowhere, or in the nearest
+    box around the figure with the class ``alnb-app`` (without such a box, in the figure).
 
     Parameters
     ----------
@@ -136,7 +91,7 @@ class Tap(anywidget.AnyWidget):
         The axes of the panel to press, in Plotly's names, for example ``"x2y2"``; presses on
         other panels are marked.
     shortcuts : sequence of str
-        The keys to hand on, named as in `Key`; the others stay the browser's.
+        The keys to hand on, named as in `Key`; the browser keeps the others.
     repeating : sequence of str
         Those that count while they are held down; only one at a time is on its way.
     """

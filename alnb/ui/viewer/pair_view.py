@@ -32,36 +32,16 @@ ZOOM = 3.0  # sides of a region that a zoomed panel shows
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Panel:
-    """What one side shows.
-
-    Parameters
-    ----------
-    title : str
-        Above it.
-    image : (H, W) uint8 array, or None
-        The slice; without it there is only the note.
-    region : Region or None
-        Framed.
-    clicks : sequence of Click
-        On that slice.
-    outlines : sequence of Outline
-        Drawn around infection on that slice.
-    layers : mapping of str to (H, W) array
-        ``"entropy"`` in nats, ``"prediction"`` and ``"mask"`` as bool; any may be missing.
-    regions : sequence of Region
-        Of the slice, drawn as a faint grid.
-    note : str
-        A sentence on the picture; empty for none.
-    """
+    """What one side shows."""
 
     title: str
-    image: Grey | None = None
-    region: Region | None = None
+    image: Grey | None = None  # (H, W) uint8, the slice; without it there is only the note
+    region: Region | None = None  # framed
     clicks: Sequence[Click] = ()
     outlines: Sequence[Outline] = ()
-    layers: Mapping[str, Map | Mask] = field(default_factory=dict)
-    regions: Sequence[Region] = ()
-    note: str = ""
+    layers: Mapping[str, Map | Mask] = field(default_factory=dict)  # (H, W) each; `pictures_of`
+    regions: Sequence[Region] = ()  # drawn as a faint grid
+    note: str = ""  # a sentence on the picture
 
 
 class PairView(TwoPanels):

@@ -88,24 +88,12 @@ Place = tuple[float, float]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoded:
-    """A slice, its region and their overlays, as pictures.
+    """A slice, its region and their overlays, as pictures."""
 
-    Parameters
-    ----------
-    far : mapping of str to Picture
-        Of the slice: ``"ct"`` and the overlays' names.
-    near : mapping of str to Picture
-        Of the part that is shown large.
-    box : two slices
-        Which part that is.
-    fine : float
-        How many pixels one of the slice takes in `near`.
-    """
-
-    far: Pictures
-    near: Pictures
-    box: Box
-    fine: float
+    far: Pictures  # of the slice
+    near: Pictures  # of the part that is shown large
+    box: Box  # which part that is
+    fine: float  # how many pixels one of the slice takes in `near`
 
 
 class SliceView(TwoPanels):
@@ -152,8 +140,8 @@ class SliceView(TwoPanels):
     def on_event(self, handler: Callable[[Event], None]) -> None:
         """Call `handler` with what a person does.
 
-        What was done on an earlier region's pictures is dropped. A key or a button may concern
-        more than the region; its `screen` tells which one was shown.
+        Actions on an earlier region's pictures are dropped. Keys and buttons may concern more than
+        the region; their `screen` tells which one was shown.
         """
 
         def current(event: Event) -> None:
@@ -168,12 +156,7 @@ class SliceView(TwoPanels):
         Parameters
         ----------
         image, region, overlays
-            As for `show`.
-
-        Raises
-        ------
-        ValueError
-            As for `show`.
+            As for `show`, with its errors.
         """
         self._check(image, overlays)
         far = pictures_of(image, overlays, max(1.0, SLICE_PX / max(image.shape)))
@@ -193,7 +176,7 @@ class SliceView(TwoPanels):
         encoded: Encoded | None = None,
         looking: str = "",
     ) -> None:
-        """Show a region of a slice; one that is shown already stays as near as it is.
+        """Show a region of a slice; a region that is already on screen keeps its zoom.
 
         Parameters
         ----------
@@ -204,14 +187,13 @@ class SliceView(TwoPanels):
         clicks : iterable of Click
             Set so far.
         overlays : mapping of str to (H, W) array
-            ``"entropy"`` in nats, ``"prediction"`` as probability or mask, ``"mask"`` as it is;
-            any may be missing.
+            As for `pictures_of`.
         regions : iterable of Region
             The slice's other regions, whose borders are drawn faintly.
         encoded : Encoded, optional
             What `encode` made of image, region and overlays ahead.
         looking : str
-            A sentence across the region: what is seen is not what is asked about.
+            A sentence across the region, where another slice than the asked one is shown.
 
         Raises
         ------
@@ -250,13 +232,11 @@ class SliceView(TwoPanels):
         cursor: Place | None = None,
         picked: Iterable[Region] = (),
     ) -> None:
-        """Show these clicks and no others; all else stays.
+        """Show these marks and no others; the rest stays.
 
         Parameters
         ----------
-        clicks : iterable of Click
-        outlines : iterable of Outline
-            Drawn around infection.
+        clicks, outlines : iterable of Click, of Outline
         cursor : (row, col), optional
             The place that keys move.
         picked : iterable of Region
@@ -302,7 +282,7 @@ class SliceView(TwoPanels):
         self._move(self.viewport.moved(rows, cols, self.shape))
 
     def unzoom(self) -> None:
-        """Show the region as at first."""
+        """Show the region as it was before any zoom."""
         if self.region is not None:
             self._move(Viewport.of(self.region, self.shape))
 
@@ -337,7 +317,7 @@ class SliceView(TwoPanels):
         opacity : float
             In [0, 1].
         in_region : bool
-            Whether they lie on the region, too, and not only on the slice; the mask always does.
+            Whether the region shows them, too, and not only the slice; it always shows the mask.
         hidden : collection of str
             Which of `LAYERS` not to show: the grid, clicks, answers.
         """
