@@ -9,7 +9,7 @@ from alnb.regions import grid
 from alnb.state import State
 from alnb.ui.label.draft import Draft
 from alnb.ui.label.page import Page
-from alnb.ui.label.screen import Explanation, Reason, Tile, present
+from alnb.ui.label.screen import Explanation, Mode, Reason, Tile, present
 from alnb.ui.label.sentences import Activity
 from alnb.ui.viewer.charts import Charts
 from alnb.ui.viewer.drawing import thumbnail_png
@@ -33,7 +33,7 @@ def page():
 def screen(squares):
     from alnb.config import Config
 
-    return present(State(Config()), Draft(), Activity(), squares)
+    return present(State(Config()), Draft(), Activity(), squares, Mode())
 
 
 def html(page):

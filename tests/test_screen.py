@@ -64,9 +64,9 @@ def trained(state, report=True):
 
 @pytest.fixture
 def screen(squares):
-    def show(state, draft=None, activity=None, dataset=squares, **options):
+    def show(state, draft=None, activity=None, dataset=squares, explanation=None, **mode):
         draft = Draft(focus(state, Draft())) if draft is None else draft
-        return present(state, draft, activity or Activity(), dataset, **options)
+        return present(state, draft, activity or Activity(), dataset, Mode(**mode), explanation)
 
     return show
 
@@ -477,8 +477,8 @@ def test_a_long_strip_shows_what_is_around_the_current_region(screen, done):
 def test_a_strip_that_was_paged_stays_there(screen):
     state = asked(40, *map(clean, REGIONS[:20]))
 
-    assert screen(state, mode=Mode(strip_from=3)).tiles[0].region == REGIONS[3]
-    assert screen(state, mode=Mode(strip_from=99)).later == 0
+    assert screen(state, strip_from=3).tiles[0].region == REGIONS[3]
+    assert screen(state, strip_from=99).later == 0
 
 
 def test_a_short_strip_is_whole(screen):
@@ -519,7 +519,7 @@ def test_what_was_said_before_is_told(screen, answer, said):
 
 def test_what_was_taken_back_can_be_given_again(screen):
     assert "redo" not in works(screen(asked(3)))
-    assert "redo" in works(screen(asked(3), mode=Mode(can_redo=True)))
+    assert "redo" in works(screen(asked(3), can_redo=True))
     draft = Draft(FIRST).toggled(CLICK, 1).undone()
     assert "redo" in works(screen(asked(3), draft))
 
@@ -532,7 +532,7 @@ def test_only_background_is_no_answer(screen):
 
 
 def test_background_clicks_are_said_while_they_are_set(screen):
-    assert "mark <b>background</b> now" in screen(asked(), mode=Mode("background")).question
+    assert "mark <b>background</b> now" in screen(asked(), marking="background").question
 
 
 def test_an_outline_is_priced_by_its_points(screen):

@@ -295,25 +295,21 @@ class LabelApp:
     def _mode(self) -> Mode:
         editor = self.editor
         return Mode(
-            editor.marking,
-            self.commands.strip_from,
-            editor.can_sweep,
-            editor.can_redo,
-            bool(editor.pen),
+            marking=editor.marking,
+            strip_from=self.commands.strip_from,
+            can_sweep=editor.can_sweep,
+            can_redo=editor.can_redo,
+            drawing=bool(editor.pen),
+            owned=self.session.journal.owned,
+            left=self._has_left(),
+            saved_at=editor.saved_at,
         )
 
     def _screen(self) -> Screen:
         return present(
-            self.session.state,
-            self.draft,
-            self.training.activity,
-            self.dataset,
-            mode=self._mode(),
-            explanation=self._explanation(),
-            saved_at=self.editor.saved_at,
-            owned=self.session.journal.owned,
-            left=self._has_left(),
-        )
+            self.session.state, self.draft, self.training.activity, self.dataset, self._mode(),
+            self._explanation(),
+        )  # fmt: skip
 
     def _explanation(self) -> Explanation | None:
         region = self.draft.region
@@ -336,21 +332,21 @@ class LabelApp:
 
     def _draw_marked(self) -> None:
         """Bring the question and the buttons up to date: nothing else follows from a mark."""
-        owned = self.session.journal.owned
         if self.draft.region is not None:
             state, mode = self.session.state, self._mode()
-            self._shown_screen = marked(self._shown_screen, state, self.draft, mode, owned=owned)
-        self.page.show_marked(self._shown_screen, self.message if owned else TAKEN_OVER)
+            self._shown_screen = marked(self._shown_screen, state, self.draft, mode)
+        message = self.message if self._shown_screen.owned else TAKEN_OVER
+        self.page.show_marked(self._shown_screen, message)
 
     def _draw_screen(self) -> None:
         self._drawn, self._shown_screen = self._screen_key(), self._screen()
-        screen, owned = self._shown_screen, self.session.journal.owned
+        screen = self._shown_screen
         for tile in screen.tiles:
             if tile.region.key not in self._thumbnails:
                 image = self.dataset.image(tile.region.where)
                 self._thumbnails[tile.region.key] = thumbnail_png(image, tile.region.window)
-        self.page.show(screen, self.message if owned else TAKEN_OVER, self._thumbnails)
-        self.page.offer_to_look_on(offered=not owned)
+        message = self.message if screen.owned else TAKEN_OVER
+        self.page.show(screen, message, self._thumbnails)
         self.charts.axis = self.page.axis.value
         charted = screen.rows, screen.chart_hint, self.charts.axis
         if charted != self._charted:

@@ -28,24 +28,14 @@ class Commands:
 
     Parameters
     ----------
-    editor : Editor
-    viewing : Viewing
-    training : TrainingClient
+    editor, viewing, training
+        What is called.
     screen : callable
         Gives the `Screen`, which says what can be done.
     train : callable
         Begins a cycle.
     export : callable
         Begins to write files.
-
-    Attributes
-    ----------
-    actions : dict of str to callable
-        By verb; what follows a colon in an action's name is the argument.
-    stale : bool
-        Whether the pictures must be drawn again.
-    strip_from : int or None
-        The strip's first tile; None follows the region on screen.
     """
 
     def __init__(
@@ -59,11 +49,11 @@ class Commands:
     ) -> None:
         self.editor = editor
         self.viewing = viewing
-        self.stale = True
-        self.strip_from: int | None = None
+        self.stale = True  # whether the pictures must be drawn again
+        self.strip_from: int | None = None  # first tile; None follows the region on screen
         self._view, self._page = viewing.view, viewing.page
         self._screen, self._begin_training = screen, train
-        self.actions: dict[str, Callable[..., object]] = {
+        self.actions: dict[str, Callable[..., object]] = {  # by verb: the name before a colon
             **{verb: partial(self._answer, verb) for verb in ANSWERS},
             "undo": editor.undo,
             "redo": editor.redo,
@@ -160,7 +150,7 @@ class Commands:
     def _back(self) -> None:
         """Close the help, or go back to the asked slice, or drop a line, or leave the region."""
         if self._page.help_is_shown:
-            self._page.toggle_help(False)
+            self._page.toggle_help()
         elif self.viewing.offset:
             self._home()
         elif self.editor.pen:

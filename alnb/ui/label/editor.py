@@ -119,21 +119,6 @@ class Editor:
         Written into every answer; may change.
     clock : callable
         Seconds, only ever rising; times the answers.
-
-    Attributes
-    ----------
-    draft : Draft
-        What is on screen.
-    marking : str
-        What a click marks: "infection" or "background".
-    cursor : (row, col) or None
-        Where keys mark; None until a key moves it.
-    pen : tuple of (row, col)
-        The line that keys are drawing; empty if none.
-    taught : bool
-        Whether the mask was shown with this region; the answer records it.
-    saved_at : str
-        When the last change went to disk; with the day, if that was not today.
     """
 
     def __init__(
@@ -143,10 +128,10 @@ class Editor:
         self.pool = pool
         self.annotator = annotator
         self.draft = Draft()
-        self.marking: Marking = "infection"
-        self.cursor: Vertex | None = None
-        self.pen: tuple[Vertex, ...] = ()
-        self.taught = False
+        self.marking: Marking = "infection"  # what a click marks
+        self.cursor: Vertex | None = None  # where keys mark, once one has moved it
+        self.pen: tuple[Vertex, ...] = ()  # the line that keys are drawing
+        self.taught = False  # whether the mask was shown with this region; the answer records it
         self.saved_at = ""
         if session.state.given:
             self._saved(session.journal.events[-1].at)

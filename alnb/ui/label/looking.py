@@ -26,20 +26,14 @@ NOTCHES_A_SLICE = 0.6  # ours: a slow turn of a wheel is one slice
 
 
 class Viewing:
-    """Draw regions into a `SliceView`, with the overlays and the window chosen on the page.
-
-    Attributes
-    ----------
-    offset : int
-        Slices from the one that is asked about to the one on screen; 0 shows the former.
-    """
+    """Draw regions into a `SliceView`, with the overlays and the window chosen on the page."""
 
     def __init__(self, pool: Pool, view: SliceView, page: Page) -> None:
         self.pool = pool
         self.dataset = pool.dataset
         self.view = view
         self.page = page
-        self.offset = 0
+        self.offset = 0  # slices from the one that is asked about to the one on screen
         self._turned = 0.0
         self._ready: dict[Hashable, Encoded] = {}
         self._next: Region | None = None

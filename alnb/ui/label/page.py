@@ -242,18 +242,10 @@ PRESETS = {
 
 
 class WindowControls:
-    """Choose a window of HU by presets and two sliders, or say why there is none to choose.
-
-    Attributes
-    ----------
-    widget : ipywidgets.Widget
-        352×80 px.
-    chosen : LevelWidth or None
-        None: as the network sees it.
-    """
+    """Choose a window of HU by presets and two sliders, or say why there is none to choose."""
 
     def __init__(self) -> None:
-        self.chosen: LevelWidth | None = None
+        self.chosen: LevelWidth | None = None  # None: as the network sees it
         self._handler: Callable[[], None] = lambda: None
         self._setting = False
         tooltips = {name: f"Level {at.level}, width {at.width} HU" for name, at in PRESETS.items()}
@@ -323,10 +315,6 @@ class Page:
     ----------
     widget : ipywidgets.Widget
         The page, 1248 pixels wide; in a narrower window the right column goes below the left.
-    auto : ipywidgets.Checkbox
-        Whether trainings begin automatically.
-    annotator : ipywidgets.Text
-        Who answers; changes when the field loses the focus, or by Enter.
     """
 
     def __init__(self, view: SliceView, charts: Charts, *, has_masks: bool = False) -> None:
@@ -425,10 +413,9 @@ class Page:
         for widget in (*self.toggles.values(), self.opacity):
             widget.observe(lambda _: handler(), names="value")
 
-    def toggle_help(self, visible: bool | None = None) -> None:
-        """Show or hide the keys; None switches between the two."""
-        visible = not self._help.value if visible is None else visible
-        _set(self._help, "value", _help_panel() if visible else "")
+    def toggle_help(self) -> None:
+        """Show the keys, or hide them."""
+        self._help.value = "" if self._help.value else _help_panel()
 
     @property
     def help_is_shown(self) -> bool:
@@ -462,6 +449,9 @@ class Page:
         if screen.tiles != self._tiles:
             self._tiles = screen.tiles
             self._strip.value = _strip(screen, thumbnails)
+        # once another window writes the session, View follows that window, in place of Sweep
+        self.look_on.layout.display = "none" if screen.owned else ""
+        self.sweep.layout.display = "" if screen.owned else "none"
         self.show_marked(screen, message)
 
     def show_marked(self, screen: Screen, message: str) -> None:
@@ -477,11 +467,6 @@ class Page:
         _set(self.clean, "description", clean)
         _set(self.sweep, "description", "Leave sweep" if screen.sweeping else "Sweep slice")
         _set(self.background, "description", f"Mark {other}")
-
-    def offer_to_look_on(self, *, offered: bool) -> None:
-        """Show the button View, which follows another window, in place of Sweep; or hide it."""
-        self.look_on.layout.display = "" if offered else "none"
-        self.sweep.layout.display = "none" if offered else ""
 
     def become(self, app: widgets.Widget) -> None:
         """Put another app in this one's place."""

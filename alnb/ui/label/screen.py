@@ -122,16 +122,16 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """How the person works now, beyond what the session knows."""
+    """How the person works now in this window, beyond what the session's state knows."""
 
     marking: Marking = "infection"  # what a click marks
     strip_from: int | None = None  # first tile of the strip; None follows the region on screen
     can_sweep: bool = False  # the slice has regions to answer at once
     can_redo: bool = False  # an answer was taken back
     drawing: bool = False  # keys draw a line that is not closed yet
-
-
-PLAIN = Mode()
+    owned: bool = True  # this window may write; if not, no button that writes works
+    left: bool = True  # the pool holds a region that has no answer
+    saved_at: str = ""  # when the last answer went to disk, as the page shows it
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +146,7 @@ class Screen:
     network_title: str  # explains it
     device: str
     saved: str
+    owned: bool  # whether this window may write
     progress: float
     progress_text: str
     budget: float  # share spent, in [0, 1]
@@ -190,12 +191,8 @@ def present(
     draft: Draft,
     activity: Activity,
     dataset: Dataset,
-    *,
-    mode: Mode = PLAIN,
+    mode: Mode,
     explanation: Explanation | None = None,
-    saved_at: str = "",
-    owned: bool = True,
-    left: bool = True,
 ) -> Screen:
     """Say what the page shows for a state.
 
@@ -213,20 +210,14 @@ def present(
         How the person works now.
     explanation : Explanation or None
         Why the region is asked about, if that is known.
-    saved_at : str
-        When the last answer went to disk, as the page shows it.
-    owned : bool
-        Whether this window may write; if not, no button that writes works.
-    left : bool
-        Whether the pool holds a region that has no answer.
     """
-    left = left and not state.spent
+    left = mode.left and not state.spent
     score = score_of(dataset)
     masks = score == "dice"
     tiles, earlier, later = strip(state, None if draft.sweep else draft.region, mode.strip_from)
     budget, budget_text = sentences.budget(state, dataset)
     network, network_title = sentences.network(state, activity)
-    asked = _asked(state, draft, mode, owned=owned)
+    asked = _asked(state, draft, mode)
     rest = ""
     if draft.region is None:
         asked["question"], rest = sentences.nothing(state, activity, left)
@@ -239,7 +230,8 @@ def present(
         network=network,
         network_title=network_title,
         device=f"{activity.backbone} on {activity.device}" if activity.device else "",
-        saved=f"saved {saved_at}" if saved_at else "",
+        saved=f"saved {mode.saved_at}" if mode.saved_at else "",
+        owned=mode.owned,
         progress=activity.fraction,
         progress_text=activity.text,
         budget=budget,
@@ -247,8 +239,8 @@ def present(
         tiles=tiles,
         earlier=earlier,
         later=later,
-        can_train=owned and _trainable(state, left) and not activity.cycling,
-        can_cancel=owned and activity.cycling,
+        can_train=mode.owned and _trainable(state, left) and not activity.cycling,
+        can_cancel=mode.owned and activity.cycling,
         train_hint=sentences.train_hint(state, activity, left),
         score=score,
         chart_note="" if masks else sentences.unmasked(dataset),
@@ -259,27 +251,27 @@ def present(
     )
 
 
-def marked(screen: Screen, state: State, draft: Draft, mode: Mode, *, owned: bool = True) -> Screen:
+def marked(screen: Screen, state: State, draft: Draft, mode: Mode) -> Screen:
     """Say what the page shows after a mark in the same region.
 
     Parameters
     ----------
     screen : Screen
         Before the mark, of the same state.
-    state, draft, mode, owned
+    state, draft, mode
         As for `present`; the draft has a region.
     """
-    return dataclasses.replace(screen, **_asked(state, draft, mode, owned=owned))
+    return dataclasses.replace(screen, **_asked(state, draft, mode))
 
 
-def _asked(state: State, draft: Draft, mode: Mode, *, owned: bool) -> dict[str, Any]:
+def _asked(state: State, draft: Draft, mode: Mode) -> dict[str, Any]:
     """Return the fields of `Screen` that follow from the marks."""
     return {
         "question": sentences.question(state, draft, mode.marking),
-        **answers_possible(draft, owned=owned),
-        "can_undo": owned and bool(draft.can_undo or mode.drawing or state.given),
-        "can_redo": owned and bool(draft.future or mode.can_redo),
-        "can_sweep": owned and (draft.sweep or (mode.can_sweep and not draft.changed)),
+        **answers_possible(draft, owned=mode.owned),
+        "can_undo": mode.owned and bool(draft.can_undo or mode.drawing or state.given),
+        "can_redo": mode.owned and bool(draft.future or mode.can_redo),
+        "can_sweep": mode.owned and (draft.sweep or (mode.can_sweep and not draft.changed)),
         "sweeping": draft.sweep,
         "marking": mode.marking,
     }

@@ -69,17 +69,12 @@ ACTIONS: tuple[Action, ...] = (
 
 BY_KEY = {key: action for action in ACTIONS for key in action.keys}
 REPEATING = tuple(key for key, action in BY_KEY.items() if action.repeats)
-SHOWN = {"Space": "Space", "ArrowUp": "arrows", "Escape": "Esc", "PageUp": "Page up",
-         "PageDown": "Page down"}  # fmt: skip # names that differ from those on a keyboard
+SHOWN = {"ArrowUp": "arrows", "Escape": "Esc", "PageUp": "Page up", "PageDown": "Page down"}
 
 
 def shown(key: str) -> str:
     """Name a key as a keyboard does."""
-    return SHOWN.get(key, key[:-1] + key[-1].upper() if "+" in key[:-1] else _plain(key))
-
-
-def _plain(key: str) -> str:
-    return key.upper() if len(key) == 1 else key
+    return key[:-1] + key[-1].upper() if len(key) == 1 or "+" in key[:-1] else SHOWN.get(key, key)
 
 
 def key_of(name: str) -> str:

@@ -43,13 +43,6 @@ class TrainingClient:
         Called with the losses of the training so far, one a step.
     clock : callable
         Seconds, only ever rising.
-
-    Attributes
-    ----------
-    activity : Activity
-        What the process does.
-    maps : dict of SliceId to Maps
-        Of the slices with open regions.
     """
 
     def __init__(
@@ -64,7 +57,7 @@ class TrainingClient:
         self.session = session
         self.pool = pool
         self.activity = Activity()
-        self.maps: dict[SliceId, Maps] = {}
+        self.maps: dict[SliceId, Maps] = {}  # of the slices with open regions
         self._changed = changed
         self._show_losses = show_losses
         self._clock = clock
