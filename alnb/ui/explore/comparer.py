@@ -120,7 +120,7 @@ class Comparer:
         return Comparison(group(self.runs, self.by.value), self.x.value, self.y.value)
 
     def _layout(self) -> dict[str, Any]:
-        return still(self.comparison.layout(), WIDTH, HEIGHT)
+        return still(self.comparison.layout(), (WIDTH, HEIGHT))
 
     def _arranged(self) -> widgets.Widget:
         chart = figure_box([self.figure, self.tap], (WIDTH, HEIGHT), TARGET)

@@ -86,7 +86,7 @@ class LabelApp:
         size = (self.dataset.size, self.dataset.size)
         self.view = SliceView(size, tuple(BY_KEY), REPEATING)
         self.view.tap.drawing = session.state.config.labels == "full"
-        self.charts = Charts(score_of(self.dataset), width=368, height=248)
+        self.charts = Charts(score_of(self.dataset))
         self.training = TrainingClient(
             session, self.pool, worker, self._on_training, self.charts.show_losses, clock
         )

@@ -10,6 +10,7 @@ from alnb.curves.charts import AXES as COLUMNS
 from alnb.curves.charts import COLOURS, SCORES, Row, curve_layout, curve_trace, score_range
 from alnb.ui.viewer.drawing import LiveFigure, figure_box
 
+CHARTS_PX, CURVES_PX = (368, 248), (368, 280)  # width and height on the screen
 LOSS_COLOUR = "#6b7280"
 EMPTY_S = (0, 300)  # ours: the axis before there is a point
 HINT_CHARS = 44  # of a line that fits the chart
@@ -17,18 +18,10 @@ AXES = {name: COLUMNS[name][0] for name in ("cost_s", "measured_s", "regions")}
 WHOLE = {"cliponaxis": False}  # points at the edge are drawn whole
 
 
-def still(layout: Mapping[str, Any], width: int, height: int) -> dict[str, Any]:
-    """Give a chart a size, and let nobody drag or zoom it.
-
-    Parameters
-    ----------
-    layout : mapping
-        With ``xaxis`` and ``yaxis``.
-    width, height : int
-        In screen pixels.
-    """
+def still(layout: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any]:
+    """Make a chart (width, height) screen pixels large, and let nobody drag or zoom it."""
     fixed = {axis: layout[axis] | {"fixedrange": True} for axis in ("xaxis", "yaxis")}
-    return {**layout, **fixed, "width": width, "height": height, "dragmode": False}
+    return {**layout, **fixed, "width": size[0], "height": size[1], "dragmode": False}
 
 
 class Charts:
@@ -38,23 +31,19 @@ class Charts:
     ----------
     score : str
         The column of the rows that is drawn; see `alnb.curves.charts.SCORES`.
-    width, height : int
-        In screen pixels.
 
     Attributes
     ----------
     widget : ipywidgets.Box
         What to show.
-    axis : str
-        The column that the score is drawn against; of `AXES`.
     """
 
-    def __init__(self, score: str = "dice", width: int = 384, height: int = 400) -> None:
+    def __init__(self, score: str = "dice") -> None:
         self.score = score
-        self.axis = "cost_s"
+        self.axis = "cost_s"  # the column that the score is drawn against; of `AXES`
         curve = curve_trace([], score, score) | WHOLE
-        self.figure = LiveFigure([curve, LOSS], _layout(score, width, height))
-        self.widget = figure_box([self.figure], (width, height), "alnb-charts")
+        self.figure = LiveFigure([curve, LOSS], _layout(score))
+        self.widget = figure_box([self.figure], CHARTS_PX, "alnb-charts")
 
     def show(self, rows: Sequence[Row], hint: str = "") -> None:
         """Draw the curve of the cycles so far.
@@ -90,8 +79,8 @@ LOSS = {
 }  # fmt: skip
 
 
-def _layout(score: str, width: int, height: int) -> dict[str, Any]:
-    layout = still(curve_layout(score), width, height)
+def _layout(score: str) -> dict[str, Any]:
+    layout = still(curve_layout(score), CHARTS_PX)
     slim = {"fixedrange": True, "showgrid": False, "zeroline": False, "showticklabels": False}
     title = {"text": "loss", "font": {"size": 11}}
     start = {
@@ -120,8 +109,6 @@ class CurveChart:
         What the legend calls each run.
     score : str
         The column of the rows that is drawn.
-    width, height : int
-        In screen pixels.
 
     Attributes
     ----------
@@ -129,9 +116,7 @@ class CurveChart:
         What to show.
     """
 
-    def __init__(
-        self, names: Sequence[str], score: str = "dice", width: int = 368, height: int = 280
-    ) -> None:
+    def __init__(self, names: Sequence[str], score: str = "dice") -> None:
         self.score = score
         colours = COLOURS[: len(names)]
         curves = [
@@ -139,7 +124,7 @@ class CurveChart:
             for name, colour in zip(names, colours, strict=True)
         ]
         several = len(names) > 1
-        layout = still(curve_layout(score), width, height) | {
+        layout = still(curve_layout(score), CURVES_PX) | {
             "margin": {"l": 52, "r": 12, "t": 24 if several else 10, "b": 44},
             "showlegend": several,
             "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
@@ -154,7 +139,7 @@ class CurveChart:
             } for colour in colours
         ]  # fmt: skip
         self.figure = LiveFigure([*curves, *rings], layout)
-        self.widget = figure_box([self.figure], (width, height), "alnb-charts")
+        self.widget = figure_box([self.figure], CURVES_PX, "alnb-charts")
 
     def show(self, curves: Sequence[Sequence[Row]], cycles: Sequence[int]) -> None:
         """Draw each run's whole curve and mark a cycle of it; one without a score has no mark."""

@@ -37,15 +37,8 @@ class Viewport:
     def of(cls, region: Region, shape: tuple[int, int]) -> Viewport:
         """Show a region with a little around it, in `REGION_PX` screen pixels.
 
-        A pixel of the slice takes a whole number of screen pixels, three or more; only large
-        regions are scaled to fit.
-
-        Parameters
-        ----------
-        region : Region
-            What is shown.
-        shape : (H, W)
-            Of its slice; there is nothing to see beyond.
+        A pixel of the (H, W) slice takes a whole number of screen pixels, three or more; only
+        large regions are scaled to fit.
         """
         side = max(region.height, region.width)
         scale = REGION_PX / min(side * (1 + 2 * CONTEXT), max(shape) + 2)
