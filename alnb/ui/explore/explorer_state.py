@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html import escape
 
 from alnb.acquisition import Pick, needs_network
@@ -17,60 +17,27 @@ Would = Mapping[tuple[int, str], tuple[Pick, ...]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Side:
-    """One side of the view: a region, and the network whose maps lie on it.
+    """One side of the view: a region, and the network whose maps lie on it."""
 
-    Parameters
-    ----------
-    of : int
-        Index of the recording it is of.
-    title : str
-        Of the panel, as HTML.
-    region : Region or None
-        None where nothing was asked.
-    network : Step or None
-        The cycle whose network made the maps; None where there was none yet.
-    step : Step
-        The cycle that is shown.
-    answered : bool
-        Whether the answer's clicks are drawn.
-    """
-
-    of: int
-    title: str
-    region: Region | None
-    network: Step | None
-    step: Step
-    answered: bool = True
+    of: int  # index of the recording
+    title: str  # of the panel, as HTML
+    region: Region | None  # None where nothing was asked
+    network: Step | None  # the cycle whose network made the maps; None where there was none yet
+    step: Step  # the cycle that is shown
+    answered: bool = True  # whether the answer's clicks are drawn
 
 
 @dataclass(frozen=True, slots=True)
 class ExplorerState:
-    """A cycle of one run before and after, or of two runs, or what another heuristic would ask.
+    """A cycle of one run before and after, or of two runs, or what another heuristic would ask."""
 
-    Parameters
-    ----------
-    recordings : one or two Recording
-    names : one or two str
-        What the runs are called.
-    cycle : int
-        The chosen one; a run that has fewer shows its last.
-    number : int
-        Of the region in what the cycle asked, from 1.
-    heuristic : str or None
-        Whose choice is shown beside what was asked; None for none.
-    after : bool
-        Of two runs: whether the network after the cycle is shown, or the one that asked.
-    would : mapping of (cycle, heuristic) to picks
-        What heuristics would have asked, where it is known.
-    """
-
-    recordings: Sequence[Recording]
-    names: Sequence[str]
-    cycle: int = 0
-    number: int = 1
-    heuristic: str | None = None
-    after: bool = True
-    would: Would = field(default_factory=dict)
+    recordings: Sequence[Recording]  # one or two
+    names: Sequence[str]  # what the runs are called
+    cycle: int  # the chosen one; a run that has fewer shows its last
+    number: int  # of the region in what the cycle asked, from 1
+    heuristic: str | None  # whose choice is shown beside what was asked
+    after: bool  # of two runs: show the network after the cycle, or the one that asked
+    would: Would  # by cycle and heuristic: what it would have asked, where that is known
 
     @property
     def steps(self) -> list[Step]:
@@ -113,9 +80,7 @@ class ExplorerState:
     @property
     def sides(self) -> list[Side]:
         """The two sides."""
-        regions = [
-            one[min(self.number, len(one)) - 1].region if one else None for one in self.picks
-        ]
+        regions = [one[: self.number][-1].region if one else None for one in self.picks]
         step, before = self.step, self.before
         if self.what_if:
             would = f"<b>{escape(self.chosen)}</b> would have asked"
@@ -152,7 +117,7 @@ Job = tuple[Recomputer, Step, list[SliceId]]
 
 
 def asks_again(state: ExplorerState, recomputer: Recomputer, *, again: bool) -> bool:
-    """Tell whether another heuristic is to be asked, and can be.
+    """Tell whether another heuristic is to be asked, and can be; for the rest see `jobs`.
 
     Parameters
     ----------
@@ -160,7 +125,7 @@ def asks_again(state: ExplorerState, recomputer: Recomputer, *, again: bool) -> 
     recomputer : Recomputer
         Of the first run.
     again : bool
-        Whether networks that were not kept may be trained again.
+        As `jobs` takes it.
     """
     if state.known or state.before is None:
         return False
@@ -180,7 +145,7 @@ def jobs(state: ExplorerState, recomputers: Sequence[Recomputer], *, again: bool
 
     Yields
     ------
-    tuple of Recomputer, Step, list of SliceId
+    Job
         Whose maps, by which cycle's network, and of which slices: `FEW` at most.
     """
     sides, strips = state.sides, state.picks

@@ -40,10 +40,10 @@ class Recomputer:
     worker : callable
         Makes the `Worker`, from the same arguments.
 
-    Attributes
-    ----------
-    notice : str
-        What a person should know about these maps; empty for nothing.
+    Raises
+    ------
+    TrainerError
+        By `predict` and `table`, if the training process fails or was cancelled.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Recomputer:
         worker: Callable[..., Worker] = Worker,
     ) -> None:
         self.recording = recording
-        self.notice = ""
+        self.notice = ""  # what a person should know about these maps; empty for nothing
         self.cache = _cache_of(recording.folder)
         self._kept = recording.folder / CACHE
         self._names: dict[str, str] = {}  # of networks that came out under another name
@@ -75,13 +75,7 @@ class Recomputer:
         return step.fit is not None and any(self._files(step.fit.weights))
 
     async def predict(self, step: Step, slices: Sequence[SliceId]) -> None:
-        """Compute the maps of a few slices by a cycle's network, which is trained again if need be.
-
-        Raises
-        ------
-        TrainerError
-            If the training process fails, or was cancelled.
-        """
+        """Compute the maps of a few slices by a cycle's network, trained again if need be."""
         name = await self._network(step)
         assert step.fit is not None  # noqa: S101 - it has a network
         for where, maps in (await self._worker.predict(slices, name)).items():
@@ -93,11 +87,6 @@ class Recomputer:
         """Return the scores of the whole pool by a cycle's network, as `Learner.score` does.
 
         A stored table is used if it has the heuristic.
-
-        Raises
-        ------
-        TrainerError
-            If the training process fails, or was cancelled.
         """
         weights = step.fit.weights if step.fit else ""
         for folder in (self._kept, self.cache):
@@ -109,10 +98,6 @@ class Recomputer:
     def cancel(self) -> None:
         """Stop what is being computed."""
         self._worker.cancel()
-
-    async def stop(self) -> None:
-        """End the training process."""
-        await self._worker.stop()
 
     def _path(self, weights: str, where: SliceId) -> Path:
         # below the folder in which the process keeps only the newest network's maps

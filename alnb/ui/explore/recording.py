@@ -1,7 +1,4 @@
-"""A journal cut into its cycles: what was asked, by which network, and what was learned from it.
-
-Nothing here knows widgets or torch: networks are named, not loaded.
-"""
+"""A journal cut into its cycles: what was asked, by which network, and what was learned from it."""
 
 from __future__ import annotations
 
@@ -25,39 +22,22 @@ from alnb.pool import Pool, next_picks
 from alnb.reports import CycleReport, FitReport
 from alnb.session import labelled_dataset
 from alnb.state import State, advance, digest, state_of
+from alnb.storage import JOURNAL
 
 CHOICES = (*HEURISTICS, RANDOM, FOREGROUND_RANDOM)
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One cycle of a journal.
+    """One cycle of a journal."""
 
-    Parameters
-    ----------
-    cycle : int
-        0 is the start.
-    asked : tuple of Pick
-        Best first.
-    heuristic : str
-        What asked; at the start, the one of the settings, which asks nothing yet.
-    before : State
-        As it was just before these regions were asked.
-    after : State
-        As it was just before the next ones were, or as it is.
-    fit : FitReport or None
-        The cycle's last training; None if there was none.
-    learned : tuple of Answer
-        The answers of that training; empty without one.
-    """
-
-    cycle: int
-    asked: tuple[Pick, ...]
-    heuristic: str
-    before: State
-    after: State
-    fit: FitReport | None
-    learned: tuple[Answer, ...]
+    cycle: int  # 0 is the start
+    asked: tuple[Pick, ...]  # best first
+    heuristic: str  # what asked; at the start, the one of the settings, which asks nothing yet
+    before: State  # as it was just before these regions were asked
+    after: State  # as it was just before the next ones were, or as it is
+    fit: FitReport | None  # the cycle's last training
+    learned: tuple[Answer, ...]  # the answers of that training; empty without one
 
     @property
     def answers(self) -> dict[str, Answer]:
@@ -92,14 +72,13 @@ def steps_of(events: Sequence[Event]) -> tuple[Step, ...]:
     begins = [n for n, event in enumerate(events) if event.kind == "asked"]
     if not begins:
         raise SessionError("the journal asks nothing; there is nothing to step through.")
-    ends = [*begins[1:], len(events)]
-    return tuple(_step(events, states, begin, end) for begin, end in zip(begins, ends, strict=True))
+    ends = pairwise([*begins, len(events)])
+    return tuple(_step(events, states, begin, end) for begin, end in ends)
 
 
 def _step(events: Sequence[Event], states: Sequence[State], begin: int, end: int) -> Step:
     asked = states[begin]
-    trained = [n for n in range(begin, end) if events[n].kind == "trained"]
-    last = trained[-1] if trained else None
+    last = max((n for n in range(begin, end) if events[n].kind == "trained"), default=None)
     return Step(
         cycle=asked.cycle,
         asked=asked.asked,
@@ -107,47 +86,29 @@ def _step(events: Sequence[Event], states: Sequence[State], begin: int, end: int
         before=states[begin - 1] if begin else State(asked.config),
         after=states[end - 1],
         fit=None if last is None else states[last].fit,
-        learned=() if last is None else _learned(states, last),
+        learned=() if last is None else _learned(states[: last + 1]),
     )
 
 
-def _learned(states: Sequence[State], trained: int) -> tuple[Answer, ...]:
-    """Find the answers that a training used; more may have come while it ran."""
-    name = states[trained].trained_on
-    for state in reversed(states[: trained + 1]):
-        if digest(state.answers) == name:
+def _learned(states: Sequence[State]) -> tuple[Answer, ...]:
+    """Find the answers that the last training used; more may have come while it ran."""
+    for state in reversed(states):
+        if digest(state.answers) == states[-1].trained_on:
             return state.answers
     raise SessionError("the journal trained on answers that it does not hold.")
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A journal with its dataset; it is only read, and may be open elsewhere.
+    """The journal of a run or session, with its dataset; it is only read, and may be open."""
 
-    Parameters
-    ----------
-    folder : Path
-        Of the run or session.
-    dataset : Dataset
-        What was labelled.
-    events : tuple of Event
-        Its journal's.
-    """
-
-    folder: Path
+    folder: Path  # of the run or session
     dataset: Dataset
     events: tuple[Event, ...] = field(repr=False)
 
     @classmethod
     def open(cls, folder: Path, data: Path | None = None) -> Recording:
-        """Read a run's or a session's journal.
-
-        Parameters
-        ----------
-        folder : Path
-            With ``journal.jsonl``; nothing else in it is needed.
-        data : Path, optional
-            Its dataset's folder; None takes the one that the journal names.
+        """Read ``journal.jsonl`` in a folder; ``data`` is the dataset's, if it was moved.
 
         Raises
         ------
@@ -156,9 +117,9 @@ class Recording:
         DataError
             If its dataset is not where it was, or has changed.
         """
-        events = Journal.open(folder / "journal.jsonl").events
+        events = Journal.open(folder / JOURNAL).events
         if not events:
-            raise SessionError(f"{folder} holds no session: there is no journal.jsonl in it.")
+            raise SessionError(f"{folder} holds no session: there is no {JOURNAL} in it.")
         recording = cls(folder, labelled_dataset(events, data), events)
         _ = recording.steps
         return recording
@@ -178,7 +139,7 @@ class Recording:
         SessionError
             If it can't be read any more.
         """
-        journal = Journal.open(self.folder / "journal.jsonl")
+        journal = Journal.open(self.folder / JOURNAL)
         if journal.count < len(self.events):
             raise SessionError(
                 f"{journal.path} is gone, or shorter than before. This page shows what it read "
@@ -225,21 +186,16 @@ class Recording:
         return -max(changes)[1] if changes else 0
 
     def would_ask(self, cycle: int, heuristic: str, table: ScoreTables) -> tuple[Pick, ...]:
-        """Choose what a heuristic would have asked in a cycle.
+        """Choose what a heuristic would have asked in a cycle, best first.
 
         Parameters
         ----------
         cycle : int
             Above 0: the start needs no heuristic.
         heuristic : str
-            Its name.
+            The cycle's own gives what was asked.
         table : mapping of heuristic to (N, K) float array
             The pool's scores by the network of the cycle before; random heuristics need none.
-
-        Returns
-        -------
-        tuple of Pick
-            Best first. The heuristic of the cycle gives what was asked.
         """
         before = self.steps[cycle].before
         config = before.config.replace(heuristic=heuristic)
