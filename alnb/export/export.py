@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from alnb.reports import curve_table
 from alnb.session import labelled_dataset
 from alnb.state import State, state_of
 from alnb.storage import CACHE, JOURNAL, replacing, write_text
+
+if TYPE_CHECKING:
+    from alnb.training.trainer import Trainer
 
 
 def write_export(session: Path, out: Path, data: Path | None = None) -> Iterator[Path]:
@@ -73,7 +76,10 @@ def write_export(session: Path, out: Path, data: Path | None = None) -> Iterator
         yield write_coco(dataset, state.answers, out / "coco")
         lacking = "the masks"
         if state.fit is not None:
-            yield from _masks(dataset, state, session / CACHE, out)
+            from alnb.training.trainer import Trainer
+
+            trainer = Trainer(dataset, state.config, session / CACHE)
+            yield from _masks(dataset, trainer, state.fit.weights, out)
     except AlnbError as error:
         raise type(error)(f"the tables are complete, but {lacking} are missing: {error}") from error
 
@@ -113,19 +119,14 @@ def _network(state: State, events: Sequence[Event], cache: Path, out: Path) -> I
     yield out / "MODEL_CARD.md"
 
 
-def _masks(dataset: Dataset, state: State, cache: Path, out: Path) -> Iterator[Path]:
+def _masks(dataset: Dataset, trainer: Trainer, weights: str, out: Path) -> Iterator[Path]:
     from PIL import Image
 
-    from alnb.training.trainer import Trainer
-
-    assert state.fit is not None  # noqa: S101 - the caller looked
     (out / "masks").mkdir(exist_ok=True)
-    trainer = Trainer(dataset, state.config, cache)
     for scan in dataset.scans:
         slices = [where for where in dataset.slices if where.scan == scan]
-        masks = np.zeros((len(slices), dataset.size, dataset.size), np.uint8)
-        for index, (_, infected) in enumerate(trainer.segment(slices, state.fit.weights)):
-            masks[index] = infected
+        found = [infected for _, infected in trainer.segment(slices, weights)]
+        masks = np.stack(found).astype(np.uint8)
         path = out / "masks" / f"{scan}.nii.gz"
         dataset.write_mask(path, scan, masks)
         yield path

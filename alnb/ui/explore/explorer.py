@@ -24,7 +24,6 @@ from alnb.journal import Journal
 from alnb.regions import Region
 from alnb.session import Session
 from alnb.storage import JOURNAL
-from alnb.ui.explore.explorer_state import ExplorerState, Side, asks_again, jobs
 from alnb.ui.explore.page import (
     AFTER,
     AS_ASKED,
@@ -39,8 +38,8 @@ from alnb.ui.explore.page import (
     not_kept,
     page_or_sentence,
 )
-from alnb.ui.explore.recompute import Recomputer
-from alnb.ui.explore.recording import Recording
+from alnb.ui.explore.recompute import Recomputer, asks_again, jobs
+from alnb.ui.explore.recording import ExplorerState, Recording, Side
 from alnb.ui.viewer.drawing import thumbnail_png
 from alnb.ui.viewer.input import Event, Key
 from alnb.ui.viewer.pair_view import Panel

@@ -19,8 +19,7 @@ from alnb.curves.compare import names_of
 from alnb.errors import log_to, sentence_of, user_log_folder
 from alnb.regions import Region
 from alnb.session import Session
-from alnb.ui.explore.explorer_state import ExplorerState
-from alnb.ui.explore.recording import CHOICES, Recording, Step, agreement
+from alnb.ui.explore.recording import CHOICES, ExplorerState, Recording, Step, agreement
 from alnb.ui.label.page import CSS, MARKS, SPOKEN, Page, columns, message_html
 from alnb.ui.viewer.charts import CurveChart
 from alnb.ui.viewer.drawing import MASK_RGB, PREDICTION_RGB, uri

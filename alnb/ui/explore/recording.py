@@ -1,4 +1,4 @@
-"""A journal cut into its cycles: what was asked, by which network, and what was learned from it."""
+"""A journal cut into its cycles, and what the explorer shows of it: two sides, two networks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from html import escape
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from alnb.dataset import Dataset
 from alnb.errors import SessionError
 from alnb.journal import Event, Journal
 from alnb.pool import Pool, next_picks
+from alnb.regions import Region
 from alnb.reports import CycleReport, FitReport
 from alnb.session import labelled_dataset
 from alnb.state import State, advance, digest, state_of
@@ -210,3 +212,103 @@ def agreement(first: Recording, second: Recording) -> tuple[int, int]:
     )
     both = one.keys() & other.keys()
     return len(both), sum(one[key] == other[key] for key in both)
+
+
+# --- what the explorer shows of recordings ---
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Side:
+    """One side of the view: a region, and the network whose maps lie on it."""
+
+    of: int  # index of the recording
+    title: str  # of the panel, as HTML
+    region: Region | None  # None where nothing was asked
+    network: Step | None  # the cycle whose network made the maps; None where there was none yet
+    step: Step  # the cycle that is shown
+    answered: bool = True  # whether the answer's clicks are drawn
+
+
+@dataclass(frozen=True, slots=True)
+class ExplorerState:
+    """A cycle of one run before and after, or of two runs, or what another heuristic would ask."""
+
+    recordings: Sequence[Recording]  # one or two
+    names: Sequence[str]  # what the runs are called
+    cycle: int  # the chosen one; a run that has fewer shows its last
+    number: int  # of the region in what the cycle asked, from 1
+    heuristic: str | None  # whose choice is shown beside what was asked
+    after: bool  # of two runs: show the network after the cycle, or the one that asked
+    would: Mapping[tuple[int, str], tuple[Pick, ...]]  # by cycle and heuristic, where it is known
+
+    @property
+    def steps(self) -> list[Step]:
+        """The cycle of each run."""
+        return [one.steps[min(self.cycle, len(one.steps) - 1)] for one in self.recordings]
+
+    @property
+    def step(self) -> Step:
+        """The cycle of the first run."""
+        return self.steps[0]
+
+    @property
+    def before(self) -> Step | None:
+        """The first run's cycle whose network asked; None at the start."""
+        return self._earlier()[0]
+
+    @property
+    def chosen(self) -> str:
+        """The heuristic whose choice is shown; the step's own if none is chosen."""
+        step = self.step
+        return self.heuristic if self.heuristic and step.cycle else step.heuristic
+
+    @property
+    def what_if(self) -> bool:
+        """Whether another heuristic's choice is shown beside what was asked."""
+        return len(self.recordings) == 1 and self.chosen != self.step.heuristic
+
+    @property
+    def known(self) -> bool:
+        """Whether the choice of the chosen heuristic is known, or needs not be."""
+        return not self.what_if or (self.step.cycle, self.chosen) in self.would
+
+    @property
+    def picks(self) -> list[tuple[Pick, ...]]:
+        """What each strip of regions shows."""
+        if self.what_if:
+            return [self.would.get((self.step.cycle, self.chosen), ()), self.step.asked]
+        return [step.asked for step in self.steps]
+
+    @property
+    def sides(self) -> list[Side]:
+        """The two sides."""
+        regions = [one[: self.number][-1].region if one else None for one in self.picks]
+        step, before = self.step, self.before
+        if self.what_if:
+            would = f"<b>{escape(self.chosen)}</b> would have asked"
+            asked = f"<b>{escape(step.heuristic)}</b> asked"
+            return [
+                Side(0, would, regions[0], before, step, answered=False),
+                Side(0, asked, regions[1], before, step),
+            ]
+        if len(self.recordings) == 1:
+            return [
+                Side(0, _titled("Before", before), regions[0], before, step, answered=False),
+                Side(0, _titled("After", step), regions[0], step, step),
+            ]
+        networks = self.steps if self.after else self._earlier()
+        runs = zip(self.names, regions, self.steps, networks, strict=True)
+        return [
+            Side(n, _titled(name, network), region, network, step)
+            for n, (name, region, step, network) in enumerate(runs)
+        ]
+
+    def _earlier(self) -> list[Step | None]:
+        return [
+            one.steps[step.cycle - 1] if step.cycle else None
+            for one, step in zip(self.recordings, self.steps, strict=True)
+        ]
+
+
+def _titled(name: str, network: Step | None) -> str:
+    return f"<b>{escape(name)}</b>" + (f", network of cycle {network.cycle}" if network else "")
