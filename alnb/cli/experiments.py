@@ -31,7 +31,6 @@ from alnb.cli.options import (
     setting_of,
 )
 from alnb.errors import SessionError
-from alnb.storage import JOURNAL
 
 if TYPE_CHECKING:
     from alnb.experiments.plan import Options
@@ -53,6 +52,8 @@ def explore(
 
     Only the newest networks are kept. Tick the box to train older ones again in a separate process.
     """
+    from alnb.storage import JOURNAL
+
     for run in runs:
         if not (run / JOURNAL).exists():
             raise SessionError(f"{run} holds no session: there is no {JOURNAL} in it.")

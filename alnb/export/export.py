@@ -6,12 +6,13 @@ import json
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from alnb.annotation import Answer, Outline, Verdict
 from alnb.arrays import BACKGROUND, INFECTED
+from alnb.config import Config
 from alnb.dataset import Dataset, SliceId
 from alnb.errors import AlnbError, SessionError
 from alnb.export.model_card import model_card
@@ -20,9 +21,6 @@ from alnb.reports import curve_table
 from alnb.session import labelled_dataset
 from alnb.state import State, state_of
 from alnb.storage import CACHE, JOURNAL, replacing, write_text
-
-if TYPE_CHECKING:
-    from alnb.training.trainer import Trainer
 
 
 def write_export(session: Path, out: Path, data: Path | None = None) -> Iterator[Path]:
@@ -76,10 +74,7 @@ def write_export(session: Path, out: Path, data: Path | None = None) -> Iterator
         yield write_coco(dataset, state.answers, out / "coco")
         lacking = "the masks"
         if state.fit is not None:
-            from alnb.training.trainer import Trainer
-
-            trainer = Trainer(dataset, state.config, session / CACHE)
-            yield from _masks(dataset, trainer, state.fit.weights, out)
+            yield from _masks(dataset, state.config, state.fit.weights, session / CACHE, out)
     except AlnbError as error:
         raise type(error)(f"the tables are complete, but {lacking} are missing: {error}") from error
 
@@ -119,10 +114,15 @@ def _network(state: State, events: Sequence[Event], cache: Path, out: Path) -> I
     yield out / "MODEL_CARD.md"
 
 
-def _masks(dataset: Dataset, trainer: Trainer, weights: str, out: Path) -> Iterator[Path]:
+def _masks(
+    dataset: Dataset, config: Config, weights: str, cache: Path, out: Path
+) -> Iterator[Path]:
     from PIL import Image
 
+    from alnb.training.trainer import Trainer
+
     (out / "masks").mkdir(exist_ok=True)
+    trainer = Trainer(dataset, config, cache)
     for scan in dataset.scans:
         slices = [where for where in dataset.slices if where.scan == scan]
         found = [infected for _, infected in trainer.segment(slices, weights)]

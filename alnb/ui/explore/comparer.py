@@ -125,23 +125,18 @@ class Comparer:
         """Write the files in a thread, since drawing the picture takes seconds."""
         comparison = self.comparison
         self.save.disabled = True
-        self._done(["Saving…"])
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:  # plain Python
-            self._saved(_outcome(comparison, self.out))
-            return
+        self._say(["Saving…"])
 
         async def save() -> None:
-            self._saved(await asyncio.to_thread(_outcome, comparison, self.out))
+            self._say(await asyncio.to_thread(_outcome, comparison, self.out))
+            self.save.disabled = False
 
-        self._task = loop.create_task(save())
+        try:
+            self._task = asyncio.get_running_loop().create_task(save())
+        except RuntimeError:  # plain Python
+            asyncio.run(save())
 
-    def _saved(self, lines: Iterable[str]) -> None:
-        self._done(lines)
-        self.save.disabled = False
-
-    def _done(self, lines: Iterable[str]) -> None:
+    def _say(self, lines: Iterable[str]) -> None:
         text = "<br>".join(map(escape, lines))
         self._message.value = f"<div class='alnb-done' role='status'>{text}</div>"
 

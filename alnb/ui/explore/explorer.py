@@ -130,10 +130,7 @@ class Explorer:
             await asyncio.sleep(LOOK_S)
 
     def follow(self) -> bool:
-        """Read what was written since; go there if the person wants to follow.
-
-        Return False if a journal can't be read any more; the page then says so.
-        """
+        """Read what was written since, and go there if wanted; False if that fails."""
         try:
             renewed, held = zip(*(one.renewed() for one in self.recordings), strict=True)
         except Exception as error:
