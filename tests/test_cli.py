@@ -35,6 +35,26 @@ def run(command_line):
     return command_line
 
 
+@pytest.mark.parametrize(
+    ("command", "sentence"),
+    [
+        ("import dicom", "Compressed JPEG needs pip install 'alnb[dicom]'."),
+        ("import nifti", "scan: whole scans, 60 % train, 10 % val, 30 % test, by seed."),
+        ("label", "Without it a dataset has one session in your user data folder; the terminal"),
+        ("label", "Without it, the name of the person who answered last in the session."),
+        ("run", "padding 100, whole slices first: 960 s, then 15 s a cycle)."),
+        ("run", "From the fourth training on it says what another minute of labelling is expected"),
+        ("bench", "and, if Chrome is installed, NAME.png. The same command continues a stopped"),
+        ("explore", "Tick the box to train older ones again in a separate process."),
+    ],
+)
+def test_the_help_tells_it(run, command, sentence):
+    status, out, _ = run(*command.split(), "--help")
+
+    assert status == 0
+    assert sentence in " ".join(out.replace("│", " ").split())
+
+
 def test_it_tells_its_version(run):
     assert run("--version") == (0, f"{alnb.__version__}\n", "")
 

@@ -3,7 +3,7 @@ import json
 import pytest
 from fakes import FakeLearner
 
-from alnb.curves import page
+from alnb.curves import charts
 from alnb.experiments import report
 from alnb.experiments import run as running
 from alnb.experiments.plan import EXPERIMENTS
@@ -20,7 +20,7 @@ def run(command_line, monkeypatch):
         carry_out(runs, dataset, **(options | {"learner": FakeLearner}))
 
     monkeypatch.setattr(report, "carry_out", faked)
-    monkeypatch.setattr(page, "photograph", lambda _, png, size: png.write_bytes(b"picture"))
+    monkeypatch.setattr(charts, "photograph", lambda _, png, size: png.write_bytes(b"picture"))
 
     return command_line
 

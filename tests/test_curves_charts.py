@@ -1,9 +1,12 @@
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
-from alnb.curves.charts import curve_figure, mean_and_range
+from alnb.curves import charts
+from alnb.curves.charts import NoPictureError, curve_figure, mean_and_range, photograph
 
 ROWS = [
     {"cycle": 0, "cost_s": 120.0, "dice": 0.3},
@@ -52,3 +55,54 @@ def test_curves_of_different_costs_are_averaged_as_steps():
     assert costs.tolist() == [20, 30, 40]
     assert mean.tolist() == pytest.approx([0.4, 0.5, 0.6])
     assert (low.tolist(), high.tolist()) == ([0.2, 0.4, 0.4], [0.6, 0.6, 0.8])
+
+
+# --- pages and pictures ---
+
+PAGE = """<html><body style="margin:0"><script>
+document.body.innerHTML = '<div style="background:#0072b2;width:50px;height:40px"></div>';
+</script></body></html>"""
+
+
+@pytest.fixture
+def page(tmp_path):
+    path = tmp_path / "page.html"
+    path.write_text(PAGE)
+    return path
+
+
+def test_a_picture_shows_what_scripts_draw_and_ends_below_it(page, tmp_path):
+    try:
+        charts.browser()
+    except NoPictureError as error:
+        pytest.skip(str(error))
+    photograph(page, tmp_path / "page.png", (300, 200), scale=2)
+
+    shot = np.asarray(Image.open(tmp_path / "page.png"))
+    assert shot.shape == (2 * (40 + 24), 2 * 300, 3)
+    assert (shot[:80, :100] == (0, 114, 178)).all()
+    assert (shot[80:] == 255).all()
+
+
+def test_without_a_browser_there_is_none(page, tmp_path, monkeypatch):
+    monkeypatch.setattr(charts.shutil, "which", lambda _: None)
+
+    with pytest.raises(NoPictureError, match="no Chrome, Chromium or Edge is installed"):
+        photograph(page, tmp_path / "page.png", (300, 200))
+
+
+def test_a_browser_that_draws_nothing_is_said(page, tmp_path, monkeypatch):
+    monkeypatch.setattr(charts, "browser", lambda: "true")
+
+    with pytest.raises(NoPictureError, match="true drew nothing"):
+        photograph(page, tmp_path / "page.png", (300, 200))
+
+
+def test_a_browser_that_hangs_is_said(page, tmp_path, monkeypatch):
+    monkeypatch.setattr(charts, "browser", lambda: str(tmp_path / "slow"))
+    (tmp_path / "slow").write_text("#!/bin/sh\nexec sleep 9\n")
+    (tmp_path / "slow").chmod(0o755)
+    monkeypatch.setattr(charts, "LIMIT_S", 0.1)
+
+    with pytest.raises(NoPictureError, match=r"slow took more than 0 s"):
+        photograph(page, tmp_path / "page.png", (300, 200))

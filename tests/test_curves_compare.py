@@ -7,7 +7,7 @@ import pytest
 from fakes import FakeLearner
 
 from alnb.config import Config
-from alnb.curves import compare, page
+from alnb.curves import charts, compare
 from alnb.curves.compare import (
     Comparison,
     find_runs,
@@ -191,7 +191,7 @@ def test_a_run_alone_is_a_curve_alone(runs):
 
 
 def test_figure_and_data_are_written(runs, tmp_path, monkeypatch):
-    monkeypatch.setattr(page, "browser", _no_browser)
+    monkeypatch.setattr(charts, "browser", _no_browser)
     lines = list(write(Comparison(group(runs)), tmp_path / "out"))
 
     table = pd.read_csv(tmp_path / "out" / "compare.csv")
@@ -203,7 +203,7 @@ def test_figure_and_data_are_written(runs, tmp_path, monkeypatch):
 
 
 def _no_browser():
-    raise page.NoPictureError("no Chrome, Chromium or Edge is installed")
+    raise charts.NoPictureError("no Chrome, Chromium or Edge is installed")
 
 
 def test_a_folder_that_can_not_be_written_is_said(runs, tmp_path):
@@ -214,7 +214,7 @@ def test_a_folder_that_can_not_be_written_is_said(runs, tmp_path):
 
 
 def test_the_command_writes_and_says_what_is_shown(folder, tmp_path, command_line, monkeypatch):
-    monkeypatch.setattr(page, "browser", _no_browser)
+    monkeypatch.setattr(charts, "browser", _no_browser)
     status, out, _ = command_line("compare", folder, "--out", tmp_path / "out")
 
     assert status == 0

@@ -7,7 +7,7 @@ import pytest
 from fakes import FakeLearner, scan_of
 
 from alnb.config import Config
-from alnb.curves import page as pages
+from alnb.curves import charts
 from alnb.dataset import build
 from alnb.errors import DataError, SessionError
 from alnb.experiments import report
@@ -211,11 +211,11 @@ def test_the_bound_is_a_line_in_the_figure(done):
 
 def test_a_picture_that_can_not_be_drawn_is_a_sentence(done, monkeypatch):
     def none():
-        raise pages.NoPictureError("no Chrome, Chromium or Edge is installed")
+        raise charts.NoPictureError("no Chrome, Chromium or Edge is installed")
 
-    monkeypatch.setattr(pages, "browser", none)
+    monkeypatch.setattr(charts, "browser", none)
 
-    assert report.write_picture(read(done, "fig5"), done) == (
+    assert charts.write_picture(done / "fig5.html", report.PICTURE) == (
         "fig5.png could not be drawn: no Chrome, Chromium or Edge is installed. The page "
         "fig5.html holds everything."
     )

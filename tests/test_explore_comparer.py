@@ -2,7 +2,7 @@ import pytest
 from fakes import FakeLearner
 
 from alnb.config import Config
-from alnb.curves import compare
+from alnb.curves import charts, compare
 from alnb.curves.charts import NoPictureError
 from alnb.curves.compare import find_runs, read_runs, table_of
 from alnb.experiments.run import simulate
@@ -54,7 +54,7 @@ def test_the_page_draws_what_the_controls_choose(runs, tmp_path):
 
 
 def test_the_page_saves(runs, tmp_path, monkeypatch):
-    monkeypatch.setattr(compare, "take", _no_browser)
+    monkeypatch.setattr(charts, "photograph", _no_browser)
     page = Comparer(runs, tmp_path / "out")
     page.save.click()
 

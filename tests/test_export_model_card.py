@@ -2,10 +2,11 @@ import json
 from dataclasses import replace
 
 import pytest
-from fakes import FakeLearner
+from fakes import FakeLearner, scan_of
 
 from alnb.config import Config
 from alnb.cycle import run
+from alnb.dataset import build
 from alnb.experiments.run import simulate
 from alnb.export.model_card import model_card
 from alnb.journal import Journal
@@ -63,6 +64,18 @@ def test_it_tells_the_dice_of_these_very_weights(events):
     assert unscored.fit == state.fit
     assert "Dice 0" not in model_card(unscored, events[0].data)
     assert "Nothing: there are no masks" in model_card(unscored, events[0].data)
+
+
+@pytest.mark.parametrize("synthetic", [True, False])
+def test_only_a_network_for_real_scans_began_with_synthetic_ones(tmp_path, synthetic):
+    scans = [scan_of(f"phantom_{n}", 4, 32, n) for n in range(2)]  # names that say nothing
+    split = {"phantom_0": "train", "phantom_1": "test"}
+    data = build(scans, tmp_path / "data", size=32, split=split, synthetic=synthetic)
+    simulate(data, tmp_path / "run", CONFIG, cycles=0, learner=FakeLearner(data, CONFIG))
+    events = Journal.open(tmp_path / "run" / "journal.jsonl").events
+
+    told = "went on with synthetic scans" in model_card(state_of(events), events[0].data)
+    assert told is not synthetic
 
 
 def test_it_does_not_name_people_and_says_where_answers_changed(squares, tmp_path):

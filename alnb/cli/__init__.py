@@ -66,18 +66,23 @@ def run(
     budget: Annotated[float | None, typer.Option(help="Nominal seconds to spend at most.")] = None,
     settings: Settings = None,
 ) -> None:
-    """Simulate the annotator from the masks, and write the learning curve."""
+    """Simulate the annotator from the masks, and write the learning curve.
+
+    Writes journal.jsonl, curve.csv, curve.html and the weights. From the fourth training on it
+    says what another minute of labelling is expected to bring.
+    """
     from alnb.dataset import Dataset
     from alnb.experiments.run import simulate, why_ended
     from alnb.forecast import forecast
     from alnb.journal import Journal
     from alnb.state import state_of
+    from alnb.storage import JOURNAL
 
     changes = {"seed": seed, "budget_s": budget}
     config = config_of(preset, **(changes | changes_of(backbone, weights, settings, heuristic)))
     dataset = Dataset.open(data)
     last = config.cycles if cycles is None else cycles
-    reports = list(state_of(Journal.open(out / "journal.jsonl").events).reports)
+    reports = [*state_of(Journal.open(out / JOURNAL).events).reports]
     with progress_bar("start") as update:
 
         def on_step(stage: str, done: int, total: int, **numbers: float) -> None:
@@ -90,11 +95,11 @@ def run(
             update(description=f"cycle {report.cycle + 1} of {last}")
 
         simulate(dataset, out, config, cycles=cycles, progress=on_step, on_cycle=on_cycle)
-    state = state_of(Journal.open(out / "journal.jsonl").events)
+    state = state_of(Journal.open(out / JOURNAL).events)
     if ended := why_ended(state, last):
         say(f"Ended: {ended}.")
     say(forecast(state.reports).sentence)
-    say(f"Written: {out / 'curve.csv'}, {out / 'curve.html'}, {out / 'journal.jsonl'}.")
+    say(f"Written: {out / 'curve.csv'}, {out / 'curve.html'}, {out / JOURNAL}.")
 
 
 @app.command()
@@ -104,12 +109,20 @@ def label(
         typer.Argument(help="A dataset's folder; by default you choose, or get the embedded one."),
     ] = None,
     session: Annotated[
-        Path | None, typer.Option(help="The session's folder; a session there goes on.")
+        Path | None,
+        typer.Option(
+            help="The session's folder; a session there goes on. Without it a dataset has one "
+            "session in your user data folder; the terminal prints where."
+        ),
     ] = None,
     port: Port = None,
     browser: Browser = True,
     annotator: Annotated[
-        str | None, typer.Option(help="Your name, kept with every answer; the page can change it.")
+        str | None,
+        typer.Option(
+            help="Your name, kept with every answer; the page can change it. Without it, the name "
+            "of the person who answered last in the session."
+        ),
     ] = None,
     heuristic: Heuristic = None,
     backbone: Backbone = None,
@@ -128,8 +141,7 @@ def label(
     env = {"ALNB_SETTINGS": json.dumps(changes), "ALNB_ANNOTATOR": annotator or ""}
     named = {"ALNB_DATA": data, "ALNB_SESSION": session}
     env |= {name: str(path.resolve()) for name, path in named.items() if path is not None}
-    choose = not (data or session or changes) and something_to_choose(Path.cwd())
-    if choose:
+    if choose := not (data or session or changes) and something_to_choose(Path.cwd()):
         env["ALNB_START"] = str(Path.cwd())
     with ThreadPoolExecutor(1) as drawing:
         opening = drawing.submit(_dataset, data)  # the embedded one is drawn while the page starts
@@ -174,7 +186,7 @@ def doctor() -> None:
     findings = check()
     for finding in findings:
         say(finding.line)
-    raise typer.Exit(0 if all(finding.ok or not finding.needed for finding in findings) else 1)
+    raise typer.Exit(any(finding.needed and not finding.ok for finding in findings))
 
 
 @app.callback(invoke_without_command=True)

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 imports = typer.Typer(no_args_is_help=True, help="Make a dataset from scans.")
 fetches = typer.Typer(no_args_is_help=True, help="Fetch published data.")
 
-SPLIT = "scan, sep, mixed, or a CSV file with columns scan[,z],part."
+SPLIT = (
+    "scan, sep, mixed, or a CSV file with columns scan[,z],part. scan: whole scans, 60 % train, "
+    "10 % val, 30 % test, by seed."
+)
 TEXTS = list[str] | None
 OPTIONS: dict[str, Option] = {
     "masks": option(Path | None, "Folder of masks of the same names.", None),
@@ -80,14 +83,10 @@ def _add_import(name: str, text: str, takes: str, **own: Option) -> None:
 
     def carry_out(given: dict[str, Any]) -> None:
         named = {key: value for key, value in given.items() if value is not None}
-        _build(name, **{key: READ.get(key, _same)(value) for key, value in named.items()})
+        read = {key: READ[key](named[key]) for key in READ.keys() & named.keys()}
+        _build(name, **named | read)
 
-    out = option(Path, "The folder to write.")
-    add_command(imports, name, text, {**source, "out": out, **shared}, carry_out)
-
-
-def _same(value: Any) -> Any:  # noqa: ANN401 - any option's
-    return value
+    add_command(imports, name, text, {**source, "out": (Out, Parameter.empty), **shared}, carry_out)
 
 
 def _build(name: str, *, out: Path, **options: Any) -> None:  # noqa: ANN401 - as READ makes them
@@ -100,21 +99,20 @@ def _build(name: str, *, out: Path, **options: Any) -> None:  # noqa: ANN401 - a
             f"{out} holds a dataset already, and sessions on it could not be opened with another "
             "one. Name a new folder with --out, or delete that one."
         )
+    make = getattr(alnb.dataset, f"import_{name}")
     with progress_bar("importing") as update:
 
         def progress(scan: str, count: int) -> None:
             update(note=f"{count} scans, last {scan}")
 
-        make = getattr(alnb.dataset, f"import_{name}")
         _describe(make(out=out, progress=progress, **options))
 
 
 def _describe(dataset: Dataset) -> None:
-    parts = ", ".join(
-        f"{part} {len(dataset.part(part))}"
-        for part in ("train", "val", "test")
-        if dataset.part(part)
-    )
+    from alnb.dataset.dataset import PARTS
+
+    counts = {part: len(dataset.part(part)) for part in PARTS}
+    parts = ", ".join(f"{part} {count}" for part, count in counts.items() if count)
     masks = "with masks" if dataset.has_masks else "without masks"
     say(
         f"{dataset.name}: {len(dataset.scans)} scans, {len(dataset.slices)} slices of "
@@ -187,7 +185,7 @@ _add_import(
     """Import DICOM series, without masks.
 
     Slices are sorted by position; notes name doubles and gaps. Names and ids of patients are not
-    copied. Compressed JPEG needs pip install 'alnb[dicom]'.
+    copied. Compressed JPEG needs pip install 'alnb\\[dicom]'.
     """,
     f"{SCANS} synthetic",
     folder=_folder("One series, or a folder of series folders."),

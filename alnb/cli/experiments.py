@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from inspect import Parameter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -47,10 +48,15 @@ def explore(
     port: Port = None,
     browser: Browser = True,
 ) -> None:
-    """Step through the cycles of a run or session in a browser, or of two side by side."""
+    """Step through the cycles of a run or session in a browser, or of two side by side.
+
+    Only the newest networks are kept. Tick the box to train older ones again in a separate process.
+    """
+    from alnb.storage import JOURNAL
+
     for run in runs:
-        if not (run / "journal.jsonl").exists():
-            raise SessionError(f"{run} holds no session: there is no journal.jsonl in it.")
+        if not (run / JOURNAL).exists():
+            raise SessionError(f"{run} holds no session: there is no {JOURNAL} in it.")
     env = {"ALNB_DATA": str(data.resolve())} if data is not None else {}
     _serve("explore", runs, port, env, browser=browser)
 
@@ -92,9 +98,13 @@ def _serve(
 
 # --- experiments ---
 
-bench = typer.Typer(no_args_is_help=True, help="Run the paper's experiments.")
+bench = typer.Typer(
+    no_args_is_help=True,
+    help="Run the paper's experiments.\n\nEach experiment leaves NAME.csv, NAME.json, NAME.html "
+    "and, if Chrome is installed, NAME.png. The same command continues a stopped one.",
+)
 OPTIONS: dict[str, Option] = {
-    "data": (Data, option(Path, "")[1]),
+    "data": (Data, Parameter.empty),
     "out": option(Path, "The folder of results; runs that were stopped there go on."),
     "seeds": option(str, "One run for each seed: 0,1,2.", "0,1,2"),
     "quick": option(bool, "Less of everything, to see that it works; use another --out.", False),
@@ -105,10 +115,7 @@ OPTIONS: dict[str, Option] = {
     "settings": (Settings, None),
 }
 """Options of every experiment."""
-CYCLES = (
-    Annotated[int | None, typer.Option(help="After the start; 25, or 5 if quick.", min=0)],
-    None,
-)
+CYCLES = option(int | None, "After the start; 25, or 5 if quick.", None, least=0)
 
 
 def _add_experiment(name: str, text: str, **own: Option) -> None:
@@ -152,10 +159,7 @@ _add_experiment(
     No test slice is used: choose settings here, and report results on the test part.
     """,
     seeds=option(str, "One run for each seed: 0,1,2,3,4.", "0,1,2,3,4"),
-    cycles=(
-        Annotated[int | None, typer.Option(help="After the start; 3, or 0 if quick.", min=0)],
-        None,
-    ),
+    cycles=option(int | None, "After the start; 3, or 0 if quick.", None, least=0),
     change=option(
         list[str] | None, "NAME=VALUE;… to compare instead of alnb's own; may be repeated.", None
     ),
@@ -164,29 +168,21 @@ _add_experiment(
 
 
 def _experiment(
-    name: str,
-    *,
-    data: Path,
-    out: Path,
-    seeds: str,
-    jobs: int,
-    preset: str,
-    backbone: str | None,
-    weights: Path | None,
-    settings: list[str] | None,
+    name: str, *, data: Path, out: Path, seeds: str, jobs: int, preset: str, backbone: str | None,
+    weights: Path | None, settings: list[str] | None,
     **own: Any,  # noqa: ANN401 - of several kinds
-) -> None:
+) -> None:  # fmt: skip
     """Run an experiment, and say what it shows."""
     import shlex
 
+    from alnb.curves.charts import write_picture
     from alnb.dataset import Dataset
     from alnb.experiments.plan import planned
-    from alnb.experiments.report import perform, write_picture
+    from alnb.experiments.report import PICTURE, perform
 
     base = config_of(preset, **changes_of(backbone, weights, settings))
-    options = _options(**own)
     dataset = Dataset.open(data)
-    experiment = planned(name, dataset, base, options)
+    experiment = planned(name, dataset, base, _options(**own))
     for note in experiment.notes:
         say(f"note: {note}")
     with progress_bar(name) as update:
@@ -202,11 +198,13 @@ def _experiment(
             experiment, dataset, out, seeds_of(seeds), jobs=jobs,
             command=shlex.join(["alnb", *sys.argv[1:]]), on_start=on_start, on_cycle=on_cycle,
         )  # fmt: skip
-    for line in result.conclusions:
+    for line in (
+        *result.conclusions,
+        f"Written: {out / name}.csv, {out / name}.json, {out / name}.html.",
+        write_picture(out / f"{name}.html", PICTURE),
+        f"Next: alnb bench report {out}",
+    ):
         say(line)
-    say(f"Written: {out / name}.csv, {out / name}.json, {out / name}.html.")
-    say(write_picture(result, out))
-    say(f"Next: alnb bench report {out}")
 
 
 def _options(
@@ -231,6 +229,5 @@ def report(
     from alnb.experiments.report import write_report
 
     path, conclusions = write_report(folder)
-    for line in conclusions:
+    for line in (*conclusions, f"Written: {path}"):
         say(line)
-    say(f"Written: {path}")

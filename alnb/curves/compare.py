@@ -21,9 +21,11 @@ from alnb.curves.charts import (
     Trace,
     arm_traces,
     curve_layout,
+    figure_html,
     figure_layout,
+    page_html,
+    write_picture,
 )
-from alnb.curves.page import figure_html, page_html, write_picture
 from alnb.curves.statistics import area, at_cost, conclusion, difference, sentence
 from alnb.errors import DataError, SessionError
 from alnb.journal import Journal
@@ -43,27 +45,14 @@ DEEP = 3  # folders below the one that is named in which runs are looked for
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run or session that is compared.
+    """A run or session that is compared."""
 
-    Parameters
-    ----------
-    name : str
-        The end of its folder's path, long enough to differ from the others.
-    folder : Path
-    dataset, fingerprint : str
-        Its dataset's.
-    state : State
-        Where it ends.
-    arm : str
-        The group that it belongs to.
-    """
-
-    name: str
+    name: str  # one of `names_of`
     folder: Path
-    dataset: str
-    fingerprint: str
-    state: State
-    arm: str = ""
+    dataset: str  # its name
+    fingerprint: str  # the dataset's
+    state: State  # where it ends
+    arm: str = ""  # the group that it belongs to
 
     @property
     def seed(self) -> int:
@@ -82,17 +71,14 @@ def find_runs(paths: Iterable[Path]) -> list[Path]:
     found: dict[Path, None] = {}
     for path in paths:
         below = [path, *(one for depth in range(1, DEEP + 1) for one in path.glob("*/" * depth))]
-        runs = sorted({one.resolve() for one in below if _is_there(one / JOURNAL)})
+        # `os.access` is also false in a folder without permission, where `is_file` raises
+        runs = {one.resolve() for one in below if os.access(one / JOURNAL, os.R_OK)}
         if not runs:
             raise SessionError(
                 f"{path} holds no session: there is no journal.jsonl in or below it."
             )
-        found.update(dict.fromkeys(runs))
+        found |= dict.fromkeys(sorted(runs))
     return list(found)
-
-
-def _is_there(file: Path) -> bool:
-    return os.access(file, os.R_OK) and file.is_file()  # false too in a folder without permission
 
 
 def names_of(folders: Sequence[Path]) -> list[str]:
@@ -112,7 +98,7 @@ def names_of(folders: Sequence[Path]) -> list[str]:
 
 
 def read_runs(folders: Sequence[Path]) -> tuple[Run, ...]:
-    """Read runs from their journals; they may be open elsewhere.
+    """Read runs that were trained from their journals; they may be open elsewhere.
 
     Raises
     ------
@@ -128,9 +114,10 @@ def read_runs(folders: Sequence[Path]) -> tuple[Run, ...]:
             f"the runs are of different datasets ({', '.join(sorted(datasets.values()))}), whose "
             "test slices differ, so their scores can't be compared. Name runs of one dataset."
         )
-    if not any(run.state.reports for run in runs):
+    trained = tuple(run for run in runs if run.state.reports)
+    if not trained:
         raise DataError("none of the runs has been trained yet; there is no curve to compare.")
-    return tuple(run for run in runs if run.state.reports)
+    return trained
 
 
 def _read(name: str, folder: Path) -> Run:
@@ -150,9 +137,8 @@ def group(runs: Sequence[Run], by: str = BY_SETTINGS) -> tuple[Run, ...]:
         return tuple(replace(run, arm=run.name) for run in runs)
     settings = [settings_of(run.state.config) for run in runs]
     differing = [name for name in settings[0] if len({str(one[name]) for one in settings}) > 1]
-    return tuple(
-        replace(run, arm=_label(one, differing)) for run, one in zip(runs, settings, strict=True)
-    )
+    pairs = zip(runs, settings, strict=True)
+    return tuple(replace(run, arm=_label(one, differing)) for run, one in pairs)
 
 
 def settings_of(config: Config) -> dict[str, Any]:
@@ -169,18 +155,16 @@ def _label(settings: Mapping[str, Any], differing: Sequence[str]) -> str:
 
 def natural(runs: Sequence[Run]) -> str:
     """Group by settings, unless an arm would hold a seed twice, as in a class of students."""
-    pairs = [(run.arm, run.seed) for run in group(runs)]
-    return BY_SETTINGS if len(set(pairs)) == len(pairs) else BY_RUN
+    return BY_SETTINGS if _are_paired(group(runs)) else BY_RUN
+
+
+def _are_paired(runs: Sequence[Run]) -> bool:
+    """Tell whether no arm holds a seed twice, so that arms can be paired by seed."""
+    return len({(run.arm, run.seed) for run in runs}) == len(runs)
 
 
 def table_of(runs: Sequence[Run]) -> pd.DataFrame:
-    """Put all curves in a tidy table.
-
-    Returns
-    -------
-    table
-        A row a cycle; columns ``run``, ``arm``, ``dataset``, and `CURVE_COLUMNS`.
-    """
+    """Put all curves in a tidy table, a row a cycle: run, arm, dataset, and `CURVE_COLUMNS`."""
     import pandas as pd
 
     rows = [
@@ -205,21 +189,11 @@ PICTURE = (928, 1200)  # window of the page, in its own pixels
 
 @dataclass(frozen=True)  # no slots: what is read of the runs is kept
 class Comparison:
-    """Curves of runs on chosen axes.
+    """Curves of runs on chosen axes."""
 
-    Parameters
-    ----------
-    runs : non-empty sequence of Run
-        Grouped.
-    x : str
-        One of `AXES`.
-    y : str
-        One of `alnb.curves.charts.SCORES`.
-    """
-
-    runs: Sequence[Run]
-    x: str = "cost_s"
-    y: str = "dice"
+    runs: Sequence[Run]  # not empty, and grouped
+    x: str = "cost_s"  # one of `AXES`
+    y: str = "dice"  # one of `SCORES`
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -229,21 +203,12 @@ class Comparison:
         return chosen[["run", "arm", "seed", "cycle", "cost_s", "dice"]].dropna(subset=["dice"])
 
     @cached_property
-    def _curves(self) -> dict[str, dict[str, pd.DataFrame]]:
-        """The curves by arm and by run, in order."""
+    def curves(self) -> dict[str, dict[str, pd.DataFrame]]:
+        """The curves that have a score, by arm and by run, in order."""
         curves: dict[str, dict[str, pd.DataFrame]] = {}
         for (arm, run), curve in self.table.groupby(["arm", "run"], sort=False):
             curves.setdefault(str(arm), {})[str(run)] = curve
         return curves
-
-    @property
-    def arms(self) -> list[str]:
-        """The arms that have a score, in order."""
-        return list(self._curves)
-
-    def curves(self, arm: str) -> dict[str, pd.DataFrame]:
-        """Return an arm's curves by the names of its runs."""
-        return self._curves[arm]
 
     @property
     def unit(self) -> str:
@@ -269,31 +234,25 @@ class Comparison:
         if self.common is None:
             return {}
         seeds = {run.name: run.seed for run in self.runs}
-        return {seeds[name]: area(c, *self.common) for name, c in self.curves(arm).items()}
-
-    @property
-    def paired(self) -> bool:
-        """Whether no arm holds a seed twice, so that arms can be paired by seed."""
-        pairs = [(run.arm, run.seed) for run in self.runs]
-        return len(pairs) == len(set(pairs))
+        return {seeds[name]: area(c, *self.common) for name, c in self.curves[arm].items()}
 
     def conclusions(self) -> list[str]:
         """Say, in a sentence each, what the first arm shows against the others."""
-        first, *others = self.arms or [""]
+        first, *others = [*self.curves] or [""]
         if not others:
             return ["there is only one arm: nothing to compare it with"]
-        if not self.paired:
+        if not _are_paired(self.runs):
             return ["nothing can be compared: an arm has several runs of one seed, so no pairs"]
         if self.common is None:
             return ["nothing can be compared: the curves share no part of the axis"]
-        lines = [line for second in others[:OTHERS] for line in self._concluded(first, second)]
+        end = self.common[1]
+        lines = [line for second in others[:OTHERS] for line in self._concluded(first, second, end)]
         if (left := len(others) - OTHERS) > 0:
             lines.append(f"{left} more are only in the table; name two to compare them in words")
         return lines
 
-    def _concluded(self, first: str, second: str) -> list[str]:
-        assert self.common is not None  # noqa: S101 - the caller looked
-        end, (a, b) = self.common[1], (self.areas(first), self.areas(second))
+    def _concluded(self, first: str, second: str, end: float) -> list[str]:
+        a, b = self.areas(first), self.areas(second)
         seeds = sorted(a.keys() & b.keys())
         if not seeds:
             return [f"{first} and {second} can't be compared: they share no seed"]
@@ -309,39 +268,29 @@ class Comparison:
         Returns
         -------
         list of dict
-            ``arm``, ``runs`` (their number), ``at`` (where the common part ends), ``mean``,
-            ``low`` and ``high`` of the score there, ``area`` (the mean of `area`), and ``last``
-            (the mean of the curves' last scores). What is not known is NaN.
+            ``arm``, ``runs`` (their number), ``mean``, ``low`` and ``high`` of the score where the
+            common part ends, ``area`` (the mean of `area`), and ``last`` (the mean of the curves'
+            last scores). What is not known is NaN.
         """
-        return [self._summary(arm) for arm in self.arms]
+        return [self._summary(arm, [*curves.values()]) for arm, curves in self.curves.items()]
 
-    def _summary(self, arm: str) -> dict[str, Any]:
-        curves = self.curves(arm)
-        end = self.common[1] if self.common else math.nan
-        found = [at_cost(curve, end) for curve in curves.values()] if self.common else []
+    def _summary(self, arm: str, curves: Sequence[pd.DataFrame]) -> dict[str, Any]:
+        found = [at_cost(curve, self.common[1]) for curve in curves] if self.common else []
         scores = [value for value in found if value is not None] or [math.nan]
         areas = list(self.areas(arm).values()) or [math.nan]
-        last = [float(curve["dice"].iloc[-1]) for curve in curves.values()]
+        last = [float(curve["dice"].iloc[-1]) for curve in curves]
         return {
-            "arm": arm, "runs": len(curves), "at": end, "mean": float(np.mean(scores)),
-            "low": min(scores), "high": max(scores), "area": float(np.mean(areas)),
-            "last": float(np.mean(last)),
+            "arm": arm, "runs": len(curves), "mean": float(np.mean(scores)), "low": min(scores),
+            "high": max(scores), "area": float(np.mean(areas)), "last": float(np.mean(last)),
         }  # fmt: skip
 
     def traces(self) -> list[Trace]:
         """Draw each arm: the band over its runs, a thin line for each, and their mean."""
-        return [
-            trace
-            for n, arm in enumerate(self.arms)
-            for trace in arm_traces(
-                arm,
-                self.curves(arm),
-                COLOURS[n % len(COLOURS)],
-                self.unit,
-                self.score,
-                DASHES[n // len(COLOURS) % len(DASHES)],
-            )
-        ]
+        traces: list[Trace] = []
+        for n, (arm, curves) in enumerate(self.curves.items()):
+            colour, dash = COLOURS[n % len(COLOURS)], DASHES[n // len(COLOURS) % len(DASHES)]
+            traces += arm_traces(arm, curves, colour, self.unit, self.score, dash)
+        return traces
 
     def layout(self) -> dict[str, Any]:
         """Describe the axes as a Plotly layout."""
@@ -360,12 +309,10 @@ class Comparison:
 
 def summary_html(comparison: Comparison) -> str:
     """Write the arms as an HTML table."""
-    unit = comparison.unit
-    common = comparison.common
-    where = f"{comparison.score} at {common[1]:.0f} {unit}" if common else comparison.score
-    heads = ("", "runs", where, "range", "area", "last")
-    body = "".join(_row(row) for row in comparison.summary())
+    where = f" at {comparison.common[1]:.0f} {comparison.unit}" if comparison.common else ""
+    heads = ("", "runs", f"{comparison.score}{where}", "range", "area", "last")
     head = "".join(f"<th>{escape(text)}</th>" for text in heads)
+    body = "".join(map(_row, comparison.summary()))
     return f"<table class='alnb-compare'><tr>{head}</tr>{body}</table>"
 
 
@@ -394,7 +341,7 @@ def page_of(comparison: Comparison) -> str:
 
 
 def write(comparison: Comparison, out: Path) -> Iterator[str]:
-    """Write the figure and its data.
+    """Write the figure and its data; yield a sentence for each file, once it is written.
 
     Parameters
     ----------
@@ -402,11 +349,6 @@ def write(comparison: Comparison, out: Path) -> Iterator[str]:
     out : Path
         Gets ``compare.csv`` (every curve, with all its columns), ``compare.html`` and, where a
         Chrome is installed, ``compare.png``.
-
-    Yields
-    ------
-    str
-        A sentence for each file, once it is written.
 
     Raises
     ------

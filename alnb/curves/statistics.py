@@ -20,20 +20,11 @@ LEVEL = 0.95  # ours, as is usual
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The mean of paired differences, and how sure it is.
-
-    Parameters
-    ----------
-    mean : float
-    half : float or None
-        Half the width of its 95 % interval by Student's t; None for a single pair.
-    pairs : int
-        At least 1.
-    """
+    """The mean of paired differences, and how sure it is."""
 
     mean: float
-    half: float | None
-    pairs: int
+    half: float | None  # the width of its 95 % interval by Student's t; None for a single pair
+    pairs: int  # at least 1
 
     @property
     def shown(self) -> bool:
@@ -57,14 +48,14 @@ def difference(first: Sequence[float], second: Sequence[float]) -> Difference:
     """
     if len(first) != len(second) or not len(first):
         raise ValueError("pairs are needed")
-    deltas = np.subtract(first, second)
-    n = len(deltas)
-    if n == 1:
-        return Difference(float(deltas[0]), None, 1)
-    from scipy.special import stdtrit
+    deltas, n = np.subtract(first, second), len(first)
+    half = None
+    if n > 1:
+        from scipy.special import stdtrit
 
-    t = float(stdtrit(n - 1, (1 + LEVEL) / 2))
-    return Difference(float(deltas.mean()), t * float(deltas.std(ddof=1)) / math.sqrt(n), n)
+        t = float(stdtrit(n - 1, (1 + LEVEL) / 2))
+        half = t * float(deltas.std(ddof=1)) / math.sqrt(n)
+    return Difference(float(deltas.mean()), half, n)
 
 
 def read_steps(curve: pd.DataFrame, costs: Sequence[float] | Array) -> Array:
@@ -99,14 +90,9 @@ def area(curve: pd.DataFrame, begin: float, end: float) -> float:
     Parameters
     ----------
     curve : table
-        Of one run, with columns ``cost_s`` and ``dice``; straight lines join its points.
+        As `read_steps` takes it; straight lines join its points.
     begin, end : float
         ``begin < end``, both within the curve.
-
-    Returns
-    -------
-    float
-        In the unit of the score, so that areas over different spans can be compared.
     """
     ordered = curve.sort_values("cost_s", kind="stable").drop_duplicates("cost_s", keep="last")
     costs, scores = ordered["cost_s"].to_numpy(), ordered["dice"].to_numpy()
@@ -137,6 +123,8 @@ def conclusion(
 ) -> str:  # fmt: skip
     """Say which of two arms has the higher Dice at a cost, if a difference can be shown.
 
+    For example "entropy beats random by 0.04 ± 0.01 at 600 s (3 seeds)".
+
     Parameters
     ----------
     table : table
@@ -147,11 +135,6 @@ def conclusion(
         None compares them where their curves end.
     unit : str
         Of the column ``cost_s``, if it does not hold seconds.
-
-    Returns
-    -------
-    str
-        Such as "entropy beats random by 0.04 ± 0.01 at 600 s (3 seeds)".
     """
     within = math.inf if cost_s is None else cost_s
     a, b = (dices(table, arm, within) for arm, _ in (first, second))
@@ -180,30 +163,18 @@ def sentence(found: Difference, first: str, second: str, where: str) -> str:
     """
     count = f"{found.pairs} seeds" if found.pairs > 1 else "1 seed, so no interval"
     if not found.shown:
-        spread = "" if found.half is None else f" ± {_of(found.half)}"
+        mean = f"{found.mean:+.2f}"
+        mean = mean.replace("-", "\N{MINUS SIGN}") if float(mean) else "0.00"
+        spread = "" if found.half is None else f" ± {found.half:.2f}"
         return (
             f"no difference can be shown between {first} and {second} {where} "
-            f"({_signed(found.mean)}{spread}, {count})"
+            f"({mean}{spread}, {count})"
         )
     better, worse = (first, second) if found.mean > 0 else (second, first)
-    gain = f"{_of(abs(found.mean), found)} ± {_of(found.half or 0.0, found)}"
-    return f"{better} beats {worse} by {gain} {where} ({count})"
-
-
-def _digits(found: Difference | None) -> int:
-    """Show a third digit where two would round a shown difference to its interval, or to 0."""
-    if found is None or found.half is None:
-        return 2
-    return 2 if round(abs(found.mean), 2) > round(found.half, 2) else 3
-
-
-def _of(value: float, found: Difference | None = None) -> str:
-    return f"{value:.{_digits(found)}f}"
-
-
-def _signed(value: float) -> str:
-    text = f"{value:+.2f}"
-    return text.replace("-", "\N{MINUS SIGN}") if float(text) else "0.00"
+    gain, half = abs(found.mean), found.half or 0.0
+    # a third digit, where two would round the gain to its interval, or to 0
+    digits = 2 if round(gain, 2) > round(half, 2) else 3
+    return f"{better} beats {worse} by {gain:.{digits}f} ± {half:.{digits}f} {where} ({count})"
 
 
 def shares(
@@ -213,9 +184,8 @@ def shares(
 
     Parameters
     ----------
-    table : table
+    table, arm
         As for `dices`.
-    arm : str
     costs : sequence of float
         In seconds.
     bound : float
@@ -228,10 +198,6 @@ def shares(
         start is left out.
     """
     seeds = table[table["arm"] == arm]["seed"].nunique()
-    found = ((cost, dices(table, arm, cost)) for cost in costs)
-    means = [
-        (cost, float(np.mean(list(by_seed.values()))))
-        for cost, by_seed in found
-        if by_seed and len(by_seed) == seeds
-    ]
+    found = ((cost, [*dices(table, arm, cost).values()]) for cost in costs)
+    means = ((cost, float(np.mean(each))) for cost, each in found if 0 < len(each) == seeds)
     return [(cost, dice, dice / bound) for cost, dice in means]

@@ -1,6 +1,5 @@
 """The paper's experiments as values: which runs each has, and what they are compared on.
 
-`planned` makes an `Experiment` for a dataset and settings; `alnb.experiments.run` carries it out.
 Where the paper says nothing, the choice is ours, and the experiment's notes say so.
 """
 
@@ -24,27 +23,13 @@ from alnb.pool import Pool, start_picks
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
-    """One way of labelling, run once for each seed.
+    """One way of labelling, run once for each seed."""
 
-    Parameters
-    ----------
-    name : str
-        Part of its folders' names, and its name in tables.
-    label : str
-        Its name in figures and sentences.
-    config : Config
-        Its settings; each run has a seed of its own.
-    cycles : int
-        After the start, at most; ``config.budget_s`` may end a run earlier.
-    cost_s : float or None
-        What its labels cost, if that is not the sum over the answers.
-    """
-
-    name: str
-    label: str
-    config: Config
-    cycles: int
-    cost_s: float | None = None
+    name: str  # in folders and tables
+    label: str  # in figures and sentences
+    config: Config  # each run has a seed of its own
+    cycles: int  # after the start, at most; `config.budget_s` may end a run earlier
+    cost_s: float | None = None  # of its labels, if that is not the sum over the answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,65 +45,31 @@ class Contrast:
 class Experiment:
     """What is run, and what it should show.
 
-    Parameters
-    ----------
-    name : str
-        One of `EXPERIMENTS`.
-    title : str
-        Above its figure.
-    arms : tuple of Arm
-    comparisons : tuple of Contrast
-        Each ends in a sentence.
-    notes : tuple of str
-        What a reader must know beside the paper's section: sentences.
-    folds : int or None
-        The train part is divided into so many folds, and a run is measured on the fold of its
-        seed's number; None: runs are measured on the test part.
-    only_ends : bool
-        Only the ends of the curves are shown.
-    quick : bool
-        It has less of everything, to see that it works; its figures are not to be kept.
+    With `folds`, the train part is divided into so many, and a run is measured on the fold of its
+    seed's number. Without, runs are measured on the test part.
     """
 
-    name: str
-    title: str
+    name: str  # one of `EXPERIMENTS`
+    title: str  # above its figure
     arms: tuple[Arm, ...]
-    comparisons: tuple[Contrast, ...] = ()
-    notes: tuple[str, ...] = ()
+    comparisons: tuple[Contrast, ...] = ()  # each ends in a sentence
+    notes: tuple[str, ...] = ()  # sentences: what a reader must know beside the paper's section
     folds: int | None = None
-    only_ends: bool = False
-    quick: bool = False
+    only_ends: bool = False  # of the curves are shown
+    quick: bool = False  # less of everything, to see that it works; no figure to keep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What a person may change of an experiment beside `Config`; None takes the default.
+    """What a person may change of an experiment beside `Config`; None takes the default."""
 
-    Parameters
-    ----------
-    quick : bool
-        Less of everything.
-    cycles : int, optional
-        After the start, of fig5, imperfect and ablations.
-    steps : int, optional
-        Of the training of upper-bound.
-    apart : bool
-        Imperfect also has an annotator for each kind of error.
-    arms : tuple of str
-        The heuristics of fig5; the first is compared with each other.
-    changes : mapping of str to mapping
-        What ablations change in the settings, by label; empty takes `ABLATIONS`.
-    folds : int
-        Of ablations, at least 2.
-    """
-
-    quick: bool = False
-    cycles: int | None = None
-    steps: int | None = None
-    apart: bool = False
-    arms: tuple[str, ...] = ()
-    changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    folds: int = 5
+    quick: bool = False  # less of everything
+    cycles: int | None = None  # after the start, of fig5, imperfect and ablations
+    steps: int | None = None  # of the training of upper-bound
+    apart: bool = False  # imperfect also has an annotator for each kind of error
+    arms: tuple[str, ...] = ()  # heuristics of fig5; the first is compared with each other
+    changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # empty: `ABLATIONS`
+    folds: int = 5  # of ablations, at least 2
 
     def cycles_or(self, usual: int, quick: int) -> int:
         """Return how many cycles follow the start: those named, or the usual number."""
@@ -185,8 +136,7 @@ def _along_curves(dataset: Dataset, arms: Sequence[Arm]) -> tuple[Contrast, ...]
 def _imperfect(dataset: Dataset, base: Config, options: Options) -> Experiment:
     """Compare an annotator who never errs, as in the paper, with one who does (ours).
 
-    The second errs as the settings say, or by `ERRORS` if they say nothing. With `Options.apart`
-    there is one more annotator for each kind of error.
+    The second errs as the settings say, or by `ERRORS` if they say nothing.
     """
     cycles = options.cycles_or(CYCLES, QUICK_CYCLES)
     named = {name: getattr(base, name) for name in ERRORS}
@@ -274,9 +224,8 @@ def _fig7(dataset: Dataset, base: Config, options: Options) -> Experiment:
     if options.quick:
         points = points.replace(regions_per_cycle=QUICK_TIMES * base.regions_per_cycle)
     cycles = math.ceil(BUDGET_S / (base.click_s * base.regions_per_cycle))
-    notes = ["Outlines are trained on with F3Net's loss."]
-    if base.threshold is not None:
-        notes = ["Outlines are trained on with F3Net's loss; their threshold is at most 0.5."]
+    limit = "" if base.threshold is None else "; their threshold is at most 0.5"
+    notes = [f"Outlines are trained on with F3Net's loss{limit}."]
     if base.start == "slices":
         notes.append("The start is one slice: the paper's five slices would cost 960 s.")
     else:
@@ -321,9 +270,9 @@ def _upper_bound(dataset: Dataset, base: Config, options: Options) -> Experiment
     against a weak bound the share that clicks reach would look too good.
     """
     slices = len(dataset.part("train"))
-    steps = base.steps if options.steps is None else options.steps
-    if options.steps is None and steps is not None and not options.quick:
-        steps = max(steps, BOUND_STEPS)  # None: the settings count epochs
+    steps = options.steps
+    if steps is None and base.steps is not None:  # None: the settings count epochs
+        steps = base.steps if options.quick else max(base.steps, BOUND_STEPS)
     epochs = base.epochs or FROM_IMAGENET["epochs"]
     config = base.replace(
         regions_per_slice=1, ask_bare=True, start="regions", start_regions=slices,
@@ -377,11 +326,7 @@ show what each setting brings; they are no independent test of it."""
 
 
 def _ablations(dataset: Dataset, base: Config, options: Options) -> Experiment:
-    """Compare the settings with one of them changed at a time, at 3.5 % of the full effort.
-
-    The test part is not used: runs train on all folds of the train part but one, and are measured
-    on that one.
-    """
+    """Compare the settings with one of them changed at a time, at 3.5 % of the full effort."""
     if options.folds < 2:
         raise ConfigError(f"--folds is {options.folds}; it must be at least 2.")
     changes = options.changes or ABLATIONS
@@ -390,11 +335,10 @@ def _ablations(dataset: Dataset, base: Config, options: Options) -> Experiment:
     start = max(1, round(START_SHARE * answers))
     cycles = options.cycles_or(ABLATION_CYCLES, 0)
     base = base.replace(
-        start="regions", start_regions=start, budget_s=answers * base.click_s,
+        start="regions", start_regions=start if cycles else answers,
+        budget_s=answers * base.click_s,
         regions_per_cycle=max(1, round((answers - start) / max(cycles, 1))),
     )  # fmt: skip
-    if not cycles:
-        base = base.replace(start_regions=answers)
     default = Arm(name="default", label="default", config=base, cycles=cycles)
     changed = [
         Arm(name=f"change{n}", label=label, config=_changed(base, change), cycles=cycles)
@@ -428,22 +372,17 @@ def _changed(base: Config, change: Mapping[str, Any]) -> Config:
 # --- all of them ---
 
 EXPERIMENTS: Mapping[str, Callable[[Dataset, Config, Options], Experiment]] = {
-    "fig5": _fig5,
-    "fig6": _fig6,
-    "fig7": _fig7,
-    "imperfect": _imperfect,
-    "ablations": _ablations,
-    "upper-bound": _upper_bound,
-}
+    "fig5": _fig5, "fig6": _fig6, "fig7": _fig7, "imperfect": _imperfect,
+    "ablations": _ablations, "upper-bound": _upper_bound,
+}  # fmt: skip
 
 
 def planned(name: str, dataset: Dataset, base: Config, options: Options) -> Experiment:
-    """Plan an experiment; a quick one says so in its notes.
+    """Plan one of `EXPERIMENTS`; a quick one says so in its notes.
 
     Parameters
     ----------
     name : str
-        One of `EXPERIMENTS`.
     dataset : Dataset
     base : Config
         What the arms have in common.
@@ -464,13 +403,7 @@ def planned(name: str, dataset: Dataset, base: Config, options: Options) -> Expe
 
 
 def check_masks(dataset: Dataset) -> None:
-    """Make sure that an annotator can be simulated on a dataset.
-
-    Raises
-    ------
-    DataError
-        If it has no masks, or none of its train slices is infected.
-    """
+    """Refuse a dataset without masks or infected train slices with a `DataError`."""
     if not dataset.has_masks:
         raise DataError(
             f"dataset {dataset.name} has no masks, so no annotator can be simulated. Import it "

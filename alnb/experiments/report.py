@@ -10,8 +10,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from alnb.acquisition import RANDOM
-from alnb.curves import page
-from alnb.curves.charts import COLOURS, Trace, arm_traces, curve_layout, faint, figure_layout
+from alnb.curves.charts import (
+    COLOURS,
+    Trace,
+    arm_traces,
+    curve_layout,
+    faint,
+    figure_html,
+    figure_layout,
+    page_html,
+)
 from alnb.curves.statistics import dices, shares
 from alnb.dataset import Dataset
 from alnb.experiments.plan import Experiment
@@ -55,14 +63,12 @@ def perform(
     out : Path
         Gets ``NAME.csv``, ``NAME.json`` and ``NAME.html``, and the runs in ``NAME/runs``.
     seeds : sequence of int
-    jobs : int
-        Runs at a time.
+    jobs, learner
+        As `carry_out` takes them.
     command : str
         The command line, for ``NAME.json``.
     on_start, on_cycle : callable
         Called with a clock that knows what is done and how long the rest will take.
-    learner : callable, optional
-        As `carry_out` takes it.
 
     Raises
     ------
@@ -81,21 +87,12 @@ def perform(
     facts = facts_of(experiment, runs, dataset, command)
     result = Result(facts, table_of(experiment, runs, dataset))
     write(result, out)
-    write_text(_page_path(result, out), experiment_page(result))
+    write_text(out / f"{result.name}.html", _experiment_page(result))
     return result
 
 
-def write_picture(result: Result, out: Path) -> str:
-    """Write ``NAME.png`` from the page in ``NAME.html``; say where it is, or why there is none."""
-    return page.write_picture(_page_path(result, out), PICTURE)
-
-
-def _page_path(result: Result, out: Path) -> Path:
-    return out / f"{result.name}.html"
-
-
 def write_report(out: Path) -> tuple[Path, list[str]]:
-    """Write ``report.html`` on all experiments in a folder.
+    """Write ``report.html`` on all experiments in a folder; raise what `read_all` raises.
 
     Returns
     -------
@@ -103,15 +100,10 @@ def write_report(out: Path) -> tuple[Path, list[str]]:
         Of the page.
     conclusions : list of str
         A sentence for each comparison, after its experiment's name.
-
-    Raises
-    ------
-    DataError
-        If there is no experiment, one can't be read, or they are on different datasets.
     """
     results = read_all(out)
     path = out / "report.html"
-    write_text(path, report_page(results))
+    write_text(path, _report_page(results))
     return path, [f"{name}: {line}" for name, one in results.items() for line in one.conclusions]
 
 
@@ -126,34 +118,31 @@ BESIDE = ("", "Laradji et al. 2020", "here")
 SHARE_COLUMNS = ("", "labels", "cost", "of the full effort", "Dice", "of the bound")
 
 
-def experiment_page(result: Result) -> str:
+def _experiment_page(result: Result) -> str:
     """Return the page of one experiment: its figure and caption."""
-    facts = result.facts
-    title = f"{facts['title']}, {facts['dataset']['name']}"
-    return page.page_html(
-        title, f"<h1>{escape(title)}</h1>{_warning(result)}{_figure(result, None)}"
-    )
+    title = f"{result.facts['title']}, {result.facts['dataset']['name']}"
+    body = f"<h1>{escape(title)}</h1>{_warning(result)}{_figure(result, None)}"
+    return page_html(title, body)
 
 
-def report_page(results: Mapping[str, Result]) -> str:
+def _report_page(results: Results) -> str:
     """Return the page on all experiments of a dataset, beside the paper's numbers."""
     first = next(iter(results.values()))
-    name = first.facts["dataset"]["name"]
+    title = f"The paper’s experiments on {first.facts['dataset']['name']}"
     bound = bound_of(results)
-    parts = [f"<h1>The paper’s experiments on {escape(name)}</h1>", _warning(first), _data(first)]
+    parts = [f"<h1>{escape(title)}</h1>", _warning(first), _data(first)]
     parts.append("<h2>What the runs show</h2>" + _conclusions(results))
     parts.append("<h2>Beside the paper</h2>" + _table(BESIDE, beside(results)))
-    shares = list(share_rows(results))
-    if shares:
+    if shares := list(share_rows(results)):
         parts.append("<h2>Share of the upper bound</h2>" + _table(SHARE_COLUMNS, shares, numbers=4))
     for result in results.values():
         drawn = _figure(result, bound if result.name in BOUNDED else None)
         parts.append(f"<h2>{escape(result.facts['title'])}</h2>{drawn}{_made(result)}")
-    return page.page_html(f"The paper’s experiments on {name}", "".join(parts))
+    return page_html(title, "".join(parts))
 
 
 def _figure(result: Result, bound: float | None) -> str:
-    drawn = page.figure_html(figure_of(result, bound), result.name)
+    drawn = figure_html(figure_of(result, bound), result.name)
     caption = f"<figcaption>{escape(caption_of(result))}</figcaption>"
     return f"<figure>{drawn}{caption}</figure>"
 
@@ -178,7 +167,7 @@ def _data(result: Result) -> str:
     )
 
 
-def _conclusions(results: Mapping[str, Result]) -> str:
+def _conclusions(results: Results) -> str:
     lines = [
         f"<li>{NAMES[name]}: {escape(sentence)}</li>"
         for name, result in results.items()
@@ -186,12 +175,11 @@ def _conclusions(results: Mapping[str, Result]) -> str:
     ]
     if not lines:
         return "<p>Nothing has been compared yet.</p>"
-    folds = any(result.facts.get("folds") for result in results.values())
     how = (
         "Differences of Dice are paired by seed, with 95 % intervals by Student’s t; the last "
         "cycle within each cost counts. The intervals are over seeds, not over other patients."
     )
-    if folds:
+    if any(result.facts.get("folds") for result in results.values()):
         how += " Folds share slices to train on, so their intervals are too narrow."
     how += f" Of {len(lines)} comparisons, one in twenty would show a difference by chance."
     return f'<ul>{"".join(lines)}</ul><p class="quiet">{how}</p>'
@@ -208,15 +196,12 @@ def _made(result: Result) -> str:
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[Any]], numbers: int = 0) -> str:
     """Lay a table out, its last columns as numbers."""
-    first = len(head) - numbers
+    kinds = [""] * (len(head) - numbers) + [' class="number"'] * numbers
 
     def line(cells: Sequence[Any], tag: str) -> str:
-        kinds = ("" if i < first else ' class="number"' for i in range(len(cells)))
-        drawn = (
-            f"<{tag}{kind}>{escape(str(cell))}</{tag}>"
-            for kind, cell in zip(kinds, cells, strict=True)
-        )
-        return f"<tr>{''.join(drawn)}</tr>"
+        pairs = zip(kinds, cells, strict=True)
+        drawn = "".join(f"<{tag}{kind}>{escape(str(cell))}</{tag}>" for kind, cell in pairs)
+        return f"<tr>{drawn}</tr>"
 
     body = "".join(line(row, "td") for row in rows)
     return f"<table><thead>{line(head, 'th')}</thead><tbody>{body}</tbody></table>"
@@ -231,15 +216,7 @@ BAR_CAPTION = "Bars: the mean over the seeds ({seeds}). Whiskers: from the lowes
 def figure_of(result: Result, bound: float | None = None) -> go.Figure:
     """Draw an experiment: curves, or bars if only one point of each run is shown.
 
-    Parameters
-    ----------
-    result : Result
-    bound : float, optional
-        Dice of the upper bound, drawn as a dashed line.
-
-    Returns
-    -------
-    plotly.graph_objects.Figure
+    ``bound`` is the Dice of the upper bound, drawn as a dashed line.
     """
     import plotly.graph_objects as go
 
@@ -270,9 +247,9 @@ def caption_of(result: Result) -> str:
     """Say what the figure's lines are, which data they are of, and what else a reader must know."""
     seeds = ", ".join(map(str, result.facts["seeds"]))
     lines = (BAR_CAPTION if _has_one_point(result) else CAPTION).format(seeds=seeds)
-    parts, folds = result.facts["dataset"]["parts"], result.facts.get("folds")
+    parts = result.facts["dataset"]["parts"]
     where = f"{parts['test']['slices']} test slices"
-    if folds:
+    if folds := result.facts.get("folds"):
         where = f"one of {folds} folds of {parts['train']['slices']} train slices"
     masks = " against pseudo-labels" if result.facts["dataset"]["pseudo_labels"] else ""
     network = f"{result.facts['network']}, {result.facts['device']}"
@@ -352,21 +329,19 @@ def bound_of(results: Results) -> float | None:
 
 def beside(results: Results) -> Iterator[Row]:
     """Set our results beside the paper's: (what, the paper, here)."""
-    rows_of: dict[str, Callable[[Result], Iterator[Row]]] = {
-        "fig5": lambda result: _last_against(result, RANDOM),
-        "fig6": _fig6,
-        "fig7": _fig7,
-        "imperfect": lambda result: _last_against(result, "imperfect"),
-    }
-    for name, rows in rows_of.items():
-        if name in results:
-            yield from rows(results[name])
+    if "fig5" in results:
+        yield from _last_against(results["fig5"], RANDOM)
+    if "fig6" in results:
+        yield from _fig6(results["fig6"])
+    if "fig7" in results:
+        yield from _fig7(results["fig7"])
+    if "imperfect" in results:
+        yield from _last_against(results["imperfect"], "imperfect")
     bound = bound_of(results)
     if bound is None:
         return
-    result = results["upper-bound"]
-    cost = result.facts["full_cost_s"]
-    slices = result.facts["dataset"]["parts"]["train"]["slices"]
+    facts = results["upper-bound"].facts
+    cost, slices = facts["full_cost_s"], facts["dataset"]["parts"]["train"]["slices"]
     yield (
         "Upper bound: the whole train part labelled in full",
         "Dice 84 % on A-Mixed, 368 slices, 35 328 s",
@@ -391,8 +366,7 @@ def _s(seconds: float) -> str:
 def _last_against(result: Result, arm: str) -> Iterator[Row]:
     """Yield the conclusion on an arm at the highest cost, if it was compared."""
     compared = zip(result.conclusions, result.facts["comparisons"], strict=True)
-    found = [sentence for sentence, (_, second, _) in compared if second == arm]
-    if found:
+    if found := [sentence for sentence, (_, second, _) in compared if second == arm]:
         yield (*PAPER[result.name], found[-1])
 
 

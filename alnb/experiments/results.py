@@ -1,7 +1,6 @@
-"""Results of an experiment: a table of curves and the facts about them, written and read.
+"""Results of an experiment: the curves in ``NAME.csv``, and the facts about them in ``NAME.json``.
 
-``NAME.csv`` is the curves as a tidy table; ``NAME.json`` says which experiment, data, settings
-and versions they come from.
+The facts are which experiment, data, settings and versions the curves come from.
 """
 
 from __future__ import annotations
@@ -37,18 +36,10 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """An experiment's table and its facts.
+    """An experiment's table and its facts."""
 
-    Parameters
-    ----------
-    facts : mapping
-        As `facts_of` returns.
-    table : table
-        With `COLUMNS`.
-    """
-
-    facts: Mapping[str, Any]
-    table: pd.DataFrame
+    facts: Mapping[str, Any]  # as `facts_of` returns
+    table: pd.DataFrame  # with `COLUMNS`
 
     @property
     def name(self) -> str:
@@ -91,11 +82,9 @@ def table_of(experiment: Experiment, runs: Sequence[PlannedRun], dataset: Datase
     for run in runs:
         curve = pd.read_csv(run.folder / "curve.csv")
         curve = curve[curve["cycle"] <= run.arm.cycles]
-        if run.arm.cost_s is not None:
-            curve = curve.assign(cost_s=run.arm.cost_s)
-        tables.append(
-            curve.assign(experiment=experiment.name, dataset=dataset.name, arm=run.arm.name)
-        )
+        curve = curve.assign(experiment=experiment.name, dataset=dataset.name, arm=run.arm.name)
+        priced = {} if run.arm.cost_s is None else {"cost_s": run.arm.cost_s}
+        tables.append(curve.assign(**priced))
     return pd.concat(tables, ignore_index=True)[list(COLUMNS)]
 
 
@@ -106,10 +95,8 @@ def facts_of(
 
     Parameters
     ----------
-    experiment : Experiment
-    runs : non-empty sequence of PlannedRun
-        Finished.
-    dataset : Dataset
+    experiment, runs, dataset
+        As `table_of` takes them.
     command : str
         The command line.
     """
@@ -155,13 +142,7 @@ def write(result: Result, out: Path) -> None:
 
 
 def read(out: Path, name: str) -> Result | None:
-    """Read what `write` wrote; None if that experiment was not run.
-
-    Raises
-    ------
-    DataError
-        If its files can't be read.
-    """
+    """Read what `write` wrote, or raise a `DataError`; None if that experiment was not run."""
     import pandas as pd
 
     path = out / f"{name}.json"
@@ -183,7 +164,7 @@ def read_all(out: Path) -> dict[str, Result]:
     Raises
     ------
     DataError
-        If there is none, or they are of different datasets.
+        If there is none, one can't be read, or they are of different datasets.
     """
     found = {name: result for name in EXPERIMENTS if (result := read(out, name)) is not None}
     if not found:

@@ -1,7 +1,6 @@
 """Runs with a simulated annotator: one, or all of an experiment, several at a time.
 
-A run of an experiment lies in ``EXPERIMENT/runs/ARM-SEED`` and goes on if it was stopped there;
-``finished.json`` marks one that is finished.
+A run of an experiment lies in ``EXPERIMENT/runs/ARM-SEED`` and goes on if it was stopped there.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ def simulate(
     progress: OnProgress | None = None,
     on_cycle: Callable[[CycleReport], None] = lambda report: None,
 ) -> tuple[CycleReport, ...]:
-    """Run cycles with a simulated annotator, and write the curve after each.
+    """Run cycles with a simulated annotator, write the curve after each, and return all of it.
 
     Parameters
     ----------
@@ -75,11 +74,6 @@ def simulate(
     on_cycle : callable
         Called with the report of each cycle that is run now.
 
-    Returns
-    -------
-    tuple of CycleReport
-        The whole curve.
-
     Raises
     ------
     DataError
@@ -88,20 +82,21 @@ def simulate(
         If `out` holds another run, or is in use.
     """
     check_masks(dataset)
-    learner = learner or _trainer(dataset, config, out / CACHE, progress)  # may refuse settings
-    session = Session.open(out, dataset, config)
-    try:
+    if learner is None:  # before the session is opened, since it may refuse settings
+        from alnb.training.trainer import Trainer
+
+        told = progress or (lambda *_, **__: None)
+        learner = Trainer(dataset, config, out / CACHE, progress=told)
+    with contextlib.closing(Session.open(out, dataset, config)) as session:
 
         def noted(report: CycleReport) -> None:
-            write_curve(session, out)
+            _write_curve(session, out)
             on_cycle(report)
 
         oracle = Oracle(dataset, config.seed, config)
         reports = run(session, learner, oracle, cycles=cycles, progress=noted)
-        write_curve(session, out)
-        return reports
-    finally:
-        session.close()
+        _write_curve(session, out)
+    return reports
 
 
 def why_ended(state: State, cycles: int) -> str:
@@ -119,24 +114,14 @@ def why_ended(state: State, cycles: int) -> str:
     return "every region has been asked"
 
 
-def _trainer(dataset: Dataset, config: Config, cache: Path, progress: OnProgress | None) -> Learner:
-    from alnb.training.trainer import Trainer
-
-    if progress is None:
-        return Trainer(dataset, config, cache)
-    return Trainer(dataset, config, cache, progress=progress)
-
-
-def write_curve(session: Session, out: Path) -> None:
-    """Write a session's curve as ``curve.csv`` and, for a browser, ``curve.html``."""
-    table = curve_table(session.state.reports, session.state.config.seed)
+def _write_curve(session: Session, out: Path) -> None:
+    """Write a session's curve as a table and, for a browser, as a page."""
+    dataset, config, reports = session.dataset, session.state.config, session.state.reports
+    table = curve_table(reports, config.seed)
     write_text(out / "curve.csv", table.to_csv(index=False))
-    masked = session.dataset.has_masks and bool(session.dataset.part("test"))
-    rows = [report.row(session.state.config.seed) for report in session.state.reports]
-    figure = curve_figure(
-        {session.state.config.heuristic: rows}, "dice" if masked else "heldout_accuracy"
-    )
-    figure.update_layout(title=f"{session.dataset.name}, {session.state.config.heuristic}")
+    score = "dice" if dataset.has_masks and dataset.part("test") else "heldout_accuracy"
+    figure = curve_figure({config.heuristic: [one.row(config.seed) for one in reports]}, score)
+    figure.update_layout(title=f"{dataset.name}, {config.heuristic}")
     write_text(out / "curve.html", figure.to_html(include_plotlyjs=True))
 
 
@@ -145,22 +130,12 @@ def write_curve(session: Session, out: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class PlannedRun:
-    """One arm with one seed.
-
-    Parameters
-    ----------
-    arm : Arm
-    seed : int
-    folder : Path
-        Its session's.
-    folds : int or None
-        As in `Experiment`.
-    """
+    """One arm with one seed."""
 
     arm: Arm
     seed: int
-    folder: Path
-    folds: int | None = None
+    folder: Path  # its session's
+    folds: int | None = None  # as in `Experiment`
 
     @property
     def config(self) -> Config:
@@ -198,6 +173,7 @@ class PlannedRun:
 
 MakeLearner = Callable[[Dataset, Config], Learner]
 Notify = Callable[[PlannedRun, CycleReport], None]
+Working = dict[Connection, tuple[PlannedRun, SpawnProcess]]
 
 
 def runs_of(experiment: Experiment, out: Path, seeds: Sequence[int]) -> tuple[PlannedRun, ...]:
@@ -207,7 +183,7 @@ def runs_of(experiment: Experiment, out: Path, seeds: Sequence[int]) -> tuple[Pl
     ----------
     experiment : Experiment
     out : Path
-        The folder of results.
+        The folder of all results.
     seeds : sequence of int
     """
     folder = out / experiment.name / "runs"
@@ -219,12 +195,7 @@ def runs_of(experiment: Experiment, out: Path, seeds: Sequence[int]) -> tuple[Pl
 
 
 def check(runs: Iterable[PlannedRun], dataset: Dataset) -> dict[PlannedRun, float]:
-    """Check that the folders hold these runs, and no others.
-
-    Returns
-    -------
-    dict of run to float
-        How much is done, in [0, 1].
+    """Check that the folders hold these runs, and no others; return how much of each is done.
 
     Raises
     ------
@@ -280,19 +251,17 @@ def carry_out(
 
     Raises
     ------
-    ConfigError
-        If `jobs` is below 1.
     AlnbError
-        If a run fails. The others are ended; the same call goes on with them.
+        If `jobs` is below 1 or a run fails. The others are ended; the same call goes on with them.
     """
     if jobs < 1:
         raise ConfigError(f"--jobs is {jobs}; it must be at least 1.")
     waiting = [run for run in runs if not run.finished]
-    if jobs == 1 or len(waiting) < 2:
-        for run in waiting:
-            _finish(run, dataset, notify, learner)
-    else:
+    if jobs > 1 and len(waiting) > 1:
         _in_processes(waiting, dataset, min(jobs, len(waiting)), notify, learner)
+        return
+    for one in waiting:
+        _finish(one, dataset, notify, learner)
 
 
 def _finish(run: PlannedRun, dataset: Dataset, notify: Notify, learner: MakeLearner | None) -> None:
@@ -310,15 +279,12 @@ def _finish(run: PlannedRun, dataset: Dataset, notify: Notify, learner: MakeLear
 
 
 def _in_processes(
-    waiting: list[PlannedRun],
-    dataset: Dataset,
-    jobs: int,
-    notify: Notify,
+    waiting: list[PlannedRun], dataset: Dataset, jobs: int, notify: Notify,
     learner: MakeLearner | None,
-) -> None:
+) -> None:  # fmt: skip
     context = multiprocessing.get_context("spawn")
     threads = max(1, (os.cpu_count() or 1) // jobs)
-    working: dict[Connection, tuple[PlannedRun, SpawnProcess]] = {}
+    working: Working = {}
     try:
         while waiting or working:
             while waiting and len(working) < jobs:
@@ -333,23 +299,26 @@ def _in_processes(
             for pipe in wait(list(working)):
                 _receive(pipe, working, notify)  # type: ignore[arg-type] # they are connections
     finally:
-        _end([process for _, process in working.values()])
+        processes = [process for _, process in working.values()]
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.join(END_S)
+            process.kill()
+            process.join()
 
 
-def _receive(
-    pipe: Connection, working: dict[Connection, tuple[PlannedRun, SpawnProcess]], notify: Notify
-) -> None:
+def _receive(pipe: Connection, working: Working, notify: Notify) -> None:
     """Receive from a process a cycle's report, None at its end, or an error's sentence."""
     run, process = working[pipe]
     try:
         message = pipe.recv()
     except EOFError:
         process.join()
-        code = process.exitcode
         raise TrainerError(
-            f"the process of {run.folder.name} ended unexpectedly (exit code {code}), perhaps "
-            "because memory ran out. What was done is kept: go on with the same command and fewer "
-            "--jobs."
+            f"the process of {run.folder.name} ended unexpectedly (exit code {process.exitcode}), "
+            "perhaps because memory ran out. What was done is kept: go on with the same command "
+            "and fewer --jobs."
         ) from None
     if isinstance(message, CycleReport):
         notify(run, message)
@@ -358,16 +327,6 @@ def _receive(
         del working[pipe]
     else:
         raise TrainerError(f"{run.folder.name}: {message}")
-
-
-def _end(processes: Sequence[SpawnProcess]) -> None:
-    for process in processes:
-        process.terminate()
-    for process in processes:
-        process.join(END_S)
-        if process.is_alive():
-            process.kill()
-            process.join()
 
 
 def _work(
@@ -400,12 +359,8 @@ def _end_with_parent() -> None:
 class Clock:
     """Estimates the time left from what was done of the runs since it started.
 
-    Parameters
-    ----------
-    shares : mapping of run to float
-        How much of each is done already, as `check` finds.
-    now : callable
-        Gives seconds.
+    ``shares`` is how much of each run is done already, in [0, 1], as `check` finds; ``now`` gives
+    seconds.
     """
 
     def __init__(
@@ -440,9 +395,9 @@ class Clock:
     def left(self) -> str:
         """How many runs are done and the time left, for a line on the screen."""
         count = f"{sum(share >= 1 for share in self._shares.values())} of {self.runs} runs done"
-        if (left_s := self.left_s) is None:
+        if self.left_s is None:
             return count
-        hours, minutes = divmod(round(left_s / 60), 60)
+        hours, minutes = divmod(round(self.left_s / 60), 60)
         if not hours and not minutes:
             return f"{count}, under a minute left"
         return f"{count}, about {f'{hours} h {minutes:02d}' if hours else minutes} min left"

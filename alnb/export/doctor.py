@@ -23,20 +23,11 @@ ROOM = 2**30  # ours: bytes; ten times what five default networks and the phanto
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of one check.
-
-    Parameters
-    ----------
-    ok : bool
-    text : str
-        What was found; if it is not ok, also what to do.
-    needed : bool
-        Whether alnb needs it.
-    """
+    """The result of one check."""
 
     ok: bool
-    text: str
-    needed: bool = True
+    text: str  # what was found; if it is not ok, also what to do
+    needed: bool = True  # by alnb
 
     @property
     def line(self) -> str:
@@ -57,7 +48,7 @@ def check() -> tuple[Finding, ...]:
         _weights(),
         *_device(),
         _browser(),
-        Finding(True, f"embedded data: {_where(embedded_folder())}", needed=False),
+        _embedded(),
     )
 
 
@@ -94,9 +85,8 @@ def _within(version: str, sign: str, limit: str) -> bool:
     >>> _within("6.10.1", ">=", "6.9"), _within("8.0", "<", "8")
     (True, False)
     """
-    have, bound = ([int(n) for n in re.findall(r"\d+", text)[:3]] for text in (version, limit))
-    padded = [[*numbers, 0, 0, 0][:3] for numbers in (have, bound)]
-    return padded[0] >= padded[1] if sign == ">=" else padded[0] < padded[1]
+    have, bound = ([*map(int, re.findall(r"\d+", text)), 0, 0, 0][:3] for text in (version, limit))
+    return have >= bound if sign == ">=" else have < bound
 
 
 def _app(name: str) -> Finding:
@@ -106,19 +96,18 @@ def _app(name: str) -> Finding:
         return Finding(False, str(error))
 
 
-def _jupyter(*parts: str) -> Path | None:
-    """Find a file of Jupyter in this environment or on its path."""
+def _jupyter_has(path: str) -> bool:
+    """Look for a file of Jupyter in this environment and on its path."""
     named = os.environ.get("JUPYTER_PATH", "").split(os.pathsep)
-    roots = [Path(sys.prefix) / "share" / "jupyter", *(Path(one) for one in named if one)]
-    found = (root.joinpath(*parts) for root in roots)
-    return next((path for path in found if path.exists()), None)
+    roots = [Path(sys.prefix, "share", "jupyter"), *(Path(one) for one in named if one)]
+    return any((root / path).exists() for root in roots)
 
 
 def _extension(name: str) -> Finding:
-    places = (("labextensions",), ("voila", "labextensions"))  # Voila's own, where it has one
-    if any(_jupyter(*place, *name.split("/"), "package.json") for place in places):
+    places = ("labextensions", "voila/labextensions")  # Voila's own, where it has one
+    if any(_jupyter_has(f"{place}/{name}/package.json") for place in places):
         return Finding(True, f"widgets in the page: {name}")
-    package = {"anywidget": "anywidget"}.get(name, "jupyterlab_widgets voila")
+    package = "anywidget" if name == "anywidget" else "jupyterlab_widgets voila"
     return Finding(
         False,
         f"the page's part of {name} is not in {sys.prefix}, so widgets would stay empty: "
@@ -127,7 +116,7 @@ def _extension(name: str) -> Finding:
 
 
 def _kernel() -> Finding:
-    if _jupyter("kernels", "python3", "kernel.json"):
+    if _jupyter_has("kernels/python3/kernel.json"):
         return Finding(True, "a Python kernel for notebooks and apps")
     advice = "python -m ipykernel install --sys-prefix"
     return Finding(False, f"there is no Python kernel in {sys.prefix}: {advice}")
@@ -148,14 +137,12 @@ def _folders() -> Iterator[Finding]:
     for what, folder in (("sessions", user_data_path("alnb")), ("caches", user_cache_path("alnb"))):
         there = next(path for path in (folder, *folder.parents) if path.exists())
         if not os.access(there, os.W_OK):
-            yield Finding(
-                False, f"{what} can't be written to {folder}: correct the permissions of {there}"
-            )
+            text = f"{what} can't be written to {folder}: correct the permissions of {there}"
+            yield Finding(False, text)
             continue
         free = shutil.disk_usage(there).free
-        room = f"{free / 2**30:.1f} GiB free"
         advice = "" if free >= ROOM else ": make room, or name other folders"
-        yield Finding(free >= ROOM, f"{what} in {folder}, {room}{advice}")
+        yield Finding(free >= ROOM, f"{what} in {folder}, {free / 2**30:.1f} GiB free{advice}")
 
 
 def _weights() -> Finding:
@@ -196,12 +183,14 @@ def _device() -> Iterator[Finding]:
 
 
 def _browser() -> Finding:
-    found = next((name for name in BROWSERS if shutil.which(name)), None)
-    if found is None:
-        text = "no browser on this machine: alnb label --no-browser prints the address to open"
-        return Finding(False, text, needed=False)
-    return Finding(True, f"browser: {found}", needed=False)
+    for name in BROWSERS:
+        if shutil.which(name):
+            return Finding(True, f"browser: {name}", needed=False)
+    text = "no browser on this machine: alnb label --no-browser prints the address to open"
+    return Finding(False, text, needed=False)
 
 
-def _where(folder: Path) -> str:
-    return f"in {folder}" if folder.is_dir() else f"drawn into {folder} at the first alnb label"
+def _embedded() -> Finding:
+    folder = embedded_folder()
+    where = f"in {folder}" if folder.is_dir() else f"drawn into {folder} at the first alnb label"
+    return Finding(True, f"embedded data: {where}", needed=False)

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from alnb.annotation import Answer, Click, Outline, Verdict
+from alnb.annotation import Answer, Outline, Verdict
 from alnb.arrays import BACKGROUND, INFECTED
+from alnb.config import Config
 from alnb.dataset import Dataset, SliceId
 from alnb.errors import AlnbError, SessionError
 from alnb.export.model_card import model_card
@@ -43,7 +43,7 @@ def write_export(session: Path, out: Path, data: Path | None = None) -> Iterator
     Yields
     ------
     Path
-        Each file, once it is written; for pictures their folder.
+        Of each file, once it is written; of pictures their folder.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def write_export(session: Path, out: Path, data: Path | None = None) -> Iterator
         yield write_coco(dataset, state.answers, out / "coco")
         lacking = "the masks"
         if state.fit is not None:
-            yield from _masks(dataset, state, session / CACHE, out)
+            yield from _masks(dataset, state.config, state.fit.weights, session / CACHE, out)
     except AlnbError as error:
         raise type(error)(f"the tables are complete, but {lacking} are missing: {error}") from error
 
@@ -89,19 +89,14 @@ _COLUMNS = (
 def _rows(answer: Answer, stands: bool) -> list[tuple[object, ...]]:
     where = answer.region.where
     head = (where.scan, where.z, answer.region.key, str(answer.verdict))
-    tail = (answer.seconds, answer.annotator)
-    if not answer.points:
-        return [(*head, None, None, None, *tail, None, stands)]
+    points: list[tuple[Any, Any, Any, int | None]] = [
+        (click.row, click.col, click.label, None) for click in answer.clicks
+    ]
+    for number, outline in enumerate(answer.outlines, 1):
+        points += [(row, col, INFECTED, number) for row, col in outline]
     return [
-        *(
-            (*head, click.row, click.col, click.label, *tail, None, stands)
-            for click in answer.clicks
-        ),
-        *(
-            (*head, row, col, INFECTED, *tail, number, stands)
-            for number, outline in enumerate(answer.outlines, 1)
-            for row, col in outline
-        ),
+        (*head, row, col, label, answer.seconds, answer.annotator, number, stands)
+        for row, col, label, number in points or [(None, None, None, None)]
     ]
 
 
@@ -119,42 +114,35 @@ def _network(state: State, events: Sequence[Event], cache: Path, out: Path) -> I
     yield out / "MODEL_CARD.md"
 
 
-def _masks(dataset: Dataset, state: State, cache: Path, out: Path) -> Iterator[Path]:
+def _masks(
+    dataset: Dataset, config: Config, weights: str, cache: Path, out: Path
+) -> Iterator[Path]:
+    from PIL import Image
+
     from alnb.training.trainer import Trainer
 
-    assert state.fit is not None  # noqa: S101 - the caller looked
     (out / "masks").mkdir(exist_ok=True)
-    trainer = Trainer(dataset, state.config, cache)
+    trainer = Trainer(dataset, config, cache)
     for scan in dataset.scans:
         slices = [where for where in dataset.slices if where.scan == scan]
-        masks = np.zeros((len(slices), dataset.size, dataset.size), np.uint8)
-        for index, (_, infected) in enumerate(trainer.segment(slices, state.fit.weights)):
-            masks[index] = infected
+        found = [infected for _, infected in trainer.segment(slices, weights)]
+        masks = np.stack(found).astype(np.uint8)
         path = out / "masks" / f"{scan}.nii.gz"
         dataset.write_mask(path, scan, masks)
         yield path
-        yield _pictures(dataset.to_source(scan, masks), out / "png" / scan)
-
-
-def _pictures(masks: NDArray[np.uint8], folder: Path) -> Path:
-    """Write the masks of a scan, (Z, Y, X), as a PNG each."""
-    from PIL import Image
-
-    folder.mkdir(parents=True, exist_ok=True)
-    for z, mask in enumerate(masks):
-        Image.fromarray(mask * np.uint8(255)).save(folder / f"{z:03d}.png")
-    return folder
+        pictures = out / "png" / scan
+        pictures.mkdir(parents=True, exist_ok=True)
+        for z, mask in enumerate(dataset.to_source(scan, masks)):
+            Image.fromarray(mask * np.uint8(255)).save(pictures / f"{z:03d}.png")
+        yield pictures
 
 
 # --- COCO ---
 
 CLEAN = 3
 _OF_LABEL = {INFECTED: 1, BACKGROUND: 2}
-CATEGORIES = (
-    {"id": 1, "name": "infected", "supercategory": "region", "keypoints": ["click"]},
-    {"id": 2, "name": "background", "supercategory": "region", "keypoints": ["click"]},
-    {"id": CLEAN, "name": "clean", "supercategory": "region", "keypoints": ["click"]},
-)
+CATEGORIES = ("infected", "background", "clean")  # from 1
+NO_KEYPOINT = {"keypoints": [0, 0, 0], "num_keypoints": 0}
 
 
 def write_coco(dataset: Dataset, answers: Sequence[Answer], out: Path) -> Path:
@@ -171,13 +159,8 @@ def write_coco(dataset: Dataset, answers: Sequence[Answer], out: Path) -> Path:
     answers : sequence of Answer
         One for each region.
     out : Path
-        Gets ``keypoints.json`` and ``images/SCAN_SLICE.png``, on the working grid and in the
-        dataset's window, as the annotator and the network saw them.
-
-    Returns
-    -------
-    Path
-        Of ``keypoints.json``.
+        Gets ``keypoints.json``, which is returned, and ``images/SCAN_SLICE.png``, on the working
+        grid and in the dataset's window, as the annotator and the network saw them.
     """
     from PIL import Image
 
@@ -194,7 +177,16 @@ def write_coco(dataset: Dataset, answers: Sequence[Answer], out: Path) -> Path:
             {"id": ids[w], "file_name": _name(w), "width": dataset.size, "height": dataset.size}
             for w in slices
         ],
-        "categories": [dict(category, skeleton=[]) for category in CATEGORIES],
+        "categories": [
+            {
+                "id": number,
+                "name": name,
+                "supercategory": "region",
+                "keypoints": ["click"],
+                "skeleton": [],
+            }
+            for number, name in enumerate(CATEGORIES, 1)
+        ],
         "annotations": [{"id": number, **part} for number, part in enumerate(parts, 1)],
     }
     path = out / "keypoints.json"
@@ -210,30 +202,17 @@ def _parts(answer: Answer, image: int) -> Iterator[dict[str, Any]]:
     """Yield the annotations of an answer: its clicks, its outlines, or that it is clean."""
     region = answer.region
     common = {
-        "image_id": image,
-        "bbox": [region.col, region.row, region.width, region.height],
-        "area": region.width * region.height,
-        "iscrowd": 0,
-        "region": region.key,
-        "annotator": answer.annotator,
-        "seconds": answer.seconds,
-    }
+        "image_id": image, "bbox": [region.col, region.row, region.width, region.height],
+        "area": region.width * region.height, "iscrowd": 0, "region": region.key,
+        "annotator": answer.annotator, "seconds": answer.seconds,
+    }  # fmt: skip
     if answer.verdict is Verdict.CLEAN:
-        yield common | {"category_id": CLEAN} | _no_keypoint()
-    for click in answer.clicks:
-        yield common | _keypoint(click)
+        yield common | {"category_id": CLEAN} | NO_KEYPOINT
+    for click in answer.clicks:  # (x, y, 2 for visible); whole numbers are pixel centres, as ours
+        keypoint = {"keypoints": [click.col, click.row, 2], "num_keypoints": 1}
+        yield common | {"category_id": _OF_LABEL[click.label]} | keypoint
     for outline in answer.outlines:
-        yield common | {"category_id": 1} | _no_keypoint() | _polygon(outline)
-
-
-def _no_keypoint() -> dict[str, Any]:
-    return {"keypoints": [0, 0, 0], "num_keypoints": 0}
-
-
-def _keypoint(click: Click) -> dict[str, Any]:
-    """COCO's keypoints are (x, y, 2 for visible); whole numbers are pixel centres, as ours."""
-    category = _OF_LABEL[click.label]
-    return {"category_id": category, "keypoints": [click.col, click.row, 2], "num_keypoints": 1}
+        yield common | {"category_id": _OF_LABEL[INFECTED]} | NO_KEYPOINT | _polygon(outline)
 
 
 def _polygon(outline: Outline) -> dict[str, Any]:

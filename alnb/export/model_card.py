@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from alnb.annotation import Verdict
+from alnb.config import Config
 from alnb.metrics import Agreement
 from alnb.reports import FitReport
 from alnb.state import State
 
-CARD = """# {backbone} on {name}: where a CT slice is infected
-An FCN8 (Long et al. 2015) on `{backbone}` with two classes, trained on {labels}, \
-in a session begun with alnb {version}. Active learning chose the regions by `{heuristic}`, as \
-Laradji et al. 2020 (arXiv 2007.07012) propose.
+CARD = """# {fit.backbone} on {name}: where a CT slice is infected
+An FCN8 (Long et al. 2015) on `{fit.backbone}` with two classes, trained on {cost.clicks} clicks \
+or vertices in {cost.regions} answered regions ({cost.nominal_s:g} nominal seconds of \
+labelling{since}), in a session begun with alnb {version}. Active learning chose the regions by \
+`{config.heuristic}`, as Laradji et al. 2020 (arXiv 2007.07012) propose.
 
 ## Data
 Dataset `{name}`, fingerprint `{fingerprint}` (SHA-256 of its manifest, which holds the checksums \
@@ -26,7 +28,7 @@ Slices: {split}. {who}
 
 ## Use
 `weights.safetensors` holds the tensors. Slices must be square, with grey levels of the dataset's \
-window and size. A pixel counts as infected from a probability of {threshold:g}.
+window and size. A pixel counts as infected from a probability of {fit.threshold:g}.
 
 ```python
 import torch
@@ -34,10 +36,11 @@ from safetensors.torch import load_file
 from alnb.training.fcn8 import FCN8
 from alnb.training.validation import infection
 
-network = FCN8("{backbone}", 2, {padding}, {dropout})
+network = FCN8("{fit.backbone}", 2, {config.input_padding}, {config.dropout})
 network.load_state_dict(load_file("weights.safetensors"))
 slices = torch.zeros(1, 256, 256, dtype=torch.uint8)  # yours
-infected = infection(network.eval(), slices, zoom={zoom:g}, mirror={mirror}) >= {threshold:g}
+infected = infection(network.eval(), slices, zoom={config.predict_zoom:g}, \
+mirror={config.predict_mirrored}) >= {fit.threshold:g}
 ```
 {bare}
 
@@ -52,7 +55,7 @@ The slices and labels it learned from have their own licences, which alnb does n
 them before you pass the weights on.
 
 ## Settings
-Weights `{weights}`: {steps} steps on {device} in {train_s:.0f} s.
+Weights `{fit.weights}`: {fit.steps} steps on {fit.device} in {fit.train_s:.0f} s.
 
 ```json
 {settings}
@@ -73,19 +76,14 @@ ORIGINS = {
 def model_card(state: State, opened: Mapping[str, Any]) -> str:
     """Return the model card of a session's last network, in Markdown, without annotators' names.
 
-    Parameters
-    ----------
-    state : State
-        Of a session that was trained.
-    opened : mapping
-        Data of the journal's first event.
+    ``opened`` is the data of the journal's first event.
 
     Raises
     ------
     ValueError
         If the session was never trained.
     """
-    fit, config, dataset = state.fit, state.config, opened["dataset"]
+    fit, config, dataset, cost = state.fit, state.config, opened["dataset"], state.fit_cost
     if fit is None:
         raise ValueError("there is no network to write a card of")
     return CARD.format(
@@ -93,27 +91,15 @@ def model_card(state: State, opened: Mapping[str, Any]) -> str:
         fingerprint=dataset["fingerprint"],
         split=", ".join(f"{count} {part}" for part, count in dataset["split"].items()),
         version=opened["version"],
-        heuristic=config.heuristic,
-        padding=config.input_padding,
-        dropout=config.dropout,
-        zoom=config.predict_zoom,
+        config=config,
         bare="" if config.ask_bare else BARE,
-        mirror=config.predict_mirrored,
-        labels=_labels(state),
+        cost=cost,
+        since="; the answers have changed since" if state.stale else "",
         who=_who(state),
         measured=_measured(state, fit, dataset["split"]["test"]) + _repeats(state),
-        origin=_origin(state, fit),
+        origin=_origin(config, fit),
         settings=json.dumps(config.to_dict(), indent=1),
-        **fit.to_dict(),
-    )
-
-
-def _labels(state: State) -> str:
-    cost = state.fit_cost
-    since = "; the answers have changed since" if state.stale else ""
-    return (
-        f"{cost.clicks} clicks or vertices in {cost.regions} answered regions "
-        f"({cost.nominal_s:g} nominal seconds of labelling{since})"
+        fit=fit,
     )
 
 
@@ -155,11 +141,11 @@ def _measured(state: State, fit: FitReport, slices: int) -> str:
     return "Nothing: there are no masks to score it on, and too few answers to hold any out."
 
 
-def _origin(state: State, fit: FitReport) -> str:
+def _origin(config: Config, fit: FitReport) -> str:
     other = f"timm's weights of `{fit.backbone}`; timm names their licence"
     origin = ORIGINS.get(fit.backbone, other)
-    if state.config.weights is not None:
+    if config.weights is not None:
         origin = "weights in a file of the user, whose licence alnb does not know"
-    if not state.config.pretrain_steps:
-        return origin
-    return f"{origin}, and went on with synthetic scans that alnb draws itself"
+    if config.pretrain_steps:  # 0 where the dataset itself is synthetic
+        origin += ", and went on with synthetic scans that alnb draws itself"
+    return origin

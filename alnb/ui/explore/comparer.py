@@ -1,4 +1,4 @@
-"""Compare any number of runs on one chart: bands, areas, verdicts, and a button to save them."""
+"""Compare any number of runs on one chart: bands, areas, conclusions, and a button to save them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ EMPTY = BLANK | {"visible": False}
 
 
 def compare_app(*runs: Path | str, out: Path | str | None = None) -> widgets.Widget:
-    """Compare the curves of runs and sessions of one dataset.
+    """Compare the curves of runs and sessions of one dataset, or say why they can't be shown.
 
     They are only read, and may be open elsewhere.
 
@@ -54,11 +54,6 @@ def compare_app(*runs: Path | str, out: Path | str | None = None) -> widgets.Wid
         Their folders, or folders above them; none takes those in ``ALNB_RUNS``.
     out : path, optional
         Where figure and data are saved; None takes ``ALNB_OUT``, or a folder beside the work.
-
-    Returns
-    -------
-    ipywidgets.Widget
-        The comparison; or a sentence that says why it can't be shown.
     """
     named = os.environ.get("ALNB_RUNS", ".").split(os.pathsep)
 
@@ -70,20 +65,10 @@ def compare_app(*runs: Path | str, out: Path | str | None = None) -> widgets.Wid
 
 
 class Comparer:
-    """The comparison's page; `widget` is what to show.
+    """The page that compares `runs`, at least one; `widget` is what to show.
 
-    Parameters
-    ----------
-    runs : non-empty sequence of Run
-    out : Path
-        Where figure and data are saved.
-
-    Attributes
-    ----------
-    x, y, by : ipywidgets.Dropdown
-        The axes, and how runs are grouped.
-    save : ipywidgets.Button
-        Writes `out`.
+    `x`, `y` and `by` choose the axes and how runs are grouped; `save` writes figure and data into
+    `out`.
     """
 
     def __init__(self, runs: Sequence[Run], out: Path) -> None:
@@ -91,15 +76,17 @@ class Comparer:
         self._task: asyncio.Task[None] | None = None
         self.x = _choice("against", [(name, key) for key, (name, _) in AXES.items()])
         self.y = _choice("score", [(name, key) for key, name in SCORES.items()])
-        self.y.value = self._first_score()
+        scored = any(report.scores for run in self.runs for report in run.state.reports)
+        self.y.value = "dice" if scored else "heldout_accuracy"  # what a dataset without masks has
         self.by = _choice("group by", [BY_SETTINGS, BY_RUN])
         self.by.value = natural(self.runs)
         self.save = widgets.Button(
             description="Save figure and data", tooltip=f"Into {out}", layout={"width": "220px"}
         )
         self._table, self._verdicts, self._message = (widgets.HTML() for _ in range(3))
+        layout = still(self.comparison.layout(), (WIDTH, HEIGHT))
         # as many traces as the most that any grouping needs: a band, a line and a mean for each
-        self.figure = LiveFigure([dict(EMPTY) for _ in range(3 * len(self.runs))], self._layout())
+        self.figure = LiveFigure([dict(EMPTY) for _ in range(3 * len(self.runs))], layout)
         self.tap = Tap(TARGET, panel="xy")
         self.tap.pictured = "learning curves"
         self.tap.locked, self.tap.command = True, "alnb compare"
@@ -109,24 +96,17 @@ class Comparer:
         self.save.on_click(self._acted(self._save))
         self.draw()
 
-    def _first_score(self) -> str:
-        """Choose Dice, or where no run has it, what the dataset without masks has."""
-        scored = [report.scores for run in self.runs for report in run.state.reports]
-        return "dice" if any(scored) else "heldout_accuracy"
-
     @property
     def comparison(self) -> Comparison:
         """What the controls choose."""
         return Comparison(group(self.runs, self.by.value), self.x.value, self.y.value)
 
-    def _layout(self) -> dict[str, Any]:
-        return still(self.comparison.layout(), (WIDTH, HEIGHT))
-
     def _arranged(self) -> widgets.Widget:
         chart = figure_box([self.figure, self.tap], (WIDTH, HEIGHT), TARGET)
+        note = widgets.HTML(f"<div class='alnb-small'>{CAPTION}</div>")
         right = [self.y, self.x, self.by, self._table, self._verdicts, self.save, self._message]
         title = f"{self.runs[0].dataset} · {counted(len(self.runs), 'run')}"
-        return whole_page("comparer", title, [chart, widgets.HTML(NOTE)], right)
+        return whole_page("comparer", title, [chart, note], right)
 
     def _acted(self, handler: Callable[[], None]) -> Callable[[object], None]:
         """Carry out what the person did, show what goes wrong, and draw."""
@@ -145,23 +125,18 @@ class Comparer:
         """Write the files in a thread, since drawing the picture takes seconds."""
         comparison = self.comparison
         self.save.disabled = True
-        self._done(["Saving…"])
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:  # plain Python
-            self._saved(_outcome(comparison, self.out))
-            return
+        self._say(["Saving…"])
 
         async def save() -> None:
-            self._saved(await asyncio.to_thread(_outcome, comparison, self.out))
+            self._say(await asyncio.to_thread(_outcome, comparison, self.out))
+            self.save.disabled = False
 
-        self._task = loop.create_task(save())
+        try:
+            self._task = asyncio.get_running_loop().create_task(save())
+        except RuntimeError:  # plain Python
+            asyncio.run(save())
 
-    def _saved(self, lines: Iterable[str]) -> None:
-        self._done(lines)
-        self.save.disabled = False
-
-    def _done(self, lines: Iterable[str]) -> None:
+    def _say(self, lines: Iterable[str]) -> None:
         text = "<br>".join(map(escape, lines))
         self._message.value = f"<div class='alnb-done' role='status'>{text}</div>"
 
@@ -173,9 +148,10 @@ class Comparer:
         with self.figure.batch_update():
             for shown, trace in zip(self.figure.data, [*traces, *spare], strict=True):
                 shown.update(BLANK | trace, overwrite=True)
-            self.figure.layout.xaxis.title.text = layout["xaxis"]["title"]["text"]
-            self.figure.layout.yaxis.title.text = layout["yaxis"]["title"]["text"]
-            self.figure.layout.yaxis.range = layout["yaxis"]["range"]
+            axes = self.figure.layout
+            axes.xaxis.title.text = layout["xaxis"]["title"]["text"]
+            axes.yaxis.title.text = layout["yaxis"]["title"]["text"]
+            axes.yaxis.range = layout["yaxis"]["range"]
         self._table.value = summary_html(comparison)
         lines = "".join(f"<li>{escape(line)}</li>" for line in comparison.conclusions())
         self._verdicts.value = f"<ul class='alnb-verdicts' role='status'>{lines}</ul>"
@@ -187,9 +163,6 @@ def _outcome(comparison: Comparison, out: Path) -> list[str]:
         return list(write(comparison, out))
     except Exception as error:
         return [sentence_of(error)]
-
-
-NOTE = f"<div class='alnb-small'>{CAPTION}</div>"
 
 
 def _choice(name: str, options: list[Any]) -> widgets.Dropdown:

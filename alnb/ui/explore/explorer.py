@@ -1,7 +1,7 @@
 """Step through the cycles of one run or two: what was asked, the maps before and after.
 
-Widgets hold no truth: what is shown follows from the journals and the controls. Maps come from
-the runs' caches, or a training process computes them again in a task on the kernel's loop.
+What is shown follows from the journals and the controls. Maps come from the runs' caches, or a
+training process computes them again in a task on the kernel's loop.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from alnb.errors import SessionError, sentence_of
 from alnb.journal import Journal
 from alnb.regions import Region
 from alnb.session import Session
-from alnb.ui.explore.explorer_state import ExplorerState, Side, asks_again, jobs
+from alnb.storage import JOURNAL
 from alnb.ui.explore.page import (
     AFTER,
     AS_ASKED,
@@ -38,8 +38,8 @@ from alnb.ui.explore.page import (
     not_kept,
     page_or_sentence,
 )
-from alnb.ui.explore.recompute import Recomputer
-from alnb.ui.explore.recording import Recording
+from alnb.ui.explore.recompute import Recomputer, asks_again, jobs
+from alnb.ui.explore.recording import ExplorerState, Recording, Side
 from alnb.ui.viewer.drawing import thumbnail_png
 from alnb.ui.viewer.input import Event, Key
 from alnb.ui.viewer.pair_view import Panel
@@ -52,7 +52,7 @@ SEPARATOR = os.pathsep  # between the folders in ``ALNB_RUNS``
 def explore_app(
     *runs: Path | str, data: Path | str | None = None, worker: Callable[..., Worker] = Worker
 ) -> widgets.Widget:
-    """Show the cycles of one run or session, or of two side by side.
+    """Show the cycles of one run or session, or of two side by side, or say why not.
 
     They are only read, and may be open elsewhere: what is labelled there appears here.
 
@@ -64,11 +64,6 @@ def explore_app(
         Their dataset's folder; None takes ``ALNB_DATA``, or the one that each journal names.
     worker : callable
         Makes the training process's `Worker`.
-
-    Returns
-    -------
-    ipywidgets.Widget
-        The explorer; or a sentence that says why it can't be shown.
     """
     named = os.environ.get("ALNB_RUNS") or os.environ.get("ALNB_SESSION") or "."
     data = data or os.environ.get("ALNB_DATA")
@@ -90,13 +85,6 @@ def look_at(session: Path, data: Path | None) -> widgets.Widget:
     """Open the explorer on a session, which may be open elsewhere, with the true mask hidden.
 
     A person who labels it must not see the right answers by accident.
-
-    Parameters
-    ----------
-    session : Path
-        Its folder.
-    data : Path or None
-        Its dataset's; None takes the one that its journal names.
     """
     explorer = Explorer([Recording.open(session, data)])
     explorer.page.layers["mask"].value = False
@@ -106,16 +94,7 @@ def look_at(session: Path, data: Path | None) -> widgets.Widget:
 class Explorer:
     """The explorer on one recording or two; `page.widget` is what to show.
 
-    Parameters
-    ----------
-    recordings : sequence of one or two Recording
-    worker : callable
-        Makes each `Worker`, from the same arguments.
-
-    Raises
-    ------
-    SessionError
-        If two recordings are of different datasets.
+    Two of different datasets raise a `SessionError`.
     """
 
     def __init__(
@@ -151,13 +130,7 @@ class Explorer:
             await asyncio.sleep(LOOK_S)
 
     def follow(self) -> bool:
-        """Read what was written since; go there if the person wants to follow.
-
-        Returns
-        -------
-        bool
-            False if a journal can't be read any more; the page then says so.
-        """
+        """Read what was written since, and go there if wanted; False if that fails."""
         try:
             renewed, held = zip(*(one.renewed() for one in self.recordings), strict=True)
         except Exception as error:
@@ -195,7 +168,7 @@ class Explorer:
     def _connect(self) -> None:
         page = self.page
         for choice in (page.cycle, page.heuristic):
-            choice.observe(self._acted(self._to_first_region), names="value")
+            choice.observe(self._acted(lambda: self._choose(1)), names="value")
         page.back.on_click(self._acted(lambda: self._go(page.cycle.value - 1)))
         page.forward.on_click(self._acted(lambda: self._go(page.cycle.value + 1)))
         page.jump.on_click(self._acted(lambda: self._go(self.recordings[0].largest_change())))
@@ -227,17 +200,16 @@ class Explorer:
     def _on_event(self, event: Event) -> None:
         if isinstance(event, Key) and event.name in KEYS:
             slider, by = KEYS[event.name]
-            self._go(self.page.cycle.value + by) if slider == "cycle" else self._choose(by)
+            if slider == "cycle":
+                self._go(self.page.cycle.value + by)
+            else:
+                self._choose(self.page.number.value + by)
 
     def _go(self, cycle: int) -> None:
         self.page.cycle.value = min(max(cycle, 0), self.page.cycle.max)
 
-    def _choose(self, by: int) -> None:
-        number = self.page.number
-        number.value = min(max(number.value + by, number.min), number.max)
-
-    def _to_first_region(self) -> None:
-        self.page.number.value = 1
+    def _choose(self, number: int) -> None:
+        self.page.number.value = min(max(number, 1), self.page.number.max)
 
     def _on_moved(self, _change: object) -> None:
         """Stop following where the person looks elsewhere."""
@@ -265,7 +237,7 @@ class Explorer:
         run = self.recordings[0]
         folder = run.folder.resolve()
         target = folder.with_name(f"{folder.name}-{heuristic}-from-{step.cycle}")
-        source = Session(self.dataset, Journal.open(folder / "journal.jsonl"))
+        source = Session(self.dataset, Journal.open(folder / JOURNAL))
         forked = source.fork(target, step.cycle - 1, heuristic=heuristic)
         forked.ask(picks)
         forked.close()
@@ -299,13 +271,12 @@ class Explorer:
         page.show(state, self._thumbnail, self.message or notice)
 
     def _panel(self, state: ExplorerState, side: Side) -> Panel:
-        region = side.region
+        region, title, note = side.region, side.title, self._why_nothing(state, side)
         if region is None:
-            return Panel(side.title, note=self._why_nothing(state, side))
+            return Panel(title, note=note)
         where = region.where
         layers = self._layers(side, where)
         answer = side.step.answers.get(region.key) if side.answered else None
-        title, note = side.title, self._why_nothing(state, side)
         if "entropy" in layers:
             mean = region.pixels(layers["entropy"]).mean()
             title, note = f"{title}: {mean:.2f} nats in the region", ""
@@ -373,11 +344,9 @@ class Explorer:
         state, again = self.state, bool(self.page.again.value)
         if asks_again(state, self.recomputers[0], again=again):
             return partial(self._ask_again, state)
-        job = next(jobs(state, self.recomputers, again=again), None)
-        if job is None:
-            return None
-        recomputer, step, slices = job
-        return partial(recomputer.predict, step, slices)
+        for recomputer, step, slices in jobs(state, self.recomputers, again=again):
+            return partial(recomputer.predict, step, slices)
+        return None
 
     async def _ask_again(self, state: ExplorerState) -> None:
         """Find out what the chosen heuristic would have asked."""

@@ -13,14 +13,13 @@ from pathlib import Path
 import ipywidgets as widgets
 
 from alnb.acquisition import Pick
-from alnb.annotation import Answer, Verdict
+from alnb.annotation import Verdict
 from alnb.config import Config
 from alnb.curves.compare import names_of
 from alnb.errors import log_to, sentence_of, user_log_folder
 from alnb.regions import Region
 from alnb.session import Session
-from alnb.ui.explore.explorer_state import ExplorerState
-from alnb.ui.explore.recording import CHOICES, Recording, Step, agreement
+from alnb.ui.explore.recording import CHOICES, ExplorerState, Recording, Step, agreement
 from alnb.ui.label.page import CSS, MARKS, SPOKEN, Page, columns, message_html
 from alnb.ui.viewer.charts import CurveChart
 from alnb.ui.viewer.drawing import MASK_RGB, PREDICTION_RGB, uri
@@ -56,26 +55,11 @@ KEY = (
 
 
 class ExplorerPage:
-    """All widgets of the explorer, in their places.
+    """All widgets of the explorer, in their places, for one recording or two.
 
-    Parameters
-    ----------
-    recordings : sequence of one or two Recording
-
-    Attributes
-    ----------
-    widget : ipywidgets.Widget
-        The whole, 1248 pixels wide.
-    cycle, number : ipywidgets.IntSlider
-        Which cycle, and which of its regions, from 1.
-    moment : ipywidgets.ToggleButtons
-        Whose maps two runs show: of the network before or after.
-    heuristic : ipywidgets.Dropdown
-        Whose choice is shown.
-    again : ipywidgets.Checkbox
-        Whether networks that were not kept are trained again.
-    follow : ipywidgets.Checkbox
-        Whether the page goes where the labelling is; shown while somebody labels.
+    `widget` is the whole, 1248 pixels wide. `number` is of the region in its cycle, from 1.
+    `moment` chooses whose maps two runs show, and `again` whether networks that were not kept are
+    trained again. `follow` stands on the page while somebody labels.
     """
 
     def __init__(self, recordings: Sequence[Recording]) -> None:
@@ -84,18 +68,17 @@ class ExplorerPage:
         self.view = PairView((first.dataset.size,) * 2, shortcuts=tuple(KEYS))
         self.view.tap.command = "alnb explore"
         self.chart = CurveChart(self.names, first.score)
-        self.cycle = _slider("cycle", 0, 0, "440px")
+        self.cycle = _slider("cycle", 0, "440px")
         self.play = widgets.Play(
-            min=0, max=0, interval=PLAY_MS, show_repeat=False,
-            layout=widgets.Layout(width="112px"),
-        )  # fmt: skip
+            min=0, max=0, interval=PLAY_MS, show_repeat=False, layout={"width": "112px"}
+        )
         self._link = widgets.jslink((self.play, "value"), (self.cycle, "value"))
         self.back = _button("‹", "36px", "The cycle before (←)")
         self.forward = _button("›", "36px", "The next cycle (→)")
         self.jump = _button(
             "Largest change", "140px", f"The cycle in which {SCORED[first.score]} changes most"
         )
-        self.number = _slider("region", 1, 1, "340px")
+        self.number = _slider("region", 1, "340px")
         self.moment = widgets.ToggleButtons(
             options=[BEFORE, AFTER], value=AFTER, tooltips=list(MOMENTS),
             style={"button_width": "80px"},
@@ -108,7 +91,7 @@ class ExplorerPage:
         self.zoom = _toggle("zoom", False)
         self.opacity = widgets.FloatSlider(
             value=0.6, min=0.1, max=1, step=0.1, description="opacity", readout=False,
-            layout=widgets.Layout(width="200px"), style={"description_width": "52px"},
+            layout={"width": "200px"}, style={"description_width": "52px"},
         )  # fmt: skip
         self.heuristic = widgets.Dropdown(
             options=[AS_ASKED, *CHOICES], description="ask by", layout={"width": "220px"},
@@ -125,9 +108,9 @@ class ExplorerPage:
         self.widget = self._arranged(recordings)
 
     def _arranged(self, recordings: Sequence[Recording]) -> widgets.Widget:
-        steps = [self.play, self.back, self.cycle, self.forward, self.jump]
-        regions = [self.number, self._text]
-        left = [_row(steps), self.view.widget, widgets.HTML(KEY), _row(regions), self._strips]
+        steps = _row([self.play, self.back, self.cycle, self.forward, self.jump])
+        regions = _row([self.number, self._text])
+        left = [steps, self.view.widget, widgets.HTML(KEY), regions, self._strips]
         if len(recordings) > 1:
             asking = [_row([widgets.Label("maps"), self.moment])]
         else:
@@ -180,9 +163,8 @@ class ExplorerPage:
         steps, regions = state.steps, [side.region for side in state.sides]
         self.chart.show([r.rows for r in state.recordings], [step.cycle for step in steps])
         self._message.value = message_html(message)
-        self._text.value = (
-            f"<div class='alnb-question' role='status'>{_answers(steps, regions)}</div>"
-        )
+        answers = _answers(steps, regions)
+        self._text.value = f"<div class='alnb-question' role='status'>{answers}</div>"
         names = [f"{state.chosen} would ask", "asked"] if state.what_if else state.names
         self._strips.value = "".join(
             _strip(name if len(state.picks) > 1 else "", picks, region, thumbnails, step)
@@ -216,11 +198,7 @@ class ExplorerPage:
 
 
 def whole_page(
-    name: str,
-    title: str,
-    left: list[widgets.Widget],
-    right: list[widgets.Widget],
-    hint: str = "",
+    name: str, title: str, left: list[widgets.Widget], right: list[widgets.Widget], hint: str = ""
 ) -> widgets.Widget:
     """Put a page's widgets in two columns below its title.
 
@@ -256,30 +234,26 @@ def page_or_sentence(make: Callable[[], widgets.Widget]) -> widgets.Widget:
         return Page.failure(sentence_of(error))
 
 
-def _slider(name: str, first: int, last: int, width: str) -> widgets.IntSlider:
+def _slider(name: str, first: int, width: str) -> widgets.IntSlider:
     return widgets.IntSlider(
-        value=first, min=first, max=max(first, last), description=name,
-        layout=widgets.Layout(width=width), style={"description_width": "50px"},
+        value=first, min=first, max=first, description=name, layout={"width": width},
+        style={"description_width": "50px"},
     )  # fmt: skip
 
 
 def _button(text: str, width: str, tooltip: str) -> widgets.Button:
-    return widgets.Button(
-        description=text, tooltip=tooltip, layout=widgets.Layout(width=width, margin="0 4px 0 0")
-    )
+    layout = {"width": width, "margin": "0 4px 0 0"}
+    return widgets.Button(description=text, tooltip=tooltip, layout=layout)
 
 
 def _toggle(text: str, on: bool) -> widgets.Checkbox:
-    return widgets.Checkbox(
-        value=on, description=text, indent=False,
-        layout=widgets.Layout(width="auto", margin="0 10px 0 0"),
-    )  # fmt: skip
+    layout = {"width": "auto", "margin": "0 10px 0 0"}
+    return widgets.Checkbox(value=on, description=text, indent=False, layout=layout)
 
 
 def _row(children: list[widgets.Widget]) -> widgets.Widget:
-    return widgets.HBox(
-        children, layout=widgets.Layout(align_items="center", overflow="hidden", flex="0 0 auto")
-    )
+    layout = {"align_items": "center", "overflow": "hidden", "flex": "0 0 auto"}
+    return widgets.HBox(children, layout=layout)
 
 
 def not_kept(step: Step) -> str:
@@ -291,41 +265,35 @@ def not_kept(step: Step) -> str:
 def how_to_go_on(fork: Session, cycles: int) -> str:
     """Say where a fork lies and how to go on with it, for `cycles` if its answers are simulated."""
     data, folder, config = str(fork.dataset.folder), fork.journal.path.parent, fork.state.config
+    command = ["alnb", "label", data, "--session", str(folder)]
     if any(answer.simulated for answer in fork.state.given):
-        plain = Config().to_dict()
-        settings = [
-            word
-            for name, value in config.to_dict().items()
-            if value != plain[name] and name not in ("heuristic", "seed")
-            for word in ("--set", f"{name}={json.dumps(value)}")
-        ]
         command = [
             "alnb", "run", data, "--out", str(folder), "--cycles", str(cycles), "--heuristic",
-            config.heuristic, "--seed", str(config.seed), *settings,
+            config.heuristic, "--seed", str(config.seed),
         ]  # fmt: skip
-    else:
-        command = ["alnb", "label", data, "--session", str(folder)]
+        plain = Config().to_dict() | {"heuristic": config.heuristic, "seed": config.seed}
+        for name, value in config.to_dict().items():
+            if value != plain[name]:
+                command += ["--set", f"{name}={json.dumps(value)}"]
     return f"Forked into {folder}. Go on with: {shlex.join(command)}"
 
 
 def _answers(steps: Sequence[Step], regions: Sequence[Region | None]) -> str:
     """Say what was answered on the region that each recording shows."""
     own = regions[-1:] if len(steps) == 1 else regions  # the left one may be another heuristic's
-    return " · ".join(
-        "nothing was asked"
-        if region is None
-        else f"{escape(region.where.scan)}, slice {region.where.z}: "
-        + _said(step.answers.get(region.key))
-        for step, region in zip(steps, own, strict=True)
-    )
+    return " · ".join(_answer(*pair) for pair in zip(steps, own, strict=True))
 
 
-def _said(answer: Answer | None) -> str:
+def _answer(step: Step, region: Region | None) -> str:
+    if region is None:
+        return "nothing was asked"
+    where = f"{escape(region.where.scan)}, slice {region.where.z}"
+    answer = step.answers.get(region.key)
     if answer is None:
-        return "<b>not answered</b>"
+        return f"{where}: <b>not answered</b>"
     clicks = f", {counted(answer.points, 'click')}" if answer.points else ""
     took = f", {answer.seconds:.1f} s" if answer.seconds else ""
-    return f"<b>{SPOKEN[str(answer.verdict)]}</b>{clicks}{took}"
+    return f"{where}: <b>{SPOKEN[str(answer.verdict)]}</b>{clicks}{took}"
 
 
 def counted(number: int, word: str) -> str:
@@ -356,10 +324,8 @@ def _tile(region: Region, current: bool, png: bytes, step: Step) -> str:
     text = escape(f"{region.where.scan}, slice {region.where.z}: {SPOKEN[mark]}")
     caption = f"<figcaption>{MARKS[mark]}</figcaption>" if MARKS[mark] else ""
     classes = f"{mark} current" if current else mark
-    return (
-        f"<figure class='{classes}' title='{text}'><img alt='{text}' src='{uri(png)}'>"
-        f"{caption}</figure>"
-    )
+    picture = f"<img alt='{text}' src='{uri(png)}'>"
+    return f"<figure class='{classes}' title='{text}'>{picture}{caption}</figure>"
 
 
 def _facts(state: ExplorerState) -> str:

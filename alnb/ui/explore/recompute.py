@@ -1,17 +1,19 @@
-"""Maps and scores of past cycles: read from a run's caches, or computed again."""
+"""Maps and scores of past cycles: which are missing, read from caches, or computed again."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from alnb.acquisition import needs_network
 from alnb.cycle import ScoreTables
 from alnb.dataset import SliceId
 from alnb.errors import SessionError
+from alnb.regions import Region
 from alnb.storage import (
     CACHE,
     maps_path,
@@ -21,7 +23,7 @@ from alnb.storage import (
     weights_path,
     write_arrays,
 )
-from alnb.ui.explore.recording import Recording, Step
+from alnb.ui.explore.recording import ExplorerState, Recording, Step
 from alnb.worker import Maps, Progress, Worker
 
 
@@ -40,10 +42,10 @@ class Recomputer:
     worker : callable
         Makes the `Worker`, from the same arguments.
 
-    Attributes
-    ----------
-    notice : str
-        What a person should know about these maps; empty for nothing.
+    Raises
+    ------
+    TrainerError
+        By `predict` and `table`, if the training process fails or was cancelled.
     """
 
     def __init__(
@@ -53,7 +55,7 @@ class Recomputer:
         worker: Callable[..., Worker] = Worker,
     ) -> None:
         self.recording = recording
-        self.notice = ""
+        self.notice = ""  # what a person should know about these maps; empty for nothing
         self.cache = _cache_of(recording.folder)
         self._kept = recording.folder / CACHE
         self._names: dict[str, str] = {}  # of networks that came out under another name
@@ -75,13 +77,7 @@ class Recomputer:
         return step.fit is not None and any(self._files(step.fit.weights))
 
     async def predict(self, step: Step, slices: Sequence[SliceId]) -> None:
-        """Compute the maps of a few slices by a cycle's network, which is trained again if need be.
-
-        Raises
-        ------
-        TrainerError
-            If the training process fails, or was cancelled.
-        """
+        """Compute the maps of a few slices by a cycle's network, trained again if need be."""
         name = await self._network(step)
         assert step.fit is not None  # noqa: S101 - it has a network
         for where, maps in (await self._worker.predict(slices, name)).items():
@@ -93,11 +89,6 @@ class Recomputer:
         """Return the scores of the whole pool by a cycle's network, as `Learner.score` does.
 
         A stored table is used if it has the heuristic.
-
-        Raises
-        ------
-        TrainerError
-            If the training process fails, or was cancelled.
         """
         weights = step.fit.weights if step.fit else ""
         for folder in (self._kept, self.cache):
@@ -109,10 +100,6 @@ class Recomputer:
     def cancel(self) -> None:
         """Stop what is being computed."""
         self._worker.cancel()
-
-    async def stop(self) -> None:
-        """End the training process."""
-        await self._worker.stop()
 
     def _path(self, weights: str, where: SliceId) -> Path:
         # below the folder in which the process keeps only the newest network's maps
@@ -162,3 +149,65 @@ def _cache_of(folder: Path) -> Path:
     from platformdirs import user_cache_path
 
     return user_cache_path("alnb") / "explored" / short_hash(str(at))
+
+
+# --- what is missing ---
+
+FEW = 6  # ours: slices predicted at once; a second or two, so that the page follows the sliders
+Job = tuple[Recomputer, Step, list[SliceId]]
+
+
+def asks_again(state: ExplorerState, recomputer: Recomputer, *, again: bool) -> bool:
+    """Tell whether another heuristic is to be asked, and can be; for the rest see `jobs`.
+
+    Parameters
+    ----------
+    state : ExplorerState
+    recomputer : Recomputer
+        Of the first run.
+    again : bool
+        As `jobs` takes it.
+    """
+    if state.known or state.before is None:
+        return False
+    return again or not needs_network(state.chosen) or recomputer.has_network(state.before)
+
+
+def jobs(state: ExplorerState, recomputers: Sequence[Recomputer], *, again: bool) -> Iterator[Job]:
+    """List the maps that are missing: of this picture, of its strip, of the next cycle.
+
+    Parameters
+    ----------
+    state : ExplorerState
+    recomputers : sequence of Recomputer
+        One a run.
+    again : bool
+        Whether networks that were not kept may be trained again; never for the next cycle.
+
+    Yields
+    ------
+    Job
+        Whose maps, by which cycle's network, and of which slices: `FEW` at most.
+    """
+    sides, strips = state.sides, state.picks
+    for side in sides:
+        yield from _jobs(recomputers[side.of], side.network, [side.region], again=again)
+    for side, picks in zip(sides, strips * (3 - len(strips)), strict=True):
+        regions = [pick.region for pick in picks]
+        yield from _jobs(recomputers[side.of], side.network, regions, again=again)
+    for recomputer, recording, step in zip(recomputers, state.recordings, state.steps, strict=True):
+        for later in recording.steps[step.cycle + 1 : step.cycle + 2]:
+            coming = [pick.region for pick in later.asked]
+            for network in (step, later):
+                yield from _jobs(recomputer, network, coming, again=False)
+
+
+def _jobs(
+    recomputer: Recomputer, step: Step | None, regions: Sequence[Region | None], *, again: bool
+) -> Iterator[Job]:
+    if step is None or step.fit is None or not (again or recomputer.has_network(step)):
+        return
+    slices = dict.fromkeys(region.where for region in regions if region is not None)
+    missing = [where for where in slices if recomputer.maps(step, where) is None]
+    if missing:
+        yield recomputer, step, missing[:FEW]
