@@ -4,7 +4,7 @@ A session's folder holds its journal, which is the only truth, and what can be m
 
     journal.jsonl  .lock  .owner            events, who may write them
     draft.json                              marks that are no answer yet
-    alnb.log                                what went wrong, with traces
+    alnb.log                                what went wrong in page and training process
     cache/weights-NAME.safetensors          networks, named by all that they follow from
     cache/scores-NAME.npz                   how much each region of the pool is wanted
     cache/maps-NAME-SCAN-Z.npz              what is shown of a slice
@@ -70,7 +70,7 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
-def write_arrays(path: Path, **arrays: NDArray[Any]) -> None:
+def write_arrays(path: Path, /, **arrays: NDArray[Any]) -> None:
     """Write arrays by name to an .npz file, whole or not at all."""
     with replacing(path) as temporary, ZipFile(temporary, "w") as archive:
         for name, array in arrays.items():  # np.savez can't name one "file"

@@ -13,30 +13,34 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from asyncio.subprocess import PIPE
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from alnb.annotation import Answer
 from alnb.arrays import Map
 from alnb.config import THREADS, Config
+from alnb.cycle import ScoreTables
 from alnb.dataset import Dataset, SliceId
-from alnb.errors import TrainerError
+from alnb.errors import TrainerError, log_hint
 from alnb.metrics import Scores
 from alnb.reports import FitReport
+from alnb.storage import maps_path, read_arrays, scores_path
 
 SILENCE_S = 30.0  # ours: beats come every second; a process silent for longer is given up
 QUIT_S = 2.0
 CANCEL_S = 1.5  # ours: a cancel is promised within 2 s; a step of VGG16 takes up to 9 on two cores
 CANCELLED = "cancelled; the last network is kept."
-LOG = "training.log"
 SAVED = "Every answer is saved; press Train to start it again."
 
+CHUNK = 2**16  # ours: bytes of standard error that make one entry of the log
+
 logger = logging.getLogger(__name__)
+process_logger = logging.getLogger("alnb.training")
 
 
 class TrainingCancelled(TrainerError):
@@ -44,21 +48,14 @@ class TrainingCancelled(TrainerError):
 
 
 class _Restarted(TrainerError):
-    """The process was ended for an earlier command; another one takes this command."""
+    """The process was ended because of an earlier command; another one takes this command."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a command is.
+    """How far a command is: `done` of `total` steps or slices; while fitting, the loss.
 
-    Parameters
-    ----------
-    stage : str
-        draw and prepare (once for a machine), believe, fit, score, evaluate or predict.
-    done, total : int
-        Steps or slices.
-    loss : float or None
-        While fitting.
+    `stage` is draw or prepare (once for a machine), believe, fit, score, evaluate or predict.
     """
 
     stage: str
@@ -78,16 +75,15 @@ class Maps:
 class Worker:
     """A training process for one session.
 
-    Each command starts the process if there is none.
+    Each command starts the process if there is none. What the process writes to its standard error
+    goes to the logger ``alnb.training``, and so does the trace of each command that fails.
 
     Parameters
     ----------
     dataset : Dataset
-        To train on.
     config : Config
-        The session's settings.
     cache : Path
-        Where it puts weights, scores and maps; its log lies beside that folder.
+        Folder in which the process puts weights, scores and maps.
     on_progress : callable
         Called on the loop with each `Progress`.
     silence_s : float
@@ -103,7 +99,7 @@ class Worker:
     TrainingCancelled
         From all commands, if `cancel` was called.
     TrainerError
-        From all commands, if they failed or the process died; the text says what to do.
+        From all commands and `start`, if they failed or the process died.
     """
 
     def __init__(
@@ -125,19 +121,19 @@ class Worker:
         self._next = 0
         self._cancelled_to = -1
         self._starting = asyncio.Lock()
-        self._hearing: set[asyncio.Future[None]] = set()  # of a cancel, while it starts
+        self._hearing: set[asyncio.Future[None]] = set()  # of a cancel, during a start
         self.device = ""
         self.backbone = ""
 
     @property
     def pid(self) -> int | None:
-        """Of the process; None while there is none."""
+        """The number of the process; None while there is none."""
         return self._process.pid if self._process and self._process.returncode is None else None
 
     # --- commands ---
 
     async def prepare(self) -> None:
-        """Learn from synthetic scans, where the settings want that and it was not done before."""
+        """Learn from synthetic scans, if that is set and was not done before."""
         await self._request("prepare")
 
     async def fit(self, answers: Sequence[Answer]) -> FitReport:
@@ -145,13 +141,10 @@ class Worker:
         done = await self._request("fit", answers=[answer.to_dict() for answer in answers])
         return FitReport.from_dict(done["fit"])
 
-    async def score(
-        self, slices: Sequence[SliceId], weights: str
-    ) -> Mapping[str, NDArray[np.float64]]:
+    async def score(self, slices: Sequence[SliceId], weights: str) -> ScoreTables:
         """Score every region of every slice; see `cycle.Learner.score`."""
-        done = await self._request("score", slices=_named(slices), weights=weights)
-        with np.load(self._cache / done["file"]) as tables:
-            return {name: tables[name] for name in tables.files}
+        await self._request("score", slices=_named(slices), weights=weights)
+        return read_arrays(scores_path(self._cache, weights))
 
     async def evaluate(self, part: Literal["val", "test"], weights: str) -> Scores | None:
         """Compare with the masks of a part; see `cycle.Learner.evaluate`."""
@@ -160,18 +153,16 @@ class Worker:
 
     async def predict(self, slices: Sequence[SliceId], weights: str) -> dict[SliceId, Maps]:
         """Return the maps of a few slices."""
-        done = await self._request("predict", slices=_named(slices), weights=weights)
+        await self._request("predict", slices=_named(slices), weights=weights)
         return {
-            where: _maps(self._cache / name)
-            for where, name in zip(slices, done["files"], strict=True)
+            where: _maps(maps_path(self._cache, weights, where.scan, where.z)) for where in slices
         }
 
     def cancel(self) -> None:
         """Stop what runs and what waits; their callers get `TrainingCancelled`.
 
-        A process that does not heed it within `CANCEL_S`, in a long step or stuck, is ended. Its
-        work is lost, finished weights are kept, and the next request starts another. A process
-        that is being started goes on with that, for the next request.
+        A process that does not heed it within `CANCEL_S` is ended: its work is lost, finished
+        weights are kept, and the next request starts another. A start goes on, for that request.
         """
         for heard in self._hearing:
             if not heard.done():
@@ -186,23 +177,14 @@ class Worker:
     # --- the process ---
 
     async def start(self) -> None:
-        """Start the process if there is none, and wait until it has loaded torch.
-
-        Raises
-        ------
-        TrainerError
-            If it can't be started or ends at once.
-        """
+        """Start the process if there is none, and wait until it has loaded torch."""
         async with self._starting:
             if self.pid is not None:
                 return
-            self._cache.mkdir(parents=True, exist_ok=True)
-            with (self._cache.parent / LOG).open("ab") as log:
-                self._process = await asyncio.create_subprocess_exec(
-                    sys.executable, "-m", "alnb.training.process",
-                    stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log,
-                    limit=2**20, start_new_session=True, env={**THREADS, **os.environ},
-                )  # fmt: skip
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "alnb.training.process", stdin=PIPE, stdout=PIPE, stderr=PIPE,
+                limit=2**20, start_new_session=True, env={**THREADS, **os.environ},
+            )  # fmt: skip
             self._reader = asyncio.create_task(self._read(self._process))
             try:
                 ready = await self._ask(
@@ -210,9 +192,10 @@ class Worker:
                     dataset=str(self._dataset.folder.resolve()),
                     cache=str(self._cache.resolve()),
                     config=self._config.to_dict(),
+                    log_hint=log_hint(),
                 )
             except TrainerError:
-                await self.stop()  # one that has opened nothing is of no use
+                await self.stop()  # a process that has opened nothing is of no use
                 raise
             self.device, self.backbone = ready["device"], ready["backbone"]
 
@@ -248,7 +231,7 @@ class Worker:
                 return await self._ask(do, **fields)
 
     async def _started(self) -> None:
-        """Wait until it has started, or until a cancel."""
+        """Wait until the process has started, or until a cancel."""
         starting = asyncio.ensure_future(self.start())
         heard = asyncio.get_running_loop().create_future()
         self._hearing.add(heard)
@@ -283,7 +266,8 @@ class Worker:
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:
         """Take events until the process ends or has to be ended; then tell all who wait."""
-        assert process.stdout is not None  # noqa: S101
+        assert process.stdout is not None and process.stderr is not None  # noqa: S101
+        logged = asyncio.create_task(_log(process.stderr))
         message = ""
         try:
             while line := await asyncio.wait_for(process.stdout.readline(), self._silence_s):
@@ -296,7 +280,10 @@ class Worker:
         if message:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
-        await process.communicate()  # what is left of its output, unread
+        await process.stdout.read()  # what is left, so that the process ends
+        await process.wait()
+        await asyncio.wait({logged}, timeout=QUIT_S)  # a child of it may still hold the pipe
+        logged.cancel()
         if process is not self._process:
             return  # it was ended for not heeding a cancel; who waits now waits for another
         error = f"the training process {message}" if message else _death(process.returncode)
@@ -313,6 +300,8 @@ class Worker:
                 self._on_progress(progress)
             except Exception:  # of the page; the training goes on
                 logger.exception("%s could not be shown", progress)
+        elif kind == "failed":
+            process_logger.error("%s\n%s", event["message"], event["detail"].rstrip())
         future = self._waiting.get(event.get("id", -1))
         if future is None or future.done():
             return
@@ -322,6 +311,19 @@ class Worker:
             future.set_exception(TrainingCancelled(CANCELLED))
         elif kind == "failed":
             future.set_exception(TrainerError(event["message"]))
+
+
+async def _log(stderr: asyncio.StreamReader) -> None:
+    """Log what a process writes, in whole lines where they are not too long."""
+    rest = b""
+    while chunk := await stderr.read(CHUNK):
+        lines, newline, rest = (rest + chunk).rpartition(b"\n")
+        if len(rest) > CHUNK:
+            lines, rest = lines + newline + rest, b""
+        if lines:
+            process_logger.warning("%s", lines.decode(errors="replace"))
+    if rest:
+        process_logger.warning("%s", rest.decode(errors="replace"))
 
 
 def _ignored(task: asyncio.Task[None]) -> None:
@@ -336,7 +338,7 @@ def _death(code: int | None) -> str:
         why = ", perhaps for want of memory" if -code == signal.SIGKILL else ""
     else:
         how, why = "ended unexpectedly", f" (exit code {code})" if code else ""
-    return f"the training process {how}{why}. {SAVED} {LOG} in the session's folder says more."
+    return f"the training process {how}{why}. {SAVED}{log_hint()}"
 
 
 def _named(slices: Sequence[SliceId]) -> list[list[Any]]:
@@ -344,5 +346,5 @@ def _named(slices: Sequence[SliceId]) -> list[list[Any]]:
 
 
 def _maps(path: Path) -> Maps:
-    with np.load(path) as arrays:
-        return Maps(arrays["mean"].astype(np.float32), arrays["entropy"].astype(np.float32))
+    arrays = read_arrays(path)
+    return Maps(arrays["mean"].astype(np.float32), arrays["entropy"].astype(np.float32))

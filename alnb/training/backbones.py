@@ -10,7 +10,6 @@ The file also reads and writes weights.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from alnb.errors import ConfigError, TrainerError
+from alnb.storage import replacing
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of RGB in [0, 1]
 VGG16_FILE = "vgg16-397923af.pth"  # torchvision's name of VGG16_Weights.IMAGENET1K_V1
@@ -371,21 +371,17 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def write_weights(network: nn.Module, path: Path, metadata: dict[str, str] | None = None) -> None:
-    """Write a network's state as safetensors, under a temporary name until all of it is there.
+    """Write a network's state as safetensors, whole or not at all.
 
     Parameters
     ----------
     network : Module
         On any device.
     path : Path
-        In a folder that exists; a file of that name is replaced.
+        Its folder is made.
     metadata : dict of str to str, optional
         Kept in the file's head.
     """
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
     state = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
-    try:
+    with replacing(path) as temporary:
         save_file(state, temporary, metadata=metadata)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

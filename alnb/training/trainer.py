@@ -25,7 +25,7 @@ from alnb.posterior import Posterior
 from alnb.regions import bare, grid, tiling
 from alnb.reports import FitReport
 from alnb.training import Cancelled, OnProgress
-from alnb.training.checkpoints import Networks
+from alnb.training.checkpoints import Networks, kept_report
 from alnb.training.dropout import mc_dropout
 from alnb.training.fcn8 import FCN8
 from alnb.training.fit import Labelled, Trained, train
@@ -123,7 +123,7 @@ class Trainer:
             If there is nothing to learn from, or ImageNet weights can't be had.
         """
         name, config = self.networks.name(answers), self.config
-        if (report := self.networks.cache.report(name)) is not None:
+        if (report := kept_report(self.cache, name)) is not None:
             return report
         training, held = hold_out(answers, config.holdout, config.seed)
         if not training:
