@@ -43,12 +43,12 @@ SESSION_FILES = frozenset(
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary name to write to; the file gets its own name when the block ends well.
 
-    Whatever fails, a file that was there before stays as it was.
+    If anything fails, a file that was there before stays as it was.
 
     Parameters
     ----------
     path : Path
-        What to write. Its folder is made.
+        The file to write. Its folder is made.
 
     Yields
     ------
@@ -115,12 +115,12 @@ def weights_path(cache: Path, name: str) -> Path:
 
 
 def scores_path(cache: Path, weights: str) -> Path:
-    """Name the file of a network's scores of the pool."""
+    """Name the file of the pool's scores by a network."""
     return cache / f"scores-{weights}.npz"
 
 
 def maps_path(cache: Path, weights: str, scan: str, z: int) -> Path:
-    """Name the file of a slice's maps; a scan may be called what a file may not.
+    """Name the file of a slice's maps; the scan's name is hashed, since it may be no file name.
 
     Parameters
     ----------

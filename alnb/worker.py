@@ -92,7 +92,7 @@ class Worker:
     Attributes
     ----------
     device, backbone : str
-        In words, once the process has started.
+        Empty until the process has started.
 
     Raises
     ------
@@ -110,11 +110,8 @@ class Worker:
         on_progress: Callable[[Progress], None] = lambda progress: None,
         silence_s: float = SILENCE_S,
     ) -> None:
-        self._dataset = dataset
-        self._config = config
-        self._cache = Path(cache)
-        self._on_progress = on_progress
-        self._silence_s = silence_s
+        self._dataset, self._config, self._cache = dataset, config, Path(cache)
+        self._on_progress, self._silence_s = on_progress, silence_s
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
@@ -122,8 +119,7 @@ class Worker:
         self._cancelled_to = -1
         self._starting = asyncio.Lock()
         self._hearing: set[asyncio.Future[None]] = set()  # of a cancel, during a start
-        self.device = ""
-        self.backbone = ""
+        self.device = self.backbone = ""
 
     @property
     def pid(self) -> int | None:
@@ -167,12 +163,10 @@ class Worker:
         for heard in self._hearing:
             if not heard.done():
                 heard.set_result(None)
-        if self.pid is None or self._starting.locked():
-            return
-        self._cancelled_to = self._next - 1
-        self._send({"do": "cancel", "id": self._cancelled_to})
-        loop = asyncio.get_running_loop()
-        loop.call_later(CANCEL_S, self._end, self._process, self._cancelled_to)
+        if self.pid is not None and not self._starting.locked():
+            number = self._cancelled_to = self._next - 1
+            self._send({"do": "cancel", "id": number})
+            asyncio.get_running_loop().call_later(CANCEL_S, self._end, self._process, number)
 
     # --- the process ---
 
@@ -186,14 +180,10 @@ class Worker:
                 limit=2**20, start_new_session=True, env={**THREADS, **os.environ},
             )  # fmt: skip
             self._reader = asyncio.create_task(self._read(self._process))
+            dataset, cache = str(self._dataset.folder.resolve()), str(self._cache.resolve())
+            what = {"dataset": dataset, "cache": cache, "config": self._config.to_dict()}
             try:
-                ready = await self._ask(
-                    "open",
-                    dataset=str(self._dataset.folder.resolve()),
-                    cache=str(self._cache.resolve()),
-                    config=self._config.to_dict(),
-                    log_hint=log_hint(),
-                )
+                ready = await self._ask("open", **what, log_hint=log_hint())
             except TrainerError:
                 await self.stop()  # a process that has opened nothing is of no use
                 raise
@@ -201,13 +191,13 @@ class Worker:
 
     async def stop(self) -> None:
         """End the process, by force if it does not end by itself."""
-        if self._process is not None and self.pid is not None:
+        if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(OSError, TrainerError):
                 self._send({"do": "quit"})
             try:
                 await asyncio.wait_for(self._process.wait(), QUIT_S)
             except TimeoutError:
-                self._process.kill()
+                _kill(self._process)
         if self._reader is not None:
             await self._reader
 
@@ -218,8 +208,7 @@ class Worker:
         if heeded or process is None or process is not self._process:
             return
         self._process = None
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
+        _kill(process)
         for number, future in waiting.items():
             cancelled = number <= self._cancelled_to
             future.set_exception(TrainingCancelled(CANCELLED) if cancelled else _Restarted())
@@ -278,8 +267,7 @@ class Worker:
             logger.exception("an event of the training process can't be read")
             message = f"sent an event that can't be read and was ended. {SAVED}"
         if message:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
+            _kill(process)
         await process.stdout.read()  # what is left, so that the process ends
         await process.wait()
         await asyncio.wait({logged}, timeout=QUIT_S)  # a child of it may still hold the pipe
@@ -311,6 +299,11 @@ class Worker:
             future.set_exception(TrainingCancelled(CANCELLED))
         elif kind == "failed":
             future.set_exception(TrainerError(event["message"]))
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
 
 
 async def _log(stderr: asyncio.StreamReader) -> None:

@@ -55,10 +55,7 @@ class Trunk(nn.Module):
 class VGG16Trunk(Trunk):
     """The 13 convolutions, numbered as torchvision's ``features``; pools in ceil mode.
 
-    Parameters
-    ----------
-    input_padding : int
-        Padding of the first convolution: 100 in FCN8 (Long et al. 2015), 1 in VGG16.
+    The first convolution is padded by 100 in FCN8 (Long et al. 2015), by 1 in VGG16.
     """
 
     def __init__(self, input_padding: int = 1) -> None:
@@ -89,13 +86,7 @@ class VGG16Trunk(Trunk):
 
 
 class TimmTrunk(Trunk):
-    """A timm network as a trunk; the image is padded to a multiple of 32 below and right.
-
-    Parameters
-    ----------
-    name : str
-        timm's name, without weights.
-    """
+    """A timm network as a trunk; the image is padded to a multiple of 32 below and right."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -154,13 +145,7 @@ class Backbone:
 
 
 def find(name: str) -> Backbone:
-    """Look a backbone up.
-
-    Raises
-    ------
-    ConfigError
-        If there is none of that name.
-    """
+    """Look a backbone up; raise ConfigError if there is none of that name."""
     if name.startswith("timm/"):
         return _timm(name)
     if name not in _REGISTRY:
@@ -170,7 +155,7 @@ def find(name: str) -> Backbone:
 
 
 def _put(network: nn.Module, state: Tensors, what: str) -> None:
-    """Load a part of a network's state that must hold the whole trunk."""
+    """Load a part of a network's state that must hold the whole trunk, or refuse it."""
     own = network.state_dict()
     trunk = {name for name in own if name.startswith("trunk.") and "num_batches" not in name}
     fits = all(name in own and own[name].shape == value.shape for name, value in state.items())
@@ -232,23 +217,11 @@ def lite0_weights() -> dict[str, Tensor]:
 
 
 def in_order(module: nn.Module, tensors: Tensors) -> dict[str, Tensor]:
-    """Give tensors a module's names, by order if not by name; the module may end earlier.
-
-    Raises
-    ------
-    TrainerError
-        If a shape differs.
-    """
+    """Give tensors a module's names, by order if not by name; the module may end earlier."""
     own = _without_counts(module.state_dict())
-    named = own.keys() <= tensors.keys()
-    values = [tensors[name] for name in own] if named else list(tensors.values())
-    pairs = list(zip(own.items(), values, strict=False))
-    if len(pairs) < len(own) or any(mine.shape != its.shape for (_, mine), its in pairs):
-        raise TrainerError(
-            "the weights are not those of this backbone: shapes differ. "
-            "Name the right file, or leave --weights out."
-        )
-    return {name: its for (name, _), its in pairs}
+    if own.keys() <= tensors.keys():
+        return {name: tensors[name] for name in own}
+    return dict(zip(own, tensors.values(), strict=False))
 
 
 def _without_counts(tensors: Tensors) -> dict[str, Tensor]:
@@ -257,9 +230,9 @@ def _without_counts(tensors: Tensors) -> dict[str, Tensor]:
 
 
 def _load_lite0(network: nn.Module, tensors: Tensors | None) -> str:
-    body: nn.Module = network.get_submodule("trunk.body")
     values = lite0_weights() if tensors is None else _without_counts(tensors)
-    body.load_state_dict(in_order(body, values), strict=False)
+    state = in_order(network.get_submodule("trunk.body"), values)
+    _put(network, {f"trunk.body.{k}": v for k, v in state.items()}, "EfficientNet-Lite0")
     return "EfficientNet-Lite0 with ImageNet weights"
 
 
@@ -346,10 +319,7 @@ def _download_timm(name: str) -> Tensors:
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Read a file of weights without running code from it.
 
-    Parameters
-    ----------
-    path : Path
-        ``.safetensors``, or a state dict that ``torch.save`` wrote.
+    It is ``.safetensors``, or a state dict that ``torch.save`` wrote.
 
     Raises
     ------
@@ -378,7 +348,6 @@ def write_weights(network: nn.Module, path: Path, metadata: dict[str, str] | Non
     network : Module
         On any device.
     path : Path
-        Its folder is made.
     metadata : dict of str to str, optional
         Kept in the file's head.
     """

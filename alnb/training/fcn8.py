@@ -106,27 +106,14 @@ class FCN8(nn.Module):
         self.register_buffer("std", torch.tensor(self.backbone.std)[:, None, None], False)
 
     def normalise(self, grey: Tensor) -> Tensor:
-        """Scale grey levels as the backbone was trained on them, on the network's device.
+        """Scale (B, H, W) grey levels, uint8, to the (B, 3, H, W) that the backbone expects.
 
-        Parameters
-        ----------
-        grey : (B, H, W) uint8 tensor
-            On any device.
-
-        Returns
-        -------
-        (B, 3, H, W) float tensor
+        The result lies on the network's device.
         """
         return (grey.to(self.mean.device)[:, None].float() / 255 - self.mean) / self.std
 
     def features(self, x: Tensor) -> Features:
-        """Run everything before the first dropout.
-
-        Parameters
-        ----------
-        x : (B, 3, H, W) float tensor
-            Normalised.
-        """
+        """Run everything before the first dropout on a normalised (B, 3, H, W) image."""
         with self._precision(x):
             s8, s16, s32 = self.trunk(x)
             fc6 = functional.relu(self.fc6(s32))  # (B, C, h, w)
@@ -137,53 +124,27 @@ class FCN8(nn.Module):
         return torch.autocast(x.device.type, torch.bfloat16, enabled=self.mixed)
 
     def draw_masks(self, features: Features, generator: torch.Generator | None) -> Masks:
-        """Draw dropout masks for fc6 and fc7, scaled so that the mean stays.
+        """Draw dropout masks for fc6 and fc7, (B, C, h, w).
 
-        Parameters
-        ----------
-        features : Features
-        generator : torch.Generator or None
-            On the device of the features; None: torch's global one.
-
-        Returns
-        -------
-        two (B, C, h, w) tensors
-            0 where dropped, 1 / (1 - dropout) where kept.
+        They are 0 where dropped and 1 / (1 - dropout) where kept, so that the mean stays. The
+        generator is on the device of the features; None: torch's global one.
         """
         keep = 1 - self.dropout
         first, second = (_bernoulli(features.fc6, keep, generator) for _ in range(2))
         return first, second
 
     def tail(self, features: Features, masks: Masks | None = None) -> Tensor:
-        """Run everything from the first dropout on.
+        """Run everything from the first dropout on; logits (B, classes, H, W).
 
-        Parameters
-        ----------
-        features : Features
-        masks : two (B, C, h, w) tensors, optional
-            From `draw_masks`; None: no dropout.
-
-        Returns
-        -------
-        (B, classes, H, W) float tensor
-            Logits.
+        Masks are from `draw_masks`; None, here and below: no dropout.
         """
         first, second = masks or (None, None)
         return self.scores(self.hidden(features, first), features, second)
 
     def hidden(self, features: Features, mask: Tensor | None = None) -> Tensor:
-        """Run the first dropout and fc7, for all draws at once.
+        """Run the first dropout and fc7 to its ReLU, (B, C, h, w).
 
-        Parameters
-        ----------
-        features : Features
-        mask : (B, C, h, w) tensor, optional
-            Of the first dropout; None: no dropout. Features of one image take masks of many draws.
-
-        Returns
-        -------
-        (B, C, h, w) float tensor
-            After fc7's ReLU.
+        Features of one image take masks of many draws, and run for all of them at once.
         """
         x = features.fc6 if mask is None else features.fc6 * mask
         with self._precision(x):
@@ -198,7 +159,7 @@ class FCN8(nn.Module):
             From `hidden`.
         features : Features
         mask : (B, C, h, w) tensor, optional
-            Of the second dropout; None: no dropout.
+            Of the second dropout.
 
         Returns
         -------

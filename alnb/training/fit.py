@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,7 @@ class Labelled:
     labels : (H, W) int8 tensor
         As `arrays.PointLabels`.
     regions : tuple of Region
-        The answered ones; at least one.
+        Those answered; at least one.
     prior_prediction : (H, W) float tensor or None
         Infection probabilities of the network before any answer; all slices have them or none.
     """
@@ -64,7 +64,7 @@ class Trained:
 
 
 def freeze(network: FCN8, config: Resolved) -> None:
-    """Stop the gradient of the trunk up to stride 4 if the settings say so."""
+    """Stop the gradient of the trunk up to stride 4 if that is set."""
     if config.freeze == "stem":
         for parameter in network.trunk.stem_parameters():
             parameter.requires_grad_(False)
@@ -101,7 +101,9 @@ def train(
     """
     network.eval()  # BatchNorm; dropout is explicit
     freeze(network, config)
-    items = _items(slices, config.crop)
+    items: list[Item] = [  # of an epoch: whole slices, or answered regions to be cut out
+        (one, region) for one in slices for region in (one.regions if config.crop else (None,))
+    ]
     steps, checks = _plan(len(items), config)
     best, state = Validation(-math.inf, 0.5), network.state_dict()
     before = copy.deepcopy(state) if keep else {}
@@ -110,7 +112,9 @@ def train(
         nonlocal best, state
         on_step(step, steps, loss)
         if step == steps and keep:
-            _go_back(network, before, keep)
+            with torch.no_grad():
+                for name, parameter in network.named_parameters():
+                    parameter.lerp_(before[name], keep)
         if step in checks:
             found = validate(network)
             if found.score >= best.score:
@@ -119,13 +123,6 @@ def train(
     losses = descend(network, _losses(network, items, config), steps, config, after)
     network.load_state_dict(state)
     return Trained(steps, float(np.mean(losses[-max(1, steps // 10) :])), best)
-
-
-@torch.no_grad()
-def _go_back(network: FCN8, before: Mapping[str, Tensor], share: float) -> None:
-    """Move each weight a share of the way back to what it was."""
-    for name, parameter in network.named_parameters():
-        parameter.lerp_(before[name], share)
 
 
 def descend(
@@ -152,7 +149,7 @@ def descend(
     Returns
     -------
     list of float
-        The loss of each step.
+        Losses, one a step.
     """
     optimizer = torch.optim.Adam(_groups(network, config), fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -214,13 +211,6 @@ def _rate(step: int, steps: int) -> float:
     return warm * (1 + math.cos(math.pi * step / steps)) / 2
 
 
-def _items(slices: Sequence[Labelled], crop: int | None) -> list[Item]:
-    """List an epoch's items: whole slices, or answered regions to be cut out."""
-    if crop is None:
-        return [(one, None) for one in slices]
-    return [(one, region) for one in slices for region in one.regions]
-
-
 def _batches(items: Sequence[Item], config: Resolved, rng: np.random.Generator) -> Iterator[Cut]:
     """Deal B slices with (B, h, w) labels for ever, each once an epoch, half of them mirrored."""
     waiting: list[int] = []
@@ -264,10 +254,6 @@ def drawn(network: FCN8, grey: Tensor, generator: torch.Generator) -> Tensor:
     grey : (B, H, W) uint8 tensor
     generator : torch.Generator
         On the network's device.
-
-    Returns
-    -------
-    (B, 2, H, W) float tensor
     """
     features = network.features(network.normalise(grey))
     return network.tail(features, network.draw_masks(features, generator))

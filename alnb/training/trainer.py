@@ -41,14 +41,10 @@ from alnb.training.validation import (
 BACKGROUND_GRID = 64  # ours: regions a slice, as the default asks
 
 
-def _silent(stage: str, done: int, total: int, **numbers: float) -> None:
-    """Report nothing."""
-
-
 class Trainer:
     """Train on the answers of one dataset, and predict its slices; a `cycle.Learner`.
 
-    Weights have names, by which the methods find them in the cache.
+    Methods find weights in the cache by their name.
 
     Parameters
     ----------
@@ -70,7 +66,8 @@ class Trainer:
         If there is no backbone or heuristic of the name in `config`, or a package's heuristic
         can't be loaded.
     TrainerError
-        From methods that are given weights, if there are none of that name.
+        From methods that are given weights, if there are none of that name; from `prepare` and
+        `fit`, if ImageNet weights can't be had; from `fit`, if there is nothing to learn from.
     Cancelled
         From all methods, if they were stopped; weights trained before stay.
     """
@@ -81,7 +78,7 @@ class Trainer:
         config: Config,
         cache: Path,
         device: str | None = None,
-        progress: OnProgress = _silent,
+        progress: OnProgress = lambda stage, done, total, **numbers: None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
         self.dataset, self.cache = dataset, Path(cache)
@@ -99,29 +96,12 @@ class Trainer:
     # --- training ---
 
     def prepare(self) -> None:
-        """Learn what is learned before any answer, so that no training waits for it.
-
-        Raises
-        ------
-        TrainerError
-            If ImageNet weights can't be had.
-        """
+        """Learn what is learned before any answer, so that no training waits for it."""
         if self.networks.pretrains:
             self.networks.fresh()
 
     def fit(self, answers: Sequence[Answer]) -> FitReport:
-        """Train on answers, or find that it was done before.
-
-        Parameters
-        ----------
-        answers : sequence of Answer
-            Of the train part; skipped ones teach nothing.
-
-        Raises
-        ------
-        TrainerError
-            If there is nothing to learn from, or ImageNet weights can't be had.
-        """
+        """Train on answers of the train part, or find that it was done before."""
         name, config = self.networks.name(answers), self.config
         if (report := kept_report(self.cache, name)) is not None:
             return report
@@ -174,11 +154,11 @@ class Trainer:
         of: dict[SliceId, list[Answer]] = {}
         for answer in answers:
             of.setdefault(answer.region.where, []).append(answer)
-        shape = (self.dataset.size, self.dataset.size)
+        size = self.dataset.size
         return [
             Labelled(
                 self._grey(where),
-                torch.from_numpy(point_labels(of[where], shape)),
+                torch.from_numpy(point_labels(of[where], (size, size))),
                 tuple(answer.region for answer in of[where]),
                 self._priors.get(where),
             )
@@ -199,14 +179,13 @@ class Trainer:
             self._priors[where] = torch.from_numpy(self._infected(network, where)).half()
 
     def _threshold(self, answers: Sequence[Answer]) -> float:
-        """Choose one from the answers, where the prior predictions of their slices are known."""
-        threshold = self.config.threshold
+        """Adapt the threshold to the answers, if prior predictions of their slices are known."""
         if self.config.adapt_threshold and self._priors:
-            return calibrated_threshold(threshold, answers, self._priors)
-        return threshold
+            return calibrated_threshold(self.config.threshold, answers, self._priors)
+        return self.config.threshold
 
     def _validation(self, held: Sequence[Answer], threshold: float) -> Validate:
-        """Validate by the masks of the validation part if the settings say so, or by answers."""
+        """Validate by the masks of the validation part if that is set, or by answers."""
         predict, fixed = self._predict, not self.config.adapt_threshold
         if self.config.validate:
             slices = [
@@ -243,18 +222,13 @@ class Trainer:
     def evaluate(self, part: Part, weights: str) -> Scores | None:
         """Compare predictions, without dropout, with the masks of a part.
 
-        Returns
-        -------
-        Scores or None
-            Pixels pooled over the part; None if it has no masks or no slices.
+        Pixels are pooled over the part. None if it has no masks or no slices.
         """
         slices = self.dataset.part(part)
         if not self.dataset.has_masks or not slices:
             return None
-        total = Scores()
-        for where, infected in self._segmented(slices, weights, "evaluate"):
-            total = total + Scores.of(infected, self.dataset.mask(where))
-        return total
+        found = self._segmented(slices, weights, "evaluate")
+        return sum((Scores.of(p, self.dataset.mask(where)) for where, p in found), Scores())
 
     def segment(self, slices: Sequence[SliceId], weights: str) -> Iterator[tuple[SliceId, Mask]]:
         """Yield where each slice is infected, (H, W): what is evaluated, shown and exported."""
@@ -262,7 +236,9 @@ class Trainer:
 
     def infection(self, slices: Sequence[SliceId], weights: str) -> Iterator[tuple[SliceId, Map]]:
         """Yield the infection probability of each slice without dropout, (H, W) float32."""
-        return self._infections(slices, weights, "predict")
+        network, _ = self.networks.kept(weights)
+        for where in self._each(slices, "predict"):
+            yield where, self._infected(network, where)
 
     def predict(
         self, slices: Sequence[SliceId], weights: str
@@ -273,16 +249,9 @@ class Trainer:
     def _segmented(
         self, slices: Sequence[SliceId], weights: str, stage: str
     ) -> Iterator[tuple[SliceId, Mask]]:
-        _, report = self.networks.kept(weights)
-        for where, p in self._infections(slices, weights, stage):
-            yield where, p >= report.threshold
-
-    def _infections(
-        self, slices: Sequence[SliceId], weights: str, stage: str
-    ) -> Iterator[tuple[SliceId, Map]]:
-        network, _ = self.networks.kept(weights)
+        network, report = self.networks.kept(weights)
         for where in self._each(slices, stage):
-            yield where, self._infected(network, where)
+            yield where, self._infected(network, where) >= report.threshold
 
     def _posteriors(
         self, slices: Sequence[SliceId], weights: str, stage: str
@@ -309,10 +278,10 @@ class Trainer:
         return p
 
     def _background(self, where: SliceId) -> Mask:
-        """Find the regions that show nothing, (H, W).
+        """Find the regions that show nothing, (H, W); none if they are asked (`Config.ask_bare`).
 
         One grid is used for all kinds and numbers of regions, so that all networks are compared
-        alike. Where `Config.ask_bare` has such regions asked, as in the paper, there is none.
+        alike.
         """
         size = self.dataset.size
         background = np.zeros((size, size), dtype=bool)
