@@ -175,6 +175,8 @@ class Worker:
         async with self._starting:
             if self.pid is not None:
                 return
+            if self._process is not None and self._reader is not None:
+                await self._reader  # those who wait for the process that died are told first
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "alnb.training.process", stdin=PIPE, stdout=PIPE, stderr=PIPE,
                 limit=2**20, start_new_session=True, env={**THREADS, **os.environ},

@@ -115,32 +115,17 @@ class EfficientNetTrunk(TimmTrunk):
 class Backbone:
     """An entry of the registry.
 
-    Parameters
-    ----------
-    name : str
-        As in `Config.backbone`.
-    trunk : callable
-        ``trunk(input_padding)`` builds it.
-    channels : (int, int, int)
-        Of the maps at strides 8, 16 and 32.
-    centres : (float, float, float)
-        The input pixel on which cell 0 of each is centred.
-    head : (int, int)
-        Kernel of fc6, and width of fc6 and fc7.
-    load : callable
-        ``load(network, tensors)`` puts these weights into an FCN8, or for None those of
-        ImageNet. It returns what a person should know of them.
-    mean, std : 3 floats
-        Of the RGB it was trained on, for grey levels in [0, 1].
+    ``load(network, tensors)`` puts these weights into an FCN8, or for None those of ImageNet. It
+    returns what a person should know of them.
     """
 
-    name: str
-    trunk: Callable[[int], Trunk]
-    channels: tuple[int, int, int]
-    centres: tuple[float, float, float]
-    head: tuple[int, int]
+    name: str  # as in `Config.backbone`
+    trunk: Callable[[int], Trunk]  # ``trunk(input_padding)`` builds it
+    channels: tuple[int, int, int]  # of the maps at strides 8, 16 and 32
+    centres: tuple[float, float, float]  # the input pixel on which cell 0 of each is centred
+    head: tuple[int, int]  # kernel of fc6, and width of fc6 and fc7
     load: Callable[[nn.Module, Tensors | None], str]
-    mean: tuple[float, ...] = IMAGENET_MEAN
+    mean: tuple[float, ...] = IMAGENET_MEAN  # of the RGB it was trained on, in [0, 1]
     std: tuple[float, ...] = IMAGENET_STD
 
 

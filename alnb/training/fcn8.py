@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -22,22 +23,12 @@ Masks = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """The part of a pass that is the same in every dropout draw.
+    """The part of a pass that is the same in every dropout draw."""
 
-    Parameters
-    ----------
-    fc6 : (B, C, h, w) tensor
-        After its ReLU, before the first dropout.
-    pool4, pool3 : (B, classes, …) tensor
-        Score maps of the two skips.
-    size : (H, W)
-        Of the image.
-    """
-
-    fc6: Tensor
-    pool4: Tensor
+    fc6: Tensor  # (B, C, h, w), after its ReLU, before the first dropout
+    pool4: Tensor  # (B, classes, …), score map of a skip, as pool3
     pool3: Tensor
-    size: tuple[int, int]
+    size: tuple[int, int]  # (H, W) of the image
 
 
 class FCN8(nn.Module):
@@ -87,18 +78,14 @@ class FCN8(nn.Module):
         self.score_fr = _zeros(nn.Conv2d(width, classes, 1))
         self.score_pool4 = _zeros(nn.Conv2d(c16, classes, 1))
         self.score_pool3 = _zeros(nn.Conv2d(c8, classes, 1))
-        self.upscore2: nn.Module
-        self.upscore_pool4: nn.Module
-        self.upscore8: nn.Module
         if self.published:
-            self.upscore2 = _bilinear(classes, 4, 2)
-            self.upscore_pool4 = _bilinear(classes, 4, 2)
-            self.upscore8 = _bilinear(classes, 16, 8)
+            steps = ((4, 2), (4, 2), (16, 8))
+            upscores: list[nn.Module] = [_bilinear(classes, *one) for one in steps]
         else:
             o8, o16, o32 = self.backbone.centres
-            self.upscore2 = Resample((32, o32), (16, o16))
-            self.upscore_pool4 = Resample((16, o16), (8, o8))
-            self.upscore8 = Resample((8, o8), (1, 0.0))
+            grids = ((32, o32), (16, o16), (8, o8), (1, 0.0))
+            upscores = [Resample(source, target) for source, target in pairwise(grids)]
+        self.upscore2, self.upscore_pool4, self.upscore8 = upscores
         for layer in (self.fc6, self.fc7):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
@@ -189,11 +176,8 @@ class FCN8(nn.Module):
 class Resample(nn.Module):
     """Resize a map bilinearly to another grid over the same image, each cell where it lies.
 
-    Parameters
-    ----------
-    source, target : (float, float)
-        Stride of the grid, and the image pixel on which its cell 0 is centred. Beyond the
-        outermost cells their value holds.
+    A grid is its stride and the image pixel on which its cell 0 is centred. Beyond the outermost
+    cells their value holds.
     """
 
     def __init__(self, source: tuple[float, float], target: tuple[float, float]) -> None:

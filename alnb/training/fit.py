@@ -6,7 +6,6 @@ import copy
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,21 +26,14 @@ Cut = tuple[Tensor, ...]  # grey levels, labels and, where it is known, the prio
 class Labelled:
     """A slice and the answers on it.
 
-    Parameters
-    ----------
-    grey : (H, W) uint8 tensor
-    labels : (H, W) int8 tensor
-        As `arrays.PointLabels`.
-    regions : tuple of Region
-        Those answered; at least one.
-    prior_prediction : (H, W) float tensor or None
-        Infection probabilities of the network before any answer; all slices have them or none.
+    `prior_prediction` are the infection probabilities before any answer; all slices have them or
+    none.
     """
 
-    grey: Tensor
-    labels: Tensor
-    regions: tuple[Region, ...]
-    prior_prediction: Tensor | None = None
+    grey: Tensor  # (H, W) uint8
+    labels: Tensor  # (H, W) int8, as `arrays.PointLabels`
+    regions: tuple[Region, ...]  # those answered; at least one
+    prior_prediction: Tensor | None = None  # (H, W) float
 
     @property
     def maps(self) -> Cut:
@@ -151,7 +143,12 @@ def descend(
     list of float
         Losses, one a step.
     """
-    optimizer = torch.optim.Adam(_groups(network, config), fused=True)
+    trained = [(n, p) for n, p in network.named_parameters() if p.requires_grad]
+    trunk = [p for name, p in trained if name.startswith("trunk.")]
+    rest = [p for name, p in trained if not name.startswith("trunk.")]  # mostly untrained yet
+    rate = config.learning_rate
+    groups = [{"params": trunk, "lr": rate}, {"params": rest, "lr": rate * config.head_rate}]
+    optimizer = torch.optim.Adam(groups, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: _rate(step, steps) if config.schedule == "cosine" else 1.0
     )
@@ -178,17 +175,6 @@ def _losses(network: FCN8, items: Sequence[Item], config: Resolved) -> Iterator[
         if config.distil > 0 and prior:
             loss = loss + config.distil * distillation(logits, labels, prior[0].to(device))
         yield loss
-
-
-def _groups(network: FCN8, config: Resolved) -> list[dict[str, Any]]:
-    """Give the layers behind the trunk, most of which start untrained, their own rate."""
-    trained = [(n, p) for n, p in network.named_parameters() if p.requires_grad]
-    trunk = [p for name, p in trained if name.startswith("trunk.")]
-    head = [p for name, p in trained if not name.startswith("trunk.")]
-    return [
-        {"params": trunk, "lr": config.learning_rate},
-        {"params": head, "lr": config.learning_rate * config.head_rate},
-    ]
 
 
 def _plan(slices: int, config: Resolved) -> tuple[int, set[int]]:

@@ -164,7 +164,7 @@ class Commands:
     @property
     def _ready(self) -> Trainer:
         if self.trainer is None:
-            raise TrainerError("the training process was not told which dataset to open.")
+            raise TrainerError("the training process has opened no dataset; start it again.")
         return self.trainer
 
     def _open(self, command: dict[str, Any]) -> dict[str, Any]:
@@ -205,24 +205,17 @@ def _smaller(config: Config, size: int) -> Config | None:
     """Halve a training's batch, or its crops if the batch is 1; None if neither can be halved."""
     if config.batch > 1:
         return config.replace(batch=config.batch // 2)
-    crop = _crop(config, size)
-    if crop is not None and crop // 2 >= SMALLEST_CROP:
-        return config.replace(crop=crop // 2)
-    return None
-
-
-def _crop(config: Config, size: int) -> int | None:
-    """Return the side of a training's crops in pixels; None where it takes whole slices."""
-    return min(config.crop, size) if config.crop else None
+    crop = min(config.crop or 0, size)
+    return config.replace(crop=crop // 2) if crop // 2 >= SMALLEST_CROP else None
 
 
 def _taken(config: Config, size: int, *, trains: bool) -> str:
     """Say what is in memory at once; only a training has batches and crops."""
     if not trains:
         return f"slices of {size}×{size} pixels"
-    crop = _crop(config, size) or size
+    side = min(config.crop or size, size)
     pictures = "picture" if config.batch == 1 else "pictures"
-    return f"{config.batch} {pictures} of {crop}×{crop} pixels at once"
+    return f"{config.batch} {pictures} of {side}×{side} pixels at once"
 
 
 def _beat(commands: Commands) -> None:

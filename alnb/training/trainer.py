@@ -52,11 +52,11 @@ class Trainer:
     config : Config
         Resolved here, for the dataset and the device.
     cache : Path
-        Folder of the weights; made if missing, may be deleted at any time.
+        Folder of the weights; may be deleted at any time.
     device : str, optional
         torch's name; None: the first GPU if there is one, else the CPU.
-    progress : callable, optional
-        ``progress(stage, done, total, **numbers)`` after each step or slice.
+    progress : OnProgress
+        Called after each step or slice.
     cancelled : callable, optional
         Asked before each step or slice; true stops with `Cancelled`.
 
@@ -115,7 +115,10 @@ class Trainer:
         network = self.networks.fresh()
         if self.networks.pretrains and config.distil > 0:
             self._predict_priors([a.region.where for a in (*training, *held)])
-        validate = self._validation(held, self._threshold((*training, *held)))
+        threshold = config.threshold
+        if config.adapt_threshold and self._priors:
+            threshold = calibrated_threshold(threshold, (*training, *held), self._priors)
+        validate = self._validation(held, threshold)
         trained = self._trained(network, training, validate)
         report = FitReport(
             weights=name,
@@ -171,18 +174,10 @@ class Trainer:
 
     def _predict_priors(self, slices: Sequence[SliceId]) -> None:
         """Keep what is predicted of slices before any answer; once a slice."""
-        missing = [where for where in dict.fromkeys(slices) if where not in self._priors]
-        if not missing:
-            return
-        network = self.networks.fresh()
-        for where in self._each(missing, "believe"):
-            self._priors[where] = torch.from_numpy(self._infected(network, where)).half()
-
-    def _threshold(self, answers: Sequence[Answer]) -> float:
-        """Adapt the threshold to the answers, if prior predictions of their slices are known."""
-        if self.config.adapt_threshold and self._priors:
-            return calibrated_threshold(self.config.threshold, answers, self._priors)
-        return self.config.threshold
+        if missing := [where for where in dict.fromkeys(slices) if where not in self._priors]:
+            network = self.networks.fresh()
+            for where in self._each(missing, "believe"):
+                self._priors[where] = torch.from_numpy(self._infected(network, where)).half()
 
     def _validation(self, held: Sequence[Answer], threshold: float) -> Validate:
         """Validate by the masks of the validation part if that is set, or by answers."""

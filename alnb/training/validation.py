@@ -156,9 +156,8 @@ def validate_by_answers(
         return Validation(0.0, threshold)
     peaks = _peaks(network, held, grey, predict)
     verdicts = np.array([answer.verdict is Verdict.INFECTED for answer in held])
-    tried = np.clip(threshold + np.arange(-2, 3) * STEP, STEP, 1 - STEP)
-    if fixed:
-        tried = np.array([threshold])
+    around = np.clip(threshold + np.arange(-2, 3) * STEP, STEP, 1 - STEP)
+    tried = np.array([threshold]) if fixed else around
     accuracies = ((peaks >= tried[:, None]) == verdicts).mean(axis=1)
     best = max(range(len(tried)), key=lambda i: (accuracies[i], -abs(tried[i] - threshold)))
     return Validation(float(accuracies[best]), float(tried[best]), float(accuracies[best]))
