@@ -35,10 +35,10 @@ ScoreTables = Mapping[str, NDArray[np.float64]]
 
 
 class Learner(Protocol):
-    """Trains a network on answers and says what it makes of slices."""
+    """Trains a network on answers, and predicts slices with it."""
 
     def fit(self, answers: Sequence[Answer]) -> FitReport:
-        """Train on the answers; what was trained before is found again."""
+        """Train on the answers, or find the network that was trained on them before."""
         ...
 
     def evaluate(self, part: Part, weights: str) -> Scores | None:
@@ -60,7 +60,7 @@ class Annotator(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Have the pending regions answered by `Session.submit`; the result is not looked at."""
+    """Have the pending regions answered by `Session.submit`; the result is ignored."""
 
     regions: tuple[Region, ...]
 
@@ -78,7 +78,7 @@ class Fit:
 
 @dataclass(frozen=True, slots=True)
 class Evaluate:
-    """Measure a network on a part; the result is `Scores` or None."""
+    """Measure a network on a part; the result is `Scores`, or None if that has no masks."""
 
     part: Part
     weights: str
@@ -153,7 +153,7 @@ def next_cycle(session: Session, pool: Pool) -> Steps[Work, ScoreTables]:
     Returns
     -------
     ScoreTables
-        By which they were chosen.
+        Those by which the regions were chosen.
     """
     begun = _scores_again if session.state.measured else learn
     tables = yield from begun(session, pool)
@@ -171,7 +171,7 @@ def loop(session: Session, pool: Pool, enough: Callable[[State], bool]) -> Steps
     pool : Pool
         Its regions.
     enough : callable
-        Whether to stop, asked after each cycle. The loop also ends where nothing is left to ask.
+        Asked after each cycle whether to stop. The loop also ends when nothing is left to ask.
 
     Raises
     ------
@@ -254,7 +254,7 @@ def run(
     session : Session
         Open for writing.
     learner, annotator
-        What trains and what answers.
+        They train and answer.
     cycles : int, optional
         After the start; `Config.cycles` if None.
     progress : callable
@@ -292,8 +292,9 @@ def run(
 def answer_pending(session: Session, annotator: Annotator) -> None:
     """Answer all that is asked, until the budget can't pay for an answer.
 
-    That answer is not given, nor are those after it, whatever they cost: to skip expensive ones
-    would require knowing them. What a person submits is kept even if it overdraws the budget.
+    That answer is not given, nor are those after it, even if they are cheap: skipping expensive
+    answers would require knowing them. What a person submits is kept even if it overdraws the
+    budget.
     """
     for region in session.state.pending:
         answer = annotator.answer(region)

@@ -1,7 +1,7 @@
 """The errors that a person sees, and the log that keeps the rest.
 
 An `AlnbError` is one sentence with what was wrong, where, and what to do. Any other exception is a
-fault of alnb: `sentence_of` logs its trace, and points to the log in one sentence.
+fault of alnb: `sentence_of` logs its trace, and `log_hint` points to the log in one sentence.
 """
 
 from __future__ import annotations
@@ -57,6 +57,12 @@ def log_to(folder: Path) -> Path:
     return folder / LOG
 
 
+def log_hint() -> str:
+    """Point to the log, in a sentence after a space; empty before `log_to`."""
+    files = [one.baseFilename for one in LOGGER.handlers if isinstance(one, RotatingFileHandler)]
+    return f" The log {files[0]} says more." if files else ""
+
+
 def user_log_folder() -> Path:
     """Make the folder for the log of a page without a session, and return it."""
     from platformdirs import user_log_path
@@ -69,9 +75,7 @@ def sentence_of(error: BaseException) -> str:
     if isinstance(error, AlnbError):
         return str(error)
     LOGGER.error("%s", error, exc_info=error)
-    files = [one.baseFilename for one in LOGGER.handlers if isinstance(one, RotatingFileHandler)]
-    more = f" The log {files[0]} says more." if files else ""
     return (
         f"Something went wrong in alnb ({type(error).__name__}: {error}). Every answer is saved; "
-        f"reload the page to go on.{more}"
+        f"reload the page to go on.{log_hint()}"
     )

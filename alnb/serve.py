@@ -2,8 +2,7 @@
 
 The address answers only on 127.0.0.1 and asks for a token. Nothing but the page is served, and the
 page may load nothing from elsewhere. `Server` holds a child process, ``python -m alnb.serve``,
-which runs Voila. It ends when its standard input closes, so that it ends with its parent, and it
-ends its kernels.
+which runs Voila. The child ends, with its kernels, when its standard input closes.
 
 Settings reach the notebook's kernel as environment variables. Paths are absolute, since the kernel
 runs in the notebook's folder:
@@ -37,7 +36,6 @@ import webbrowser
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from alnb.errors import AlnbError
@@ -63,13 +61,7 @@ POLICY = (  # Voila writes scripts into the page, and anywidget loads its module
 
 
 def app_notebook(name: str = "label") -> Path:
-    """Find an app's notebook, in a source checkout or beside the installed package.
-
-    Raises
-    ------
-    AlnbError
-        If there is none of that name.
-    """
+    """Find an app's notebook in a checkout or in the package; AlnbError if there is none."""
     package = Path(__file__).parent
     for folder in (package / "_apps", package.parent / "apps"):
         if (folder / f"{name}.ipynb").is_file():
@@ -78,15 +70,7 @@ def app_notebook(name: str = "label") -> Path:
 
 
 def voila_config(notebook: Path, port: int) -> dict[str, Any]:
-    """Return Voila's settings, locked down.
-
-    Parameters
-    ----------
-    notebook : Path
-        The one notebook that is served.
-    port : int
-        On `HOST`.
-    """
+    """Return Voila's settings: one notebook on a port of `HOST`, and nothing else."""
     headers = {
         "Content-Security-Policy": POLICY,
         "Referrer-Policy": "no-referrer",  # the address carries the token
@@ -108,8 +92,8 @@ def voila_config(notebook: Path, port: int) -> dict[str, Any]:
                 "allow_remote_access": False,  # refuses a foreign Host, as in DNS rebinding
                 # lets a closing page end its kernel (voila#1458); the token guards the rest
                 "disable_check_xsrf": True,
-                # the page pings the kernel itself; Jupyter counts in ms, Tornado in s, and the
-                # connection closed every 30 s
+                # the page pings the kernel itself; Jupyter counts in ms, Tornado in s, and closed
+                # the connection every 30 s
                 "ws_ping_interval": 0,
             },
         },
@@ -133,20 +117,12 @@ def voila_config(notebook: Path, port: int) -> dict[str, Any]:
 
 
 class Server:
-    """A notebook that is being served; a context manager that ends it.
-
-    Attributes
-    ----------
-    address : str
-        What to open, with the token.
-    port : int
-        On 127.0.0.1.
-    """
+    """A notebook that is being served on a port of `HOST`; a context manager that ends it."""
 
     def __init__(self, process: subprocess.Popen[str], port: int, token: str) -> None:
         self._process = process
         self.port = port
-        self.address = f"http://{HOST}:{port}/?token={token}"
+        self.address = f"http://{HOST}:{port}/?token={token}"  # what to open
 
     @property
     def pid(self) -> int:
@@ -174,12 +150,7 @@ class Server:
     def __enter__(self) -> Server:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -235,9 +206,8 @@ def serve(
 def _door(address: str) -> str:
     """Return an address that redirects to another, only once and for `DOOR_S` at most.
 
-    A browser is started with an address on its command line, where every user of the machine can
-    read it. This address is useless once the browser has opened it, and the token is on no command
-    line.
+    A browser gets its address on its command line, where every user of the machine can read it.
+    This address is useless once opened, and the token is on no command line.
     """
     path = f"/{secrets.token_urlsafe(24)}"
     unused = threading.Lock()
@@ -271,13 +241,7 @@ def _door(address: str) -> str:
 
 
 def free_port(port: int | None = None) -> int:
-    """Return `port` if nothing listens on it, or any free one for None.
-
-    Raises
-    ------
-    AlnbError
-        If it is in use or may not be used.
-    """
+    """Return `port`, or any free one for None; AlnbError if it is in use or can't be used."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

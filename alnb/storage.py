@@ -4,7 +4,7 @@ A session's folder holds its journal, which is the only truth, and what can be m
 
     journal.jsonl  .lock  .owner            events, who may write them
     draft.json                              marks that are no answer yet
-    alnb.log                                what went wrong, with traces
+    alnb.log                                what went wrong in page and training process
     cache/weights-NAME.safetensors          networks, named by all that they follow from
     cache/scores-NAME.npz                   how much each region of the pool is wanted
     cache/maps-NAME-SCAN-Z.npz              what is shown of a slice
@@ -43,12 +43,12 @@ SESSION_FILES = frozenset(
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary name to write to; the file gets its own name when the block ends well.
 
-    Whatever fails, a file that was there before stays as it was.
+    If anything fails, a file that was there before stays as it was.
 
     Parameters
     ----------
     path : Path
-        What to write. Its folder is made.
+        The file to write. Its folder is made.
 
     Yields
     ------
@@ -70,7 +70,7 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
-def write_arrays(path: Path, **arrays: NDArray[Any]) -> None:
+def write_arrays(path: Path, /, **arrays: NDArray[Any]) -> None:
     """Write arrays by name to an .npz file, whole or not at all."""
     with replacing(path) as temporary, ZipFile(temporary, "w") as archive:
         for name, array in arrays.items():  # np.savez can't name one "file"
@@ -115,12 +115,12 @@ def weights_path(cache: Path, name: str) -> Path:
 
 
 def scores_path(cache: Path, weights: str) -> Path:
-    """Name the file of a network's scores of the pool."""
+    """Name the file of the pool's scores by a network."""
     return cache / f"scores-{weights}.npz"
 
 
 def maps_path(cache: Path, weights: str, scan: str, z: int) -> Path:
-    """Name the file of a slice's maps; a scan may be called what a file may not.
+    """Name the file of a slice's maps; the scan's name is hashed, since it may be no file name.
 
     Parameters
     ----------

@@ -13,30 +13,34 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from asyncio.subprocess import PIPE
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from alnb.annotation import Answer
 from alnb.arrays import Map
 from alnb.config import THREADS, Config
+from alnb.cycle import ScoreTables
 from alnb.dataset import Dataset, SliceId
-from alnb.errors import TrainerError
+from alnb.errors import TrainerError, log_hint
 from alnb.metrics import Scores
 from alnb.reports import FitReport
+from alnb.storage import maps_path, read_arrays, scores_path
 
 SILENCE_S = 30.0  # ours: beats come every second; a process silent for longer is given up
 QUIT_S = 2.0
 CANCEL_S = 1.5  # ours: a cancel is promised within 2 s; a step of VGG16 takes up to 9 on two cores
 CANCELLED = "cancelled; the last network is kept."
-LOG = "training.log"
 SAVED = "Every answer is saved; press Train to start it again."
 
+CHUNK = 2**16  # ours: bytes of standard error that make one entry of the log
+
 logger = logging.getLogger(__name__)
+process_logger = logging.getLogger("alnb.training")
 
 
 class TrainingCancelled(TrainerError):
@@ -44,21 +48,14 @@ class TrainingCancelled(TrainerError):
 
 
 class _Restarted(TrainerError):
-    """The process was ended for an earlier command; another one takes this command."""
+    """The process was ended because of an earlier command; another one takes this command."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a command is.
+    """How far a command is: `done` of `total` steps or slices; while fitting, the loss.
 
-    Parameters
-    ----------
-    stage : str
-        draw and prepare (once for a machine), believe, fit, score, evaluate or predict.
-    done, total : int
-        Steps or slices.
-    loss : float or None
-        While fitting.
+    `stage` is draw or prepare (once for a machine), believe, fit, score, evaluate or predict.
     """
 
     stage: str
@@ -78,16 +75,15 @@ class Maps:
 class Worker:
     """A training process for one session.
 
-    Each command starts the process if there is none.
+    Each command starts the process if there is none. What the process writes to its standard error
+    goes to the logger ``alnb.training``, and so does the trace of each command that fails.
 
     Parameters
     ----------
     dataset : Dataset
-        To train on.
     config : Config
-        The session's settings.
     cache : Path
-        Where it puts weights, scores and maps; its log lies beside that folder.
+        Folder in which the process puts weights, scores and maps.
     on_progress : callable
         Called on the loop with each `Progress`.
     silence_s : float
@@ -96,14 +92,14 @@ class Worker:
     Attributes
     ----------
     device, backbone : str
-        In words, once the process has started.
+        Empty until the process has started.
 
     Raises
     ------
     TrainingCancelled
         From all commands, if `cancel` was called.
     TrainerError
-        From all commands, if they failed or the process died; the text says what to do.
+        From all commands and `start`, if they failed or the process died.
     """
 
     def __init__(
@@ -114,30 +110,26 @@ class Worker:
         on_progress: Callable[[Progress], None] = lambda progress: None,
         silence_s: float = SILENCE_S,
     ) -> None:
-        self._dataset = dataset
-        self._config = config
-        self._cache = Path(cache)
-        self._on_progress = on_progress
-        self._silence_s = silence_s
+        self._dataset, self._config, self._cache = dataset, config, Path(cache)
+        self._on_progress, self._silence_s = on_progress, silence_s
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._next = 0
         self._cancelled_to = -1
         self._starting = asyncio.Lock()
-        self._hearing: set[asyncio.Future[None]] = set()  # of a cancel, while it starts
-        self.device = ""
-        self.backbone = ""
+        self._hearing: set[asyncio.Future[None]] = set()  # of a cancel, during a start
+        self.device = self.backbone = ""
 
     @property
     def pid(self) -> int | None:
-        """Of the process; None while there is none."""
+        """The number of the process; None while there is none."""
         return self._process.pid if self._process and self._process.returncode is None else None
 
     # --- commands ---
 
     async def prepare(self) -> None:
-        """Learn from synthetic scans, where the settings want that and it was not done before."""
+        """Learn from synthetic scans, if that is set and was not done before."""
         await self._request("prepare")
 
     async def fit(self, answers: Sequence[Answer]) -> FitReport:
@@ -145,13 +137,10 @@ class Worker:
         done = await self._request("fit", answers=[answer.to_dict() for answer in answers])
         return FitReport.from_dict(done["fit"])
 
-    async def score(
-        self, slices: Sequence[SliceId], weights: str
-    ) -> Mapping[str, NDArray[np.float64]]:
+    async def score(self, slices: Sequence[SliceId], weights: str) -> ScoreTables:
         """Score every region of every slice; see `cycle.Learner.score`."""
-        done = await self._request("score", slices=_named(slices), weights=weights)
-        with np.load(self._cache / done["file"]) as tables:
-            return {name: tables[name] for name in tables.files}
+        await self._request("score", slices=_named(slices), weights=weights)
+        return read_arrays(scores_path(self._cache, weights))
 
     async def evaluate(self, part: Literal["val", "test"], weights: str) -> Scores | None:
         """Compare with the masks of a part; see `cycle.Learner.evaluate`."""
@@ -160,71 +149,57 @@ class Worker:
 
     async def predict(self, slices: Sequence[SliceId], weights: str) -> dict[SliceId, Maps]:
         """Return the maps of a few slices."""
-        done = await self._request("predict", slices=_named(slices), weights=weights)
+        await self._request("predict", slices=_named(slices), weights=weights)
         return {
-            where: _maps(self._cache / name)
-            for where, name in zip(slices, done["files"], strict=True)
+            where: _maps(maps_path(self._cache, weights, where.scan, where.z)) for where in slices
         }
 
     def cancel(self) -> None:
         """Stop what runs and what waits; their callers get `TrainingCancelled`.
 
-        A process that does not heed it within `CANCEL_S`, in a long step or stuck, is ended. Its
-        work is lost, finished weights are kept, and the next request starts another. A process
-        that is being started goes on with that, for the next request.
+        A process that does not heed it within `CANCEL_S` is ended: its work is lost, finished
+        weights are kept, and the next request starts another. A start goes on, for that request.
         """
         for heard in self._hearing:
             if not heard.done():
                 heard.set_result(None)
-        if self.pid is None or self._starting.locked():
-            return
-        self._cancelled_to = self._next - 1
-        self._send({"do": "cancel", "id": self._cancelled_to})
-        loop = asyncio.get_running_loop()
-        loop.call_later(CANCEL_S, self._end, self._process, self._cancelled_to)
+        if self.pid is not None and not self._starting.locked():
+            number = self._cancelled_to = self._next - 1
+            self._send({"do": "cancel", "id": number})
+            asyncio.get_running_loop().call_later(CANCEL_S, self._end, self._process, number)
 
     # --- the process ---
 
     async def start(self) -> None:
-        """Start the process if there is none, and wait until it has loaded torch.
-
-        Raises
-        ------
-        TrainerError
-            If it can't be started or ends at once.
-        """
+        """Start the process if there is none, and wait until it has loaded torch."""
         async with self._starting:
             if self.pid is not None:
                 return
-            self._cache.mkdir(parents=True, exist_ok=True)
-            with (self._cache.parent / LOG).open("ab") as log:
-                self._process = await asyncio.create_subprocess_exec(
-                    sys.executable, "-m", "alnb.training.process",
-                    stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log,
-                    limit=2**20, start_new_session=True, env={**THREADS, **os.environ},
-                )  # fmt: skip
+            if self._process is not None and self._reader is not None:
+                await self._reader  # those who wait for the process that died are told first
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "alnb.training.process", stdin=PIPE, stdout=PIPE, stderr=PIPE,
+                limit=2**20, start_new_session=True, env={**THREADS, **os.environ},
+            )  # fmt: skip
             self._reader = asyncio.create_task(self._read(self._process))
+            dataset, cache = str(self._dataset.folder.resolve()), str(self._cache.resolve())
+            what = {"dataset": dataset, "cache": cache, "config": self._config.to_dict()}
             try:
-                ready = await self._ask(
-                    "open",
-                    dataset=str(self._dataset.folder.resolve()),
-                    cache=str(self._cache.resolve()),
-                    config=self._config.to_dict(),
-                )
+                ready = await self._ask("open", **what, log_hint=log_hint())
             except TrainerError:
-                await self.stop()  # one that has opened nothing is of no use
+                await self.stop()  # a process that has opened nothing is of no use
                 raise
             self.device, self.backbone = ready["device"], ready["backbone"]
 
     async def stop(self) -> None:
         """End the process, by force if it does not end by itself."""
-        if self._process is not None and self.pid is not None:
+        if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(OSError, TrainerError):
                 self._send({"do": "quit"})
             try:
                 await asyncio.wait_for(self._process.wait(), QUIT_S)
             except TimeoutError:
-                self._process.kill()
+                _kill(self._process)
         if self._reader is not None:
             await self._reader
 
@@ -235,8 +210,7 @@ class Worker:
         if heeded or process is None or process is not self._process:
             return
         self._process = None
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
+        _kill(process)
         for number, future in waiting.items():
             cancelled = number <= self._cancelled_to
             future.set_exception(TrainingCancelled(CANCELLED) if cancelled else _Restarted())
@@ -248,7 +222,7 @@ class Worker:
                 return await self._ask(do, **fields)
 
     async def _started(self) -> None:
-        """Wait until it has started, or until a cancel."""
+        """Wait until the process has started, or until a cancel."""
         starting = asyncio.ensure_future(self.start())
         heard = asyncio.get_running_loop().create_future()
         self._hearing.add(heard)
@@ -283,7 +257,8 @@ class Worker:
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:
         """Take events until the process ends or has to be ended; then tell all who wait."""
-        assert process.stdout is not None  # noqa: S101
+        assert process.stdout is not None and process.stderr is not None  # noqa: S101
+        logged = asyncio.create_task(_log(process.stderr))
         message = ""
         try:
             while line := await asyncio.wait_for(process.stdout.readline(), self._silence_s):
@@ -294,9 +269,11 @@ class Worker:
             logger.exception("an event of the training process can't be read")
             message = f"sent an event that can't be read and was ended. {SAVED}"
         if message:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-        await process.communicate()  # what is left of its output, unread
+            _kill(process)
+        await process.stdout.read()  # what is left, so that the process ends
+        await process.wait()
+        await asyncio.wait({logged}, timeout=QUIT_S)  # a child of it may still hold the pipe
+        logged.cancel()
         if process is not self._process:
             return  # it was ended for not heeding a cancel; who waits now waits for another
         error = f"the training process {message}" if message else _death(process.returncode)
@@ -313,6 +290,8 @@ class Worker:
                 self._on_progress(progress)
             except Exception:  # of the page; the training goes on
                 logger.exception("%s could not be shown", progress)
+        elif kind == "failed":
+            process_logger.error("%s\n%s", event["message"], event["detail"].rstrip())
         future = self._waiting.get(event.get("id", -1))
         if future is None or future.done():
             return
@@ -322,6 +301,24 @@ class Worker:
             future.set_exception(TrainingCancelled(CANCELLED))
         elif kind == "failed":
             future.set_exception(TrainerError(event["message"]))
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+
+
+async def _log(stderr: asyncio.StreamReader) -> None:
+    """Log what a process writes, in whole lines where they are not too long."""
+    rest = b""
+    while chunk := await stderr.read(CHUNK):
+        lines, newline, rest = (rest + chunk).rpartition(b"\n")
+        if len(rest) > CHUNK:
+            lines, rest = lines + newline + rest, b""
+        if lines:
+            process_logger.warning("%s", lines.decode(errors="replace"))
+    if rest:
+        process_logger.warning("%s", rest.decode(errors="replace"))
 
 
 def _ignored(task: asyncio.Task[None]) -> None:
@@ -336,7 +333,7 @@ def _death(code: int | None) -> str:
         why = ", perhaps for want of memory" if -code == signal.SIGKILL else ""
     else:
         how, why = "ended unexpectedly", f" (exit code {code})" if code else ""
-    return f"the training process {how}{why}. {SAVED} {LOG} in the session's folder says more."
+    return f"the training process {how}{why}. {SAVED}{log_hint()}"
 
 
 def _named(slices: Sequence[SliceId]) -> list[list[Any]]:
@@ -344,5 +341,5 @@ def _named(slices: Sequence[SliceId]) -> list[list[Any]]:
 
 
 def _maps(path: Path) -> Maps:
-    with np.load(path) as arrays:
-        return Maps(arrays["mean"].astype(np.float32), arrays["entropy"].astype(np.float32))
+    arrays = read_arrays(path)
+    return Maps(arrays["mean"].astype(np.float32), arrays["entropy"].astype(np.float32))

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from scipy import ndimage
 
 from alnb.annotation import Answer, Verdict
@@ -8,8 +9,8 @@ from alnb.config import PAPER, Config
 from alnb.dataset import import_phantom
 from alnb.oracle import Oracle
 from alnb.regions import grid
+from alnb.storage import weights_path
 from alnb.training import Cancelled, pretrain
-from alnb.training.checkpoints import WeightsCache
 from alnb.training.fit import train
 from alnb.training.pretrain import Slices, batches
 from alnb.training.trainer import Trainer
@@ -195,7 +196,7 @@ def test_only_clean_answers_do_not_teach_it_to_see_nothing(squares, tmp_path):
     before = one.networks.fresh().state_dict()
 
     assert report.steps == 0
-    assert same(WeightsCache(one.cache).read(report.weights), before)
+    assert same(load_file(weights_path(one.cache, report.weights)), before)
     plain = trainer(squares, tmp_path / "plain", CONFIG.replace(pretrain_steps=0)).fit(clean)
     assert plain.steps == 2
 

@@ -1,17 +1,21 @@
 import io
 import json
+import os
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
 from alnb.config import Config
 from alnb.cost import Cost
 from alnb.oracle import Oracle
+from alnb.posterior import Posterior
 from alnb.regions import grid
 from alnb.reports import FitReport
 from alnb.session import Session
-from alnb.training.process import Commands, Wire
+from alnb.storage import scores_path
+from alnb.training.process import Commands
 from alnb.training.trainer import Trainer
 
 FULL = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
@@ -25,7 +29,7 @@ def said(error, do="fit", **changes):
         raise error
 
     out = io.StringIO()
-    commands = Commands(Wire(out))
+    commands = Commands(out)
     commands.trainer = SimpleNamespace(
         config=Config(batch=8, crop=128).replace(**changes),
         dataset=SimpleNamespace(size=352), fit=fail, evaluate=fail,
@@ -77,13 +81,13 @@ def test_after_too_much_the_next_training_takes_half_and_the_journal_says_so(
 
     real = Trainer.fit
     monkeypatch.setattr(Trainer, "fit", fit)
-    commands = Commands(Wire(out))
+    commands = Commands(out)
     config = Config(pretrain_steps=0, regions_per_slice=4, steps=2, batch=8, crop=32)
     region = grid(squares.part("train")[0], (32, 32), 4)[0]
     answer = Oracle(squares).answer(region)
     commands.run({
         "do": "open", "id": 0, "dataset": str(squares.folder), "config": config.to_dict(),
-        "cache": str(tmp_path / "cache"),
+        "cache": str(tmp_path / "cache"), "log_hint": "",
     })  # fmt: skip
     for number in (1, 2, 3):
         commands.run({"do": "fit", "id": number, "answers": [answer.to_dict()]})
@@ -104,3 +108,39 @@ def test_what_else_fails_is_told_with_where_to_read_more():
     assert said(ValueError("boom\nat length")).startswith(
         "the training failed (boom). Every answer"
     )
+
+
+def test_score_tables_of_old_networks_are_forgotten(tmp_path):
+    commands = Commands(io.StringIO())
+    commands.cache = tmp_path
+    commands.trainer = SimpleNamespace(score=lambda slices, weights: {"path": np.zeros((1, 2))})
+    for age, name in enumerate(["one", "two", "three"], 1):
+        commands.run({"do": "score", "id": age, "slices": [["a", 0]], "weights": name})
+        os.utime(scores_path(tmp_path, name), (age, age))
+    commands.run({"do": "score", "id": 4, "slices": [["a", 0]], "weights": "four"})
+
+    assert {file.name for file in tmp_path.iterdir()} == {"scores-three.npz", "scores-four.npz"}
+
+
+def test_maps_are_made_once_and_those_of_old_networks_are_forgotten(tmp_path, monkeypatch):
+    made = []
+
+    def infection(slices, weights):
+        made.extend((weights, where.z) for where in slices)
+        return [(where, np.zeros((4, 4))) for where in slices]
+
+    def predict(slices, weights):
+        zeros = np.zeros((4, 4))
+        return [(where, Posterior(zeros, zeros, 1)) for where in slices]
+
+    monkeypatch.setattr("alnb.training.process.MAPS_KEPT", 2)
+    commands = Commands(io.StringIO())
+    commands.cache = tmp_path
+    commands.trainer = SimpleNamespace(infection=infection, predict=predict)
+    for weights, slices in (("old", [0, 1]), ("new", [0, 1]), ("new", [1, 0])):
+        asked = [["a", z] for z in slices]
+        commands.run({"do": "predict", "id": 1, "slices": asked, "weights": weights})
+    commands.run({"do": "predict", "id": 2, "slices": [["a", 2]], "weights": "new"})
+
+    assert made == [("old", 0), ("old", 1), ("new", 0), ("new", 1), ("new", 2)]
+    assert sorted(file.name.split("-")[1] for file in tmp_path.iterdir()) == ["new"] * 3

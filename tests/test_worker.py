@@ -1,5 +1,6 @@
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from fakes import install_heuristics
 
 from alnb.config import Config
-from alnb.errors import TrainerError
+from alnb.errors import LOGGER, TrainerError, log_to
 from alnb.oracle import Oracle
 from alnb.pool import Pool, start_picks
 from alnb.worker import TrainingCancelled, Worker
@@ -157,12 +158,13 @@ def test_cancel_stops_within_two_seconds_and_keeps_the_last_network(started, ans
     started.run(cancelled())
 
 
-def test_what_fails_in_the_process_is_a_sentence_and_it_lives_on(started, squares, answers):
+def test_what_fails_in_the_process_is_a_sentence_and_it_lives_on(started, squares, answers, log):
     worker = started.worker
 
     async def failing():
         with pytest.raises(TrainerError, match="weights nonsense are not in"):
             await worker.score(squares.part("train"), "nonsense")
+        assert "Traceback" in log.read_text("utf-8")
         first = worker.pid
         await worker.fit(answers)
         assert first == worker.pid
@@ -179,6 +181,64 @@ say("done", id=number, scores=None)"""
 
     assert pretended(lambda worker: worker.evaluate("test", ""), code, fail) is None
     assert "could not be shown" in caplog.text and "a closed page" in caplog.text
+
+
+@pytest.fixture
+def log(tmp_path):
+    yield log_to(tmp_path)
+    for handler in list(LOGGER.handlers):
+        LOGGER.removeHandler(handler)
+        handler.close()
+
+
+WORDS = "sys.stderr.write('last words')\nsys.stderr.flush()\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "how", "words"),
+    [
+        ("raise ValueError('boom')", r"unexpectedly \(exit code 1\)", "ValueError: boom"),
+        (f"{WORDS}import os\nos.kill(os.getpid(), 9)", r"killed \(SIGKILL\)", "last words"),
+    ],
+    ids=["a traceback", "a kill"],
+)
+def test_the_last_words_of_the_process_are_in_the_log_and_the_sentence_points_there(
+    pretended, log, code, how, words
+):
+    async def story(worker):
+        with pytest.raises(TrainerError, match=f"{how}.*The log {re.escape(str(log))} says more"):
+            await worker.evaluate("test", "")
+        assert words in log.read_text("utf-8")
+
+    pretended(story, code)
+
+
+def test_what_stops_the_process_before_its_first_command_is_in_the_log(
+    squares, tmp_path, log, monkeypatch
+):
+    program = tmp_path / "process"
+    program.write_text(f"#!{sys.executable}\nimport no_such_module\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("alnb.worker.sys.executable", str(program))
+
+    async def story():
+        with pytest.raises(TrainerError, match="the training process ended unexpectedly"):
+            await Worker(squares, CONFIG, tmp_path / "cache").start()
+
+    asyncio.run(asyncio.wait_for(story(), 20))
+    assert "No module named 'no_such_module'" in log.read_text("utf-8")
+
+
+@pytest.mark.parametrize("line", ["x" * 99 + "\n", "x" * 100], ids=["lines", "one line"])
+def test_a_flood_on_standard_error_holds_no_command_up(pretended, log, line):
+    code = f"""sys.stderr.write({line!r} * 10_000)
+say("done", id=number, scores=None)"""
+
+    async def story(worker):
+        return await worker.evaluate("test", ""), await worker.evaluate("test", "")
+
+    assert pretended(story, code) == (None, None)
+    assert "x" * 99 in log.read_text("utf-8")
 
 
 @pytest.mark.parametrize("line", ["warning: not JSON", '{"id": 1}', "[1]", "x" * 2**21])

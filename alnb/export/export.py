@@ -20,7 +20,7 @@ from alnb.journal import Event, Journal
 from alnb.reports import curve_table
 from alnb.session import labelled_dataset
 from alnb.state import State, state_of
-from alnb.storage import CACHE, JOURNAL, replacing, write_text
+from alnb.storage import CACHE, JOURNAL, replacing, weights_path, write_text
 
 
 def write_export(session: Path, out: Path, data: Path | None = None) -> Iterator[Path]:
@@ -102,13 +102,12 @@ def _rows(answer: Answer, stands: bool) -> list[tuple[object, ...]]:
 
 def _network(state: State, events: Sequence[Event], cache: Path, out: Path) -> Iterator[Path]:
     """Write the last weights and their model card; if they are gone, `_masks` says so."""
-    from alnb.training.checkpoints import WeightsCache
+    from alnb.training.checkpoints import kept_report
 
-    kept = WeightsCache(cache)
-    if state.fit is None or kept.report(state.fit.weights) is None:
+    if state.fit is None or kept_report(cache, state.fit.weights) is None:
         return
     with replacing(out / "weights.safetensors") as temporary:
-        shutil.copyfile(kept.path(state.fit.weights), temporary)
+        shutil.copyfile(weights_path(cache, state.fit.weights), temporary)
     yield out / "weights.safetensors"
     write_text(out / "MODEL_CARD.md", model_card(state, events[0].data))
     yield out / "MODEL_CARD.md"

@@ -10,7 +10,6 @@ The file also reads and writes weights.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from alnb.errors import ConfigError, TrainerError
+from alnb.storage import replacing
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of RGB in [0, 1]
 VGG16_FILE = "vgg16-397923af.pth"  # torchvision's name of VGG16_Weights.IMAGENET1K_V1
@@ -55,10 +55,7 @@ class Trunk(nn.Module):
 class VGG16Trunk(Trunk):
     """The 13 convolutions, numbered as torchvision's ``features``; pools in ceil mode.
 
-    Parameters
-    ----------
-    input_padding : int
-        Padding of the first convolution: 100 in FCN8 (Long et al. 2015), 1 in VGG16.
+    The first convolution is padded by 100 in FCN8 (Long et al. 2015), by 1 in VGG16.
     """
 
     def __init__(self, input_padding: int = 1) -> None:
@@ -89,13 +86,7 @@ class VGG16Trunk(Trunk):
 
 
 class TimmTrunk(Trunk):
-    """A timm network as a trunk; the image is padded to a multiple of 32 below and right.
-
-    Parameters
-    ----------
-    name : str
-        timm's name, without weights.
-    """
+    """A timm network as a trunk; the image is padded to a multiple of 32 below and right."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -124,43 +115,22 @@ class EfficientNetTrunk(TimmTrunk):
 class Backbone:
     """An entry of the registry.
 
-    Parameters
-    ----------
-    name : str
-        As in `Config.backbone`.
-    trunk : callable
-        ``trunk(input_padding)`` builds it.
-    channels : (int, int, int)
-        Of the maps at strides 8, 16 and 32.
-    centres : (float, float, float)
-        The input pixel on which cell 0 of each is centred.
-    head : (int, int)
-        Kernel of fc6, and width of fc6 and fc7.
-    load : callable
-        ``load(network, tensors)`` puts these weights into an FCN8, or for None those of
-        ImageNet. It returns what a person should know of them.
-    mean, std : 3 floats
-        Of the RGB it was trained on, for grey levels in [0, 1].
+    ``load(network, tensors)`` puts these weights into an FCN8, or for None those of ImageNet. It
+    returns what a person should know of them.
     """
 
-    name: str
-    trunk: Callable[[int], Trunk]
-    channels: tuple[int, int, int]
-    centres: tuple[float, float, float]
-    head: tuple[int, int]
+    name: str  # as in `Config.backbone`
+    trunk: Callable[[int], Trunk]  # ``trunk(input_padding)`` builds it
+    channels: tuple[int, int, int]  # of the maps at strides 8, 16 and 32
+    centres: tuple[float, float, float]  # the input pixel on which cell 0 of each is centred
+    head: tuple[int, int]  # kernel of fc6, and width of fc6 and fc7
     load: Callable[[nn.Module, Tensors | None], str]
-    mean: tuple[float, ...] = IMAGENET_MEAN
+    mean: tuple[float, ...] = IMAGENET_MEAN  # of the RGB it was trained on, in [0, 1]
     std: tuple[float, ...] = IMAGENET_STD
 
 
 def find(name: str) -> Backbone:
-    """Look a backbone up.
-
-    Raises
-    ------
-    ConfigError
-        If there is none of that name.
-    """
+    """Look a backbone up; raise ConfigError if there is none of that name."""
     if name.startswith("timm/"):
         return _timm(name)
     if name not in _REGISTRY:
@@ -170,7 +140,7 @@ def find(name: str) -> Backbone:
 
 
 def _put(network: nn.Module, state: Tensors, what: str) -> None:
-    """Load a part of a network's state that must hold the whole trunk."""
+    """Load a part of a network's state that must hold the whole trunk, or refuse it."""
     own = network.state_dict()
     trunk = {name for name in own if name.startswith("trunk.") and "num_batches" not in name}
     fits = all(name in own and own[name].shape == value.shape for name, value in state.items())
@@ -232,23 +202,11 @@ def lite0_weights() -> dict[str, Tensor]:
 
 
 def in_order(module: nn.Module, tensors: Tensors) -> dict[str, Tensor]:
-    """Give tensors a module's names, by order if not by name; the module may end earlier.
-
-    Raises
-    ------
-    TrainerError
-        If a shape differs.
-    """
+    """Give tensors a module's names, by order if not by name; the module may end earlier."""
     own = _without_counts(module.state_dict())
-    named = own.keys() <= tensors.keys()
-    values = [tensors[name] for name in own] if named else list(tensors.values())
-    pairs = list(zip(own.items(), values, strict=False))
-    if len(pairs) < len(own) or any(mine.shape != its.shape for (_, mine), its in pairs):
-        raise TrainerError(
-            "the weights are not those of this backbone: shapes differ. "
-            "Name the right file, or leave --weights out."
-        )
-    return {name: its for (name, _), its in pairs}
+    if own.keys() <= tensors.keys():
+        return {name: tensors[name] for name in own}
+    return dict(zip(own, tensors.values(), strict=False))
 
 
 def _without_counts(tensors: Tensors) -> dict[str, Tensor]:
@@ -257,9 +215,9 @@ def _without_counts(tensors: Tensors) -> dict[str, Tensor]:
 
 
 def _load_lite0(network: nn.Module, tensors: Tensors | None) -> str:
-    body: nn.Module = network.get_submodule("trunk.body")
     values = lite0_weights() if tensors is None else _without_counts(tensors)
-    body.load_state_dict(in_order(body, values), strict=False)
+    state = in_order(network.get_submodule("trunk.body"), values)
+    _put(network, {f"trunk.body.{k}": v for k, v in state.items()}, "EfficientNet-Lite0")
     return "EfficientNet-Lite0 with ImageNet weights"
 
 
@@ -346,10 +304,7 @@ def _download_timm(name: str) -> Tensors:
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Read a file of weights without running code from it.
 
-    Parameters
-    ----------
-    path : Path
-        ``.safetensors``, or a state dict that ``torch.save`` wrote.
+    It is ``.safetensors``, or a state dict that ``torch.save`` wrote.
 
     Raises
     ------
@@ -371,21 +326,16 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def write_weights(network: nn.Module, path: Path, metadata: dict[str, str] | None = None) -> None:
-    """Write a network's state as safetensors, under a temporary name until all of it is there.
+    """Write a network's state as safetensors, whole or not at all.
 
     Parameters
     ----------
     network : Module
         On any device.
     path : Path
-        In a folder that exists; a file of that name is replaced.
     metadata : dict of str to str, optional
         Kept in the file's head.
     """
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
     state = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
-    try:
+    with replacing(path) as temporary:
         save_file(state, temporary, metadata=metadata)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

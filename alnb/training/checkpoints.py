@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,19 +9,18 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
-from torch import Tensor, nn
 
 from alnb.annotation import Answer, Verdict
 from alnb.config import Resolved
 from alnb.dataset import Dataset
 from alnb.errors import TrainerError
 from alnb.reports import FitReport
+from alnb.storage import forget, sha256_of, short_hash, weights_path
 from alnb.training import OnProgress, backbones
 from alnb.training.fcn8 import FCN8
-from alnb.training.pretrain import VERSION as PRETRAINED
-from alnb.training.pretrain import pretrained
+from alnb.training.pretrain import VERSION, pretrained
 
-KEPT = 5  # ours: older weights are trained again if they are wanted; VGG16's fill 0.5 GB each
+KEPT = 5  # ours: networks; older ones are trained again if need be; VGG16's fill 0.5 GB each
 
 TRAINING_SETTINGS = (
     "labels", "ask_bare",
@@ -33,42 +31,13 @@ TRAINING_SETTINGS = (
 )  # fmt: skip
 
 
-class WeightsCache:
-    """A folder of trained weights, each with its report; it may be deleted at any time.
-
-    Parameters
-    ----------
-    folder : Path
-        Made at the first `save`.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def path(self, name: str) -> Path:
-        """Return where weights of that name lie, if they do."""
-        return self.folder / f"weights-{name}.safetensors"
-
-    def report(self, name: str) -> FitReport | None:
-        """Read the report stored with weights; None if they are missing or unreadable."""
-        try:
-            with safe_open(self.path(name), "pt") as file:
-                return FitReport.from_dict(json.loads(file.metadata()["report"]))
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError):
-            return None
-
-    def read(self, name: str) -> dict[str, Tensor]:
-        """Read weights whose report could be read: parameter name to tensor, on the CPU."""
-        return load_file(self.path(name))
-
-    def save(self, network: nn.Module, report: FitReport) -> None:
-        """Write weights and their report, and delete the oldest beyond `KEPT`."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        metadata = {"report": json.dumps(report.to_dict())}
-        backbones.write_weights(network, self.path(report.weights), metadata)
-        found = sorted(self.folder.glob("weights-*.safetensors"), key=lambda p: p.stat().st_mtime)
-        for old in found[:-KEPT]:
-            old.unlink()
+def kept_report(cache: Path, weights: str) -> FitReport | None:
+    """Read the report stored with weights; None if they are missing or unreadable."""
+    try:
+        with safe_open(weights_path(cache, weights), "pt") as file:
+            return FitReport.from_dict(json.loads(file.metadata()["report"]))
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+        return None
 
 
 class Networks:
@@ -79,7 +48,7 @@ class Networks:
     dataset : Dataset
     config : Resolved
     cache : Path
-        Folder of the weights.
+        Folder of the weights, made at the first `keep`; it may be deleted at any time.
     device : torch.device
     progress : callable
         Hears what is learned from synthetic scans.
@@ -89,8 +58,7 @@ class Networks:
     Attributes
     ----------
     backbone : str
-        Name of the one in use.
-    cache : WeightsCache
+        Its name.
     notice : str
         What a person should know of the weights that training starts from; empty before `fresh`.
 
@@ -112,8 +80,7 @@ class Networks:
         self.dataset, self.config, self.device = dataset, config, device
         self.backbone = backbones.find(config.backbone).name
         self.notice = ""
-        self._progress, self._stop = progress, stop
-        self.cache = WeightsCache(cache)
+        self._progress, self._stop, self._cache = progress, stop, cache
         self._loaded: tuple[str, FCN8] | None = None
 
     @property
@@ -136,18 +103,17 @@ class Networks:
 
     def name(self, answers: Sequence[Answer]) -> str:
         """Hash all that trained weights follow from."""
-        path = self.config.weights
         what = {
             "dataset": self.dataset.fingerprint,
             "backbone": self.backbone,
             "device": self.device.type,
             "bfloat16": self.mixed,
-            "weights": None if path is None else _checksum(Path(path)),
-            "pretrained": PRETRAINED if self.pretrains else None,
+            "weights": self._file_hash(),
+            "pretrained": VERSION if self.pretrains else None,
             "settings": {name: getattr(self.config, name) for name in TRAINING_SETTINGS},
             "answers": [a.content for a in answers if a.verdict is not Verdict.SKIPPED],
         }
-        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
+        return short_hash(what)
 
     def fresh(self) -> FCN8:
         """Build one as it is before any answer: from ImageNet, and from synthetic scans."""
@@ -157,13 +123,15 @@ class Networks:
         self.notice = network.backbone.load(network, tensors)
         network = self._placed(network)
         if self.pretrains:
-            origin = "ImageNet" if path is None else _checksum(Path(path))
+            origin = self._file_hash() or "ImageNet"
             pretrained(network, self.config, origin, self._progress, self._stop)
         return network
 
     def keep(self, network: FCN8, report: FitReport) -> None:
-        """Keep a trained network under its report's name."""
-        self.cache.save(network, report)
+        """Keep a trained network under its report's name; forget the oldest beyond `KEPT`."""
+        metadata = {"report": json.dumps(report.to_dict())}
+        backbones.write_weights(network, weights_path(self._cache, report.weights), metadata)
+        forget(self._cache, "weights", KEPT)
         self._loaded = (report.weights, network)
 
     def kept(self, weights: str) -> tuple[FCN8, FitReport]:
@@ -174,17 +142,25 @@ class Networks:
         TrainerError
             If there are none of that name.
         """
-        report = self.cache.report(weights)
+        report = kept_report(self._cache, weights)
         if report is None:
             raise TrainerError(
-                f"weights {weights} are not in {self.cache.folder}. Train again: the answers "
-                "are kept."
+                f"weights {weights} are not in {self._cache}. Train again: the answers are kept."
             )
         if self._loaded is None or self._loaded[0] != weights:
             network = self._build(report.backbone)  # perhaps another machine's
-            network.load_state_dict(self.cache.read(weights))
+            network.load_state_dict(load_file(weights_path(self._cache, weights)))
             self._loaded = (weights, self._placed(network))
         return self._loaded[1], report
+
+    def _file_hash(self) -> str | None:
+        """Hash the file of `Config.weights`; None if the backbone's own are used."""
+        if self.config.weights is None:
+            return None
+        path = Path(self.config.weights)
+        if not path.is_file():
+            raise TrainerError(f"weights {path}: there is no such file. Check the path.")
+        return sha256_of(path)
 
     def _build(self, backbone: str) -> FCN8:
         """Build a network, initialised by the seed without touching torch's global state."""
@@ -202,10 +178,3 @@ class Networks:
         network.eval().to(self.device)
         network.mixed = self.mixed
         return network.to(memory_format=torch.channels_last)
-
-
-def _checksum(path: Path) -> str:
-    if not path.is_file():
-        raise TrainerError(f"weights {path}: there is no such file. Check the path.")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -24,17 +24,7 @@ ENOUGH = 32  # ours: cells of fc6 from which BLAS (on AVX2) gives the same bits 
 
 
 def probability(logits: Tensor) -> Tensor:
-    """Return the infected class of the softmax over two classes.
-
-    Parameters
-    ----------
-    logits : (B, 2, H, W) float tensor
-
-    Returns
-    -------
-    (B, H, W) float tensor
-        In [0, 1].
-    """
+    """Return the infected class of the softmax of (B, 2, H, W) logits: (B, H, W), in [0, 1]."""
     background, infected = logits.float().unbind(1)
     return torch.sigmoid(infected - background)
 
@@ -45,13 +35,7 @@ def entropy(p: Tensor) -> Tensor:
 
 
 def fold(draws: Iterable[Tensor]) -> Posterior:
-    """Fold draws into a posterior as they come.
-
-    Parameters
-    ----------
-    draws : iterable of (H, W) float tensor
-        Infection probabilities; at least one.
-    """
+    """Fold draws, (H, W) infection probabilities, into a posterior as they come; at least one."""
     total = expected = torch.zeros(())
     count = 0
     for p in draws:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -22,22 +23,12 @@ Masks = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """The part of a pass that is the same in every dropout draw.
+    """The part of a pass that is the same in every dropout draw."""
 
-    Parameters
-    ----------
-    fc6 : (B, C, h, w) tensor
-        After its ReLU, before the first dropout.
-    pool4, pool3 : (B, classes, …) tensor
-        Score maps of the two skips.
-    size : (H, W)
-        Of the image.
-    """
-
-    fc6: Tensor
-    pool4: Tensor
+    fc6: Tensor  # (B, C, h, w), after its ReLU, before the first dropout
+    pool4: Tensor  # (B, classes, …), score map of a skip, as pool3
     pool3: Tensor
-    size: tuple[int, int]
+    size: tuple[int, int]  # (H, W) of the image
 
 
 class FCN8(nn.Module):
@@ -87,18 +78,14 @@ class FCN8(nn.Module):
         self.score_fr = _zeros(nn.Conv2d(width, classes, 1))
         self.score_pool4 = _zeros(nn.Conv2d(c16, classes, 1))
         self.score_pool3 = _zeros(nn.Conv2d(c8, classes, 1))
-        self.upscore2: nn.Module
-        self.upscore_pool4: nn.Module
-        self.upscore8: nn.Module
         if self.published:
-            self.upscore2 = _bilinear(classes, 4, 2)
-            self.upscore_pool4 = _bilinear(classes, 4, 2)
-            self.upscore8 = _bilinear(classes, 16, 8)
+            steps = ((4, 2), (4, 2), (16, 8))
+            upscores: list[nn.Module] = [_bilinear(classes, *one) for one in steps]
         else:
             o8, o16, o32 = self.backbone.centres
-            self.upscore2 = Resample((32, o32), (16, o16))
-            self.upscore_pool4 = Resample((16, o16), (8, o8))
-            self.upscore8 = Resample((8, o8), (1, 0.0))
+            grids = ((32, o32), (16, o16), (8, o8), (1, 0.0))
+            upscores = [Resample(source, target) for source, target in pairwise(grids)]
+        self.upscore2, self.upscore_pool4, self.upscore8 = upscores
         for layer in (self.fc6, self.fc7):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
@@ -106,27 +93,14 @@ class FCN8(nn.Module):
         self.register_buffer("std", torch.tensor(self.backbone.std)[:, None, None], False)
 
     def normalise(self, grey: Tensor) -> Tensor:
-        """Scale grey levels as the backbone was trained on them, on the network's device.
+        """Scale (B, H, W) grey levels, uint8, to the (B, 3, H, W) that the backbone expects.
 
-        Parameters
-        ----------
-        grey : (B, H, W) uint8 tensor
-            On any device.
-
-        Returns
-        -------
-        (B, 3, H, W) float tensor
+        The result lies on the network's device.
         """
         return (grey.to(self.mean.device)[:, None].float() / 255 - self.mean) / self.std
 
     def features(self, x: Tensor) -> Features:
-        """Run everything before the first dropout.
-
-        Parameters
-        ----------
-        x : (B, 3, H, W) float tensor
-            Normalised.
-        """
+        """Run everything before the first dropout on a normalised (B, 3, H, W) image."""
         with self._precision(x):
             s8, s16, s32 = self.trunk(x)
             fc6 = functional.relu(self.fc6(s32))  # (B, C, h, w)
@@ -137,53 +111,27 @@ class FCN8(nn.Module):
         return torch.autocast(x.device.type, torch.bfloat16, enabled=self.mixed)
 
     def draw_masks(self, features: Features, generator: torch.Generator | None) -> Masks:
-        """Draw dropout masks for fc6 and fc7, scaled so that the mean stays.
+        """Draw dropout masks for fc6 and fc7, (B, C, h, w).
 
-        Parameters
-        ----------
-        features : Features
-        generator : torch.Generator or None
-            On the device of the features; None: torch's global one.
-
-        Returns
-        -------
-        two (B, C, h, w) tensors
-            0 where dropped, 1 / (1 - dropout) where kept.
+        They are 0 where dropped and 1 / (1 - dropout) where kept, so that the mean stays. The
+        generator is on the device of the features; None: torch's global one.
         """
         keep = 1 - self.dropout
         first, second = (_bernoulli(features.fc6, keep, generator) for _ in range(2))
         return first, second
 
     def tail(self, features: Features, masks: Masks | None = None) -> Tensor:
-        """Run everything from the first dropout on.
+        """Run everything from the first dropout on; logits (B, classes, H, W).
 
-        Parameters
-        ----------
-        features : Features
-        masks : two (B, C, h, w) tensors, optional
-            From `draw_masks`; None: no dropout.
-
-        Returns
-        -------
-        (B, classes, H, W) float tensor
-            Logits.
+        Masks are from `draw_masks`; None, here and below: no dropout.
         """
         first, second = masks or (None, None)
         return self.scores(self.hidden(features, first), features, second)
 
     def hidden(self, features: Features, mask: Tensor | None = None) -> Tensor:
-        """Run the first dropout and fc7, for all draws at once.
+        """Run the first dropout and fc7 to its ReLU, (B, C, h, w).
 
-        Parameters
-        ----------
-        features : Features
-        mask : (B, C, h, w) tensor, optional
-            Of the first dropout; None: no dropout. Features of one image take masks of many draws.
-
-        Returns
-        -------
-        (B, C, h, w) float tensor
-            After fc7's ReLU.
+        Features of one image take masks of many draws, and run for all of them at once.
         """
         x = features.fc6 if mask is None else features.fc6 * mask
         with self._precision(x):
@@ -198,7 +146,7 @@ class FCN8(nn.Module):
             From `hidden`.
         features : Features
         mask : (B, C, h, w) tensor, optional
-            Of the second dropout; None: no dropout.
+            Of the second dropout.
 
         Returns
         -------
@@ -228,11 +176,8 @@ class FCN8(nn.Module):
 class Resample(nn.Module):
     """Resize a map bilinearly to another grid over the same image, each cell where it lies.
 
-    Parameters
-    ----------
-    source, target : (float, float)
-        Stride of the grid, and the image pixel on which its cell 0 is centred. Beyond the
-        outermost cells their value holds.
+    A grid is its stride and the image pixel on which its cell 0 is centred. Beyond the outermost
+    cells their value holds.
     """
 
     def __init__(self, source: tuple[float, float], target: tuple[float, float]) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,21 +26,14 @@ Cut = tuple[Tensor, ...]  # grey levels, labels and, where it is known, the prio
 class Labelled:
     """A slice and the answers on it.
 
-    Parameters
-    ----------
-    grey : (H, W) uint8 tensor
-    labels : (H, W) int8 tensor
-        As `arrays.PointLabels`.
-    regions : tuple of Region
-        The answered ones; at least one.
-    prior_prediction : (H, W) float tensor or None
-        Infection probabilities of the network before any answer; all slices have them or none.
+    `prior_prediction` are the infection probabilities before any answer; all slices have them or
+    none.
     """
 
-    grey: Tensor
-    labels: Tensor
-    regions: tuple[Region, ...]
-    prior_prediction: Tensor | None = None
+    grey: Tensor  # (H, W) uint8
+    labels: Tensor  # (H, W) int8, as `arrays.PointLabels`
+    regions: tuple[Region, ...]  # those answered; at least one
+    prior_prediction: Tensor | None = None  # (H, W) float
 
     @property
     def maps(self) -> Cut:
@@ -64,7 +56,7 @@ class Trained:
 
 
 def freeze(network: FCN8, config: Resolved) -> None:
-    """Stop the gradient of the trunk up to stride 4 if the settings say so."""
+    """Stop the gradient of the trunk up to stride 4 if that is set."""
     if config.freeze == "stem":
         for parameter in network.trunk.stem_parameters():
             parameter.requires_grad_(False)
@@ -101,7 +93,9 @@ def train(
     """
     network.eval()  # BatchNorm; dropout is explicit
     freeze(network, config)
-    items = _items(slices, config.crop)
+    items: list[Item] = [  # of an epoch: whole slices, or answered regions to be cut out
+        (one, region) for one in slices for region in (one.regions if config.crop else (None,))
+    ]
     steps, checks = _plan(len(items), config)
     best, state = Validation(-math.inf, 0.5), network.state_dict()
     before = copy.deepcopy(state) if keep else {}
@@ -110,7 +104,9 @@ def train(
         nonlocal best, state
         on_step(step, steps, loss)
         if step == steps and keep:
-            _go_back(network, before, keep)
+            with torch.no_grad():
+                for name, parameter in network.named_parameters():
+                    parameter.lerp_(before[name], keep)
         if step in checks:
             found = validate(network)
             if found.score >= best.score:
@@ -119,13 +115,6 @@ def train(
     losses = descend(network, _losses(network, items, config), steps, config, after)
     network.load_state_dict(state)
     return Trained(steps, float(np.mean(losses[-max(1, steps // 10) :])), best)
-
-
-@torch.no_grad()
-def _go_back(network: FCN8, before: Mapping[str, Tensor], share: float) -> None:
-    """Move each weight a share of the way back to what it was."""
-    for name, parameter in network.named_parameters():
-        parameter.lerp_(before[name], share)
 
 
 def descend(
@@ -152,9 +141,14 @@ def descend(
     Returns
     -------
     list of float
-        The loss of each step.
+        Losses, one a step.
     """
-    optimizer = torch.optim.Adam(_groups(network, config), fused=True)
+    trained = [(n, p) for n, p in network.named_parameters() if p.requires_grad]
+    trunk = [p for name, p in trained if name.startswith("trunk.")]
+    rest = [p for name, p in trained if not name.startswith("trunk.")]  # mostly untrained yet
+    rate = config.learning_rate
+    groups = [{"params": trunk, "lr": rate}, {"params": rest, "lr": rate * config.head_rate}]
+    optimizer = torch.optim.Adam(groups, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: _rate(step, steps) if config.schedule == "cosine" else 1.0
     )
@@ -183,17 +177,6 @@ def _losses(network: FCN8, items: Sequence[Item], config: Resolved) -> Iterator[
         yield loss
 
 
-def _groups(network: FCN8, config: Resolved) -> list[dict[str, Any]]:
-    """Give the layers behind the trunk, most of which start untrained, their own rate."""
-    trained = [(n, p) for n, p in network.named_parameters() if p.requires_grad]
-    trunk = [p for name, p in trained if name.startswith("trunk.")]
-    head = [p for name, p in trained if not name.startswith("trunk.")]
-    return [
-        {"params": trunk, "lr": config.learning_rate},
-        {"params": head, "lr": config.learning_rate * config.head_rate},
-    ]
-
-
 def _plan(slices: int, config: Resolved) -> tuple[int, set[int]]:
     """Count the steps, and say after which of them the network is validated.
 
@@ -212,13 +195,6 @@ def _rate(step: int, steps: int) -> float:
     """Warm up, then fall to 0 along a cosine; in (0, 1]."""
     warm = min(1.0, (step + 1) / WARM_UP)
     return warm * (1 + math.cos(math.pi * step / steps)) / 2
-
-
-def _items(slices: Sequence[Labelled], crop: int | None) -> list[Item]:
-    """List an epoch's items: whole slices, or answered regions to be cut out."""
-    if crop is None:
-        return [(one, None) for one in slices]
-    return [(one, region) for one in slices for region in one.regions]
 
 
 def _batches(items: Sequence[Item], config: Resolved, rng: np.random.Generator) -> Iterator[Cut]:
@@ -264,10 +240,6 @@ def drawn(network: FCN8, grey: Tensor, generator: torch.Generator) -> Tensor:
     grey : (B, H, W) uint8 tensor
     generator : torch.Generator
         On the network's device.
-
-    Returns
-    -------
-    (B, 2, H, W) float tensor
     """
     features = network.features(network.normalise(grey))
     return network.tail(features, network.draw_masks(features, generator))

@@ -1,4 +1,7 @@
-"""Losses: pure functions of logits and labels that return a scalar; `LOSSES` names them.
+"""Losses: pure functions of logits and labels that return a scalar ≥ 0; `LOSSES` names them.
+
+Logits are (B, 2, H, W) float tensors. Labels are (B, H, W) integer tensors, as
+`arrays.PointLabels`: 1 infected, 0 background, -1 unlabelled.
 
 ====================  ===================================================================
 Config.loss           right for
@@ -27,6 +30,12 @@ from alnb.config import Config
 NEIGHBOURHOOD = 31  # F3Net: side of the square that a pixel is compared with, in pixels
 CRF_CELL, CRF_RADIUS = 4, 4  # ours: pixels a side, and cells to the farthest neighbour
 CRF_GREY = 0.1  # Obukhov et al. 2019: standard deviation of grey levels, of 0 to 1
+HALF_DISC = [  # steps to neighbours, (down, right), one of each opposite pair
+    (d, r)
+    for d in range(CRF_RADIUS + 1)
+    for r in range(-CRF_RADIUS, CRF_RADIUS + 1)
+    if (d, r) > (0, 0) and d**2 + r**2 <= CRF_RADIUS**2
+]
 FOCUS = 5.0  # F3Net: gamma, how much more a pixel weighs that differs from all around it
 
 
@@ -34,18 +43,7 @@ def point_ce(logits: Tensor, labels: Tensor) -> Tensor:
     """Sum the cross-entropy over the labelled pixels (paper, eq. 1).
 
     On sparse clicks this collapses to background: a clean region of 32×32 weighs as much as
-    1024 clicks on infection. `balanced_point` does not.
-
-    Parameters
-    ----------
-    logits : (B, 2, H, W) float tensor
-    labels : (B, H, W) integer tensor
-        1 infected, 0 background, -1 unlabelled, as `arrays.PointLabels`.
-
-    Returns
-    -------
-    () tensor
-        Nats, ≥ 0; 0 if nothing is labelled.
+    1024 clicks on infection. `balanced_point` does not. In nats; 0 if nothing is labelled.
     """
     return functional.cross_entropy(
         logits.float(), labels.long(), ignore_index=UNLABELLED, reduction="sum"
@@ -55,18 +53,14 @@ def point_ce(logits: Tensor, labels: Tensor) -> Tensor:
 def balanced_point(logits: Tensor, labels: Tensor, infected_weight: float = 1.0) -> Tensor:
     """Average the cross-entropy over each class's labelled pixels and add the two.
 
+    In nats; a class that is not labelled adds 0.
+
     Parameters
     ----------
     logits : (B, 2, H, W) float tensor
     labels : (B, H, W) integer tensor
-        1 infected, 0 background, -1 unlabelled.
     infected_weight : float
         Of the infected mean; the background's weighs 1.
-
-    Returns
-    -------
-    () tensor
-        Nats, ≥ 0; a class that is not labelled adds 0.
     """
     losses, infected, background = _by_class(logits, labels)
     return infected_weight * _mean_over(losses, infected) + _mean_over(losses, background)
@@ -83,18 +77,21 @@ def balanced_answers(logits: Tensor, labels: Tensor, infected_weight: float = 1.
     ----------
     logits : (B, 2, H, W) float tensor
     labels : (B, H, W) integer tensor
-        1 infected, 0 background, -1 unlabelled; a picture shows one answer.
+        A picture shows one answer.
     infected_weight : float
         Of the infected mean where half of the pictures have clicks; the background's weighs 1.
-
-    Returns
-    -------
-    () tensor
-        Nats, ≥ 0.
     """
     losses, infected, background = _by_class(logits, labels)
     answers = _over_image(losses * infected) / _over_image(infected).clamp(min=1)
     return 2 * infected_weight * answers.mean() + _mean_over(losses, background)
+
+
+def _over_image(values: Tensor) -> Tensor:
+    return values.sum(dim=(1, 2))
+
+
+def _mean_over(losses: Tensor, members: Tensor) -> Tensor:
+    return (losses * members).sum() / members.sum().clamp(min=1)
 
 
 def _by_class(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -108,20 +105,15 @@ def _by_class(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def distillation(logits: Tensor, labels: Tensor, prior_prediction: Tensor) -> Tensor:
     """Average over the unlabelled pixels how far a network is from its prediction before training.
 
-    Without this term a few examples overwrite the pretrained class balance.
+    Without this term a few examples overwrite the pretrained class balance. The distance is a
+    cross-entropy in nats; 0 if all is labelled.
 
     Parameters
     ----------
     logits : (B, 2, H, W) float tensor
     labels : (B, H, W) integer tensor
-        1 infected, 0 background, -1 unlabelled.
     prior_prediction : (B, H, W) float tensor
         Infection probabilities, in [0, 1].
-
-    Returns
-    -------
-    () tensor
-        Cross-entropy in nats, ≥ 0; 0 if all is labelled.
 
     References
     ----------
@@ -134,10 +126,6 @@ def distillation(logits: Tensor, labels: Tensor, prior_prediction: Tensor) -> Te
     return _mean_over(losses, (labels == UNLABELLED).float())
 
 
-def _mean_over(losses: Tensor, members: Tensor) -> Tensor:
-    return (losses * members).sum() / members.sum().clamp(min=1)
-
-
 def full(logits: Tensor, labels: Tensor) -> Tensor:
     """Add F3Net's weighted cross-entropy and weighted IoU, as the paper does for masks (5.3).
 
@@ -148,18 +136,8 @@ def full(logits: Tensor, labels: Tensor) -> Tensor:
     crop through a lesion a boundary.
 
     As in that code the cross-entropy is divided by the sum of the weights, and 1 is added to
-    intersection and union, so that an image without infection has a finite loss.
-
-    Parameters
-    ----------
-    logits : (B, 2, H, W) float tensor
-    labels : (B, H, W) integer tensor
-        1 infected, 0 background, -1 unlabelled.
-
-    Returns
-    -------
-    () tensor
-        Mean over the images, ≥ 0; an image where nothing is labelled adds 0.
+    intersection and union, so that an image without infection has a finite loss. The result is the
+    mean over the images; an image where nothing is labelled adds 0.
 
     References
     ----------
@@ -178,14 +156,8 @@ def full(logits: Tensor, labels: Tensor) -> Tensor:
 def _share_around(infected: Tensor, known: Tensor) -> Tensor:
     """Average (B, H, W) labels over the known pixels around each pixel; 0 where none is known."""
     both = torch.stack([infected, known], dim=1)
-    infected, known = functional.avg_pool2d(
-        both, NEIGHBOURHOOD, stride=1, padding=NEIGHBOURHOOD // 2
-    ).unbind(dim=1)
-    return infected / known.clamp(min=NEIGHBOURHOOD**-2)
-
-
-def _over_image(values: Tensor) -> Tensor:
-    return values.sum(dim=(1, 2))
+    around = functional.avg_pool2d(both, NEIGHBOURHOOD, stride=1, padding=NEIGHBOURHOOD // 2)
+    return around[:, 0] / around[:, 1].clamp(min=NEIGHBOURHOOD**-2)
 
 
 def gated_crf(logits: Tensor, grey: Tensor) -> Tensor:
@@ -195,19 +167,9 @@ def gated_crf(logits: Tensor, grey: Tensor) -> Tensor:
     infected and the other is not, times a Gaussian kernel of their distance and of their
     difference in grey. It needs no labels: clicks spread over what looks like them and stop at
     edges. Ours: on means over 4×4 pixels, since the network's finest map has a stride of 8,
-    within 4 of those, and each pair once.
-
-    Parameters
-    ----------
-    logits : (B, 2, H, W) float tensor
-    grey : (B, H, W) uint8 tensor
-        The same images.
-
-    Returns
-    -------
-    () tensor
-        Summed over the steps to a neighbour, each averaged over its pairs; ≥ 0, and 0 where the
-        prediction is one class with certainty.
+    within 4 of those, and each pair once. `grey` are the same images, (B, H, W) uint8. The charge
+    is summed over the steps to a neighbour, each averaged over its pairs; it is 0 where the
+    prediction is one class with certainty.
 
     References
     ----------
@@ -217,7 +179,7 @@ def gated_crf(logits: Tensor, grey: Tensor) -> Tensor:
     p = functional.avg_pool2d(logits.float().softmax(dim=1)[:, INFECTED], CRF_CELL)
     looks = functional.avg_pool2d(grey.float() / 255, CRF_CELL)  # (B, h, w)
     total = torch.zeros((), device=p.device)
-    for down, right in _half_disc(CRF_RADIUS):
+    for down, right in HALF_DISC:
         if down >= p.shape[-2] or abs(right) >= p.shape[-1]:
             continue
         here, there = _apart(down, right)
@@ -226,13 +188,6 @@ def gated_crf(logits: Tensor, grey: Tensor) -> Tensor:
         differ = p[here] * (1 - p[there]) + p[there] * (1 - p[here])
         total = total + near * (alike * differ).mean()
     return total
-
-
-def _half_disc(radius: int) -> list[tuple[int, int]]:
-    """List the steps to neighbours within a radius, one of each opposite pair."""
-    span = range(-radius, radius + 1)
-    steps = [(down, right) for down in range(radius + 1) for right in span]
-    return [(d, r) for d, r in steps if (d, r) > (0, 0) and d**2 + r**2 <= radius**2]
 
 
 def _apart(down: int, right: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:

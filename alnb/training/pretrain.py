@@ -1,22 +1,18 @@
 """What a network learns before anybody answers: from crops of synthetic scans.
 
-ImageNet has no lungs in it. The phantom's lesions are not real, but from them a network learns
+ImageNet has no lungs in it. From the phantom's lesions, whose masks cost nothing, a network learns
 that grey patches in a black lung are wanted, and vessels, hila and the chest wall are not. On
 medseg's train part, of which it has seen nothing, this gives a Dice of 0.70 without any answer. It
 is not used on synthetic scans themselves: there it would be cheating.
 
-The phantom knows where its lesions are, so these masks cost nothing. Hospitals differ in
-more than anatomy: each crop gets its own window, size of the chest in the picture, sharpness and
-noise. Some lesions get a web of thickened septa, which the phantom's smooth ones lack.
-
-It is learned once for a machine and seed, and kept in the user's cache.
+Hospitals differ in more than anatomy: each crop gets its own window, size of the chest in the
+picture, sharpness and noise. Some lesions get a web of thickened septa, which the phantom's smooth
+ones lack. All this is learned once for a machine and seed, and kept in the user's cache.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +28,7 @@ from torch.nn import functional
 
 from alnb.config import FROM_IMAGENET, Resolved
 from alnb.phantom import phantom
+from alnb.storage import short_hash
 from alnb.training import OnProgress
 from alnb.training.backbones import write_weights
 from alnb.training.fcn8 import FCN8
@@ -70,13 +67,7 @@ EDGE = 10  # pixels that an aimed crop keeps between the infected pixel and its 
 
 @dataclass(frozen=True, slots=True)
 class Slices:
-    """The synthetic slices that crops are cut from.
-
-    Parameters
-    ----------
-    hu : (N, H, W) int16 array
-    infected : (N, H, W) bool array
-    """
+    """The synthetic slices that crops are cut from, (N, H, W) int16 and bool."""
 
     hu: NDArray[np.int16]
     infected: NDArray[np.bool_]
@@ -96,7 +87,7 @@ class Slices:
         on_scan : callable
             Called with how many are drawn, and their total; may raise to stop.
         scans, size : int
-            How many, and pixels on a side of their slices.
+            Their number, and pixels on a side of their slices.
         """
         hu, infected = [], []
         for done, (volume, labels) in enumerate(phantom(scans, SLICES, size, SEED), 1):
@@ -109,20 +100,14 @@ class Slices:
 def batches(
     slices: Slices, batch: int, crop: int, rng: np.random.Generator
 ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int8]]]:
-    """Cut crops for ever.
+    """Cut crops for ever: grey levels, and labels (1 infected, 0 background).
 
     Parameters
     ----------
     slices : Slices
     batch, crop : int
-        Crops at once, and pixels on a side.
+        B crops at once, and S pixels on a side; both arrays are (B, S, S).
     rng : np.random.Generator
-
-    Yields
-    ------
-    grey : (batch, crop, crop) uint8 array
-    labels : (batch, crop, crop) int8 array
-        1 infected, 0 background.
     """
     has = np.flatnonzero(slices.infected.any((1, 2)))
     while True:
@@ -167,8 +152,8 @@ def _webbed(
 def _place(infected: NDArray[np.bool_], side: int, rng: np.random.Generator) -> tuple[slice, slice]:
     """Choose where a crop is cut: round an infected pixel, or anywhere."""
     last = len(infected) - side
-    if infected.any() and rng.random() < AIMED:
-        pixels = np.argwhere(infected)
+    pixels = np.argwhere(infected)
+    if len(pixels) and rng.random() < AIMED:
         edge = min(EDGE, side // 3)
         corner = pixels[rng.integers(len(pixels))] - rng.integers(edge, side - edge, 2)
     else:
@@ -200,8 +185,7 @@ def pretrained(
     network : FCN8
         With the weights of its backbone, the rest initialised by the seed; on its device.
     config : Resolved
-        Steps, rates, what stays frozen, and the seed, so that runs with several seeds differ in
-        this too.
+        Runs with several seeds differ in this too.
     origin : str
         Names the weights of the backbone; another origin, another file.
     progress : callable
@@ -256,19 +240,14 @@ def _folder() -> Path:
 
 def _name(network: FCN8, config: Resolved, origin: str) -> str:
     """Hash all that the pretrained weights follow from."""
-    what = {
+    settings = ("pretrain_steps", "input_padding", "dropout", "learning_rate", "freeze", "seed")
+    return short_hash({
         "version": VERSION,
         "backbone": network.backbone.name,
         "origin": origin,
         "bfloat16": network.mixed,
-        "settings": [
-            getattr(config, name)
-            for name in (
-                "pretrain_steps", "input_padding", "dropout", "learning_rate", "freeze", "seed",
-            )
-        ],
-    }  # fmt: skip
-    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
+        "settings": [getattr(config, name) for name in settings],
+    })  # fmt: skip
 
 
 def _read(network: FCN8, path: Path) -> bool:

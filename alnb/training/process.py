@@ -3,18 +3,19 @@
 Both are JSON, an object a line. The first command must be `open`. Commands run one after
 another, and each but `cancel` ends in exactly one of `done`, `cancelled` and `failed`.
 
-=============  =============================  =========================================
-command        fields besides id              `done` has
-=============  =============================  =========================================
-``open``       dataset, cache, config         device, backbone
-``prepare``    –                              –: learns from synthetic scans, if that is set
-``fit``        answers                        fit (a `FitReport`)
-``score``      slices, weights                file: (N, K) scores for each heuristic (.npz)
-``evaluate``   part, weights                  scores (tp, fp, fn, tn) or null
-``predict``    slices, weights                files: mean and entropy of each slice (.npz)
-``cancel``     –                              –: stops the command of that id and those before
-``quit``       –                              –: the process ends
-=============  =============================  =========================================
+=============  ===============================  ==================================================
+command        fields besides id                `done` has
+=============  ===============================  ==================================================
+``open``       dataset, cache, config,          device, backbone
+               log_hint (a sentence or empty)
+``prepare``    –                                –: learns from synthetic scans, if that is set
+``fit``        answers                          fit (a `FitReport`)
+``score``      slices, weights                  –: `storage.scores_path`, (N, K) a heuristic
+``evaluate``   part, weights                    scores (tp, fp, fn, tn) or null
+``predict``    slices, weights                  –: `storage.maps_path`, mean and entropy of each
+``cancel``     –                                –: stops the command of that id and those before
+``quit``       –                                –: the process ends
+=============  ===============================  ==================================================
 
 =============  ===========================================================================
 event          fields besides id
@@ -26,15 +27,14 @@ event          fields besides id
 ``failed``     message (a sentence for the person), detail (for the log)
 =============  ===========================================================================
 
-A slice is ``[scan, z]``; files are names in the cache folder. The process ends when its
-standard input closes, so that it ends with the program that started it.
+A slice is ``[scan, z]``. What else the process has to say goes to standard error, for the log. It
+ends when its standard input closes, so that it ends with the program that started it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import json
 import os
 import queue
@@ -42,7 +42,6 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -52,6 +51,7 @@ from alnb.annotation import Answer
 from alnb.config import Config
 from alnb.dataset import Dataset, SliceId
 from alnb.errors import AlnbError, TrainerError
+from alnb.storage import forget, maps_path, scores_path, write_arrays
 from alnb.training import Cancelled
 
 if TYPE_CHECKING:
@@ -63,51 +63,43 @@ NICE = 10  # ours: the page stays quick while both cores train
 PROGRESS_S = 0.1  # ours: no more than ten progress events a second
 OUT_OF_MEMORY = ("out of memory", "can't allocate")  # as CUDA and the CPU's allocator say it
 SMALLEST_CROP = 64  # ours: crops halved below this show too little round an answer
+SCORES_KEPT = 2  # tables; the page may still explain what the network before the newest asked
+MAPS_KEPT = 100  # ours: slices; a cycle asks on fewer
 
 
-class Wire:
-    """Writes events, a line each, from any thread."""
+class Commands:
+    """Runs commands and writes events; knows which commands were cancelled."""
 
     def __init__(self, out: IO[str]) -> None:
-        self._out = out
-        self._lock = threading.Lock()
+        self.cancelled_to = -1
+        self.trainer: Trainer | None = None
+        self.cache = Path()
+        self._out, self._lock = out, threading.Lock()
+        self._log_hint = ""
+        self._id = -1
+        self._reported = 0.0
 
     def send(self, event: str, **fields: Any) -> None:  # noqa: ANN401 - any JSON value
-        """Write one event and flush it."""
+        """Write one event, a line, and flush it; from any thread."""
         line = json.dumps({"event": event, **fields}, allow_nan=False)
         with self._lock:
             self._out.write(line + "\n")
             self._out.flush()
 
-
-class Commands:
-    """Runs commands; knows which were cancelled."""
-
-    def __init__(self, wire: Wire) -> None:
-        self.wire = wire
-        self.cancelled_to = -1
-        self.trainer: Trainer | None = None
-        self.cache = Path()
-        self._id = -1
-        self._reported = 0.0
-
     def run(self, command: dict[str, Any]) -> None:
         """Run one command to its last event."""
         self._id = command.get("id", -1)
         try:
-            self._stop_if_cancelled()
-            self.wire.send("done", id=self._id, **self._do(command))
+            if self._cancelled():
+                raise Cancelled("cancelled before it began")
+            self.send("done", id=self._id, **self._do(command))
         except Cancelled:
-            self.wire.send("cancelled", id=self._id)
-        except AlnbError as error:
-            self._fail(str(error))
+            self.send("cancelled", id=self._id)
         except Exception as error:
-            self._fail(self._sentence(error, command))
-
-    def _fail(self, message: str) -> None:
-        detail = traceback.format_exc()
-        sys.stderr.write(detail)
-        self.wire.send("failed", id=self._id, message=message, detail=detail)
+            detail = traceback.format_exc()
+            known = isinstance(error, AlnbError)
+            message = str(error) if known else self._sentence(error, command)
+            self.send("failed", id=self._id, message=message, detail=detail)
 
     def _sentence(self, error: Exception, command: dict[str, Any]) -> str:
         text = str(error)
@@ -117,66 +109,66 @@ class Commands:
         reason = text.splitlines()[0] if text else type(error).__name__
         return (
             f"the training failed ({reason}). Every answer is saved; train again, and if it fails "
-            "again report it, with training.log from the session's folder."
+            f"again report it, with alnb.log.{self._log_hint}"
         )
 
     def _out_of_memory(self, trainer: Trainer, *, trains: bool) -> str:
         """Say what was too large, and halve it for the next training."""
         config, size = trainer.config, trainer.dataset.size
         smaller = _smaller(config, size) if trains else None
+        begin = f"the memory was too small for {_taken(config, size, trains=trains)}. Every answer"
         if smaller is None:
             return (
-                f"the memory was too small for {_taken(config, size, trains=trains)}. Every answer "
-                "is saved. Close other programs and try again; if that does not help, import the "
-                f"dataset with --size {size // 2}."
+                f"{begin} is saved. Close other programs and try again; if that does not help, "
+                f"import the dataset with --size {size // 2}."
             )
         import torch  # as late as the trainer that needs it
 
         self.trainer = self._make(trainer.dataset, smaller)
         torch.cuda.empty_cache()
         return (
-            f"the memory was too small for {_taken(config, size, trains=trains)}. Every answer is "
-            f"saved. Press Train again: it then takes {_taken(smaller, size, trains=trains)}, "
-            "which learns slightly differently."
+            f"{begin} is saved. Press Train again: it then takes "
+            f"{_taken(smaller, size, trains=trains)}, which learns slightly differently."
         )
 
     def _do(self, command: dict[str, Any]) -> dict[str, Any]:
-        actions: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-            "open": self._open,
-            "prepare": self._prepare,
-            "fit": self._fit,
-            "score": self._score,
-            "evaluate": self._evaluate,
-            "predict": self._predict,
-        }
-        name = command.get("do")
-        if name not in actions:
-            raise TrainerError(f"the training process knows no command {name!r}.")
-        return actions[name](command)
+        match command.get("do"):
+            case "open":
+                return self._open(command)
+            case "prepare":
+                self._ready.prepare()
+            case "fit":
+                answers = [Answer.from_dict(answer) for answer in command["answers"]]
+                return {"fit": self._ready.fit(answers).to_dict()}
+            case "score":
+                self._score(_slices(command), command["weights"])
+            case "evaluate":
+                scores = self._ready.evaluate(command["part"], command["weights"])
+                return {"scores": dataclasses.asdict(scores) if scores else None}
+            case "predict":
+                self._predict(_slices(command), command["weights"])
+            case name:
+                raise TrainerError(f"the training process knows no command {name!r}.")
+        return {}
 
     def _cancelled(self) -> bool:
         return self._id <= self.cancelled_to
-
-    def _stop_if_cancelled(self) -> None:
-        if self._cancelled():
-            raise Cancelled("cancelled before it began")
 
     def _progress(self, stage: str, done: int, total: int, **numbers: float) -> None:
         now = time.monotonic()
         if done < total and now - self._reported < PROGRESS_S:
             return
         self._reported = now
-        self.wire.send("progress", id=self._id, stage=stage, done=done, total=total, **numbers)
+        self.send("progress", id=self._id, stage=stage, done=done, total=total, **numbers)
 
     @property
     def _ready(self) -> Trainer:
         if self.trainer is None:
-            raise TrainerError("the training process was not told which dataset to open.")
+            raise TrainerError("the training process has opened no dataset; start it again.")
         return self.trainer
 
     def _open(self, command: dict[str, Any]) -> dict[str, Any]:
-        self.cache = Path(command["cache"])
-        self.cache.mkdir(parents=True, exist_ok=True)
+        self.cache, self._log_hint = Path(command["cache"]), command["log_hint"]
         dataset, config = Dataset.open(command["dataset"]), Config.from_dict(command["config"])
         self.trainer = self._make(dataset, config)
         networks = self.trainer.networks
@@ -189,91 +181,48 @@ class Commands:
             dataset, config, self.cache, progress=self._progress, cancelled=self._cancelled
         )
 
-    def _prepare(self, command: dict[str, Any]) -> dict[str, Any]:
-        self._ready.prepare()
-        return {}
+    def _score(self, slices: list[SliceId], weights: str) -> None:
+        write_arrays(scores_path(self.cache, weights), **self._ready.score(slices, weights))
+        forget(self.cache, "scores", SCORES_KEPT)
 
-    def _fit(self, command: dict[str, Any]) -> dict[str, Any]:
-        answers = [Answer.from_dict(answer) for answer in command["answers"]]
-        return {"fit": self._ready.fit(answers).to_dict()}
-
-    def _score(self, command: dict[str, Any]) -> dict[str, Any]:
-        name = f"scores-{command['weights']}.npz"
-        tables = self._ready.score(_slices(command), command["weights"])
-        _save(self.cache / name, **tables)
-        return {"file": name}
-
-    def _evaluate(self, command: dict[str, Any]) -> dict[str, Any]:
-        scores = self._ready.evaluate(command["part"], command["weights"])
-        return {"scores": dataclasses.asdict(scores) if scores else None}
-
-    def _predict(self, command: dict[str, Any]) -> dict[str, Any]:
-        slices, weights = _slices(command), command["weights"]
-        for old in self.cache.glob("maps-*.npz"):
-            if not old.name.startswith(f"maps-{weights}-"):
-                old.unlink(missing_ok=True)
-        names = {where: map_name(weights, where) for where in slices}
-        missing = [where for where in slices if not (self.cache / names[where]).is_file()]
+    def _predict(self, slices: list[SliceId], weights: str) -> None:
+        """Write the maps of slices whose maps are not there yet."""
+        forget(self.cache, "maps", MAPS_KEPT)
+        paths = {where: maps_path(self.cache, weights, where.scan, where.z) for where in slices}
+        missing = [where for where in slices if not paths[where].is_file()]
         shown = self._ready.infection(missing, weights)
         sampled = self._ready.predict(missing, weights)
         for (where, p), (_, posterior) in zip(shown, sampled, strict=True):
-            _save(
-                self.cache / names[where],
-                mean=p.astype(np.float16),
-                entropy=posterior.predictive_entropy.astype(np.float16),
-            )
-        return {"files": [names[where] for where in slices]}
-
-
-def map_name(weights: str, where: SliceId) -> str:
-    """Name the file of a slice's maps; a scan may be called what a file may not."""
-    scan = hashlib.sha256(where.scan.encode()).hexdigest()[:12]
-    return f"maps-{weights}-{scan}-{where.z}.npz"
+            entropy = posterior.predictive_entropy.astype(np.float16)
+            write_arrays(paths[where], mean=p.astype(np.float16), entropy=entropy)
 
 
 def _slices(command: dict[str, Any]) -> list[SliceId]:
     return [SliceId(scan, z) for scan, z in command["slices"]]
 
 
-def _save(path: Path, **arrays: Any) -> None:  # noqa: ANN401 - arrays of any kind
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            np.savez(file, **arrays)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def _smaller(config: Config, size: int) -> Config | None:
     """Halve a training's batch, or its crops if the batch is 1; None if neither can be halved."""
     if config.batch > 1:
         return config.replace(batch=config.batch // 2)
-    crop = _crop(config, size)
-    if crop is not None and crop // 2 >= SMALLEST_CROP:
-        return config.replace(crop=crop // 2)
-    return None
-
-
-def _crop(config: Config, size: int) -> int | None:
-    """Return the side of a training's crops in pixels; None where it takes whole slices."""
-    return min(config.crop, size) if config.crop else None
+    crop = min(config.crop or 0, size)
+    return config.replace(crop=crop // 2) if crop // 2 >= SMALLEST_CROP else None
 
 
 def _taken(config: Config, size: int, *, trains: bool) -> str:
     """Say what is in memory at once; only a training has batches and crops."""
     if not trains:
         return f"slices of {size}×{size} pixels"
-    crop = _crop(config, size) or size
+    side = min(config.crop or size, size)
     pictures = "picture" if config.batch == 1 else "pictures"
-    return f"{config.batch} {pictures} of {crop}×{crop} pixels at once"
+    return f"{config.batch} {pictures} of {side}×{side} pixels at once"
 
 
-def _beat(wire: Wire) -> None:
-    pause = threading.Event()
-    while not pause.wait(BEAT_S):
+def _beat(commands: Commands) -> None:
+    while True:
+        time.sleep(BEAT_S)
         with contextlib.suppress(BrokenPipeError, ValueError):
-            wire.send("beat")
+            commands.send("beat")
 
 
 def _listen(source: IO[str], commands: Commands, waiting: queue.Queue[dict[str, Any]]) -> None:
@@ -282,7 +231,7 @@ def _listen(source: IO[str], commands: Commands, waiting: queue.Queue[dict[str, 
         try:
             command = cast("dict[str, Any]", json.loads(line))
         except ValueError as error:
-            commands.wire.send("failed", id=-1, message=f"not a command: {error}", detail=line)
+            commands.send("failed", id=-1, message=f"not a command: {error}", detail=line)
             continue
         if command.get("do") == "quit":
             break
@@ -300,10 +249,9 @@ def main() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     with contextlib.suppress(AttributeError, OSError):
         os.nice(NICE)
-    wire = Wire(out)
-    commands = Commands(wire)
+    commands = Commands(out)
     waiting: queue.Queue[dict[str, Any]] = queue.Queue()
-    threading.Thread(target=_beat, args=(wire,), daemon=True).start()
+    threading.Thread(target=_beat, args=(commands,), daemon=True).start()
     threading.Thread(target=_listen, args=(sys.stdin, commands, waiting), daemon=True).start()
     while True:
         commands.run(waiting.get())

@@ -25,7 +25,7 @@ from alnb.posterior import Posterior
 from alnb.regions import bare, grid, tiling
 from alnb.reports import FitReport
 from alnb.training import Cancelled, OnProgress
-from alnb.training.checkpoints import Networks
+from alnb.training.checkpoints import Networks, kept_report
 from alnb.training.dropout import mc_dropout
 from alnb.training.fcn8 import FCN8
 from alnb.training.fit import Labelled, Trained, train
@@ -41,14 +41,10 @@ from alnb.training.validation import (
 BACKGROUND_GRID = 64  # ours: regions a slice, as the default asks
 
 
-def _silent(stage: str, done: int, total: int, **numbers: float) -> None:
-    """Report nothing."""
-
-
 class Trainer:
     """Train on the answers of one dataset, and predict its slices; a `cycle.Learner`.
 
-    Weights have names, by which the methods find them in the cache.
+    Methods find weights in the cache by their name.
 
     Parameters
     ----------
@@ -56,11 +52,11 @@ class Trainer:
     config : Config
         Resolved here, for the dataset and the device.
     cache : Path
-        Folder of the weights; made if missing, may be deleted at any time.
+        Folder of the weights; may be deleted at any time.
     device : str, optional
         torch's name; None: the first GPU if there is one, else the CPU.
-    progress : callable, optional
-        ``progress(stage, done, total, **numbers)`` after each step or slice.
+    progress : OnProgress
+        Called after each step or slice.
     cancelled : callable, optional
         Asked before each step or slice; true stops with `Cancelled`.
 
@@ -70,7 +66,8 @@ class Trainer:
         If there is no backbone or heuristic of the name in `config`, or a package's heuristic
         can't be loaded.
     TrainerError
-        From methods that are given weights, if there are none of that name.
+        From methods that are given weights, if there are none of that name; from `prepare` and
+        `fit`, if ImageNet weights can't be had; from `fit`, if there is nothing to learn from.
     Cancelled
         From all methods, if they were stopped; weights trained before stay.
     """
@@ -81,7 +78,7 @@ class Trainer:
         config: Config,
         cache: Path,
         device: str | None = None,
-        progress: OnProgress = _silent,
+        progress: OnProgress = lambda stage, done, total, **numbers: None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
         self.dataset, self.cache = dataset, Path(cache)
@@ -99,31 +96,14 @@ class Trainer:
     # --- training ---
 
     def prepare(self) -> None:
-        """Learn what is learned before any answer, so that no training waits for it.
-
-        Raises
-        ------
-        TrainerError
-            If ImageNet weights can't be had.
-        """
+        """Learn what is learned before any answer, so that no training waits for it."""
         if self.networks.pretrains:
             self.networks.fresh()
 
     def fit(self, answers: Sequence[Answer]) -> FitReport:
-        """Train on answers, or find that it was done before.
-
-        Parameters
-        ----------
-        answers : sequence of Answer
-            Of the train part; skipped ones teach nothing.
-
-        Raises
-        ------
-        TrainerError
-            If there is nothing to learn from, or ImageNet weights can't be had.
-        """
+        """Train on answers of the train part, or find that it was done before."""
         name, config = self.networks.name(answers), self.config
-        if (report := self.networks.cache.report(name)) is not None:
+        if (report := kept_report(self.cache, name)) is not None:
             return report
         training, held = hold_out(answers, config.holdout, config.seed)
         if not training:
@@ -135,7 +115,10 @@ class Trainer:
         network = self.networks.fresh()
         if self.networks.pretrains and config.distil > 0:
             self._predict_priors([a.region.where for a in (*training, *held)])
-        validate = self._validation(held, self._threshold((*training, *held)))
+        threshold = config.threshold
+        if config.adapt_threshold and self._priors:
+            threshold = calibrated_threshold(threshold, (*training, *held), self._priors)
+        validate = self._validation(held, threshold)
         trained = self._trained(network, training, validate)
         report = FitReport(
             weights=name,
@@ -174,11 +157,11 @@ class Trainer:
         of: dict[SliceId, list[Answer]] = {}
         for answer in answers:
             of.setdefault(answer.region.where, []).append(answer)
-        shape = (self.dataset.size, self.dataset.size)
+        size = self.dataset.size
         return [
             Labelled(
                 self._grey(where),
-                torch.from_numpy(point_labels(of[where], shape)),
+                torch.from_numpy(point_labels(of[where], (size, size))),
                 tuple(answer.region for answer in of[where]),
                 self._priors.get(where),
             )
@@ -191,22 +174,13 @@ class Trainer:
 
     def _predict_priors(self, slices: Sequence[SliceId]) -> None:
         """Keep what is predicted of slices before any answer; once a slice."""
-        missing = [where for where in dict.fromkeys(slices) if where not in self._priors]
-        if not missing:
-            return
-        network = self.networks.fresh()
-        for where in self._each(missing, "believe"):
-            self._priors[where] = torch.from_numpy(self._infected(network, where)).half()
-
-    def _threshold(self, answers: Sequence[Answer]) -> float:
-        """Choose one from the answers, where the prior predictions of their slices are known."""
-        threshold = self.config.threshold
-        if self.config.adapt_threshold and self._priors:
-            return calibrated_threshold(threshold, answers, self._priors)
-        return threshold
+        if missing := [where for where in dict.fromkeys(slices) if where not in self._priors]:
+            network = self.networks.fresh()
+            for where in self._each(missing, "believe"):
+                self._priors[where] = torch.from_numpy(self._infected(network, where)).half()
 
     def _validation(self, held: Sequence[Answer], threshold: float) -> Validate:
-        """Validate by the masks of the validation part if the settings say so, or by answers."""
+        """Validate by the masks of the validation part if that is set, or by answers."""
         predict, fixed = self._predict, not self.config.adapt_threshold
         if self.config.validate:
             slices = [
@@ -243,18 +217,13 @@ class Trainer:
     def evaluate(self, part: Part, weights: str) -> Scores | None:
         """Compare predictions, without dropout, with the masks of a part.
 
-        Returns
-        -------
-        Scores or None
-            Pixels pooled over the part; None if it has no masks or no slices.
+        Pixels are pooled over the part. None if it has no masks or no slices.
         """
         slices = self.dataset.part(part)
         if not self.dataset.has_masks or not slices:
             return None
-        total = Scores()
-        for where, infected in self._segmented(slices, weights, "evaluate"):
-            total = total + Scores.of(infected, self.dataset.mask(where))
-        return total
+        found = self._segmented(slices, weights, "evaluate")
+        return sum((Scores.of(p, self.dataset.mask(where)) for where, p in found), Scores())
 
     def segment(self, slices: Sequence[SliceId], weights: str) -> Iterator[tuple[SliceId, Mask]]:
         """Yield where each slice is infected, (H, W): what is evaluated, shown and exported."""
@@ -262,7 +231,9 @@ class Trainer:
 
     def infection(self, slices: Sequence[SliceId], weights: str) -> Iterator[tuple[SliceId, Map]]:
         """Yield the infection probability of each slice without dropout, (H, W) float32."""
-        return self._infections(slices, weights, "predict")
+        network, _ = self.networks.kept(weights)
+        for where in self._each(slices, "predict"):
+            yield where, self._infected(network, where)
 
     def predict(
         self, slices: Sequence[SliceId], weights: str
@@ -273,16 +244,9 @@ class Trainer:
     def _segmented(
         self, slices: Sequence[SliceId], weights: str, stage: str
     ) -> Iterator[tuple[SliceId, Mask]]:
-        _, report = self.networks.kept(weights)
-        for where, p in self._infections(slices, weights, stage):
-            yield where, p >= report.threshold
-
-    def _infections(
-        self, slices: Sequence[SliceId], weights: str, stage: str
-    ) -> Iterator[tuple[SliceId, Map]]:
-        network, _ = self.networks.kept(weights)
+        network, report = self.networks.kept(weights)
         for where in self._each(slices, stage):
-            yield where, self._infected(network, where)
+            yield where, self._infected(network, where) >= report.threshold
 
     def _posteriors(
         self, slices: Sequence[SliceId], weights: str, stage: str
@@ -309,10 +273,10 @@ class Trainer:
         return p
 
     def _background(self, where: SliceId) -> Mask:
-        """Find the regions that show nothing, (H, W).
+        """Find the regions that show nothing, (H, W); none if they are asked (`Config.ask_bare`).
 
         One grid is used for all kinds and numbers of regions, so that all networks are compared
-        alike. Where `Config.ask_bare` has such regions asked, as in the paper, there is none.
+        alike.
         """
         size = self.dataset.size
         background = np.zeros((size, size), dtype=bool)

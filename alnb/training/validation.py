@@ -24,6 +24,7 @@ from alnb.arrays import INFECTED, Map, Mask
 from alnb.config import FEWEST_TO_HOLD_OUT
 from alnb.dataset import SliceId
 from alnb.metrics import Scores
+from alnb.regions import Region
 from alnb.training.dropout import probability
 from alnb.training.fcn8 import FCN8
 
@@ -39,21 +40,11 @@ LEAST = 2e-4  # a less probable pixel is background, whatever the shift
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """How good a network is on what was kept from training.
+    """How good a network is on what was kept from training."""
 
-    Parameters
-    ----------
-    score : float
-        Higher is better.
-    threshold : float
-        Infection probability that gives it.
-    accuracy : float or None
-        Share of the held-out answers whose verdict the network shares.
-    """
-
-    score: float
-    threshold: float
-    accuracy: float | None = None
+    score: float  # higher is better
+    threshold: float  # the infection probability that gives it
+    accuracy: float | None = None  # share of the held-out answers whose verdict it shares
 
 
 Validate = Callable[[FCN8], Validation]
@@ -63,7 +54,7 @@ Predict = Callable[[FCN8, Tensor], NDArray[np.float32]]
 def hold_out(
     answers: Sequence[Answer], share: float, seed: int = 0
 ) -> tuple[list[Answer], list[Answer]]:
-    """Divide answers into those to train on and those to validate on, by verdict.
+    """Divide answers into those to train on and those to validate on; skipped ones are neither.
 
     As far as the share allows, only its region and the seed decide whether an answer is held out,
     so that it seldom changes sides when others are added.
@@ -75,11 +66,6 @@ def hold_out(
         Of each verdict, in [0, 1), rounded; at least one is trained on. None are held out of fewer
         answers than `alnb.config.FEWEST_TO_HOLD_OUT`.
     seed : int
-
-    Returns
-    -------
-    training, held : lists of Answer
-        In the order given; skipped answers in neither.
     """
     given = [answer for answer in answers if answer.verdict is not Verdict.SKIPPED]
     if len(given) < FEWEST_TO_HOLD_OUT:
@@ -90,10 +76,8 @@ def hold_out(
         keys.sort(key=lambda key: hashlib.sha256(f"{seed} {key}".encode()).digest())
         count = min(round(len(keys) * share), len(keys) - 1)
         held |= set(keys[: max(count, 0)])
-    return (
-        [answer for answer in given if answer.region.key not in held],
-        [answer for answer in given if answer.region.key in held],
-    )
+    training = [answer for answer in given if answer.region.key not in held]
+    return training, [answer for answer in given if answer.region.key in held]
 
 
 # --- prediction ---
@@ -103,7 +87,7 @@ def hold_out(
 def infection(
     network: FCN8, grey: Tensor, zoom: float = 1.0, *, mirror: bool = False
 ) -> NDArray[np.float32]:
-    """Predict without dropout.
+    """Predict infection probabilities without dropout, (B, H, W) float32.
 
     Parameters
     ----------
@@ -115,11 +99,6 @@ def infection(
     mirror : bool
         Average with a prediction of the slice mirrored left to right: a chest is nearly its own
         mirror image, and what a network sees in only one of them weighs half.
-
-    Returns
-    -------
-    (B, H, W) float32 array
-        Infection probability, in [0, 1].
     """
     p = _as_it_lies(network, grey, zoom)
     if mirror:
@@ -177,9 +156,8 @@ def validate_by_answers(
         return Validation(0.0, threshold)
     peaks = _peaks(network, held, grey, predict)
     verdicts = np.array([answer.verdict is Verdict.INFECTED for answer in held])
-    tried = np.clip(threshold + np.arange(-2, 3) * STEP, STEP, 1 - STEP)
-    if fixed:
-        tried = np.array([threshold])
+    around = np.clip(threshold + np.arange(-2, 3) * STEP, STEP, 1 - STEP)
+    tried = np.array([threshold]) if fixed else around
     accuracies = ((peaks >= tried[:, None]) == verdicts).mean(axis=1)
     best = max(range(len(tried)), key=lambda i: (accuracies[i], -abs(tried[i] - threshold)))
     return Validation(float(accuracies[best]), float(tried[best]), float(accuracies[best]))
@@ -192,10 +170,9 @@ def _peaks(
     peaks = np.zeros(len(held))
     for where in {answer.region.where: None for answer in held}:
         p = predict(network, grey[where][None])[0]
-        for i, region in enumerate(answer.region for answer in held):
-            if region.where == where:
-                inside = p[region.window]
-                peaks[i] = (inside if region.mask is None else inside[region.mask]).max()
+        for i, answer in enumerate(held):
+            if answer.region.where == where:
+                peaks[i] = _inside(answer.region, p).max()
     return peaks
 
 
@@ -247,8 +224,9 @@ def calibrated_threshold(
     (Saerens et al. 2002); the fewer answers are infected, the less. Predictions from before the
     answers are used, since a trained network repeats the answers that it learned from.
 
-    The threshold is never lowered: a heuristic asks where the network has learned to see what it
-    missed before, so that in asked regions the predictions were too low more often than elsewhere.
+    The threshold is never lowered, nor changed if no answer is infected: a heuristic asks where the
+    network has learned to see what it missed before, so that in asked regions the predictions were
+    too low more often than elsewhere.
 
     Ours, by cross-validation in the train parts of three datasets (two folds of medseg and of
     covid19b_pseudo Mixed, one of Sep; answers asked by entropy and at random; mean Dice):
@@ -272,11 +250,6 @@ def calibrated_threshold(
     priors : mapping of SliceId to (H, W) float tensor
         Infection probabilities before any answer, of each slice that was answered on.
 
-    Returns
-    -------
-    float
-        In (0, 1), the threshold given or above; the one given if no answer is infected.
-
     References
     ----------
     Saerens, Latinne, Decaestecker 2002, Adjusting the outputs of a classifier to new a priori
@@ -286,25 +259,25 @@ def calibrated_threshold(
     if not infected:
         return threshold
     clean = [answer for answer in answers if answer.verdict is Verdict.CLEAN]
-    sick = [_inside(answer, priors) for answer in infected]
-    clicks = [_clicked(answer, priors) for answer in infected]
-    everything = np.concatenate(sick + [_inside(answer, priors) for answer in clean])
+
+    def of(answer: Answer) -> Map:
+        p: Map = priors[answer.region.where].float().numpy()
+        return p
+
+    sick = [_inside(answer.region, of(answer)) for answer in infected]
+    clicks = [
+        np.array([of(answer)[click.pixel] for click in answer.clicks if click.label == INFECTED])
+        for answer in infected
+    ]
+    everything = np.concatenate(sick + [_inside(answer.region, of(answer)) for answer in clean])
     weight = len(infected) / (len(infected) + INFECTED_WORTH)
     return float(expit(logit(threshold) + weight * _too_high(everything, _area(sick, clicks))))
 
 
-def _inside(answer: Answer, priors: Mapping[SliceId, Tensor]) -> Map:
-    """Return the prior predictions of an answer's pixels."""
-    region = answer.region
-    p = priors[region.where].float().numpy()[region.window]
-    inside: Map = p.ravel() if region.mask is None else p[region.mask]
-    return inside
-
-
-def _clicked(answer: Answer, priors: Mapping[SliceId, Tensor]) -> Map:
-    """Return the prior predictions where infection was clicked."""
-    p = priors[answer.region.where].float().numpy()
-    return np.array([p[click.pixel] for click in answer.clicks if click.label == INFECTED])
+def _inside(region: Region, p: Map) -> Map:
+    """Return the predictions of a region's pixels, (N,)."""
+    window = p[region.window]
+    return window.ravel() if region.mask is None else window[region.mask]
 
 
 def _area(sick: Sequence[Map], clicks: Sequence[Map]) -> float:
@@ -339,5 +312,4 @@ def _too_high(p: Map, area: float) -> float:
         return 0.0
     if excess(MOST_LOG_ODDS) >= 0:
         return MOST_LOG_ODDS
-    found: float = brentq(excess, 0, MOST_LOG_ODDS, xtol=1e-4)
-    return found
+    return float(brentq(excess, 0, MOST_LOG_ODDS, xtol=1e-4))
