@@ -12,7 +12,7 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from alnb.acquisition import needs_network
 from alnb.annotation import Answer
 from alnb.cost import cost_of, price_of
-from alnb.dataset import SliceId
+from alnb.dataset import Part, SliceId
 from alnb.errors import ConfigError
 from alnb.metrics import Scores
 from alnb.pool import Pool, affordable, next_picks, start_picks
@@ -29,7 +29,6 @@ from alnb.reports import CycleReport, FitReport
 from alnb.session import Session
 from alnb.state import State
 
-Part = Literal["train", "val", "test"]
 ScoreTables = Mapping[str, NDArray[np.float64]]
 """For each heuristic the scores of N slices by K regions, (N, K); higher is more wanted."""
 

@@ -17,7 +17,7 @@ forked      source (path), at (a sequence number there), config
 ==========  ==================================================================
 
 One process writes at a time. Its mark stands in `journal.owner`; a process that claims the journal
-later takes it over, and the former writer is told so at its next line.
+later takes it over, and the former writer learns it at its next line.
 """
 
 from __future__ import annotations
@@ -219,7 +219,7 @@ class Journal:
                     file.flush()
                     os.fsync(file.fileno())
                 except OSError:
-                    file.truncate(self._length)  # what is said not to be saved must not be
+                    file.truncate(self._length)  # what the page calls not saved must not be there
                     raise
         except OSError as error:
             raise SessionError(

@@ -13,7 +13,7 @@ from alnb.curves.compare import (
     find_runs,
     group,
     names_of,
-    natural,
+    natural_grouping,
     read_runs,
     summary_html,
     table_of,
@@ -85,7 +85,7 @@ def test_sessions_that_were_never_trained_have_no_curve(squares, tmp_path, folde
 
 def test_runs_whose_settings_differ_by_the_seed_alone_are_an_arm(runs):
     assert [run.arm for run in group(runs)] == ["entropy", "entropy", "random", "random"]
-    assert natural(runs) == "settings"
+    assert natural_grouping(runs) == "settings"
 
 
 def test_arms_are_called_by_what_they_differ_in(runs):
@@ -99,7 +99,7 @@ def test_arms_are_called_by_what_they_differ_in(runs):
 def test_a_class_of_one_seed_is_grouped_by_run(runs):
     twice = (runs[0], replace(runs[0], name="anna"))
 
-    assert natural(twice) == "run"
+    assert natural_grouping(twice) == "run"
     assert [run.arm for run in group(twice, "run")] == ["entropy-0", "anna"]
 
 

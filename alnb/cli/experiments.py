@@ -72,14 +72,14 @@ def compare(
     browser: Browser = True,
 ) -> None:
     """Compare the curves of runs and sessions, on a page or in a folder; say what they show."""
-    from alnb.curves.compare import Comparison, find_runs, group, natural, read_runs, write
+    from alnb.curves.compare import Comparison, find_runs, group, natural_grouping, read_runs, write
 
     found = read_runs(find_runs(runs))
     if out is None:
         env = {"ALNB_OUT": str(Path("alnb-compare").resolve())}
         _serve("compare", [run.folder for run in found], port, env, browser=browser)
         return
-    comparison = Comparison(group(found, natural(found)))
+    comparison = Comparison(group(found, natural_grouping(found)))
     for line in (*comparison.conclusions(), *write(comparison, out)):
         say(line)
 

@@ -153,7 +153,7 @@ def _label(settings: Mapping[str, Any], differing: Sequence[str]) -> str:
     return ", ".join(words)
 
 
-def natural(runs: Sequence[Run]) -> str:
+def natural_grouping(runs: Sequence[Run]) -> str:
     """Group by settings, unless an arm would hold a seed twice, as in a class of students."""
     return BY_SETTINGS if _are_paired(group(runs)) else BY_RUN
 

@@ -20,7 +20,7 @@ from alnb.curves.compare import (
     Run,
     find_runs,
     group,
-    natural,
+    natural_grouping,
     read_runs,
     summary_html,
     write,
@@ -79,7 +79,7 @@ class Comparer:
         scored = any(report.scores for run in self.runs for report in run.state.reports)
         self.y.value = "dice" if scored else "heldout_accuracy"  # what a dataset without masks has
         self.by = _choice("group by", [BY_SETTINGS, BY_RUN])
-        self.by.value = natural(self.runs)
+        self.by.value = natural_grouping(self.runs)
         self.save = widgets.Button(
             description="Save figure and data", tooltip=f"Into {out}", layout={"width": "220px"}
         )

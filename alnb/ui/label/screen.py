@@ -32,8 +32,8 @@ MAY_REPEAT = (
     "shown."
 )
 Marking = Literal["infection", "background"]
-Scores = NDArray[np.float64]
-Place = tuple[int, int]  # of a region in a table of scores: slice, region
+ScoreTable = NDArray[np.float64]
+Cell = tuple[int, int]  # of a region in a table of scores: slice, region
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,7 +327,7 @@ class Explainer:
         places = {pool.place(pick.region) for pick in state.asked}
         self._ranks = {name: self._ranked(scores, places) for name, scores in self._open.items()}
 
-    def _askable(self, scores: Scores) -> Scores:
+    def _askable(self, scores: ScoreTable) -> ScoreTable:
         """Drop regions that show nothing from the slices that a cycle would have looked at."""
         one = self._pool.config.one_region_a_slice
         picks = self._pool.picks(scores, len(self._asked), one_a_slice=one)
@@ -336,7 +336,7 @@ class Explainer:
             scores[n, np.flatnonzero(self._pool.left_out(self._pool.slices[n]))] = np.nan
         return scores
 
-    def _ranked(self, scores: Scores, places: set[Place | None]) -> dict[Place, int]:
+    def _ranked(self, scores: ScoreTable, places: set[Cell | None]) -> dict[Cell, int]:
         """Rank these places of the table as the cycle ranks them, from 1."""
         order = rank(scores, scores.size, one_a_slice=self._pool.config.one_region_a_slice)
         return {place: n for n, place in enumerate(order, 1) if place in places}
@@ -368,7 +368,7 @@ class Explainer:
         chance = min(1.0, count / reasons[0].of)
         return Explanation(f"{number} by {self._own}.", reasons, chance, mean)
 
-    def _reason(self, name: str, place: Place, count: int) -> Reason:
+    def _reason(self, name: str, place: Cell, count: int) -> Reason:
         scores, ranked = self._open[name], self._ranks[name][place]
         of = int((~np.isnan(scores)).sum())
         return Reason(name, float(scores[place]), ranked, of, ranked if ranked <= count else 0)

@@ -14,7 +14,7 @@ from typing import Any
 import anywidget
 import traitlets
 
-Screen = int | None
+ScreenNumber = int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Press:
 
     row: float  # in pixels of the working grid; integers are pixel centres
     col: float
-    screen: Screen  # which was shown then: the figure's ``layout.meta["screen"]``
+    screen: ScreenNumber  # which was shown then: the figure's ``layout.meta["screen"]``
     elsewhere: bool = False  # on another panel than the `Tap`'s, and in pixels of that panel
     shift: bool = False  # whether the shift key was held
 
@@ -33,7 +33,7 @@ class Stroke:
     """A line drawn with the pointer, while `Tap.drawing`: (row, col) of each point."""
 
     points: tuple[tuple[float, float], ...]
-    screen: Screen
+    screen: ScreenNumber
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Wheel:
     turn: float  # in notches; above 0 if turned away from the person
     row: float
     col: float
-    screen: Screen
+    screen: ScreenNumber
     elsewhere: bool = False
     shift: bool = False  # or the Alt key
 
@@ -54,7 +54,7 @@ class Drag:
 
     rows: float
     cols: float
-    screen: Screen
+    screen: ScreenNumber
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Act:
     """A press on a button: an element with the class ``alnb-act-NAME`` or ``data-act``."""
 
     name: str
-    screen: Screen
+    screen: ScreenNumber
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Key:
     """A shortcut named as in ``KeyboardEvent.key``, a letter in lower case: ``n``, ``Ctrl+z``."""
 
     name: str
-    screen: Screen
+    screen: ScreenNumber
 
 
 Event = Press | Stroke | Wheel | Drag | Act | Key
