@@ -255,13 +255,15 @@ def test_an_event_that_cannot_be_read_ends_the_process_with_a_sentence(pretended
 
 
 def test_what_is_asked_after_a_cancel_that_is_not_heeded_goes_to_another_process(pretended):
+    heard = []
     code = """if do == "prepare":
+    say("progress", id=number, stage="draw", done=1, total=2)
     time.sleep(60)
 say("done", id=number, scores=None)"""
 
     async def story(worker):
         preparing = asyncio.create_task(worker.prepare())
-        while worker.device == "":
+        while not heard:
             await asyncio.sleep(0.01)
         first = worker.pid
         worker.cancel()
@@ -270,7 +272,7 @@ say("done", id=number, scores=None)"""
             await preparing
         assert worker.pid != first
 
-    pretended(story, code)
+    pretended(story, code, heard.append)
 
 
 def test_what_is_cancelled_while_an_earlier_cancel_is_not_heeded_stays_so(pretended):
