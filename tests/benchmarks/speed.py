@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from alnb.config import Config
 from alnb.cycle import Work, answer_pending, drive, learn
 from alnb.dataset import Dataset, build, embedded
 from alnb.oracle import Oracle
@@ -140,7 +141,7 @@ def _cycle_s(dataset: Dataset) -> tuple[Session, list[float]]:
     seconds = []
     with (
         tempfile.TemporaryDirectory() as folder,
-        contextlib.closing(Session.open(Path(folder, "session"), dataset)) as session,
+        contextlib.closing(Session.open(Path(folder, "session"), dataset, Config())) as session,
     ):
         pool = Pool(dataset, session.state.config)
         session.ask(start_picks(pool))
