@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from fakes import scan_of
 from platformdirs import user_cache_path, user_data_path
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from alnb.cli import main
 from alnb.dataset import Dataset, build
@@ -30,6 +32,19 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the browser tests: one worker runs them all, while the other does the rest."""
     items.sort(key=lambda item: "browser" not in item.path.parent.name)
+
+
+class BrowserApart(LoadScopeScheduling):
+    """Give a worker whole files of tests; one worker gets all the browser tests."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "browser" if "/browser/" in file else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> BrowserApart:
+    """Share the tests between the workers."""
+    return BrowserApart(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
