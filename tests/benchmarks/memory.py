@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -28,17 +29,19 @@ def peak_memory() -> Iterator[Figure]:
     if not Path("/proc/self/status").exists():
         yield "peak memory", None, "MiB", "measured on Linux alone"
         return
-    config = Config(backbone="efficientnet_lite0", steps=1, start_regions=4)
+    config = Config(backbone="efficientnet_lite0", pretrain_steps=0, steps=1, start_regions=4)
     with tempfile.TemporaryDirectory() as folder:
         dataset = _noise(Path(folder, "data"), max(POOLS) + 1)
         weights = _train(dataset, config, Path(folder, "cache"))
         for draws, pool in ((min(DRAWS), min(POOLS)), (max(DRAWS), min(POOLS)),
                             (min(DRAWS), max(POOLS))):  # fmt: skip
             words = [str(folder), weights, str(draws), str(pool)]
-            code = "import sys; from .memory import score; score(*sys.argv[1:])"
+            code = f"import sys; from {__name__} import score; score(*sys.argv[1:])"
             done = subprocess.run(
-                [sys.executable, "-c", code, *words], check=True, capture_output=True, text=True
-            )
+                [sys.executable, "-c", code, *words],
+                check=True, capture_output=True, text=True,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            )  # fmt: skip
             what = f"peak memory: {draws} draws, {pool} slices to score"
             yield what, float(done.stdout), "MiB", f"embedded default at {SIZE}×{SIZE}"
 
@@ -48,7 +51,7 @@ def score(folder: str, weights: str, draws: str, pool: str) -> None:
     from alnb.training.trainer import Trainer
 
     dataset = Dataset.open(Path(folder, "data"))
-    config = Config(backbone="efficientnet_lite0", steps=1, draws=int(draws))
+    config = Config(backbone="efficientnet_lite0", pretrain_steps=0, steps=1, draws=int(draws))
     trainer = Trainer(dataset, config, Path(folder, "cache"), device="cpu")
     trainer.score(dataset.part("train")[: int(pool)], weights)
     print(_peak_mib())
