@@ -17,6 +17,10 @@ from browser.app_page import App, asked, events, middle, wait_until
 ROOT = str(Path(__file__).parents[2])  # where alnb is not installed
 PLACES = {"jupyterlab": "lab/tree/label.ipynb", "notebook": "notebooks/label.ipynb"}
 LESSON = "lab/tree/notebooks/03_one_cycle_by_hand.ipynb"
+ACTIVE = (  # whether the cell of this number gets the keys
+    "number => [...document.querySelectorAll('.jp-Notebook .jp-Cell')]"
+    ".findIndex(cell => cell.classList.contains('jp-mod-active')) === number"
+)
 THEIRS = [  # cells made, cut, changed; kernels interrupted and restarted
     "a", "b", "d", "d", "x", "v", "m", "y", "ArrowDown", "Space", "i", "i", "0", "0",
 ]  # fmt: skip
@@ -107,9 +111,10 @@ def test_a_lesson_is_answered_by_hand(watching, tmp_path):
     with jupyter("jupyterlab", tmp_path, env) as address, watching(1400, 900) as watched:
         page = watched.page
         page.goto(f"{address}{LESSON}?token=t")
-        page.locator(".jp-MarkdownCell").first.click(timeout=60_000)
         page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=60_000)
-        for _ in range(4):  # through text, imports, text, and the first questions
+        page.locator(".jp-MarkdownCell").first.click(timeout=60_000)
+        for number in range(4):  # through text, imports, text, and the first questions
+            page.wait_for_function(ACTIVE, arg=number)
             page.keyboard.press("Shift+Enter")
         page.locator(".alnb-figure").wait_for(timeout=120_000)
         said = page.locator(".widget-html-content", has_text="open;")

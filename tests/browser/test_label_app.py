@@ -211,7 +211,7 @@ def test_a_server_that_is_gone_is_said_soon_and_no_reload_is_offered(
 
         banner = app.page.locator(".alnb-kernel-gone")
         banner.wait_for(timeout=20_000)
-        assert 'start "alnb label" again with the same folder' in banner.inner_text()
+        assert 'Start "alnb label" again with the same folder' in banner.inner_text()
         assert banner.get_by_role("button").count() == 0
 
 
