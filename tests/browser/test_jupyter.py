@@ -115,6 +115,7 @@ def test_a_lesson_is_answered_by_hand(watching, tmp_path):
         page.locator(".jp-MarkdownCell").first.click(timeout=60_000)
         for number in range(4):  # through text, imports, text, and the first questions
             page.wait_for_function(ACTIVE, arg=number)
+            page.wait_for_timeout(500)  # JupyterLab drops a key that comes while it scrolls
             page.keyboard.press("Shift+Enter")
         page.locator(".alnb-figure").wait_for(timeout=120_000)
         said = page.locator(".widget-html-content", has_text="open;")
