@@ -6,8 +6,9 @@ is drawn: `Patient`, the surfaces of a `Chest`, vessels as trees, and `Lesions`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -157,7 +158,8 @@ HILA = ((-40.0, 14.0, 0.54), (40.0, 14.0, 0.56))
 VEINS = ((-36.0, 20.0, 0.46), (36.0, 20.0, 0.47))
 
 
-class Patient(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Patient:
     """The measures that differ between patients; lengths in mm."""
 
     scale: float  # of everything inside the ribs
@@ -290,7 +292,8 @@ class Patient(NamedTuple):
         return self._flat(parts, 0, z) if parts else np.zeros((0, 2, 4), np.float32)
 
 
-class Surfaces(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Surfaces:
     """Signed distances in mm, negative inside, on the coarse grid: each (Z, n, n)."""
 
     body: Field
@@ -485,7 +488,8 @@ def _inside(rng: np.random.Generator, chest: Chest, side: float, count: int) -> 
     return np.asarray(spots + jitter)
 
 
-class Lesions(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Lesions:
     """The lesions of a scan: (Z, n, n) fields on the coarse grid, above 0 within a lesion."""
 
     glass: Field

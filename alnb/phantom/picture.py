@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -83,7 +85,8 @@ class Picture:
         chest = scene.chest
         self.scene, self.chest, self.index = scene, chest, index
         self.z = float(chest.heights[index])
-        self.on = Surfaces(*(chest.fine(surface[index]) for surface in chest.surfaces))
+        surfaces = {one.name: getattr(chest.surfaces, one.name) for one in fields(Surfaces)}
+        self.on = Surfaces(**{name: chest.fine(one[index]) for name, one in surfaces.items()})
         self.shift = (chest.surfaces.shift_x[index], chest.surfaces.shift_y[index])
         self.x, self.y = scene.at + self.on.shift_x, scene.at[:, None] + self.on.shift_y
         self.seams, self.mottle, self.crumbs, self.grit = (
@@ -229,7 +232,11 @@ class Picture:
 
     def _infect(self, fill: Field, vessel: Field) -> None:
         """Lay ground-glass under the vessels and consolidation over them, in place."""
-        glass, solid, density = (self.chest.fine(one[self.index]) for one in self.scene.lesions)
+        lesions = self.scene.lesions
+        glass, solid, density = (
+            self.chest.fine(one[self.index])
+            for one in (lesions.glass, lesions.solid, lesions.density)
+        )
         glass = glass + 0.16 * self.crumbs
         haze = -640 + 90 * np.clip(glass, 0, 2) + 70 * density + 40 * self.crumbs
         haze += 110 * np.exp(-((self.mottle / 0.25) ** 2))  # thickened septa
