@@ -232,6 +232,28 @@ def test_a_mask_that_is_enlarged_comes_back_exactly(height, width, extra):
         assert np.array_equal(place.back(enlarged), mask)
 
 
+@given(
+    height=st.integers(2, 40), width=st.integers(2, 40), size=st.integers(2, 64),
+)  # fmt: skip
+def test_a_pixel_lies_in_the_source_pixel_whose_label_it_takes(height, width, size):
+    place = Placement(size, (height, width))
+    numbers = np.arange(1, height * width + 1, dtype=np.uint16).reshape(height, width)
+    shown = place.labels(numbers).ravel()
+    rows, cols = np.mgrid[:size, :size].reshape(2, -1)
+    found = np.stack(place.to_source(rows, cols, whole=True))
+
+    assert np.array_equal(np.isnan(found).any(axis=0), shown == 0)
+    y, x = found[:, shown > 0].astype(int)
+    assert np.array_equal(numbers[y, x], shown[shown > 0])
+
+
+def test_the_corners_of_a_slice_are_its_corners_on_both_grids():
+    place = Placement(32, (40, 64))  # on rows 6 to 25
+    rows, cols = place.to_source(np.array([5.5, 25.5]), np.array([-0.5, 31.5]))
+
+    assert (rows.tolist(), cols.tolist()) == ([-0.5, 39.5], [-0.5, 63.5])
+
+
 def test_a_working_grid_without_pixels_is_refused():
     with pytest.raises(DataError, match="Choose --size above 0"):
         Placement(0, (4, 4))

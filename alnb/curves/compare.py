@@ -136,6 +136,9 @@ def group(runs: Sequence[Run], by: str = BY_SETTINGS) -> tuple[Run, ...]:
     if by == BY_RUN:
         return tuple(replace(run, arm=run.name) for run in runs)
     settings = [settings_of(run.state.config) for run in runs]
+    files = sorted({one["weights"] for one in settings} - {None})
+    named = dict(zip(files, names_of([Path(file) for file in files]), strict=True))
+    settings = [{**one, "weights": named.get(one["weights"])} for one in settings]
     differing = [name for name in settings[0] if len({str(one[name]) for one in settings}) > 1]
     pairs = zip(runs, settings, strict=True)
     return tuple(replace(run, arm=_label(one, differing)) for run, one in pairs)

@@ -300,6 +300,8 @@ def _store(
     }
     if not volume.stacked:
         record["stacked"] = False
+    if not volume.located:
+        record["located"] = False
     images = np.stack([place.image(one) for one in volume.voxels])
     record["stored_sha256"][IMAGES] = _save(stage / IMAGES / f"{volume.scan}.npy", images)
     if labels is None:

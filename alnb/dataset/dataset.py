@@ -18,7 +18,7 @@ from alnb.arrays import Grey, Mask, Window, read_only
 from alnb.config import Config, Resolved
 from alnb.errors import DataError
 from alnb.storage import sha256_of
-from alnb.volumes import Origin, Source, Unit, write_mask
+from alnb.volumes import PICTURES, Origin, Source, Unit, write_mask
 from alnb.volumes.scan import by
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ FEATURES = "features"  # of slices, as a frozen trunk computes them
 SUPERPIXELS = "superpixels"  # of slices
 CACHES = (FEATURES, SUPERPIXELS)  # follow from the slices; may be deleted at any time
 AIR = {"hu": -1024, "grey": 0}  # what lies outside the scanner's circle
+_ROUNDING = 1e-6  # ours: px; a vertex on the outer edge still lies on the slice
 _OPEN_ARRAYS = 64  # mapped files kept open; a process may hold about 1000
 
 
@@ -116,6 +117,33 @@ class Placement:
         """
         (top, left), (height, width) = self.corner, self.inner
         return _nearest(masks[..., top : top + height, left : left + width], self.shape)
+
+    def to_source(
+        self, rows: NDArray[Any], cols: NDArray[Any], *, whole: bool = False
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return where positions of the working grid lie on the source slice.
+
+        Parameters
+        ----------
+        rows, cols : (N,) array
+            On the working grid; integers are pixel centres, which are aligned as in `image` and
+            `labels`.
+        whole : bool
+            Give the pixel that holds each position, as `labels` takes it, and NaN in the padding.
+
+        Returns
+        -------
+        (N,) float array, twice
+            Rows and columns of the source; integers are pixel centres.
+        """
+        exact = (
+            (np.asarray(at, dtype=np.float64) - begin + 0.5) * old / new - 0.5
+            for at, begin, old, new in zip(
+                (rows, cols), self.corner, self.shape, self.inner, strict=True
+            )
+        )
+        y, x = map(_held, exact, self.shape) if whole else exact
+        return y, x
 
     def _padded(self, inner: NDArray[Any], value: int) -> NDArray[Any]:
         (top, left), (height, width) = self.corner, self.inner
@@ -288,6 +316,48 @@ class Dataset:
         }
         return Origin(scan, np.array(record["affine"]), Source(**source))
 
+    def placement(self, scan: str) -> Placement:
+        """Return how the slices of a scan lie on the working grid."""
+        _, height, width = self.origin(scan).source.display_shape
+        return Placement(self.size, (height, width))
+
+    def source_voxels(
+        self, where: SliceId, rows: NDArray[Any], cols: NDArray[Any], *, whole: bool = False
+    ) -> NDArray[np.float64]:
+        """Return where points of a slice lie in the array of the scan's file.
+
+        Parameters
+        ----------
+        where : SliceId
+        rows, cols, whole
+            As `Placement.to_source` takes them.
+
+        Returns
+        -------
+        (N, 3) float array
+            i, j, k along the file's own axes, from 0, as nibabel indexes it; integers are voxel
+            centres.
+        """
+        y, x = self.placement(where.scan).to_source(rows, cols, whole=whole)
+        z = np.full(y.shape, where.z, dtype=np.float64)
+        return self.origin(where.scan).source.indices(np.stack([z, y, x], axis=-1))
+
+    def source_mm(self, scan: str, voxels: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the (N, 3) places of voxels of a scan's file, in RAS+ mm; NaN if not `located`."""
+        affine = self.origin(scan).affine
+        mm: NDArray[np.float64] = voxels @ affine[:3, :3].T + affine[:3, 3]
+        return mm if self.located(scan) else np.full_like(mm, np.nan)
+
+    def located(self, scan: str) -> bool:
+        """Return whether the scan's file says where in the patient its voxels lie.
+
+        A picture does not, and a NIfTI file without orientation codes doesn't either: their affine
+        is made up.
+        """
+        source = self.origin(scan).source
+        picture = source.file.lower().endswith(PICTURES)  # datasets of before have no such field
+        return any(source.codes) and bool(self._scan(scan).get("located", not picture))
+
     def to_source(self, scan: str, masks: NDArray[Any]) -> NDArray[Any]:
         """Lay (Z, size, size) masks on the (Z, Y, X) grid that the scan came from.
 
@@ -298,13 +368,13 @@ class Dataset:
         DataError
             If the masks are of another shape.
         """
-        depth, height, width = self.origin(scan).source.display_shape
+        depth = self.origin(scan).source.display_shape[0]
         if masks.shape != (depth, self.size, self.size):
             raise DataError(
                 f"scan {scan}: masks of {by(masks.shape)} don't fit its "
                 f"{depth} slices of {self.size}×{self.size}. Give one mask for each slice."
             )
-        return Placement(self.size, (height, width)).back(masks)
+        return self.placement(scan).back(masks)
 
     def write_mask(self, path: Path | str, scan: str, masks: NDArray[Any]) -> None:
         """Write masks as NIfTI on the grid that the scan came from.
@@ -417,6 +487,12 @@ def _check_files(folder: Path, manifest: dict[str, Any]) -> None:
             raise DataError(
                 f"dataset {folder}: {kind}/{lost}.npy is missing. Import the data again."
             )
+
+
+def _held(at: NDArray[np.float64], length: int) -> NDArray[np.float64]:
+    """Return which of `length` pixels holds each position; NaN if none does."""
+    beyond = np.abs(at - (length - 1) / 2) > length / 2 + _ROUNDING
+    return np.where(beyond, np.nan, np.clip(np.floor(at + 0.5), 0, length - 1))
 
 
 def _nearest(array: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from alnb.annotation import Answer, Outline, Verdict
-from alnb.arrays import BACKGROUND, INFECTED
+from alnb.annotation import Answer, Outline, Verdict, fill
+from alnb.arrays import BACKGROUND, INFECTED, Mask
 from alnb.config import Config
 from alnb.dataset import Dataset, SliceId
 from alnb.errors import AlnbError, SessionError
-from alnb.export.model_card import model_card
+from alnb.export.model_card import last_part, model_card, without_paths
 from alnb.journal import Event, Journal
+from alnb.regions.region import Region, runs
 from alnb.reports import curve_table
 from alnb.session import labelled_dataset
 from alnb.state import State, state_of
@@ -31,12 +33,12 @@ def write_export(session: Path, out: Path, data: Path | None = None) -> Iterator
     session : Path
         The session's folder; it is only read, and may be open elsewhere.
     out : Path
-        Gets ``answers.csv`` (a row for each click or vertex, and one for each answer without any;
-        ``stands`` is false for an answer that was corrected or repeated later), ``curve.csv``,
-        ``journal.jsonl``, and ``coco`` (see `write_coco`). If the session's cache holds a network,
-        it also gets ``weights.safetensors`` with ``MODEL_CARD.md``, and the masks of every slice:
-        ``masks/SCAN.nii.gz`` on the grid of each source file, and ``png/SCAN/SLICE.png``, 255 for
-        infected, on the same grid as the apps show it.
+        Gets ``answers.csv`` (see `ABOUT`, which becomes ``README.md``), ``curve.csv``,
+        ``journal.jsonl`` without the paths of this machine, and ``coco`` (see `write_coco`). If the
+        session's cache holds a network, it also gets ``weights.safetensors`` with
+        ``MODEL_CARD.md``, and the masks of every slice: ``masks/SCAN.nii.gz`` on the grid of each
+        source file, and ``png/SCAN/SLICE.png``, 255 for infected, on the same grid as the apps
+        show it.
     data : Path, optional
         The dataset's folder; None takes the one that the journal names.
 
@@ -52,25 +54,18 @@ def write_export(session: Path, out: Path, data: Path | None = None) -> Iterator
     DataError
         If the dataset is not there any more, or is a different one.
     """
-    import pandas as pd
-
     events = Journal.open(session / JOURNAL).events
     if not events:
         raise SessionError(f"{session} holds no session: there is no journal.jsonl in it.")
     state = state_of(events)
     out.mkdir(parents=True, exist_ok=True)
-    standing = {id(answer) for answer in state.answers}
-    rows = [row for answer in state.given for row in _rows(answer, id(answer) in standing)]
-    pd.DataFrame(rows, columns=list(_COLUMNS)).to_csv(out / "answers.csv", index=False)
-    yield out / "answers.csv"
-    curve_table(state.reports, state.config.seed).to_csv(out / "curve.csv", index=False)
-    yield out / "curve.csv"
-    write_text(out / JOURNAL, "".join(event.line() for event in events))
-    yield out / JOURNAL
+    dataset = _labelled(events, data)
+    yield from _tables(state, events, dataset, out)
     yield from _network(state, events, session / CACHE, out)
-    lacking = "the keypoints and the masks"
+    lacking = "the voxels of the answers, the keypoints and the masks"
     try:
-        dataset = labelled_dataset(events, data)
+        if isinstance(dataset, AlnbError):
+            raise dataset
         yield write_coco(dataset, state.answers, out / "coco")
         lacking = "the masks"
         if state.fit is not None:
@@ -79,14 +74,79 @@ def write_export(session: Path, out: Path, data: Path | None = None) -> Iterator
         raise type(error)(f"the tables are complete, but {lacking} are missing: {error}") from error
 
 
+def _labelled(events: Sequence[Event], data: Path | None) -> Dataset | AlnbError:
+    """Open the dataset, or return why it can't be: the tables go out all the same."""
+    try:
+        return labelled_dataset(events, data)
+    except AlnbError as error:
+        return error
+
+
+def _tables(
+    state: State, events: Sequence[Event], dataset: Dataset | AlnbError, out: Path
+) -> Iterator[Path]:
+    import pandas as pd
+
+    known = dataset if isinstance(dataset, Dataset) else None
+    standing = {id(answer) for answer in state.answers}
+    rows = [row for one in state.given for row in _rows(one, id(one) in standing, known)]
+    table = pd.DataFrame(rows, columns=list(_COLUMNS)).astype(dict.fromkeys("ijk", "Int64"))
+    table.to_csv(out / "answers.csv", index=False)
+    yield out / "answers.csv"
+    curve_table(state.reports, state.config.seed).to_csv(out / "curve.csv", index=False)
+    yield out / "curve.csv"
+    write_text(out / JOURNAL, "".join(_without_paths(event).line() for event in events))
+    yield out / JOURNAL
+    write_text(out / "README.md", ABOUT)
+    yield out / "README.md"
+
+
+ABOUT = """# What is in this folder
+**Two grids.** alnb shows every slice on a square *working grid*. Its rows and columns are not \
+those of your files. Masks and the columns `i`, `j`, `k` are on the grid of your files.
+
+| file | what it holds | grid |
+|---|---|---|
+| `answers.csv` | a row for each click, outline vertex, and answer without any | both |
+| `curve.csv` | scores and seconds after each training | none |
+| `journal.jsonl` | all that happened; folders only by name | working grid |
+| `coco/` | the answers as COCO keypoints, and their slices as PNG | working grid |
+| `masks/` | what the network marks, a file for each scan | your files |
+| `png/` | the same as pictures, turned as alnb shows slices | your files, turned |
+| `weights.safetensors`, `MODEL_CARD.md` | the network, and how it was trained and measured | |
+
+Columns of `answers.csv`:
+
+| column | meaning |
+|---|---|
+| `scan`, `slice` | the scan; its slice, from 0 at the feet |
+| `region` | scan/slice/row,column,height,width on the working grid; a shape's runs may follow |
+| `verdict` | infected, clean or skipped |
+| `row`, `col` | the point on the working grid; whole numbers are pixel centres |
+| `i`, `j`, `k` | the voxel that holds the point: indices from 0 into the file's own array, as \
+nibabel gives it; of DICOM: column, row, and slice in the order of position. Empty beside the scan |
+| `x_ras_mm`, `y_ras_mm`, `z_ras_mm` | the place in the file's coordinates, in millimetres: x \
+grows to the patient's right, y to the front, z to the head (RAS+). For DICOM's LPS change the \
+signs of x and y. Of a click it is the centre of its voxel. Empty where a file, such as a picture, \
+names no place |
+| `label` | 1 infected, 0 background |
+| `outline` | the number of the outline in its answer; empty for a click |
+| `seconds`, `annotator` | of the whole answer |
+| `stands` | false if it was corrected or repeated later: the network does not learn from it |
+"""
+
 _COLUMNS = (
-    "scan", "slice", "region", "verdict", "row", "col", "label", "seconds", "annotator",
+    "scan", "slice", "region", "verdict", "row", "col",
+    "i", "j", "k", "x_ras_mm", "y_ras_mm", "z_ras_mm",  # on the grid of the file
+    "label", "seconds", "annotator",
     "outline",  # which of the region's outlines a vertex belongs to
     "stands",  # whether the network learns from it
 )  # fmt: skip
+_NOWHERE = (None,) * 6
+_MM_DIGITS = 3  # ours: a header's single precision says no more
 
 
-def _rows(answer: Answer, stands: bool) -> list[tuple[object, ...]]:
+def _rows(answer: Answer, stands: bool, dataset: Dataset | None) -> list[tuple[object, ...]]:
     where = answer.region.where
     head = (where.scan, where.z, answer.region.key, str(answer.verdict))
     points: list[tuple[Any, Any, Any, int | None]] = [
@@ -94,10 +154,47 @@ def _rows(answer: Answer, stands: bool) -> list[tuple[object, ...]]:
     ]
     for number, outline in enumerate(answer.outlines, 1):
         points += [(row, col, INFECTED, number) for row, col in outline]
+    if not points:
+        return [
+            (*head, None, None, *_NOWHERE, None, answer.seconds, answer.annotator, None, stands)
+        ]
     return [
-        (*head, row, col, label, answer.seconds, answer.annotator, number, stands)
-        for row, col, label, number in points or [(None, None, None, None)]
+        (*head, row, col, *place, label, answer.seconds, answer.annotator, number, stands)
+        for (row, col, label, number), place in zip(
+            points, _places(points, where, dataset), strict=True
+        )
     ]
+
+
+def _places(
+    points: Sequence[tuple[Any, ...]], where: SliceId, dataset: Dataset | None
+) -> Sequence[tuple[object, ...]]:
+    """Return i, j, k and x, y, z of points (row, col, label, outline); None for what is unknown.
+
+    A click marks a voxel, so it lies in its centre; a vertex lies where it was drawn.
+    """
+    if dataset is None:
+        return [_NOWHERE] * len(points)
+    rows, cols = np.array([point[:2] for point in points], dtype=np.float64).T
+    voxels = dataset.source_voxels(where, rows, cols, whole=True)
+    drawn = np.array([[point[3] is not None] for point in points])
+    exact = np.where(drawn, dataset.source_voxels(where, rows, cols), voxels)
+    mm = dataset.source_mm(where.scan, exact).round(_MM_DIGITS) + 0.0  # no minus before a zero
+    beside = np.isnan(voxels).any(axis=1, keepdims=True)
+    found = np.hstack([np.where(beside, np.nan, voxels), mm])
+    return [tuple(None if np.isnan(one) else one for one in line) for line in found.tolist()]
+
+
+def _without_paths(event: Event) -> Event:
+    """Name folders and files of this machine by their last part only."""
+    data = dict(event.data)
+    if "dataset" in data:
+        data["dataset"] = {**data["dataset"], "folder": last_part(data["dataset"]["folder"])}
+    if "source" in data:
+        data["source"] = last_part(data["source"])
+    if "config" in data:
+        data["config"] = without_paths(data["config"])
+    return replace(event, data=data)
 
 
 def _network(state: State, events: Sequence[Event], cache: Path, out: Path) -> Iterator[Path]:
@@ -148,8 +245,11 @@ def write_coco(dataset: Dataset, answers: Sequence[Answer], out: Path) -> Path:
     """Write answers as COCO keypoints (Lin et al. 2014), with their slices as PNG.
 
     A click becomes an annotation with one keypoint in the box of its region, an outline one with
-    a polygon, a clean region one without a visible keypoint; skipped regions are left out. Fields
-    that COCO does not have are ``region``, ``annotator`` and ``seconds`` (of the whole answer).
+    a polygon, a clean region one without a visible keypoint; skipped regions are left out. The
+    segmentation of each holds the pixels that were labelled: a click's pixel, what is outlined, all
+    of a clean region. Box and area are a click's region's, since one pixel gives keypoints no
+    scale. Fields that COCO does not have are ``region``, ``annotator`` and ``seconds`` (of the
+    whole answer).
 
     Parameters
     ----------
@@ -169,9 +269,16 @@ def write_coco(dataset: Dataset, answers: Sequence[Answer], out: Path) -> Path:
     (out / "images").mkdir(parents=True, exist_ok=True)
     for where in slices:
         Image.fromarray(dataset.image(where)).save(out / "images" / _name(where))
-    parts = (part for answer in given for part in _parts(answer, ids[answer.region.where]))
+    parts = (
+        part for answer in given for part in _parts(answer, ids[answer.region.where], dataset.size)
+    )
     content = {
-        "info": {"description": f"Clicks on {dataset.name}", "fingerprint": dataset.fingerprint},
+        "info": {
+            "description": f"Clicks on {dataset.name}, in pixels of alnb's working grid, as these "
+            "pictures are; answers.csv has the voxels of the source files",
+            "fingerprint": dataset.fingerprint,
+        },
+        "licenses": [],  # of the slices: alnb does not know them
         "images": [
             {"id": ids[w], "file_name": _name(w), "width": dataset.size, "height": dataset.size}
             for w in slices
@@ -197,7 +304,7 @@ def _name(where: SliceId) -> str:
     return f"{where.scan}_{where.z:03d}.png"
 
 
-def _parts(answer: Answer, image: int) -> Iterator[dict[str, Any]]:
+def _parts(answer: Answer, image: int, size: int) -> Iterator[dict[str, Any]]:
     """Yield the annotations of an answer: its clicks, its outlines, or that it is clean."""
     region = answer.region
     common = {
@@ -206,12 +313,49 @@ def _parts(answer: Answer, image: int) -> Iterator[dict[str, Any]]:
         "annotator": answer.annotator, "seconds": answer.seconds,
     }  # fmt: skip
     if answer.verdict is Verdict.CLEAN:
-        yield common | {"category_id": CLEAN} | NO_KEYPOINT
+        yield common | {"category_id": CLEAN} | NO_KEYPOINT | _whole(region, size)
     for click in answer.clicks:  # (x, y, 2 for visible); whole numbers are pixel centres, as ours
+        row, col = click.pixel
         keypoint = {"keypoints": [click.col, click.row, 2], "num_keypoints": 1}
-        yield common | {"category_id": _OF_LABEL[click.label]} | keypoint
-    for outline in answer.outlines:
-        yield common | {"category_id": _OF_LABEL[INFECTED]} | NO_KEYPOINT | _polygon(outline)
+        pixel = {"segmentation": [_box(row, col, 1, 1)]}
+        yield common | {"category_id": _OF_LABEL[click.label]} | keypoint | pixel
+    for drawn in _drawn(answer, size):
+        yield common | {"category_id": _OF_LABEL[INFECTED]} | NO_KEYPOINT | drawn
+
+
+def _box(row: int, col: int, height: int, width: int) -> list[int]:
+    """Return a rectangle as COCO's polygon, which counts from a pixel's corner."""
+    bottom, right = row + height, col + width
+    return [col, row, right, row, right, bottom, col, bottom]
+
+
+def _whole(region: Region, size: int) -> dict[str, Any]:
+    if region.mask is not None:
+        return _mask(region.drawn((size, size)))
+    return {"segmentation": [_box(region.row, region.col, region.height, region.width)]}
+
+
+def _drawn(answer: Answer, size: int) -> Iterator[dict[str, Any]]:
+    """Yield a polygon for each outline; one mask where they cut holes or the region is a shape."""
+    if not answer.outlines:
+        return
+    shape, region = (size, size), answer.region
+    inside = fill(answer.outlines, shape)
+    once = sum(np.count_nonzero(fill([one], shape)) for one in answer.outlines)
+    if region.mask is None and once == np.count_nonzero(inside):
+        yield from map(_polygon, answer.outlines)
+    elif (labelled := inside & region.drawn(shape)).any():
+        yield _mask(labelled)
+
+
+def _mask(inside: Mask) -> dict[str, Any]:
+    """Return an (H, W) mask as COCO's runs down the columns, the pixels outside first."""
+    rows, cols = (np.flatnonzero(inside.any(axis=axis)).tolist() for axis in (1, 0))
+    return {
+        "segmentation": {"counts": runs(inside), "size": list(inside.shape)},
+        "bbox": [cols[0], rows[0], cols[-1] - cols[0] + 1, rows[-1] - rows[0] + 1],
+        "area": int(np.count_nonzero(inside)),
+    }
 
 
 def _polygon(outline: Outline) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import PureWindowsPath
 from typing import Any
 
 from alnb.annotation import Verdict
@@ -98,9 +99,26 @@ def model_card(state: State, opened: Mapping[str, Any]) -> str:
         who=_who(state),
         measured=_measured(state, fit, dataset["split"]["test"]) + _repeats(state),
         origin=_origin(config, fit),
-        settings=json.dumps(config.to_dict(), indent=1),
+        settings=json.dumps(without_paths(config.to_dict()), indent=1),
         fit=fit,
     )
+
+
+def without_paths(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings of `Config` that may leave this machine: a file only by its name."""
+    weights = settings.get("weights")
+    return {**settings, "weights": weights and last_part(weights)}
+
+
+def last_part(path: str) -> str:
+    r"""Return the last part of a path of any system.
+
+    Examples
+    --------
+    >>> last_part("/home/ann/scans"), last_part(r"C:\Users\ann\scans")
+    ('scans', 'scans')
+    """
+    return PureWindowsPath(path).name
 
 
 def _repeats(state: State) -> str:

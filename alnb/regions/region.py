@@ -77,7 +77,7 @@ class Region:
             object.__setattr__(self, "mask", None)
             return
         object.__setattr__(self, "mask", read_only(mask))
-        object.__setattr__(self, "key", f"{self.key},{'-'.join(map(str, _runs(mask)))}")
+        object.__setattr__(self, "key", f"{self.key},{'-'.join(map(str, runs(mask)))}")
 
     @classmethod
     def parse(cls, key: str) -> Region:
@@ -139,12 +139,12 @@ class Region:
         return bool(self.mask[pixel])
 
 
-def _runs(mask: Mask) -> list[int]:
+def runs(mask: Mask) -> list[int]:
     """Measure the runs down the columns: outside, inside, outside, …; the first may be 0."""
     pixels = mask.ravel(order="F")
     changes = np.flatnonzero(np.diff(pixels, prepend=False))
-    runs: list[int] = np.diff(changes, prepend=0, append=pixels.size).tolist()
-    return runs
+    found: list[int] = np.diff(changes, prepend=0, append=pixels.size).tolist()
+    return found
 
 
 def _unrolled(runs: str, shape: tuple[int, int]) -> Mask:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -182,9 +183,10 @@ def read_picture(path: Path | str, *, unit: Unit | None = None) -> Volume:
     if pixels.ndim == 3:
         pixels = np.rint(pixels @ [0.2125, 0.7154, 0.0721])  # as skimage's rgb2gray
     voxels, decided = to_unit(pixels[None], unit, path.name)
-    return Volume.made(
+    volume = Volume.made(
         scan_name(path), voxels, unit=decided, file=path.name, sha256=sha256_of(path)
     )
+    return replace(volume, located=False)
 
 
 def read_picture_mask(path: Path | str, volume: Volume) -> Labels:

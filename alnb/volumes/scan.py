@@ -42,6 +42,12 @@ class Source:
         stored: NDArray[Any] = array[self._turned].transpose(np.argsort(self.axes).tolist())
         return stored
 
+    def indices(self, display: NDArray[Any]) -> NDArray[np.float64]:
+        """Turn (..., 3) positions z, y, x in display order into the file's i, j, k."""
+        last = np.array(self.display_shape) - 1
+        stored: NDArray[np.float64] = np.where(self.flips, last - display, display)
+        return stored[..., np.argsort(self.axes)]
+
     @property
     def _turned(self) -> tuple[slice, ...]:
         return tuple(slice(None, None, -1 if flip else 1) for flip in self.flips)
@@ -73,6 +79,9 @@ class Volume:
         What the reader found or decided, for the person; without the scan's name.
     stacked : bool
         Whether its slices lie on each other; false for a file of slices of several patients.
+    located : bool
+        Whether the file can say where in the patient it lies; false for pictures, whose affine is
+        made up.
 
     Raises
     ------
@@ -87,6 +96,7 @@ class Volume:
     unit: Unit
     notes: tuple[str, ...] = ()
     stacked: bool = True
+    located: bool = True
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"\w[\w.+ -]*", self.scan):
