@@ -83,6 +83,9 @@ def data(run, folders, tmp_path):
     status, out, err = run("import", "nifti", *words, "--out", tmp_path / "data")
     assert (status, err) == (0, "")
     assert "3 scans, 12 slices of 32×32 pixels, with masks" in out
+    assert (
+        out.rstrip().splitlines()[-2].startswith(f"Look at {tmp_path / 'data' / 'import.html'}: ")
+    )
     return tmp_path / "data"
 
 

@@ -152,7 +152,7 @@ def test_no_patient_is_named_in_a_dataset(tmp_path):
 
     assert list(dataset.scans) == ["scan_1", "scan_2"]
     assert any("named by their patients" in note for note in dataset.notes)
-    assert len(written) == 4
+    assert len(written) == 5
     for path in written:
         content = path.name.encode() + path.read_bytes()
         assert not re.search(b"curie|marie|mrn-4711", content, re.IGNORECASE), path

@@ -68,7 +68,7 @@ def test_no_patient_is_named_in_the_dataset(tmp_path):
     name, number = PATIENT.values()
     words = re.compile("|".join([*name.split("^"), number]), re.IGNORECASE)
 
-    assert len(written) == 6
+    assert len(written) == 7
     for path in written:
         assert not words.search(path.name + path.read_bytes().decode("latin-1")), path
 

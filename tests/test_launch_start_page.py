@@ -2,6 +2,7 @@ import dataclasses
 import json
 import os
 import threading
+from html import escape
 
 import pytest
 
@@ -171,3 +172,32 @@ def test_a_session_without_its_dataset_can_not_be_chosen(begun, squares, place):
 def test_who_names_data_a_session_or_settings_sees_no_start_page(begun, squares, tmp_path):
     assert "1 of 6 regions answered" in text(label_app(squares.folder, begun))
     assert "regions answered" in text(label_app(squares.folder, tmp_path / "new", draws=7))
+
+
+def test_what_was_imported_of_a_dataset_is_shown_and_hidden(place, squares):
+    page = StartPage(place, "")
+    assert page.dataset.value.startswith("squares")
+    page.look.click()
+    frame = page.scans.value
+    assert frame.startswith("<iframe sandbox title=")
+    assert escape((squares.folder / "import.html").read_text(encoding="utf-8")) in frame
+    assert page.look.description == "Hide scans"
+
+    page.look.click()
+    assert (page.scans.value, page.look.description) == ("", "Look at scans")
+
+
+def test_another_dataset_hides_what_was_imported_of_the_first(place, squares):
+    page = StartPage(place, "")
+    page.look.click()
+    page.dataset.value = "embedded phantom"
+
+    assert (page.scans.value, page.look.description) == ("", "Look at scans")
+
+
+def test_scans_that_can_not_be_read_are_a_sentence(place, squares, monkeypatch):
+    page = StartPage(place, "")
+    monkeypatch.setattr(launch, "read_audit", lambda dataset: dataset.mask(None))
+    page.look.click()
+
+    assert "it has no slice None" in page.message.value

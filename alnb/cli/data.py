@@ -109,7 +109,7 @@ def _build(name: str, *, out: Path, **options: Any) -> None:  # noqa: ANN401 - a
 
 
 def _describe(dataset: Dataset) -> None:
-    from alnb.dataset.dataset import PARTS
+    from alnb.dataset.dataset import AUDIT, PARTS
 
     counts = {part: len(dataset.part(part)) for part in PARTS}
     parts = ", ".join(f"{part} {count}" for part, count in counts.items() if count)
@@ -120,6 +120,7 @@ def _describe(dataset: Dataset) -> None:
     )
     for note in dataset.notes:
         say(f"  note: {note}")
+    say(f"Look at {dataset.folder / AUDIT}: three slices of each scan, as they will be shown.")
     say(f"Written to {dataset.folder}. Next: alnb label {dataset.folder}")
 
 

@@ -6,10 +6,12 @@
     masks/SCAN.npy     (Z, size, size) uint8 class labels, 0 for background
     features/          of the slices, from a frozen trunk; may be deleted at any time
     superpixels/       of the slices; may be deleted at any time
+    import.html        three slices of each scan, to look at; may be deleted at any time
 
 `Dataset.open` reads such a folder; `build` and the `import_*` functions write it.
 """
 
+from alnb.dataset.audit import read_audit
 from alnb.dataset.build import build
 from alnb.dataset.dataset import PARTS, Dataset, Part, Placement, SliceId
 from alnb.dataset.importers import (
@@ -41,5 +43,6 @@ __all__ = [
     "import_pairs",
     "import_phantom",
     "import_semiseg",
+    "read_audit",
     "read_split",
 ]

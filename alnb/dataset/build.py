@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from alnb.arrays import Window
+from alnb.dataset.audit import write_audit
 from alnb.dataset.dataset import (
+    AUDIT,
     CACHES,
     FORMAT,
     IMAGES,
@@ -42,7 +44,7 @@ OnStored: TypeAlias = Callable[[str, int], None]  # a scan's name, and how many 
 Pair: TypeAlias = "tuple[Volume, Labels | NDArray[Any] | None]"
 
 _STAGE = ".building"
-_OURS = {MANIFEST, SLICES, IMAGES, MASKS, *CACHES, _STAGE}
+_OURS = {MANIFEST, SLICES, IMAGES, MASKS, *CACHES, AUDIT, _STAGE}
 
 
 def build(
@@ -98,7 +100,8 @@ def build(
     Returns
     -------
     Dataset
-        Opened. Its notes say what was decided, and what will cause trouble later.
+        Opened. Its notes say what was decided, and what will cause trouble later. In its folder
+        lies ``import.html``, on which a person sees whether all is right.
 
     Raises
     ------
@@ -114,7 +117,8 @@ def build(
     (stage / IMAGES).mkdir(parents=True)
     (stage / MASKS).mkdir()
     try:
-        scans, infected_px, decided = _store_all(pairs, stage, size, gate, progress)
+        scans, infected_px, told = _store_all(pairs, stage, size, gate, progress)
+        decided = [*_merged(told), *gate.notes()]
         parts = deal(split, {scan: record["depth"] for scan, record in scans.items()}, seed)
         shared = shared_scans(parts)
         if shared and split != "mixed" and not allow_shared:
@@ -151,7 +155,9 @@ def build(
         shutil.rmtree(stage, ignore_errors=True)
         if new and not any(out.iterdir()):
             out.rmdir()
-    return Dataset.open(out)
+    dataset = Dataset.open(out)
+    write_audit(dataset, told)
+    return dataset
 
 
 class LabelGate:
@@ -247,7 +253,8 @@ def _check_place(out: Path) -> None:
 
 def _move_in(stage: Path, out: Path) -> None:
     """Replace the old files; the folder is no dataset until the manifest is there."""
-    (out / MANIFEST).unlink(missing_ok=True)
+    for name in (MANIFEST, AUDIT):
+        (out / name).unlink(missing_ok=True)
     for name in (IMAGES, MASKS, *CACHES):
         shutil.rmtree(out / name, ignore_errors=True)
     for name in (IMAGES, MASKS, SLICES, MANIFEST):  # the manifest last
@@ -256,11 +263,11 @@ def _move_in(stage: Path, out: Path) -> None:
 
 def _store_all(
     pairs: Iterable[Pair], stage: Path, size: int, gate: LabelGate, progress: OnStored | None
-) -> tuple[dict[str, dict[str, Any]], dict[SliceId, int], list[str]]:
-    """Store the scans one by one; return their records, infected pixels and notes."""
+) -> tuple[dict[str, dict[str, Any]], dict[SliceId, int], dict[str, list[str]]]:
+    """Store the scans one by one; return their records, infected pixels and notes, by scan."""
     scans: dict[str, dict[str, Any]] = {}
     infected: dict[SliceId, int] = {}
-    notes: list[str] = []
+    notes: dict[str, list[str]] = {}
     has_masks = False
     for volume, mask in pairs:
         if volume.scan in scans:
@@ -276,12 +283,12 @@ def _store_all(
             labels = replace(labels, voxels=gate.admit(volume.scan, labels.voxels))
         scans[volume.scan], counts = _store(volume, labels, stage, size)
         infected |= {SliceId(volume.scan, z): count for z, count in enumerate(counts)}
-        notes += _scan_notes(volume, labels)
+        notes[volume.scan] = _scan_notes(volume, labels)
         if progress:
             progress(volume.scan, len(scans))
     if not scans:
         raise DataError("there is no scan to import. Name a folder that holds some.")
-    return scans, infected, [*_merged(notes), *gate.notes()]
+    return scans, infected, notes
 
 
 def _store(
@@ -339,15 +346,15 @@ def _scan_notes(volume: Volume, labels: Labels | None) -> list[str]:
     notes += volume.notes
     if labels is not None and labels.note:
         notes.append(labels.note)
-    return [f"{volume.scan}: {note}" for note in notes]
+    return notes
 
 
-def _merged(notes: list[str]) -> list[str]:
+def _merged(notes: dict[str, list[str]]) -> list[str]:
     """Merge equal notes of many scans: "scan a, b, c and 17 more: …"."""
     scans_of: dict[str, list[str]] = {}
-    for note in notes:
-        scan, text = note.split(": ", 1)
-        scans_of.setdefault(text, []).append(scan)
+    for scan, texts in notes.items():
+        for text in texts:
+            scans_of.setdefault(text, []).append(scan)
     return [f"scan {some(scans)}: {text}." for text, scans in scans_of.items()]
 
 

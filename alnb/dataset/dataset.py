@@ -31,6 +31,7 @@ PARTS: tuple[Part, ...] = get_args(Part)
 
 FORMAT = 1
 MANIFEST, SLICES, IMAGES, MASKS = "manifest.json", "slices.csv", "images", "masks"
+AUDIT = "import.html"  # what was imported, to look at; may be deleted at any time
 FEATURES = "features"  # of slices, as a frozen trunk computes them
 SUPERPIXELS = "superpixels"  # of slices
 CACHES = (FEATURES, SUPERPIXELS)  # follow from the slices; may be deleted at any time

@@ -22,7 +22,7 @@ import ipywidgets as widgets
 
 from alnb.acquisition import FOREGROUND_RANDOM, HEURISTICS, RANDOM, plugin_names
 from alnb.config import Config
-from alnb.dataset import Dataset, embedded
+from alnb.dataset import Dataset, embedded, read_audit
 from alnb.errors import AlnbError, log_to, sentence_of, user_log_folder
 from alnb.journal import Journal
 from alnb.session import Session, default_folder
@@ -44,6 +44,7 @@ ASKED = (
     "<b>Continue here</b> takes the session over: every answer given there is saved, and the other "
     "window can't answer any more. <b>View</b> only reads it, and follows the answers given there."
 )
+LOOK, HIDE = "Look at scans", "Hide scans"
 FIELD = {"layout": {"width": "530px"}, "style": {"description_width": "260px"}}
 
 
@@ -273,17 +274,43 @@ class StartPage(OpeningPage):
             newest.add_class("alnb-main")
         old = [_heading("Continue a session"), *rows] if rows else []
         fields = [
-            self.dataset, self.heuristic, self.labels, self.regions, self.start_regions,
-            self.per_cycle, self.budget,
+            widgets.HBox([self.dataset, self.look]), self.scans, self.heuristic, self.labels,
+            self.regions, self.start_regions, self.per_cycle, self.budget,
         ]  # fmt: skip
         new = [_heading("Begin a new session"), *fields, self.begin]
         self._show(self.annotator, self.message, *old, *new)
+
+    def _look(self) -> None:
+        """Show what was imported of the chosen dataset, in a frame without scripts; or hide it."""
+        if self.scans.value:
+            self._hide()
+            return
+        folder = self._datasets[self.dataset.value]
+        try:
+            page = read_audit(embedded() if folder is None else Dataset.open(folder))
+        except Exception as error:
+            self.message.value = message_html(_in_words(error))
+            return
+        self.scans.value = (
+            "<iframe sandbox title='what was imported' style='width: 100%; height: 75vh; "
+            f"border: 1px solid var(--line)' srcdoc='{escape(page)}'></iframe>"
+        )
+        self.look.description = HIDE
+
+    def _hide(self) -> None:
+        self.scans.value, self.look.description = "", LOOK
 
     def _make_fields(self) -> None:
         heuristics = [*HEURISTICS, RANDOM, FOREGROUND_RANDOM, *plugin_names()]
         self.dataset = widgets.Dropdown(
             options=list(self._datasets), description="dataset", **FIELD
         )
+        self.look = _button(LOOK)
+        self.look.layout.margin = "0 0 4px 8px"
+        self.look.tooltip = "Three slices of each scan of this dataset, as they were imported"
+        self.scans = widgets.HTML(layout=widgets.Layout(width="100%"))
+        self.look.on_click(lambda _: self._look())
+        self.dataset.observe(lambda _: self._hide(), "value")
         self.heuristic = widgets.Dropdown(
             options=heuristics, value=DEFAULT.heuristic, description="ask by", **FIELD
         )

@@ -42,3 +42,17 @@ def test_a_session_is_begun_looked_at_and_taken_over(serving, watching, place, t
         other.key_answer("c")
         assert len(events(folder, "answered")) == 4
         assert one.errors == two.errors == one.foreign == two.foreign == []
+
+
+def test_what_was_imported_is_shown_on_the_page(serving, watching, place, tmp_path):
+    env = {"ALNB_START": place, "XDG_DATA_HOME": tmp_path / "home"}
+    with serving(app_notebook("label"), **env) as server, watching() as one:
+        opened(one.page, server.address, "Look at scans")
+        frame = one.page.frame_locator("iframe[title='what was imported']")
+        picture = frame.locator(".slice img").first
+        picture.wait_for(timeout=60_000)
+        picture.scroll_into_view_if_needed()
+
+        assert picture.evaluate("image => image.complete && image.naturalWidth > 0")
+        assert frame.locator(".slice b").first.inner_text() == "A"
+        assert one.errors == one.foreign == []
