@@ -31,8 +31,12 @@ class Finding:
 
     @property
     def line(self) -> str:
-        """The finding in the terminal: ok, NOT, or a note if it is not needed."""
-        return f"{'ok  ' if self.ok else 'NOT ' if self.needed else 'note'}  {self.text}"
+        """The finding in the terminal: ok, NOT, or a note if it is not needed.
+
+        Reports are sent to others, so the home folder, which names its user, is written as ~.
+        """
+        text = re.sub(rf"{re.escape(str(Path.home()))}(?![\w-])", "~", self.text)
+        return f"{'ok  ' if self.ok else 'NOT ' if self.needed else 'note'}  {text}"
 
 
 def check() -> tuple[Finding, ...]:
