@@ -67,7 +67,7 @@ def test_an_import_ends_in_a_page_that_shows_each_scan_as_the_app_does(tmp_path)
     pictures = [page.picture(1, at) for at in range(4)]
     assert [one.format for one in pictures] == ["JPEG", "JPEG", "JPEG", "PNG"]  # low, middle, high
     shown = np.asarray(pictures[0]).astype(int)
-    assert np.abs(shown - data.image(SliceId("a", 2))).mean() < 5
+    assert np.abs(shown - data.image(SliceId("a", 1))).mean() < 5
     assert shown[:20, :20].mean() > 200 > 100 > shown[40:, 40:].mean()
 
 
@@ -92,7 +92,7 @@ def test_the_facts_of_a_scan_are_said(tmp_path):
     for fact in (
         "HU; here −800 to 250", "−1000 to 400 HU", "10 of 64×64 pixels", "part|train",
         "0.8×0.7 mm in the slice, 5 mm between slices", "2 of 10 slices infected",
-        "low · slice 2|", "high · slice 7 · 3.9 % infected|", "A|P|R|L",
+        "low · slice 1|", "high · slice 7 · 3.9 % infected|", "A|P|R|L",
     ):  # fmt: skip
         assert fact in words
     assert "part|test" in page.text(2)
@@ -116,14 +116,25 @@ def test_the_most_infected_slice_is_one_of_three(tmp_path):
         for scan in "abc"
     }
 
-    assert found == {"a": [2, 4, 9], "b": [2, 4, 7], "c": [0]}
+    assert found == {"a": [1, 5, 9], "b": [1, 5, 8], "c": [0]}
+
+
+@pytest.mark.parametrize("depth", range(1, 9))
+def test_a_scan_of_three_slices_or_more_shows_three(tmp_path, depth):
+    data = build([made("a", depth=depth, infected=[(0, 1)]), made("b")], tmp_path / "d", size=64)
+    slices = [where for where in data.slices if where.scan == "a"]
+
+    assert len(chosen(data, slices)) == min(depth, 3)
+    assert SliceId("a", 0) in chosen(data, slices)
 
 
 def test_pictures_have_no_letters_and_no_millimetres(tmp_path):
     (tmp_path / "in").mkdir()
     Image.fromarray(np.eye(32, dtype=np.uint8) * 255).save(tmp_path / "in" / "a.png")
-    words = page_of(import_pairs(tmp_path / "in", tmp_path / "d", size=32)).text(1)
+    page = page_of(import_pairs(tmp_path / "in", tmp_path / "d", size=32))
+    words = page.text(1)
 
+    assert "base of the lungs" not in page.text(0)
     assert "A|P|R|L" not in words
     assert "the file names none, so there are no letters" in words
     assert "spacing|not known" in words

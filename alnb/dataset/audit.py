@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-SHARES = (0.2, 0.5, 0.8)  # ours: low in the lungs, in their middle and high, where most scans end
+SHARES = (1 / 6, 1 / 2, 5 / 6)  # ours: the middle of each third of a scan
 THUMB_PX = 224  # ours: three and their facts fit side by side on a screen of 1280
 JPEG_BYTES = 6500  # ours: with two more and base64 a scan takes below 30 kB, 200 scans 6 MB
 QUALITIES = (85, 75, 65, 55, 45, 35, 25)  # ours: of JPEG; the first that is small enough
@@ -50,6 +50,8 @@ ul { margin: 8px 0; padding-left: 20px; } p { margin: 4px 0; }
   margin: 8px 0; } .notes ul { margin: 0; }
 section { display: flex; flex-wrap: wrap; gap: 12px 20px; border-top: 1px solid var(--line);
   padding: 14px 0; }
+.single { display: grid; grid-template-columns: repeat(auto-fill, minmax(560px, 1fr));
+  gap: 0 24px; }
 .pictures { display: flex; flex-wrap: wrap; gap: 12px; } figure { margin: 0; width: 224px; }
 .facts { flex: 1 1 340px; min-width: 300px; }
 table { border-collapse: collapse; } td, th { text-align: left; vertical-align: baseline;
@@ -107,9 +109,9 @@ def audit_page(dataset: Dataset, notes: Mapping[str, Sequence[str]] | None = Non
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width">'
             f"<title>{escape(dataset.name)}: what was imported</title><style>{STYLE}</style></head>"
-            f"<body>{_head(dataset)}",
+            f"<body>{_head(dataset)}<main{' class=single' * _single(dataset)}>",
             *scans,
-            "</body></html>\n",
+            "</main></body></html>\n",
         )
     )
 
@@ -119,8 +121,7 @@ def chosen(dataset: Dataset, slices: Sequence[SliceId]) -> list[SliceId]:
 
     The most infected slice takes the place of the nearest of them.
     """
-    last = len(slices) - 1
-    found = {round(last * share) for share in SHARES}
+    found = {int(len(slices) * share) for share in SHARES}
     most = max(range(len(slices)), key=lambda at: dataset.infected_px(slices[at]))
     if dataset.infected_px(slices[most]) and most not in found:
         found.remove(min(found, key=lambda at: abs(at - most)))
@@ -132,15 +133,19 @@ def _head(dataset: Dataset) -> str:
     counts = {part: len(dataset.part(part)) for part in PARTS}
     parts = ", ".join(f"{count} {part}" for part, count in counts.items() if count)
     plural = "" if len(dataset.scans) == 1 else "s"
-    stacked = any(dataset.stacked(scan) for scan in dataset.scans)
-    masks = dataset.has_masks
-    checks = [*CHECKS, *[CHECK_STACK] * stacked, *[CHECK_MASKS] * masks]
+    stacks = not _single(dataset) and any(dataset.stacked(scan) for scan in dataset.scans)
+    checks = [*CHECKS, *[CHECK_STACK] * stacks, *[CHECK_MASKS] * dataset.has_masks]
     listed = "".join(f"<li>{escape(check)}</li>" for check in checks)
     return (
         f"<h1>{escape(dataset.name)}</h1><p>{len(dataset.scans)} scan{plural}, "
         f"{len(dataset.slices)} slices ({parts}), each laid on {dataset.size}×{dataset.size} "
         f"pixels.</p>{_notes(dataset.notes)}<ul class='quiet'>{listed}</ul>"
     )
+
+
+def _single(dataset: Dataset) -> bool:
+    """Return whether every scan is one slice."""
+    return len(dataset.slices) == len(dataset.scans)
 
 
 def _notes(notes: Sequence[str]) -> str:
@@ -229,7 +234,7 @@ def _caption(dataset: Dataset, where: SliceId, shown: Sequence[SliceId]) -> str:
     if dataset.stacked(where.scan) and len(shown) == len(SHARES):
         words.insert(0, ("low", "middle", "high")[shown.index(where)])
     if share := dataset.infected_px(where) / dataset.size**2:
-        words.append(f"{100 * share:.1f} % infected")
+        words.append(f"{100 * share:.1f} % infected" if share >= 0.001 else "below 0.1 % infected")
     return " · ".join(words)
 
 
