@@ -66,17 +66,18 @@ table { border-collapse: collapse; } td, th { text-align: left; vertical-align: 
 """
 
 
-def write_audit(dataset: Dataset, notes: Mapping[str, Sequence[str]]) -> Path:
-    """Write `audit_page` into the dataset's folder, beside what is fingerprinted.
+def write_audit(folder: Path, notes: Mapping[str, Sequence[str]]) -> Path:
+    """Write `audit_page` into a dataset's folder, beside what is fingerprinted.
 
     Raises
     ------
     DataError
         If it can't be written.
     """
-    path = dataset.folder / AUDIT
+    path = folder / AUDIT
+    page = audit_page(Dataset.open(folder), notes)
     try:
-        write_text(path, audit_page(dataset, notes))
+        write_text(path, page)
     except OSError as error:
         raise DataError(
             f"{path}: this page can't be written ({error.strerror}). The dataset itself is "

@@ -155,9 +155,8 @@ def build(
         shutil.rmtree(stage, ignore_errors=True)
         if new and not any(out.iterdir()):
             out.rmdir()
-    dataset = Dataset.open(out)
-    write_audit(dataset, told)
-    return dataset
+    write_audit(out, told)
+    return Dataset.open(out)
 
 
 class LabelGate:
