@@ -99,9 +99,9 @@ def audit_page(dataset: Dataset, notes: Mapping[str, Sequence[str]] | None = Non
 
     `notes` are those of each scan by its name; None: only what the dataset's own notes say of them.
     """
-    slices: dict[str, list[SliceId]] = {scan: [] for scan in dataset.scans}
+    slices: dict[str, list[SliceId]] = {}
     for where in dataset.slices:
-        slices[where.scan].append(where)
+        slices.setdefault(where.scan, []).append(where)
     scans = (
         _scan(dataset, scan, here, (notes or {}).get(scan, ())) for scan, here in slices.items()
     )
