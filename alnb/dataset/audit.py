@@ -81,7 +81,7 @@ def write_audit(folder: Path, notes: Mapping[str, Sequence[str]]) -> Path:
     except OSError as error:
         raise DataError(
             f"{path}: this page can't be written ({error.strerror}). The dataset itself is "
-            "complete; make room, and import again to get the page."
+            "complete; make room, and look at its scans on the start page of alnb label."
         ) from error
     return path
 
