@@ -21,7 +21,7 @@ def write_nifti(path, voxels, codes="LPS", tilt=0.0):
     path.parent.mkdir(exist_ok=True, parents=True)
     cos, sin = np.cos(tilt), np.sin(tilt)
     turn = np.array([[1, 0, 0, 0], [0, cos, -sin, 0], [0, sin, cos, 0], [0, 0, 0, 1]])
-    image = nib.Nifti1Image(voxels.transpose(2, 1, 0), turn @ np.diag([-0.8, -0.7, 2, 1]))
+    image = nib.Nifti1Image(voxels.transpose(2, 1, 0), turn @ np.diag([-0.7, -0.7, 2, 1]))
     nib.save(image.as_reoriented(ornt_transform(axcodes2ornt("LPS"), axcodes2ornt(codes))), path)
 
 

@@ -289,7 +289,7 @@ def _store(
 ) -> tuple[dict[str, Any], list[int]]:
     """Store one scan; return its record for the manifest and the infected pixels of its slices."""
     depth, height, width = volume.voxels.shape
-    place = Placement(size, (height, width))
+    place = Placement(size, (height, width), volume.spacing_mm[1:])
     record: dict[str, Any] = {
         "unit": volume.unit,
         "depth": depth,
@@ -334,6 +334,11 @@ def _scan_notes(volume: Volume, labels: Labels | None) -> list[str]:
         notes.append("already windowed to 8 bits: shown as they are, the window does not apply")
     if not any(volume.source.codes):
         notes.append("the file names no orientation: check on screen that the heart is right")
+    dy, dx = volume.spacing_mm[1:]
+    if not Placement(1, (1, 1), (dy, dx)).square:
+        notes.append(
+            f"its pixels are not square ({dy:.3g} mm high, {dx:.3g} wide): laid out by millimetres"
+        )
     notes += volume.notes
     if labels is not None and labels.note:
         notes.append(labels.note)

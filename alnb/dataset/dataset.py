@@ -35,6 +35,7 @@ FEATURES = "features"  # of slices, as a frozen trunk computes them
 SUPERPIXELS = "superpixels"  # of slices
 CACHES = (FEATURES, SUPERPIXELS)  # follow from the slices; may be deleted at any time
 AIR = {"hu": -1024, "grey": 0}  # what lies outside the scanner's circle
+SQUARE = 1e-3  # ours: pixels whose sides differ by less are square; 352 of them err by 0.4 px
 _OPEN_ARRAYS = 64  # mapped files kept open; a process may hold about 1000
 
 
@@ -51,22 +52,38 @@ class SliceId:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a source slice of (height, width) `shape` lies on the working grid, `size` px a side.
+    """Where a source slice lies on the working grid, laid out by millimetres.
+
+    Parameters
+    ----------
+    size : int
+        Side of the working grid, whose pixels are square.
+    shape : (int, int)
+        Height and width of the source slice, in its pixels.
+    spacing : (float, float)
+        Distance of its rows and of its columns; only their ratio counts.
+    inner : (int, int) or None
+        Height and width of the slice on the working grid. None: its side that is longer in mm
+        fills the grid.
 
     Raises
     ------
     DataError
-        If a length is not positive.
+        If a length is not positive, or `inner` is larger than the grid.
 
     Examples
     --------
     >>> place = Placement(352, (400, 512))
     >>> place.inner, place.corner
     ((275, 352), (38, 0))
+    >>> Placement(352, (256, 512), spacing=(1.4, 0.7)).inner
+    (352, 352)
     """
 
     size: int
     shape: tuple[int, int]
+    spacing: tuple[float, float] = (1.0, 1.0)
+    inner: tuple[int, int] = None  # type: ignore[assignment]  # decided where it is made
 
     def __post_init__(self) -> None:
         if min(self.size, *self.shape) < 1:
@@ -74,13 +91,30 @@ class Placement:
                 f"a working grid of {self.size} px can't hold slices of "
                 f"{self.shape[0]}×{self.shape[1]} px. Choose --size above 0."
             )
+        if not all(0 < one < np.inf for one in self.spacing):
+            raise DataError(
+                f"pixels of {self.spacing[0]:g}×{self.spacing[1]:g} mm can't be laid out. Export "
+                "the scan with the spacing of its pixels."
+            )
+        if self.inner is None:
+            object.__setattr__(self, "inner", self._filling())
+        if not all(0 < one <= self.size for one in self.inner):
+            raise DataError(
+                f"a slice of {by(self.inner)} px doesn't fit a working grid of {self.size} px. "
+                "Import the data again."
+            )
+
+    def _filling(self) -> tuple[int, int]:
+        sides: tuple[float, float] = self.shape
+        if not self.square:
+            sides = sides[0] * self.spacing[0], sides[1] * self.spacing[1]
+        height, width = (max(1, round(side * self.size / max(sides))) for side in sides)
+        return height, width
 
     @property
-    def inner(self) -> tuple[int, int]:
-        """Height and width of the slice on the working grid; its longer side fills it."""
-        longer = max(self.shape)
-        height, width = (max(1, round(side * self.size / longer)) for side in self.shape)
-        return height, width
+    def square(self) -> bool:
+        """Whether the source's pixels are as high as wide, to `SQUARE`."""
+        return abs(self.spacing[0] / self.spacing[1] - 1) <= SQUARE
 
     @property
     def corner(self) -> tuple[int, int]:
@@ -96,7 +130,7 @@ class Placement:
         if self.inner != self.shape:
             from skimage.transform import resize
 
-            shrinks = self.inner < self.shape
+            shrinks = any(new < old for new, old in zip(self.inner, self.shape, strict=True))
             resized = resize(
                 voxels.astype(np.float32), self.inner, order=1, mode="edge",
                 preserve_range=True, anti_aliasing=shrinks,
@@ -288,6 +322,14 @@ class Dataset:
         }
         return Origin(scan, np.array(record["affine"]), Source(**source))
 
+    def placement(self, scan: str) -> Placement:
+        """Return where a scan's slices lie on the working grid, as they were laid out."""
+        origin = self.origin(scan)
+        _, height, width = origin.source.display_shape
+        _, dy, dx = origin.spacing_mm
+        inner = tuple(self._scan(scan)["placement"]["inner"])  # older datasets took square pixels
+        return Placement(self.size, (height, width), (dy, dx), cast("tuple[int, int]", inner))
+
     def to_source(self, scan: str, masks: NDArray[Any]) -> NDArray[Any]:
         """Lay (Z, size, size) masks on the (Z, Y, X) grid that the scan came from.
 
@@ -298,13 +340,13 @@ class Dataset:
         DataError
             If the masks are of another shape.
         """
-        depth, height, width = self.origin(scan).source.display_shape
+        depth = self.origin(scan).source.display_shape[0]
         if masks.shape != (depth, self.size, self.size):
             raise DataError(
                 f"scan {scan}: masks of {by(masks.shape)} don't fit its "
                 f"{depth} slices of {self.size}×{self.size}. Give one mask for each slice."
             )
-        return Placement(self.size, (height, width)).back(masks)
+        return self.placement(scan).back(masks)
 
     def write_mask(self, path: Path | str, scan: str, masks: NDArray[Any]) -> None:
         """Write masks as NIfTI on the grid that the scan came from.
@@ -412,11 +454,16 @@ def _check_files(folder: Path, manifest: dict[str, Any]) -> None:
     for kind in (IMAGES, MASKS) if manifest["has_masks"] else (IMAGES,):
         inside = folder / kind
         found = set(os.listdir(inside)) if inside.is_dir() else set()  # noqa: PTH208 - 9 times faster
-        lost = next((scan for scan in manifest["scans"] if f"{scan}.npy" not in found), None)
+        lost = next((scan for scan in manifest["scans"] if _lacks(inside, found, scan)), None)
         if lost is not None:
             raise DataError(
                 f"dataset {folder}: {kind}/{lost}.npy is missing. Import the data again."
             )
+
+
+def _lacks(folder: Path, found: set[str], scan: str) -> bool:
+    file = f"{scan}.npy"  # macOS may list it in another spelling than it opens it by
+    return file not in found and not (folder / file).is_file()
 
 
 def _nearest(array: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
