@@ -81,7 +81,18 @@ def test_a_scan_is_named_by_its_file(path, scan):
 
 @pytest.mark.parametrize(
     "scan",
-    ["a", "_1", "scan (1)", "[x] & y's #1 100%", "Müller", "日本", "क़ि", "a\u202fb", "b_01.5 +x", "=1"],
+    [
+        "a",
+        "_1",
+        "scan (1)",
+        "[x] & y's #1 100%",
+        "Müller",
+        "日本",
+        "क़ि",
+        "a\u202fb",
+        "b_01.5 +x",
+        "=1",
+    ],
 )
 def test_letters_of_every_script_and_brackets_name_a_scan(scan):
     assert Volume.made(scan, chest(), unit="hu").scan == scan

@@ -334,12 +334,12 @@ def _scan_notes(volume: Volume, labels: Labels | None) -> list[str]:
         notes.append("already windowed to 8 bits: shown as they are, the window does not apply")
     if not any(volume.source.codes):
         notes.append("the file names no orientation: check on screen that the heart is right")
+    notes += volume.notes
     dy, dx = volume.spacing_mm[1:]
     if not Placement(1, (1, 1), (dy, dx)).square:
         notes.append(
             f"its pixels are not square ({dy:.3g} mm high, {dx:.3g} wide): laid out by millimetres"
         )
-    notes += volume.notes
     if labels is not None and labels.note:
         notes.append(labels.note)
     return [f"{volume.scan}: {note}" for note in notes]
