@@ -29,7 +29,7 @@ def published(folder, scans=3, depth=4, **series):
     for scan in range(1, scans + 1):
         write_series(
             folder / "OpenSourceDCMs" / f"DCM{scan}", hu(depth, scan),
-            name="img_s{z:04d}.dcm", **series,
+            name="img_s{z:04d}.dcm", **{"PixelSpacing": [0.7, 0.7], **series},
         )  # fmt: skip
         for z, mask in enumerate(labels(depth)):
             seen = np.fliplr(np.rot90(mask, -1))  # undone by a flip, then a turn to the left

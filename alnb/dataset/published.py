@@ -299,7 +299,9 @@ def _check_masks(scan: str, numbers: list[tuple[int, ...]], masks: Mapping[int, 
 
 def _turned_mask(paths: list[Path], scan: str, shape: tuple[int, int]) -> NDArray[np.uint8]:
     """Return the (rows, columns) mask of a slice; its doubles must have the same."""
-    planes = [np.rot90(np.fliplr(read_picture_labels(path))) for path in paths]
+    planes: list[NDArray[np.uint8]] = [
+        np.rot90(np.fliplr(read_picture_labels(path).voxels[0])) for path in paths
+    ]
     if planes[0].shape != shape:
         raise mask_misfits(scan, planes[0].shape, shape)
     if not all(np.array_equal(planes[0], plane) for plane in planes):

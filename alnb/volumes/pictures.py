@@ -1,0 +1,340 @@
+"""Read single slices and their masks from PNG and JPEG files, as a viewer shows them."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from alnb.errors import DataError
+from alnb.storage import sha256_of
+from alnb.volumes.scan import (
+    Labels,
+    Unit,
+    Volume,
+    by,
+    mask_misfits,
+    scan_name,
+    to_labels,
+    to_unit,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+PICTURES = (".png", ".jpg", ".jpeg")
+
+_LUMINANCE = (0.2125, 0.7154, 0.0721)  # as skimage's rgb2gray
+_MOST_PIXELS = 2**25  # ours: 30 times a slice of 1024 × 1024; decoded and grey they take 400 MB
+_HALF = 127  # of 8 bits: JPEG smears a border of 0 and 255 on both sides of it
+_DARK = 40  # ours: the brightest that the darker of two colours may be, to be background
+_COLOURED = 48  # ours: channels that differ by more are a colour; JPEG's noise stays below
+_FLAT, _RAMP = 32, 40  # ours, of 255: what 3×3 pixels of one class differ by after JPEG, and how
+# far from black and white they lie to be a class between
+_COMMON = 0.1  # ours: the share of a mask's pixels from which a colour is no smear of another
+
+
+def read_picture(
+    path: Path | str, *, unit: Unit | None = None, offset: float | None = None
+) -> Volume:
+    """Read one slice from a PNG or JPEG file, row 0 its top as a viewer shows it.
+
+    EXIF turns it. Colour becomes luminance. What is transparent becomes black.
+
+    Parameters
+    ----------
+    path : path
+    unit, offset
+        As `to_unit` takes them. 8-bit grey that was stored in 16 bits is read as 8 bits, unless
+        either says something else.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, no picture or of several, or its values are not CT.
+    """
+    path = Path(path)
+    seen = _seen(path)
+    pixels, notes = _grey(seen.image, path.name)
+    if offset is None and unit != "hu":
+        pixels = _eight_bits(pixels)
+    voxels, decided = to_unit(pixels[None], unit, path.name, offset=offset)
+    volume = Volume.made(
+        scan_name(path), voxels, unit=decided, file=path.name, sha256=sha256_of(path)
+    )
+    turned = ("the picture was turned, as its EXIF says",) if seen.turned else ()
+    return replace(volume, notes=(*turned, *notes))
+
+
+def read_picture_mask(path: Path | str, volume: Volume) -> Labels:
+    """Read the mask of one slice, a volume, as `read_picture_labels` does.
+
+    Raises
+    ------
+    DataError
+        As `read_picture_labels`, or if it is of another size.
+    """
+    labels = read_picture_labels(path)
+    if labels.voxels.shape != volume.voxels.shape:
+        raise mask_misfits(volume.scan, labels.voxels.shape[1:], volume.voxels.shape[1:])
+    return labels
+
+
+def read_picture_labels(path: Path | str) -> Labels:
+    """Read the (1, Y, X) labels of a PNG or JPEG file, as a viewer shows them.
+
+    EXIF turns it, and what is transparent is background. The numbers of a palette are the labels
+    where number 0 and nothing else is black. In a palette of two colours, and in colours without a
+    palette, the brightest channel counts. JPEG smears labels, so half white is its border.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or no picture, or what is infected can't be told from its colours.
+    """
+    path = Path(path)
+    seen = _seen(path)
+    numbers, note = _numbers(seen, path.name)
+    notes = ("the mask was turned, as its EXIF says" if seen.turned else "", note)
+    labels = to_labels(numbers, path.name)
+    return Labels(labels[None], path.name, sha256_of(path), "; ".join(filter(None, notes)))
+
+
+# --- decoding ---
+
+
+class _Seen(NamedTuple):
+    """A decoded picture, upright."""
+
+    image: Image
+    lossy: bool  # stored as JPEG, whatever its ending says
+    turned: bool
+
+
+def _seen(path: Path) -> _Seen:
+    """Decode a picture; a `DataError` says why it can't be."""
+    from PIL import Image
+
+    if path.is_dir():
+        raise DataError(f"{path}: it is a folder. Name a picture, or remove it.")
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such file. Check the path.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of broken extras; the size is checked below
+            with Image.open(path) as picture:
+                _check_decodable(picture, path)
+                picture.load()
+                upright = _upright(picture)
+                return _Seen(upright, picture.format in ("JPEG", "MPO"), upright is not picture)
+    except DataError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise _too_large(path, "more than 178 million") from error
+    except Exception as error:  # decoders raise what they like on broken bytes
+        empty = path.stat().st_size == 0
+        why = "it is empty" if empty else "it can't be read as a picture"
+        raise DataError(f"{path.name}: {why}. Copy or download it again.") from error
+
+
+def _check_decodable(picture: Image, path: Path) -> None:
+    width, height = picture.size
+    if width * height > _MOST_PIXELS:
+        raise _too_large(path, by((height, width)))
+    count = getattr(picture, "n_frames", 1)
+    if count > 1 and picture.format != "MPO":  # a camera's JPEG, whose first picture is shown
+        raise DataError(f"{path.name}: it holds {count} pictures. Export one slice a file.")
+    if picture.format == "PNG":
+        with path.open("rb") as file:
+            depth, kind = file.read(26)[24:]  # of the header, IHDR
+        if depth == 16 and kind != 0:  # Pillow would drop the lower 8 bits
+            raise DataError(
+                f"{path.name}: it has 16 bits a channel and colour or transparency. Export it as "
+                "grey without transparency, or with 8 bits a channel."
+            )
+
+
+def _too_large(path: Path, pixels: str) -> DataError:
+    return DataError(
+        f"{path.name}: its {pixels} pixels are too many for a slice. Export it smaller."
+    )
+
+
+def _upright(picture: Image) -> Image:
+    """Turn a picture as EXIF's orientation says; the same object if it says nothing."""
+    from PIL.Image import Transpose
+
+    turns = {
+        2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE, 6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }  # fmt: skip
+    try:
+        turn = turns.get(picture.getexif().get(0x0112, 1))
+    except Exception:  # a broken EXIF turns nothing, in viewers as here
+        return picture
+    return picture if turn is None else picture.transpose(turn)
+
+
+def _transparent(image: Image) -> bool:
+    return "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa")
+
+
+def _rgba(image: Image) -> NDArray[np.uint8]:
+    """Return (Y, X, 4) colours and opacity of any mode of 8 bits."""
+    if image.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBa"):
+        image = image.convert("RGB")  # CMYK and others, which hold no transparency
+    return np.asarray(image.convert("RGBA"))
+
+
+def _numeric(image: Image) -> bool:
+    """Tell whether the pixels are numbers of more than 8 bits."""
+    return image.mode in ("I", "F") or image.mode.startswith("I;16")
+
+
+def _eight_bits(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Take 8-bit values back that were stored in 16 bits, where white is 65535."""
+    if pixels.dtype.kind in "iu" and pixels.max() > 255 and not (pixels % 257).any():
+        return pixels // 257
+    return pixels
+
+
+# --- a slice ---
+
+
+def _grey(image: Image, name: str) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """Return (Y, X) grey values, and notes."""
+    if _numeric(image):
+        return np.asarray(image), ()
+    if image.mode == "L" and not _transparent(image):
+        return np.asarray(image), ()
+    rgba = _rgba(image)
+    colours, opacity = rgba[..., :3], rgba[..., 3]
+    rows = [np.rint(row @ _LUMINANCE).astype(np.uint8) for row in colours]
+    grey = np.where(opacity > 0, np.stack(rows), 0).astype(np.uint8)
+    notes = []
+    if np.ptp(colours, axis=-1).max() > _COLOURED:
+        notes.append("it is in colour, and its luminance was taken: check that nothing is drawn in")
+    if not opacity.all():
+        _check_visible(colours, opacity, name)
+        notes.append("what is transparent became black")
+    return grey, tuple(notes)
+
+
+def _check_visible(colours: NDArray[np.uint8], opacity: NDArray[np.uint8], name: str) -> None:
+    if not opacity.any() and np.ptp(colours.reshape(-1, 3), axis=0).any():
+        raise DataError(
+            f"{name}: all of it is transparent, though it holds a picture. Export it without "
+            "transparency."
+        )
+
+
+# --- a mask ---
+
+
+def _numbers(seen: _Seen, name: str) -> tuple[NDArray[Any], str]:
+    """Return the (Y, X) labels as numbers, and a note."""
+    image = seen.image
+    if _numeric(image):
+        pixels = _eight_bits(np.asarray(image))
+        clear = image.info.get("transparency")
+        return (pixels if clear is None else np.where(np.asarray(image) == clear, 0, pixels)), ""
+    plain = image.mode in ("1", "L") and not _transparent(image)
+    if plain and not seen.lossy:
+        return np.asarray(image), ""
+    rgba = _rgba(image)
+    if seen.lossy:
+        return _halved(rgba[..., :3], name), ""
+    if image.mode == "P" and _numbered(image, rgba):
+        return np.asarray(image), ""
+    return _brightest(rgba, name)
+
+
+def _numbered(image: Image, rgba: NDArray[np.uint8]) -> bool:
+    """Tell whether a palette's numbers are labels: number 0 and nothing else is background."""
+    indices = np.asarray(image)
+    black = (rgba[..., :3].max(axis=-1) == 0) | (rgba[..., 3] == 0)
+    if black.all():  # the palette shows nothing, so that the numbers are all there is
+        return True
+    palette = image.getpalette() or []
+    return len(palette) > 6 and np.array_equal(black, indices == 0)
+
+
+def _brightest(rgba: NDArray[np.uint8], name: str) -> tuple[NDArray[np.uint8], str]:
+    """Take the brightest channel of what is opaque; refuse colours that it can't tell apart."""
+    colours, opacity = rgba[..., :3], rgba[..., 3]
+    _check_visible(colours, opacity, name)
+    opaque = (opacity > 0) & (opacity > opacity.max() / 2)  # an overlay may be faint, a border soft
+    labels = np.where(opaque, colours.max(axis=-1), 0).astype(np.uint8)
+    if opaque.any() and not opaque.all() and not labels.any():
+        return (
+            opaque * np.uint8(255),
+            "the mask is black on a transparent ground: what is black was taken as its label",
+        )
+    used = np.unique(colours[opaque], axis=0)
+    if len(used) == 2 and opaque.all():
+        labels = _of_two(labels, used, name)
+    _check_colours(colours[labels > 0], name)
+    return labels, ""
+
+
+def _of_two(labels: NDArray[np.uint8], used: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:
+    """Make the darker of two colours background; refuse two hues without black."""
+    dark, bright = sorted(used.max(axis=-1).tolist())
+    if dark <= _DARK < bright:
+        return np.where(labels == dark, 0, labels).astype(np.uint8)
+    first, second = used > _DARK
+    if not np.array_equal(first, second):
+        raise DataError(
+            f"{name}: neither of its two colours is black, so which one is background can't be "
+            "told. Export the mask with a black background."
+        )
+    return labels
+
+
+def _check_colours(colours: NDArray[np.uint8], name: str) -> None:
+    """Refuse (N, 3) colours of a mask that are drawn on a picture, or as bright as each other."""
+    used = np.unique(colours, axis=0)
+    grey = np.ptp(used, axis=-1) == 0
+    if grey.any() and not grey.all():
+        raise DataError(
+            f"{name}: it holds grey and colours, as marks drawn on a picture do. Export the mask "
+            "alone, in black and white."
+        )
+    if len(np.unique(used.max(axis=-1))) < len(used):
+        raise _several_colours(name)
+
+
+def _several_colours(name: str) -> DataError:
+    return DataError(
+        f"{name}: the mask has several colours, and which are infection can't be told. Export "
+        "those that are in white on black, or as label numbers 1, 2, … in grey."
+    )
+
+
+def _halved(colours: NDArray[np.uint8], name: str) -> NDArray[np.bool_]:
+    """Cut what JPEG smeared at half white; refuse what holds more than black and one colour."""
+    from scipy import ndimage
+
+    bright = colours.max(axis=-1)
+    if 0 < bright.max() <= _HALF:
+        raise DataError(
+            f"{name}: it is a JPEG that gets no brighter than {bright.max()} of 255, and JPEG "
+            "smears labels, so they can't be told from the background. Export the mask as PNG."
+        )
+    low, high = ndimage.minimum_filter(bright, 3), ndimage.maximum_filter(bright, 3)
+    flat = (high - low <= _FLAT) & (low > _RAMP) & (high < 255 - _RAMP)
+    if flat.any():
+        raise DataError(
+            f"{name}: it is a JPEG with areas of {int(np.median(bright[flat]))} of 255, which is "
+            "neither background nor white, and JPEG smears labels. Export the mask as PNG."
+        )
+    inside: NDArray[np.bool_] = bright > _HALF
+    kinds = (colours[inside] > _HALF) @ np.array([1, 2, 4])
+    if (np.bincount(kinds, minlength=8) > _COMMON * max(len(kinds), 1)).sum() > 1:
+        raise _several_colours(name)
+    return inside
