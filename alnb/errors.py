@@ -6,6 +6,7 @@ fault of alnb: `sentence_of` logs its trace, and `log_hint` points to the log in
 
 from __future__ import annotations
 
+import errno
 import logging
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -79,3 +80,29 @@ def sentence_of(error: BaseException) -> str:
         f"Something went wrong in alnb ({type(error).__name__}: {error}). Every answer is saved; "
         f"reload the page to go on.{log_hint()}"
     )
+
+
+def path_error(error: OSError, path: Path | str) -> DataError:
+    """Say why a file or folder that a person named can't be read or written.
+
+    `path` is for errors that name none, as those of a full disk.
+    """
+    why, advice = _REASONS.get(
+        error.errno or 0, (f"it can't be used ({error.strerror or error})", "Check the path")
+    )
+    return DataError(f"{error.filename or path}: {why}. {advice}.")
+
+
+_ELSEWHERE = "or name another place"
+_NO_ROOM = ("there is no room for it", f"Make room on the disk, {_ELSEWHERE}")
+_FORBIDDEN = ("it may not be read or written here", f"Correct the permissions, {_ELSEWHERE}")
+_REASONS = {
+    errno.ENOSPC: _NO_ROOM, errno.EDQUOT: _NO_ROOM, errno.EFBIG: _NO_ROOM,
+    errno.EACCES: _FORBIDDEN, errno.EPERM: _FORBIDDEN, errno.EROFS: _FORBIDDEN,
+    errno.ENOENT: ("there is no such file or folder", "Check the path"),
+    errno.EISDIR: ("it is a folder", "Name a file"),
+    errno.ENOTDIR: ("a part of this path is a file", "Check the path"),
+    errno.EEXIST: ("there is a file of this name", "Name another place"),
+    errno.ENAMETOOLONG: ("its name is too long", "Name another place"),
+    errno.ELOOP: ("it is a link to itself", "Check the path"),
+}  # fmt: skip

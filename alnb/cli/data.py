@@ -177,8 +177,11 @@ _add_import(
 _add_import(
     "pairs",
     "Import pictures of single slices, paired with their masks by file name.",
-    "masks split skip infected pseudo_masks synthetic",
+    "masks split skip unit infected pseudo_masks synthetic",
     images=option(Path, "Folder of PNG or JPEG slices."),
+    offset=option(
+        float | None, "Added to values of 16 bits to make them HU: -32768 for DeepLesion's.", None
+    ),
 )
 _add_import(
     "dicom",

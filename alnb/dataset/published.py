@@ -14,18 +14,9 @@ import numpy as np
 
 from alnb.dataset.build import Pair, build
 from alnb.dataset.dataset import Dataset, Part
-from alnb.dataset.importers import (
-    ZENODO,
-    BuildOptions,
-    check_folder,
-    files,
-    find,
-    import_nifti,
-    natural,
-    noted,
-    without,
-)
-from alnb.dataset.split import some
+from alnb.dataset.files import check_folder, files, find, natural, without
+from alnb.dataset.importers import ZENODO, BuildOptions, import_nifti, noted
+from alnb.dataset.split import nearest, some
 from alnb.errors import DataError
 from alnb.storage import sha256_of
 from alnb.volumes import (
@@ -41,6 +32,7 @@ from alnb.volumes import (
     read_picture_mask,
 )
 from alnb.volumes.dicom import read_series
+from alnb.volumes.scan import plain_name
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -251,8 +243,11 @@ def _masks_by_scan(folder: Path) -> dict[str, dict[int, Path]]:
     masks: dict[str, dict[int, Path]] = {}
     for path in sorted(folder.iterdir()):
         named = re.fullmatch(r"(\w+)_z(\d+)\.png", path.name, flags=re.IGNORECASE)
-        if named:
-            masks.setdefault(f"DCM{named[1]}", {})[int(named[2])] = path
+        if not named:
+            continue
+        twin = masks.setdefault(f"DCM{named[1]}", {}).setdefault(int(named[2]), path)
+        if twin is not path:
+            raise DataError(f"{folder}: {twin.name} and {path.name} name one slice. Remove one.")
     return masks
 
 
@@ -343,17 +338,25 @@ def import_semiseg(
     DataError
         If the folders aren't there, a slice has no mask or a mask no slice, or as `build`.
     """
-    sets = [find(images, masks, PICTURES, ()) for images, masks in _semiseg_sets(Path(folder))]
-    unknown = next((one for one in skip if not any(one in images for images, _ in sets)), None)
-    if unknown is not None:
-        raise DataError(f"--skip {unknown}: there is no such picture. Correct the name.")
+    skipped = {plain_name(one) for one in skip}
+    folders = _semiseg_sets(Path(folder))
+    every = [files(images, PICTURES) for images, _ in folders]
+    known = {name for one in every for name in one}
+    if unknown := next(iter(skipped - known), None):
+        raise DataError(
+            f"--skip {unknown}: there is no such picture. Correct the name"
+            f"{nearest(unknown, known)}."
+        )
+    sets = [
+        find(*pair, PICTURES, skipped & names.keys())
+        for pair, names in zip(folders, every, strict=True)
+    ]
     parts: tuple[Part, Part] = ("train", "test")
-    clash = len(sets) == 2 and not sets[0][0].keys().isdisjoint(sets[1][0])
+    clash = len(sets) == 2 and not sets[0].scans.keys().isdisjoint(sets[1].scans)
     pictures = [
         (f"{part}_{name}" if clash else name, part, image, masks[name])
-        for part, (images, masks) in zip(parts, sets, strict=False)
+        for part, (images, masks, _) in zip(parts, sets, strict=False)
         for name, image in images.items()
-        if name not in skip
     ]
 
     def pairs() -> Iterator[Pair]:
@@ -364,7 +367,8 @@ def import_semiseg(
     note = (
         "which slices are of one patient isn't published, so a patient may lie in different parts."
     )
-    options = {"name": "semiseg", **noted(options, note)}
+    options = noted(options, note, *(note for one in sets for note in one.notes))
+    options = {"name": "semiseg", **options}
     if len(sets) == 2:
         options["split"] = {scan: part for scan, part, *_ in pictures}
     return build(pairs(), out, **options)
