@@ -29,7 +29,7 @@ from alnb.dataset.dataset import (
     SliceId,
 )
 from alnb.dataset.split import KINDS, Split, deal, shared_scans, some
-from alnb.errors import DataError
+from alnb.errors import DataError, saying
 from alnb.volumes import Labels, Volume, mask_misfits, to_labels
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ _STAGE = ".building"
 _OURS = {MANIFEST, SLICES, IMAGES, MASKS, *CACHES, _STAGE}
 
 
+@saying("out")
 def build(
     pairs: Iterable[Pair],
     out: Path | str,

@@ -16,7 +16,7 @@ import numpy as np
 
 from alnb.arrays import Grey, Mask, Window, read_only
 from alnb.config import Config, Resolved
-from alnb.errors import DataError
+from alnb.errors import DataError, saying
 from alnb.storage import sha256_of
 from alnb.volumes import Origin, Source, Unit, write_mask
 from alnb.volumes.scan import by
@@ -418,6 +418,7 @@ class Dataset:
         return array.view(np.ndarray)
 
 
+@saying("folder")
 def _read(folder: Path, name: str) -> bytes:
     if not folder.is_dir():
         raise DataError(f"{folder}: there is no such folder. Make a dataset with alnb import.")
@@ -449,6 +450,7 @@ def _parse_manifest(text: bytes, folder: Path) -> dict[str, Any]:
     return cast("dict[str, Any]", manifest)
 
 
+@saying("folder")
 def _check_files(folder: Path, manifest: dict[str, Any]) -> None:
     """Look for the arrays by name; their contents are checked when they are read."""
     for kind in (IMAGES, MASKS) if manifest["has_masks"] else (IMAGES,):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from alnb.dataset.split import nearest, some
-from alnb.errors import DataError, path_error
+from alnb.errors import DataError, saying
 from alnb.volumes import NIFTI, PICTURES, scan_name
 from alnb.volumes.scan import plain_name
 
@@ -82,6 +82,7 @@ def find(
     return Found(scans, paired, (*left, *note))
 
 
+@saying("folder")
 def files(folder: Path, endings: tuple[str, ...]) -> dict[str, Path]:
     """Find the files of these endings by scan, in natural order; `folder` may be one file.
 
@@ -106,6 +107,7 @@ def files(folder: Path, endings: tuple[str, ...]) -> dict[str, Path]:
     return found
 
 
+@saying("folder")
 def check_folder(folder: Path) -> None:
     """Refuse what is no folder, with a `DataError`."""
     if folder.is_file():
@@ -134,12 +136,9 @@ def natural(path: Path) -> list[tuple[int, str]]:
 
 
 def _listed(folder: Path) -> list[Path]:
-    """List a folder without hidden files, such as macOS adds; a `DataError` if it can't be."""
+    """List a folder without hidden files, such as macOS adds."""
     check_folder(folder)
-    try:
-        return [path for path in folder.iterdir() if not path.name.startswith(".")]
-    except OSError as error:
-        raise path_error(error, folder) from error
+    return [path for path in folder.iterdir() if not path.name.startswith(".")]
 
 
 def _left_out(folder: Path, endings: tuple[str, ...]) -> tuple[str, ...]:

@@ -115,7 +115,7 @@ def _medseg(folder: Path, part: str) -> Pair:
     volume = replace(read_nifti(folder / f"{part}_im.nii.gz"), scan=part, stacked=False)
     table = folder / f"{part}_slices.csv"
     if table.is_file():
-        with table.open(newline="", encoding="utf-8") as stream:
+        with table.open(newline="", encoding="utf-8", errors="replace") as stream:
             listed = sum(1 for _ in csv.DictReader(stream))
         if listed != len(volume.voxels):
             raise DataError(
@@ -241,7 +241,7 @@ def import_covid19a(
 def _masks_by_scan(folder: Path) -> dict[str, dict[int, Path]]:
     """Find masks by series and number of slice."""
     masks: dict[str, dict[int, Path]] = {}
-    for path in sorted(folder.iterdir()):
+    for path in files(folder, (".png",)).values():
         named = re.fullmatch(r"(\w+)_z(\d+)\.png", path.name, flags=re.IGNORECASE)
         if not named:
             continue

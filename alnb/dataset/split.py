@@ -42,6 +42,7 @@ Named: TypeAlias = Mapping[str, Part] | Mapping[SliceId, Part] | Mapping[str | S
 Split: TypeAlias = str | Path | Named
 
 KINDS = ("scan", "sep", "mixed")
+_LIKE = 0.3  # ours: a lower bar than difflib's 0.6, since names of scans are short
 _DELIMITERS = (",", ";", "\t", "|")
 
 
@@ -123,10 +124,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
     told = re.match(r"\s*sep=(.)\s*?(\r\n?|\n|$)", text, flags=re.IGNORECASE)  # a line of Excel's
     text = text[told.end() :] if told else text
     try:
-        tables = [
-            [[cell.strip() for cell in row] for row in csv.reader(StringIO(text, ""), delimiter=by)]
-            for by in ([told[1]] if told else _DELIMITERS)
-        ]
+        tables = [_cells(text, by) for by in ([told[1]] if told else _DELIMITERS)]
     except csv.Error as error:
         raise DataError(f"{path.name}: it is no table ({error}). Save it as CSV.") from error
     for table in tables:
@@ -135,6 +133,11 @@ def _rows(path: Path) -> list[dict[str, str]]:
         if {"scan", "part"} <= set(names):
             return [dict(zip(names, row + [""] * len(names), strict=False)) for row in rows]
     raise DataError(f"{path.name}: its first line must name the columns scan and part.")
+
+
+def _cells(text: str, delimiter: str) -> list[list[str]]:
+    rows = csv.reader(StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+    return [[cell.strip() for cell in row] for row in rows]
 
 
 def _text(path: Path) -> str:
@@ -273,7 +276,7 @@ def some(names: Collection[Any]) -> str:
 def nearest(name: str, names: Iterable[str]) -> str:
     """List the names that are most like another, after a semicolon; empty if none is."""
     folded = {_folded(one): one for one in names}
-    close = [folded[one] for one in difflib.get_close_matches(_folded(name), folded, n=3)]
+    close = [folded[one] for one in difflib.get_close_matches(_folded(name), folded, 3, _LIKE)]
     return f"; the nearest are {', '.join(close)}" if close else ""
 
 

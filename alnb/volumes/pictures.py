@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from alnb.errors import DataError
+from alnb.errors import DataError, saying
 from alnb.storage import sha256_of
 from alnb.volumes.scan import (
     Labels,
@@ -38,6 +38,7 @@ _FLAT, _RAMP = 32, 40  # ours, of 255: what 3×3 pixels of one class differ by a
 _COMMON = 0.1  # ours: the share of a mask's pixels from which a colour is no smear of another
 
 
+@saying("path")
 def read_picture(
     path: Path | str, *, unit: Unit | None = None, offset: float | None = None
 ) -> Volume:
@@ -84,6 +85,7 @@ def read_picture_mask(path: Path | str, volume: Volume) -> Labels:
     return labels
 
 
+@saying("path")
 def read_picture_labels(path: Path | str) -> Labels:
     """Read the (1, Y, X) labels of a PNG or JPEG file, as a viewer shows them.
 
