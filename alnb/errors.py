@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 from collections.abc import Callable
 from functools import wraps
 from inspect import signature
@@ -109,12 +110,13 @@ _REASONS = {
 def path_sentence(error: OSError, path: Path | str) -> str:
     """Say why a file or folder can't be read or written, and what to do.
 
-    `path` is for errors that name none, as those of a full disk.
+    `path` is for errors that name none, as those of a full disk, or a file of ours inside it.
     """
     why, advice = _REASONS.get(
         error.errno or 0, (f"it can't be used ({error.strerror or error})", "Check the path")
     )
-    return f"{error.filename or path}: {why}. {advice}."
+    named = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else path
+    return f"{path if Path(path) in Path(named).parents else named}: {why}. {advice}."
 
 
 def path_error(error: OSError, path: Path | str) -> DataError:

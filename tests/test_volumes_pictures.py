@@ -259,6 +259,17 @@ def test_8_bits_that_are_stored_in_16_are_8_bits(tmp_path):
     assert np.array_equal(labels_of(mask), LESION * 255)
 
 
+def test_16_bits_of_grey_are_rounded_if_a_person_says_that_they_are_grey(tmp_path):
+    ramp = np.linspace(0, 65535, 20).astype(np.uint16).reshape(4, 5)
+    grey = read_picture(save(tmp_path / "a.png", ramp), unit="grey")
+
+    assert np.array_equal(grey.voxels[0], np.rint(ramp / 257))
+    with pytest.raises(DataError, match="could be HU or something else"):
+        read_picture(tmp_path / "a.png")
+    with pytest.raises(DataError, match="are not 8-bit grey"):  # HU + 32768, by their range
+        read_picture(save(tmp_path / "b.png", ramp // 40 + 31768), unit="grey")
+
+
 def test_a_picture_of_one_bit_is_black_and_white(tmp_path):
     path = save(tmp_path / "a.png", LESION)
 

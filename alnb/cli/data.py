@@ -34,7 +34,7 @@ SPLIT = (
 )
 TEXTS = list[str] | None
 OPTIONS: dict[str, Option] = {
-    "masks": option(Path | None, "Folder of masks of the same names.", None),
+    "masks": option(Path | None, "Folder of masks of the same names, or as x_mask for x.", None),
     "size": option(int, "Side of the working grid, in pixels.", 352),
     "split": option(str, SPLIT, "scan"),
     "window": option(str, "LOW,HIGH in HU: what the network sees.", "-1250,250"),

@@ -51,7 +51,7 @@ def read_picture(
     path : path
     unit, offset
         As `to_unit` takes them. 8-bit grey that was stored in 16 bits is read as 8 bits, unless
-        either says something else.
+        either says something else; with "grey" any 16 bits that span half of their range.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def read_picture(
     seen = _seen(path)
     pixels, notes = _grey(seen.image, path.name)
     if offset is None and unit != "hu":
-        pixels = _eight_bits(pixels)
+        pixels = _eight_bits(pixels, grey=unit == "grey")
     voxels, decided = to_unit(pixels[None], unit, path.name, offset=offset)
     volume = Volume.made(
         scan_name(path), voxels, unit=decided, file=path.name, sha256=sha256_of(path)
@@ -198,11 +198,16 @@ def _numeric(image: Image) -> bool:
     return image.mode in ("I", "F") or image.mode.startswith("I;16")
 
 
-def _eight_bits(pixels: NDArray[Any]) -> NDArray[Any]:
-    """Take 8-bit values back that were stored in 16 bits, where white is 65535."""
-    if pixels.dtype.kind in "iu" and pixels.max() > 255 and not (pixels % 257).any():
+def _eight_bits(pixels: NDArray[Any], *, grey: bool = False) -> NDArray[Any]:
+    """Take 8-bit values back that were stored in 16 bits, where white is 65535.
+
+    `grey` says that they are grey, so that they may be rounded if they span half of the range.
+    """
+    if pixels.dtype.kind not in "iu" or pixels.max() <= 255:
+        return pixels
+    if not (pixels % 257).any():
         return pixels // 257
-    return pixels
+    return np.rint(pixels / 257) if grey and int(np.ptp(pixels)) >= 2**15 else pixels
 
 
 # --- a slice ---
