@@ -170,6 +170,39 @@ def test_a_palette_of_two_colours_is_read_by_its_colours(tmp_path, white_first, 
     assert np.array_equal(read_picture(path).voxels[0], LESION * 255)
 
 
+def test_a_clean_mask_in_a_palette_from_white_to_black_is_clean(tmp_path):
+    inverse = [value for value in range(255, -1, -1) for _ in range(3)]
+    lesion = save(tmp_path / "a.png", np.where(LESION, 0, 255).astype(np.uint8), inverse)
+    clean = save(tmp_path / "b.png", np.full((4, 4), 255, np.uint8), inverse)
+
+    assert np.array_equal(labels_of(lesion), LESION * 255)
+    assert not labels_of(clean).any()
+
+
+def test_a_number_that_the_palette_shows_as_background_is_refused(tmp_path):
+    path = save(tmp_path / "a.png", LESION * np.uint8(2), [0, 0, 0, 255, 0, 0] + [0] * 762)
+
+    with pytest.raises(DataError, match="shows number 2 black as number 0"):
+        labels_of(path)
+
+
+def test_a_slice_in_a_colour_map_is_refused_and_a_tint_is_not(tmp_path):
+    ramp = np.linspace(0, 1, 256)[None]
+    jet = np.stack([np.clip(1.5 - np.abs(4 * ramp - at), 0, 1) for at in (3, 2, 1)], -1)
+    tint = ramp[..., None] * [0.4, 0.6, 1]
+
+    with pytest.raises(DataError, match="as a colour map or an overlay draws a slice"):
+        read_picture(save(tmp_path / "jet.png", (jet * 255).astype(np.uint8)))
+    assert (
+        np.diff(
+            read_picture(save(tmp_path / "a.png", (tint * 255).astype(np.uint8)))
+            .voxels[0, 0]
+            .astype(int)
+        )
+        >= 0
+    ).all()
+
+
 def test_numbers_of_a_palette_without_colours_are_labels(tmp_path):
     path = save(tmp_path / "a.png", LESION.astype(np.uint8), [0] * 768)
 

@@ -7,12 +7,14 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from alnb.dataset.split import nearest, some
 from alnb.errors import DataError, saying
 from alnb.volumes import NIFTI, PICTURES, scan_name
 from alnb.volumes.scan import plain_name
+
+T = TypeVar("T")
 
 _OF_IMAGES = {
     "image", "images", "img", "imgs", "im", "ct", "scan", "slice", "vol", "volume", "org", "orig",
@@ -116,15 +118,14 @@ def check_folder(folder: Path) -> None:
         raise DataError(f"{folder}: there is no such folder. Check the path.")
 
 
-def without(scans: dict[str, Path], skip: Collection[str]) -> dict[str, Path]:
+def without(scans: dict[str, T], skip: Collection[str]) -> dict[str, T]:
     """Leave scans out; a `DataError` names one that is missing."""
-    names = {plain_name(one): one for one in skip}
-    unknown = next((name for name in names if name not in scans), None)
-    if unknown is not None:
+    names, known = {plain_name(one) for one in skip}, {plain_name(scan) for scan in scans}
+    if unknown := next(iter(sorted(names - known)), None):
         raise DataError(
-            f"--skip {unknown}: there is no such scan. Correct the name{nearest(unknown, scans)}."
+            f"--skip {unknown}: there is no such scan. Correct the name{nearest(unknown, known)}."
         )
-    return {scan: path for scan, path in scans.items() if scan not in names}
+    return {scan: one for scan, one in scans.items() if plain_name(scan) not in names}
 
 
 def natural(path: Path) -> list[tuple[int, str]]:

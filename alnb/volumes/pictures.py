@@ -224,12 +224,25 @@ def _grey(image: Image, name: str) -> tuple[NDArray[Any], tuple[str, ...]]:
     rows = [np.rint(row @ _LUMINANCE).astype(np.uint8) for row in colours]
     grey = np.where(opacity > 0, np.stack(rows), 0).astype(np.uint8)
     notes = []
-    if np.ptp(colours, axis=-1).max() > _COLOURED:
+    coloured = np.ptp(colours, axis=-1) > _COLOURED
+    if coloured.any():
+        _check_tint(colours, coloured, name)
         notes.append("it is in colour, and its luminance was taken: check that nothing is drawn in")
     if not opacity.all():
         _check_visible(colours, opacity, name)
         notes.append("what is transparent became black")
     return grey, tuple(notes)
+
+
+def _check_tint(colours: NDArray[np.uint8], coloured: NDArray[np.bool_], name: str) -> None:
+    """Refuse a slice in the colours of a colour map, whose luminance is no grey."""
+    strongest = np.bincount(colours[coloured].argmax(axis=-1), minlength=3)
+    seen = np.count_nonzero(colours.any(axis=-1))
+    if (strongest > _COMMON * seen).sum() > 1:
+        raise DataError(
+            f"{name}: it is in several colours, as a colour map or an overlay draws a slice, so "
+            "its grey can't be told. Export it in grey, without colours."
+        )
 
 
 def _check_visible(colours: NDArray[np.uint8], opacity: NDArray[np.uint8], name: str) -> None:
@@ -256,19 +269,26 @@ def _numbers(seen: _Seen, name: str) -> tuple[NDArray[Any], str]:
     rgba = _rgba(image)
     if seen.lossy:
         return _halved(rgba[..., :3], name), ""
-    if image.mode == "P" and _numbered(image, rgba):
+    if image.mode == "P" and _numbered(image, rgba, name):
         return np.asarray(image), ""
     return _brightest(rgba, name)
 
 
-def _numbered(image: Image, rgba: NDArray[np.uint8]) -> bool:
+def _numbered(image: Image, rgba: NDArray[np.uint8], name: str) -> bool:
     """Tell whether a palette's numbers are labels: number 0 and nothing else is background."""
-    indices = np.asarray(image)
-    black = (rgba[..., :3].max(axis=-1) == 0) | (rgba[..., 3] == 0)
-    if black.all():  # the palette shows nothing, so that the numbers are all there is
+    indices, palette = np.asarray(image), image.getpalette() or []
+    if not any(palette):  # it shows nothing, so that the numbers are all there is
         return True
-    palette = image.getpalette() or []
-    return len(palette) > 6 and np.array_equal(black, indices == 0)
+    if len(palette) <= 6:  # two colours, whose order is the program's that wrote them
+        return False
+    black, clear = ~rgba[..., :3].any(axis=-1), rgba[..., 3] == 0
+    hidden = np.unique(indices[black & ~clear & (indices > 0)])
+    if len(hidden) and not any(palette[:3]):
+        raise DataError(
+            f"{name}: its palette shows number {hidden[0]} black as number 0, so whether it is a "
+            "label can't be told. Export the mask in grey, without a palette."
+        )
+    return np.array_equal(black | clear, indices == 0)
 
 
 def _brightest(rgba: NDArray[np.uint8], name: str) -> tuple[NDArray[np.uint8], str]:
