@@ -266,8 +266,9 @@ def test_a_jpeg_mask_of_several_classes_is_refused(tmp_path):
 
 @pytest.mark.parametrize("quality", [30, 75, 95])
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
-def test_a_jpeg_mask_of_two_levels_is_cut_in_half(tmp_path, quality, mode):
-    picture = Image.fromarray((LESION * 255).astype(np.uint8)).convert("RGB").convert(mode)
+@pytest.mark.parametrize("level", [200, 255])
+def test_a_jpeg_mask_of_two_levels_is_cut_in_half(tmp_path, quality, mode, level):
+    picture = Image.fromarray((LESION * level).astype(np.uint8)).convert("RGB").convert(mode)
     picture.save(tmp_path / "a.jpg", quality=quality, progressive=quality == 75)
     (tmp_path / "a.jpg").rename(tmp_path / "a.png")  # what it is decides, not its ending
 
