@@ -264,6 +264,15 @@ def test_a_jpeg_mask_of_several_classes_is_refused(tmp_path):
         labels_of(save(tmp_path / "a.jpg", three))
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.jpg"])
+def test_a_soft_mask_is_cut_where_a_person_says(tmp_path, name):
+    soft = np.repeat(np.arange(0, 256, 8, dtype=np.uint8)[None], 32, 0)
+    labels = read_picture_labels(save(tmp_path / name, soft), above=100)
+
+    assert np.array_equal(labels.voxels[0], soft > 100)
+    assert labels.note == "values above 100 of the mask are infected"
+
+
 @pytest.mark.parametrize("quality", [30, 75, 95])
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
 @pytest.mark.parametrize("level", [200, 255])

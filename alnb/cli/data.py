@@ -61,6 +61,9 @@ OPTIONS: dict[str, Option] = {
     "seed": option(int, "Seed of everything random.", 0),
 }  # fmt: skip
 """Options of imports, in the order of the help."""
+ABOVE = option(
+    float | None, "VALUE of the masks above which a pixel is infected, for soft edges.", None
+)
 SCANS = "split window skip unit allow_shared"  # what only volumes have, beside --flip
 READ: dict[str, Callable[[Any], Any]] = {
     "window": window_of, "infected": labels_of, "skip": tuple, "flip": tuple,
@@ -167,6 +170,7 @@ _add_import(
     "skip infected",
     folder=_folder("With TrainingSet and TestingSet, or with Imgs and GT."),
     split=option(str, "Where only one set is there; both have their own parts.", "scan"),
+    infected_above=ABOVE,
 )
 _add_import(
     "nifti",
@@ -182,6 +186,7 @@ _add_import(
     offset=option(
         float | None, "Added to values of 16 bits to make them HU: -32768 for DeepLesion's.", None
     ),
+    infected_above=ABOVE,
 )
 _add_import(
     "dicom",

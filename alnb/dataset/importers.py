@@ -22,6 +22,7 @@ from alnb.errors import DataError
 from alnb.volumes import (
     NIFTI,
     PICTURES,
+    Labels,
     Unit,
     read_mask,
     read_nifti,
@@ -131,6 +132,7 @@ def import_pairs(
     skip: Collection[str] = (),
     unit: Unit | None = None,
     offset: float | None = None,
+    infected_above: float | None = None,
     **options: Unpack[BuildOptions],
 ) -> Dataset:
     """Import a folder of PNG or JPEG slices; each becomes a scan of one slice.
@@ -141,19 +143,25 @@ def import_pairs(
         As `import_nifti`, and errors too; the endings of a slice and its mask may differ.
     offset : float or None
         Added to the values of pictures of 16 bits, to make them HU: -32768 for DeepLesion's.
+    infected_above : float or None
+        Values of the masks above it are infected, for masks with soft edges; None: the values are
+        labels.
     """
+    check_threshold(infected_above, options)
     scans, theirs, notes = find(Path(images), masks, PICTURES, skip)
 
     def pairs() -> Iterator[Pair]:
         for scan, path in scans.items():
-            volume = read_picture(path, unit=unit, offset=offset)
-            yield volume, read_picture_mask(theirs[scan], volume) if theirs else None
+            volume, mask = read_picture(path, unit=unit, offset=offset), theirs.get(scan)
+            labels = read_picture_mask(mask, volume, above=infected_above) if mask else None
+            yield volume, labels
 
     note = (
         "every picture counts as a scan of its own; if a patient has several, name the parts "
         "with a --split file."
     )
-    return build(pairs(), out, **noted(options, note, *notes))
+    checked = reaching(infected_above, pairs())
+    return build(checked, out, **noted(options, note, *notes))
 
 
 def import_dicom(
@@ -241,6 +249,24 @@ def embedded(progress: OnStored | None = None, *, size: int | None = None) -> Da
             f"the embedded data can't be written to {folder}: {error.strerror}. Correct the "
             "permissions, or name a dataset."
         ) from error
+
+
+def check_threshold(above: float | None, options: BuildOptions) -> None:
+    """Refuse a threshold of the masks beside labels of theirs, with a `DataError`."""
+    if above is not None and options.get("infected"):
+        raise DataError("--infected and --infected-above: labels or a threshold. Say one of them.")
+
+
+def reaching(above: float | None, pairs: Iterable[Pair]) -> Iterator[Pair]:
+    """Pass pairs on; at their end a `DataError` says if no mask reaches a threshold."""
+    found = above is None
+    for volume, labels in pairs:
+        found = found or (isinstance(labels, Labels) and bool(labels.voxels.any()))
+        yield volume, labels
+    if not found:
+        raise DataError(
+            f"--infected-above {above:g}: no mask holds a value above it. Name a lower one."
+        )
 
 
 def noted(options: BuildOptions, *notes: str) -> BuildOptions:

@@ -15,7 +15,14 @@ import numpy as np
 from alnb.dataset.build import Pair, build
 from alnb.dataset.dataset import Dataset, Part
 from alnb.dataset.files import check_folder, files, find, natural, without
-from alnb.dataset.importers import ZENODO, BuildOptions, import_nifti, noted
+from alnb.dataset.importers import (
+    ZENODO,
+    BuildOptions,
+    check_threshold,
+    import_nifti,
+    noted,
+    reaching,
+)
 from alnb.dataset.split import nearest, some
 from alnb.errors import DataError
 from alnb.storage import sha256_of
@@ -315,6 +322,7 @@ def import_semiseg(
     out: Path | str,
     *,
     skip: Collection[str] = (),
+    infected_above: float | None = None,
     **options: Unpack[BuildOptions],
 ) -> Dataset:
     """Import COVID-SemiSeg's pictures; each becomes a scan of one slice.
@@ -325,8 +333,8 @@ def import_semiseg(
         Holds ``TrainingSet/LungInfection-Train/Doctor-label`` (or the same without its last
         part) and ``TestingSet/LungInfection-Test``, here or in ``Dataset``; or is one of these
         itself. In each, ``Imgs`` holds the slices and ``GT`` the masks, under equal names.
-    out, skip, **options
-        As `import_nifti`. Where both parts are there, the split is the published one.
+    out, skip, infected_above, **options
+        As `import_pairs`. Where both parts are there, the split is the published one.
 
     Returns
     -------
@@ -338,6 +346,7 @@ def import_semiseg(
     DataError
         If the folders aren't there, a slice has no mask or a mask no slice, or as `build`.
     """
+    check_threshold(infected_above, options)
     skipped = {plain_name(one) for one in skip}
     folders = _semiseg_sets(Path(folder))
     every = [files(images, PICTURES) for images, _ in folders]
@@ -362,7 +371,7 @@ def import_semiseg(
     def pairs() -> Iterator[Pair]:
         for scan, _, image, mask in pictures:
             volume = replace(read_picture(image), scan=scan)
-            yield volume, read_picture_mask(mask, volume)
+            yield volume, read_picture_mask(mask, volume, above=infected_above)
 
     note = (
         "which slices are of one patient isn't published, so a patient may lie in different parts."
@@ -371,7 +380,7 @@ def import_semiseg(
     options = {"name": "semiseg", **options}
     if len(sets) == 2:
         options["split"] = {scan: part for scan, part, *_ in pictures}
-    return build(pairs(), out, **options)
+    return build(reaching(infected_above, pairs()), out, **options)
 
 
 def _semiseg_sets(folder: Path) -> list[tuple[Path, Path]]:

@@ -71,27 +71,41 @@ def read_picture(
     return replace(volume, notes=(*turned, *notes))
 
 
-def read_picture_mask(path: Path | str, volume: Volume) -> Labels:
+def read_picture_mask(path: Path | str, volume: Volume, *, above: float | None = None) -> Labels:
     """Read the mask of one slice, a volume, as `read_picture_labels` does.
+
+    Parameters
+    ----------
+    path, above
+        As `read_picture_labels` takes them.
+    volume : Volume
+        The slice.
 
     Raises
     ------
     DataError
         As `read_picture_labels`, or if it is of another size.
     """
-    labels = read_picture_labels(path)
+    labels = read_picture_labels(path, above=above)
     if labels.voxels.shape != volume.voxels.shape:
         raise mask_misfits(volume.scan, labels.voxels.shape[1:], volume.voxels.shape[1:])
     return labels
 
 
 @saying("path")
-def read_picture_labels(path: Path | str) -> Labels:
+def read_picture_labels(path: Path | str, *, above: float | None = None) -> Labels:
     """Read the (1, Y, X) labels of a PNG or JPEG file, as a viewer shows them.
 
     EXIF turns it, and what is transparent is background. The numbers of a palette are the labels
     where number 0 and nothing else is black. In a palette of two colours, and in colours without a
     palette, the brightest channel counts. JPEG smears labels, so half white is its border.
+
+    Parameters
+    ----------
+    path : path
+    above : float or None
+        Values above it are infected, label 1, as 127 of 255 where edges are soft. None: the values
+        are the labels.
 
     Raises
     ------
@@ -100,7 +114,10 @@ def read_picture_labels(path: Path | str) -> Labels:
     """
     path = Path(path)
     seen = _seen(path)
-    numbers, note = _numbers(seen, path.name)
+    numbers, note = _numbers(seen, path.name, cut=above is None)
+    if above is not None:
+        numbers = numbers > above
+        note = "; ".join(filter(None, (note, f"values above {above:g} of the mask are infected")))
     notes = ("the mask was turned, as its EXIF says" if seen.turned else "", note)
     labels = to_labels(numbers, path.name)
     return Labels(labels[None], path.name, sha256_of(path), "; ".join(filter(None, notes)))
@@ -256,18 +273,18 @@ def _check_visible(colours: NDArray[np.uint8], opacity: NDArray[np.uint8], name:
 # --- a mask ---
 
 
-def _numbers(seen: _Seen, name: str) -> tuple[NDArray[Any], str]:
-    """Return the (Y, X) labels as numbers, and a note."""
+def _numbers(seen: _Seen, name: str, *, cut: bool) -> tuple[NDArray[Any], str]:
+    """Return the (Y, X) labels as numbers, and a note; `cut` makes two levels of a JPEG."""
     image = seen.image
     if _numeric(image):
         pixels = _eight_bits(np.asarray(image))
         clear = image.info.get("transparency")
         return (pixels if clear is None else np.where(np.asarray(image) == clear, 0, pixels)), ""
     plain = image.mode in ("1", "L") and not _transparent(image)
-    if plain and not seen.lossy:
+    if plain and not (seen.lossy and cut):
         return np.asarray(image), ""
     rgba = _rgba(image)
-    if seen.lossy:
+    if seen.lossy and cut:
         return _halved(rgba[..., :3], name), ""
     if image.mode == "P" and _numbered(image, rgba, name):
         return np.asarray(image), ""
