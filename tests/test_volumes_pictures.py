@@ -368,3 +368,14 @@ def test_what_can_not_be_read_is_a_sentence(tmp_path):
     }.items():
         with pytest.raises(DataError, match=sentence):
             read_picture_labels(tmp_path / name)
+
+
+def test_a_picture_that_may_not_be_read_is_a_sentence(tmp_path, monkeypatch):
+    path = save(tmp_path / "a.png", GREY)
+
+    def forbidden(*_, **__):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Image, "open", forbidden)
+    with pytest.raises(DataError, match=r"a\.png: it may not be read or written here"):
+        read_picture(path)

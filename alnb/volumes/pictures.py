@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from alnb.errors import DataError, saying
+from alnb.errors import DataError, path_error, saying
 from alnb.storage import sha256_of
 from alnb.volumes.scan import (
     Labels,
@@ -155,6 +155,8 @@ def _seen(path: Path) -> _Seen:
     except Image.DecompressionBombError as error:
         raise _too_large(path, "more than 178 million") from error
     except Exception as error:  # decoders raise what they like on broken bytes
+        if isinstance(error, OSError) and error.errno:  # the system's, not the decoder's
+            raise path_error(error, path) from error
         empty = path.stat().st_size == 0
         why = "it is empty" if empty else "it can't be read as a picture"
         raise DataError(f"{path.name}: {why}. Copy or download it again.") from error
