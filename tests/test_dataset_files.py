@@ -126,8 +126,21 @@ def test_files_that_may_be_scans_and_are_not_read_are_counted(tmp_path):
     touch(tmp_path, "a.PNG", "b.tif", "c.tif", "d.dcm")
 
     assert find(tmp_path, None, PICTURES, ()).notes == (
-        "left out, since this import doesn't read them: 1 .dcm, 2 .tif files.",
+        "left out, since this import doesn't read them: 1 .dcm, 2 .tif.",
     )
+
+
+def test_folders_inside_that_hold_scans_too_are_named(tmp_path):
+    folder = touch(tmp_path / "i", "a.png")
+    touch(folder / "more" / "deep", "b.png")
+    touch(folder / "masks", "a.png")
+    touch(folder / "notes", "c.txt")
+
+    assert find(folder, folder / "masks", PICTURES, ()).notes == (
+        "left out, since this import doesn't read them: the folder more.",
+    )
+    with pytest.raises(DataError, match=r"holds no .* file\. Name one that does: i\."):
+        files(tmp_path, PICTURES)
 
 
 def test_paths_that_can_not_be_listed_are_a_sentence(tmp_path):

@@ -137,6 +137,13 @@ def test_what_is_transparent_is_black_whatever_lies_under_it(tmp_path, mode):
     assert np.array_equal(labels_of(tmp_path / "a.png"), LESION * 90)
 
 
+def test_a_slice_that_is_partly_transparent_says_so(tmp_path):
+    path = save(tmp_path / "a.png", np.dstack([GREY, np.full_like(GREY, 128)]))
+
+    assert np.array_equal(read_picture(path).voxels[0], GREY)
+    assert read_picture(path).notes == ("what is partly transparent was read as if it were not",)
+
+
 @pytest.mark.parametrize("opacity", [255, 100])
 def test_a_mask_on_a_transparent_ground_is_what_is_opaque(tmp_path, opacity):
     white = np.full((*LESION.shape, 4), 255, np.uint8)
@@ -292,6 +299,7 @@ def test_a_picture_of_16_bits_keeps_them(tmp_path):
 
     assert volume.unit == "hu"
     assert np.array_equal(volume.voxels[0], hu)
+    assert volume.notes == ("-32768 was added to its values, as asked for",)
 
 
 def test_8_bits_that_are_stored_in_16_are_8_bits(tmp_path):
@@ -307,6 +315,7 @@ def test_16_bits_of_grey_are_rounded_if_a_person_says_that_they_are_grey(tmp_pat
     grey = read_picture(save(tmp_path / "a.png", ramp), unit="grey")
 
     assert np.array_equal(grey.voxels[0], np.rint(ramp / 257))
+    assert grey.notes == ("its 16 bits of grey became 8",)
     with pytest.raises(DataError, match="could be HU or something else"):
         read_picture(tmp_path / "a.png")
     with pytest.raises(DataError, match="are not 8-bit grey"):  # HU + 32768, by their range

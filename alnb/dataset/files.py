@@ -29,7 +29,7 @@ _OF_MASKS = {
 _KAGGLE = re.compile(r"covid-19-pneumonia-?")  # in the names of Kaggle's copy of COVID-19-B
 _CHANNEL = "_0000"  # nnU-Net's ending of a scan of one channel; its mask has none
 _SCANS = {
-    *NIFTI, *PICTURES, ".hdr", ".img", ".nrrd", ".mha", ".mhd", ".mgz", ".dcm", ".ima", ".tif",
+    *NIFTI, *PICTURES, ".nrrd", ".mha", ".mhd", ".mgz", ".dcm", ".ima", ".tif",
     ".tiff", ".bmp", ".gif", ".webp", ".npy", ".npz", ".zip", ".7z", ".rar", ".tar", ".tgz",
 }  # fmt: skip
 """Endings that may hold scans, so that it is said when they are left out."""
@@ -65,7 +65,7 @@ def find(
         As `files`, or if a scan has no mask, a mask no scan, or one of them several.
     """
     every = files(images, endings)
-    left = _left_out(images, endings)
+    left = _left_out(images, endings, folder)
     if folder is None:
         scans = without(every, skip)
         _check_no_masks(scans, images)
@@ -76,7 +76,7 @@ def find(
         masks = {name: path for name, path in masks.items() if _OF_MASKS & {*_words(name)}}
         every = {name: path for name, path in every.items() if name not in masks}
     else:
-        left = (*left, *_left_out(folder, endings))
+        left = (*left, *_left_out(folder, endings, images))
     scans = without(every, skip)
     if images.is_file() and folder.is_file():
         return Found(scans, dict(zip(scans, masks.values(), strict=False)), left)
@@ -105,7 +105,9 @@ def files(folder: Path, endings: tuple[str, ...]) -> dict[str, Path]:
         if twin is not path:
             raise DataError(f"{folder}: {twin.name} and {path.name} name one scan. Remove one.")
     if not found:
-        raise DataError(f"{folder}: it holds no {' or '.join(endings)} file. Name another folder.")
+        inner = some([path.name for path in _inner(folder, endings)])
+        hint = f"one that does: {inner}" if inner else "another folder"
+        raise DataError(f"{folder}: it holds no {' or '.join(endings)} file. Name {hint}.")
     return found
 
 
@@ -142,8 +144,8 @@ def _listed(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if not path.name.startswith(".")]
 
 
-def _left_out(folder: Path, endings: tuple[str, ...]) -> tuple[str, ...]:
-    """Say which files of a folder may be scans, too, and are not read."""
+def _left_out(folder: Path, endings: tuple[str, ...], named: Path | str | None) -> tuple[str, ...]:
+    """Say which files of a folder may be scans, too, and are not read; `named` is the other one."""
     if not folder.is_dir():
         return ()
     others = Counter(
@@ -151,8 +153,24 @@ def _left_out(folder: Path, endings: tuple[str, ...]) -> tuple[str, ...]:
         for path in _listed(folder)
         if not path.name.lower().endswith(endings) and path.suffix.lower() in _SCANS
     )
-    counts = ", ".join(f"{count} {ending}" for ending, count in sorted(others.items()))
-    return (f"left out, since this import doesn't read them: {counts} files.",) if others else ()
+    counts = [f"{count} {ending}" for ending, count in sorted(others.items())]
+    inner = [one for one in _inner(folder, endings) if named is None or one not in _up(named)]
+    counts += [f"the folder {one.name}" for one in inner]
+    return (f"left out, since this import doesn't read them: {some(counts)}.",) if counts else ()
+
+
+def _inner(folder: Path, endings: tuple[str, ...]) -> list[Path]:
+    """Find the folders inside that hold such files, at any depth."""
+    return [
+        inner
+        for inner in sorted(_listed(folder), key=natural)
+        if inner.is_dir() and any(one.name.lower().endswith(endings) for one in inner.rglob("*"))
+    ]
+
+
+def _up(path: Path | str) -> tuple[Path, ...]:
+    """List a path and all that it lies in."""
+    return Path(path), *Path(path).parents
 
 
 # --- pairing ---

@@ -60,15 +60,19 @@ def read_picture(
     """
     path = Path(path)
     seen = _seen(path)
-    pixels, notes = _grey(seen.image, path.name)
-    if offset is None and unit != "hu":
-        pixels = _eight_bits(pixels, grey=unit == "grey")
+    stored, notes = _grey(seen.image, path.name)
+    as_hu = offset is not None or unit == "hu"
+    pixels = stored if as_hu else _eight_bits(stored, grey=unit == "grey")
     voxels, decided = to_unit(pixels[None], unit, path.name, offset=offset)
     volume = Volume.made(
         scan_name(path), voxels, unit=decided, file=path.name, sha256=sha256_of(path)
     )
-    turned = ("the picture was turned, as its EXIF says",) if seen.turned else ()
-    return replace(volume, notes=(*turned, *notes))
+    said = {
+        "the picture was turned, as its EXIF says": seen.turned,
+        "its 16 bits of grey became 8": pixels is not stored,
+        f"{offset or 0:+g} was added to its values, as asked for": offset,
+    }
+    return replace(volume, notes=(*(note for note, holds in said.items() if holds), *notes))
 
 
 def read_picture_mask(path: Path | str, volume: Volume, *, above: float | None = None) -> Labels:
@@ -247,9 +251,11 @@ def _grey(image: Image, name: str) -> tuple[NDArray[Any], tuple[str, ...]]:
     if coloured.any():
         _check_tint(colours, coloured, name)
         notes.append("it is in colour, and its luminance was taken: check that nothing is drawn in")
-    if not opacity.all():
-        _check_visible(colours, opacity, name)
+    _check_visible(colours, opacity, name)
+    if (colours[opacity == 0] > 0).any():
         notes.append("what is transparent became black")
+    if ((opacity > 0) & (opacity < 255)).any():
+        notes.append("what is partly transparent was read as if it were not")
     return grey, tuple(notes)
 
 
