@@ -33,7 +33,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from alnb.errors import SessionError
+from alnb.errors import SessionError, path_sentence
 from alnb.storage import LOCK, OWNER, write_text
 
 KINDS = ("opened", "asked", "answered", "trained", "scored", "undone", "redone", "forked")
@@ -82,6 +82,8 @@ def _read(path: Path) -> tuple[list[Event], int]:
         content = path.read_bytes()
     except FileNotFoundError:
         return [], 0
+    except OSError as error:
+        raise SessionError(path_sentence(error, path)) from error
     whole = content.rfind(b"\n") + 1
     try:
         lines = content[:whole].decode().split("\n")[:-1]
@@ -135,7 +137,10 @@ class Journal:
         SessionError
             If another live process writes it and `take_over` is False.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SessionError(path_sentence(error, self.path.parent)) from error
         with self._locked():
             if self.held and not take_over:
                 raise SessionError(
