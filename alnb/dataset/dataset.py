@@ -282,10 +282,7 @@ class Dataset:
     def origin(self, scan: str) -> Origin:
         """Return the grid that a scan came from."""
         record = self._scan(scan)
-        source: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value
-            for key, value in record["source"].items()
-        }
+        source = {key: _tuples(value) for key, value in record["source"].items()}
         return Origin(scan, np.array(record["affine"]), Source(**source))
 
     def to_source(self, scan: str, masks: NDArray[Any]) -> NDArray[Any]:
@@ -417,6 +414,11 @@ def _check_files(folder: Path, manifest: dict[str, Any]) -> None:
             raise DataError(
                 f"dataset {folder}: {kind}/{lost}.npy is missing. Import the data again."
             )
+
+
+def _tuples(value: Any) -> Any:  # noqa: ANN401 - a field of JSON
+    """Turn lists, and lists in them, into tuples."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def _nearest(array: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
