@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TypedDict, Unpack
@@ -15,13 +16,14 @@ from typing import TypedDict, Unpack
 from filelock import FileLock
 
 from alnb.arrays import Window
-from alnb.dataset.build import SIZE, OnStored, Pair, build
+from alnb.dataset.build import SIZE, LabelGate, OnStored, Pair, build
 from alnb.dataset.dataset import Dataset
 from alnb.dataset.split import Split
 from alnb.errors import DataError
 from alnb.volumes import (
     NIFTI,
     PICTURES,
+    Form,
     Unit,
     read_mask,
     read_nifti,
@@ -47,6 +49,7 @@ class BuildOptions(TypedDict, total=False):
     split: Split
     seed: int
     infected: Collection[int] | None
+    infected_above: float | None
     known: Collection[int] | None
     allow_shared: bool
     synthetic: bool
@@ -62,6 +65,8 @@ def import_nifti(
     masks: Path | str | None = None,
     skip: Collection[str] = (),
     unit: Unit | None = None,
+    offset: float | None = None,
+    affine: Form | None = None,
     flip: Collection[str] = (),
     **options: Unpack[BuildOptions],
 ) -> Dataset:
@@ -70,8 +75,9 @@ def import_nifti(
     Parameters
     ----------
     images : path
-        A folder of ``.nii`` and ``.nii.gz`` files, one such file, or a folder that holds
-        ``COVID-19-CT-Seg_20cases`` and ``Infection_Mask`` as Zenodo's record 3757476 does.
+        A folder of ``.nii`` and ``.nii.gz`` files, or of pairs of ``.hdr`` and ``.img``; one such
+        file; or a folder that holds ``COVID-19-CT-Seg_20cases`` and ``Infection_Mask`` as Zenodo's
+        record 3757476 does.
     out : path
         The dataset's folder.
     masks : path or None
@@ -80,17 +86,21 @@ def import_nifti(
         Scans to leave out.
     unit : "hu", "grey" or None
         What the values are; None: decided scan by scan.
+    offset : float or None
+        Added to all values before that, as -1024 where HU + 1024 are stored; None: none is known.
+    affine : "sform", "qform" or None
+        The one to use where a header names two that differ; None: the sform, which is noted.
     flip : collection of str
         Patterns, as ``radiopaedia_*``, of scans that are stored upside down while their headers
         say they are not. Export turns them back.
     **options
-        As `build` takes them.
+        As `build` takes them. With `infected_above`, masks may hold any numbers, as fractions.
 
     Raises
     ------
     DataError
-        If a scan has no mask or a mask no scan, a pattern of `flip` finds no scan, a file is
-        broken, or as `build`.
+        If a scan has no mask or a mask no scan, a pattern of `flip` finds no scan, no mask holds a
+        value above `infected_above`, a file is broken, or as `build`.
     """
     images = Path(images)
     if masks is None and all((images / folder).is_dir() for folder in ZENODO):
@@ -102,14 +112,30 @@ def import_nifti(
     if flip:
         options = noted(options, f"turned upside down, as asked for: scans {', '.join(flip)}.")
 
+    above, found = options.pop("infected_above", None), False
+    LabelGate(options.get("infected"), above=above)  # refuses both before a scan is read
+
+    def read(scan: str) -> Pair:
+        nonlocal found
+        volume = read_nifti(scans[scan], unit=unit, offset=offset, form=affine)
+        volume = replace(volume, notes=(*volume.notes, *_added(offset)))
+        labels = read_mask(theirs[scan], volume, form=affine, above=above) if theirs else None
+        found = found or (labels is not None and bool(labels.voxels.any()))
+        wrong = any(fnmatchcase(scan, pattern) for pattern in flip)
+        return upside_down(volume, labels) if wrong else (volume, labels)
+
     def pairs() -> Iterator[Pair]:
-        for scan, path in scans.items():
-            volume = read_nifti(path, unit=unit)
-            labels = read_mask(theirs[scan], volume) if theirs else None
-            wrong = any(fnmatchcase(scan, pattern) for pattern in flip)
-            yield upside_down(volume, labels) if wrong else (volume, labels)
+        yield from map(read, scans)  # `read` keeps no pair while the next one is read
+        if above is not None and theirs and not found:
+            raise DataError(
+                f"--infected-above {above:g}: no mask holds a value above it. Name a lower one."
+            )
 
     return build(pairs(), out, **options)
+
+
+def _added(offset: float | None) -> tuple[str, ...]:
+    return (f"{offset:+g} was added to its values, as asked for",) if offset else ()
 
 
 def import_pairs(
@@ -299,8 +325,17 @@ def files(folder: Path, endings: tuple[str, ...]) -> dict[str, Path]:
         if twin is not path:
             raise DataError(f"{folder}: {twin.name} and {path.name} name one scan. Remove one.")
     if not found:
-        raise DataError(f"{folder}: it holds no {' or '.join(endings)} file. Name another folder.")
+        raise DataError(
+            f"{folder}: it holds no {' or '.join(endings)} file{_instead(folder)}. Name another "
+            "folder."
+        )
     return found
+
+
+def _instead(folder: Path) -> str:
+    """Name the kinds of files that are there."""
+    kinds = sorted({path.suffix.lower() for path in folder.iterdir() if path.is_file()} - {""})
+    return f", only {', '.join(kinds[:5])}" if kinds else ""
 
 
 def check_folder(folder: Path) -> None:

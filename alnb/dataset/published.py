@@ -31,6 +31,7 @@ from alnb.storage import sha256_of
 from alnb.volumes import (
     NIFTI,
     PICTURES,
+    Form,
     Labels,
     Unit,
     mask_misfits,
@@ -65,6 +66,8 @@ def import_medseg(
     *,
     skip: Collection[str] = (),
     unit: Unit | None = None,
+    offset: float | None = None,
+    affine: Form | None = None,
     flip: Collection[str] = (),
     **options: Unpack[BuildOptions],
 ) -> Dataset:
@@ -76,8 +79,8 @@ def import_medseg(
         Holds ``rp_im`` and ``rp_msk``, folders of volumes; or ``train_im``, ``train_msk``,
         ``test_im`` and ``test_msk`` as ``.nii.gz``. If ``train_slices.csv`` and
         ``test_slices.csv`` are there, they must list as many slices.
-    out, skip, unit, flip, **options
-        As `import_nifti`; skip, unit and flip only for the nine scans. The default split of the
+    out, skip, unit, offset, affine, flip, **options
+        As `import_nifti`; those before options only for the nine scans. The default split of the
         scans is the paper's "sep". The split of the slices is the published one, and their
         default size 256: nothing is resampled.
 
@@ -98,14 +101,20 @@ def import_medseg(
     if (folder / MEDSEG_SCANS[0]).is_dir():
         options = {"name": "covid19a", "split": "sep", **options}
         images, masks = (folder / name for name in MEDSEG_SCANS)
-        return import_nifti(images, out, masks=masks, skip=skip, unit=unit, flip=flip, **options)
+        return import_nifti(
+            images, out, masks=masks, skip=skip, unit=unit, offset=offset, affine=affine, flip=flip,
+            **options,
+        )  # fmt: skip
     if not (folder / "train_im.nii.gz").is_file():
         raise DataError(
             f"{folder}: neither {' and '.join(MEDSEG_SCANS)} nor train_im.nii.gz is in it. Name "
             "MedSeg's folder of scans or of slices."
         )
-    idle = {"skip": skip, "unit": unit, "flip": flip, "split": options.get("split")}
-    if given := [name for name, value in idle.items() if value]:
+    idle = {
+        "skip": skip or None, "flip": flip or None, "unit": unit, "offset": offset,
+        "affine": affine, "split": options.get("split"),
+    }  # fmt: skip
+    if given := [name for name, value in idle.items() if value is not None]:
         raise DataError(
             f"--{given[0]}: this option is for MedSeg's nine scans. Its slices keep the published "
             "split and orientation. Leave the option out."
@@ -142,6 +151,8 @@ def import_covid19b(
     *,
     skip: Collection[str] = (),
     unit: Unit | None = None,
+    offset: float | None = None,
+    affine: Form | None = None,
     flip: Collection[str] = (),
     **options: Unpack[BuildOptions],
 ) -> Dataset:
@@ -151,7 +162,7 @@ def import_covid19b(
     ----------
     folder : path
         Holds ``COVID-19-CT-Seg_20cases`` and ``Infection_Mask``.
-    out, skip, unit, flip, **options
+    out, skip, unit, offset, affine, flip, **options
         As `import_nifti`. No scan is turned unless `flip` names it; the notes say what to check.
         The default split is the paper's "sep".
 
@@ -172,7 +183,10 @@ def import_covid19b(
     options = {"name": "covid19b", "split": "sep", **options}
     scans = without(files(images, NIFTI), skip)
     options = noted(options, *_covid19b_notes(list(scans), flip, options["split"]))
-    return import_nifti(images, out, masks=masks, skip=skip, unit=unit, flip=flip, **options)
+    return import_nifti(
+        images, out, masks=masks, skip=skip, unit=unit, offset=offset, affine=affine, flip=flip,
+        **options,
+    )  # fmt: skip
 
 
 def _covid19b_notes(scans: list[str], flip: Collection[str], split: object) -> list[str]:
