@@ -33,3 +33,18 @@ def chest(depth=3, height=5, width=4):
     """HU in display order, every voxel different."""
     count = depth * height * width
     return (np.arange(count).reshape(depth, height, width) * 7 - 1000).astype(np.int16)
+
+
+def noisy_chest(depth=4, side=40, seed=0):
+    """HU in display order with a chest's peaks: air, lung, fat, muscle and bone."""
+    rng = np.random.default_rng(seed)
+    shares = {-1000: 0.35, -850: 0.3, -100: 0.1, 40: 0.22, 700: 0.03}
+    means = rng.choice(list(shares), p=list(shares.values()), size=(depth, side, side))
+    return np.rint(rng.normal(means, 12)).clip(-1024, 3071).astype(np.int16)
+
+
+def soft_tissue(depth=4, side=40):
+    """HU of a cut-out without air."""
+    rng = np.random.default_rng(1)
+    means = rng.choice([-100, 50, 500], p=[0.2, 0.75, 0.05], size=(depth, side, side))
+    return np.rint(rng.normal(means, 12)).astype(np.int16)

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from benchmarks import browser_timing, speed
+from benchmarks import browser_timing, imports, speed
 from benchmarks.__main__ import app
 from typer.testing import CliRunner
 
@@ -43,3 +43,13 @@ def test_speed_prints_json(run, monkeypatch):
     monkeypatch.setattr(speed, "measure", lambda data: [speed.Measure("x", 1.5, "s", 2.0)])
 
     assert json.loads(run("speed", "--json").output)[0]["what"] == "x"
+
+
+def test_the_memory_of_an_import_is_of_a_process_of_its_own(run, monkeypatch):
+    monkeypatch.setattr(imports, "SHAPE", (32, 32, 3))
+    figures = json.loads(run("memory", "--json").output)
+
+    assert [one["what"] for one in figures] == [f"import of {kind}" for kind in imports.KINDS]
+    assert all(0 < one["value"] < one["limit"] for one in figures)
+    monkeypatch.setattr(imports, "LIMIT_MIB", 1)
+    assert "over the limit: import of int16" in str(run("memory").exception)

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from scans import noisy_chest, write_nifti
 
 import alnb.dataset
 from alnb.cli.data import imports
@@ -482,3 +483,19 @@ def test_label_prints_its_address_with_the_token_and_ends_with_its_input(data, t
     assert "http://127.0.0.1:" in lines[0]
     assert "?token=" in lines[0]
     assert "answers are kept in" in lines[1]
+
+
+def test_an_import_is_repeated_with_the_options_that_a_refusal_names(run, tmp_path):
+    soft = np.zeros((4, 40, 40), np.float32)
+    soft[:, 10:20, 10:20] = np.linspace(0.1, 1, 10)
+    write_nifti(tmp_path / "i" / "a.nii.gz", noisy_chest() + 1024)
+    write_nifti(tmp_path / "m" / "a.nii.gz", soft)
+    words = ["import", "nifti", "--images", tmp_path / "i", "--masks", tmp_path / "m"]
+    words += ["--out", tmp_path / "d", "--size", "40", "--affine", "sform"]
+
+    assert "Say --unit hu --offset -1024" in run(*words)[2]
+    words += ["--unit", "hu", "--offset", "-1024"]
+    assert "Say with --infected-above" in run(*words)[2]
+    status, out, _ = run(*words, "--infected-above", "0.5")
+    assert status == 0
+    assert "-1024 was added to its values" in out

@@ -1,3 +1,5 @@
+import weakref
+
 import numpy as np
 import pytest
 from scans import ct, write_nifti
@@ -20,8 +22,8 @@ def mask(*labels):
 def test_one_label_needs_no_telling_and_two_do():
     gate = LabelGate()
 
-    assert np.array_equal(gate.admit("a", mask(255)), mask(255))
-    assert np.array_equal(gate.admit("b", mask()), mask())
+    for labels in (mask(255), mask()):
+        assert np.array_equal(gate.admit("a", labels)[labels], labels)
     with pytest.raises(DataError, match="its mask and those before hold the labels 1,255"):
         gate.admit("c", mask(1))
 
@@ -29,7 +31,7 @@ def test_one_label_needs_no_telling_and_two_do():
 def test_labels_that_are_not_named_become_background_and_that_is_said():
     gate = LabelGate(infected=[3])
 
-    assert np.array_equal(gate.admit("a", mask(1, 3, 2)), mask(0, 3, 0))
+    assert np.array_equal(gate.admit("a", mask(1, 3, 2))[mask(1, 3, 2)], mask(0, 3, 0))
     assert gate.notes() == ["infected are labels 3, as asked for; labels 1,2 became background."]
 
 
@@ -49,9 +51,56 @@ def test_a_label_that_is_not_known_is_listed():
         gate.admit("b", mask(9, 1, 4))
 
 
-def test_many_labels_are_counted():
-    with pytest.raises(DataError, match="the labels 1,2,3,4,5 and 195 more"):
-        LabelGate().admit("a", np.arange(201, dtype=np.uint8).reshape(1, 3, 67))
+def test_many_labels_are_soft_edges_unless_some_are_named():
+    levels = np.arange(201, dtype=np.uint8).reshape(1, 3, 67)
+
+    for gate in (LabelGate(), LabelGate(known=(1, 2))):
+        with pytest.raises(DataError, match=r"scan a: the mask holds 200 levels .*infected-above"):
+            gate.admit("a", levels)
+    assert LabelGate(infected=[7]).admit("a", levels)[levels].sum() == 7
+    named = LabelGate(infected=[255])
+    named.admit("a", levels)
+    with pytest.raises(
+        DataError, match=r"1,2,3,4,5 and 195 more\. Correct it, or .*infected-above"
+    ):
+        named.notes()
+
+
+def test_what_lies_above_a_threshold_is_infected():
+    levels = np.arange(200, dtype=np.uint8).reshape(1, 2, 100)
+    gate = LabelGate(above=127)
+
+    assert gate.admit("a", levels)[levels].sum() == 72
+    assert gate.notes() == ["infected is what lies above 127 in the masks, as asked for."]
+    low = LabelGate(above=127)
+    low.admit("a", mask(1))
+    with pytest.raises(DataError, match="no mask holds a value above it; the highest is 1"):
+        low.notes()
+    with pytest.raises(DataError, match="Say only one"):
+        LabelGate([1], above=127)
+
+
+def test_a_scan_is_let_go_before_the_next_one_is_read(tmp_path):
+    alive = []
+
+    def made(name):
+        assert not any(one() is not None for one in alive)
+        volume, mask = ct(name)
+        alive.extend(weakref.ref(one) for one in (volume.voxels, mask))
+        return volume, mask
+
+    assert len(build(map(made, "abc"), tmp_path / "d", size=16).scans) == 3
+
+
+def test_arrays_are_stored_as_numpy_stores_them(tmp_path):
+    volume, mask = ct()
+    dataset = build([(volume, mask)], tmp_path / "d", size=16, split="mixed")
+
+    for kind, expected in (("images", volume.voxels), ("masks", mask)):
+        np.save(tmp_path / "expected.npy", expected)
+        stored = (tmp_path / "d" / kind / "a.npy").read_bytes()
+        assert stored == (tmp_path / "expected.npy").read_bytes()
+    dataset.verify()
 
 
 @pytest.mark.parametrize("labels", [(), (0, 1), (256,)])

@@ -4,7 +4,7 @@ import re
 import nibabel as nib
 import numpy as np
 import pytest
-from scans import ct, parts_of, write_nifti
+from scans import ct, noisy_chest, parts_of, write_nifti
 from skimage import io
 from test_volumes_dicom import even_chest, write_series
 
@@ -69,7 +69,7 @@ def test_a_scan_without_mask_or_a_mask_without_scan_is_a_sentence(tmp_path):
 def test_a_folder_that_cannot_be_imported_is_a_sentence(tmp_path):
     images, _ = nifti_folders(tmp_path)
 
-    with pytest.raises(DataError, match=r"it holds no \.nii or \.nii\.gz file"):
+    with pytest.raises(DataError, match=r"it holds no \.nii or \.nii\.gz or \.hdr file"):
         import_nifti(tmp_path, tmp_path / "d")
     with pytest.raises(DataError, match="there is no such folder"):
         import_nifti(tmp_path / "nowhere", tmp_path / "d")
@@ -78,6 +78,79 @@ def test_a_folder_that_cannot_be_imported_is_a_sentence(tmp_path):
     write_nifti(images / "a_2.nii", ct()[0].voxels)
     with pytest.raises(DataError, match="name one scan"):
         import_nifti(images, tmp_path / "d")
+
+
+def test_files_of_another_kind_are_named(tmp_path):
+    (tmp_path / "a.nrrd").touch()
+    (tmp_path / "b.mha").touch()
+
+    with pytest.raises(DataError, match=r"\.hdr file, only \.mha, \.nrrd\. Name another folder"):
+        import_nifti(tmp_path, tmp_path / "d")
+
+
+def soft_folders(folder):
+    """A scan as HU + 1024, and a mask with soft edges."""
+    mask = np.zeros((4, 40, 40), np.float32)
+    mask[:, 10:20, 10:20] = np.linspace(0.1, 1, 10)
+    write_nifti(folder / "i" / "a.nii", noisy_chest() + 1024)
+    write_nifti(folder / "m" / "a.nii", mask)
+    return folder / "i", mask > 0.5
+
+
+def test_an_offset_and_a_threshold_reach_the_files_and_the_notes(tmp_path):
+    images, infected = soft_folders(tmp_path)
+    words = {"masks": tmp_path / "m", "size": 40, "unit": "hu", "offset": -1024, "split": "mixed"}
+
+    dataset = import_nifti(images, tmp_path / "d", infected_above=0.5, **words)
+
+    assert np.array_equal(dataset.raw(SliceId("a", 1)), noisy_chest()[1])
+    assert np.array_equal(dataset.mask(SliceId("a", 1)), infected[1])
+    assert "scan a: -1024 was added to its values, as asked for." in dataset.notes
+    assert "scan a: values above 0.5 of the mask are infected." in dataset.notes
+    with pytest.raises(DataError, match=r"edges seem soft\. Say with --infected-above"):
+        import_nifti(images, tmp_path / "e", **words)
+    with pytest.raises(DataError, match="--infected-above 1: no mask holds a value above it"):
+        import_nifti(images, tmp_path / "e", infected_above=1, **words)
+    with pytest.raises(DataError, match=r"a threshold\. Say only one"):
+        import_nifti(images, tmp_path / "e", infected_above=1, infected=[1], **words)
+
+
+def test_two_affines_are_kept_in_the_dataset_and_one_can_be_chosen(tmp_path):
+    images, masks = nifti_folders(tmp_path, names=("a",), masks=("a",))
+    image = nib.load(images / "a.nii.gz")
+    qform, sform = image.affine, np.diag([-1, 1, 1, 1]) @ image.affine
+    for path in (images / "a.nii.gz", masks / "a.nii"):
+        both = nib.load(path)
+        both.set_qform(qform, 1)
+        both.set_sform(sform, 2)
+        nib.save(nib.Nifti1Image(both.get_fdata().astype(np.int16), None, both.header), path)
+    volume, mask = ct()
+
+    for affine, flipped in (("qform", 1), ("sform", -1)):
+        out = tmp_path / affine
+        dataset = import_nifti(
+            images, out, masks=masks, size=16, split="mixed", affine=affine, unit="hu"
+        )
+        assert np.array_equal(dataset.raw(SliceId("a", 1)), volume.voxels[1, :, ::flipped])
+        assert np.array_equal(dataset.labels(SliceId("a", 1)), mask[1, :, ::flipped])
+        assert f"the {affine} was used (as asked for)" in " ".join(dataset.notes)
+        masks_out = np.stack([dataset.labels(SliceId("a", z)) for z in range(4)])
+        dataset.write_mask(tmp_path / "out.nii", "a", masks_out)
+        written = nib.load(tmp_path / "out.nii")
+        assert np.allclose(written.get_qform(), qform, atol=1e-4)
+        assert np.allclose(written.get_sform(), sform, atol=1e-4)
+        stored = np.asanyarray(nib.load(masks / "a.nii").dataobj)
+        assert np.array_equal(np.asanyarray(written.dataobj), stored)
+
+
+def test_a_dataset_whose_manifest_has_one_affine_opens_and_exports(tmp_path):
+    images, _ = nifti_folders(tmp_path, names=("a",), masks=())
+    dataset = import_nifti(images, tmp_path / "d", size=16, split="mixed")
+    manifest = json.loads((tmp_path / "d" / "manifest.json").read_text())
+
+    assert not {"qform", "sform"} & manifest["scans"]["a"]["source"].keys()
+    dataset.write_mask(tmp_path / "out.nii", "a", np.zeros((4, 16, 16), np.uint8))
+    assert np.allclose(nib.load(tmp_path / "out.nii").affine, nib.load(images / "a.nii.gz").affine)
 
 
 def test_scans_stored_upside_down_are_turned_and_turned_back(tmp_path):
@@ -103,7 +176,7 @@ def test_headers_that_say_nothing_or_contradict_each_other_are_noted(tmp_path):
     notes = import_nifti(images, tmp_path / "d", masks=masks, split="mixed").notes
 
     assert notes[0].startswith("scan a_2: the file names no orientation")
-    assert notes[1].startswith("scan a_2: the mask's header lays it beside the image")
+    assert notes[1].startswith("scan a_2: the image's header names no orientation, so it was")
 
 
 def test_pictures_become_scans_of_one_slice(tmp_path):
@@ -134,7 +207,7 @@ def test_soft_masks_of_pictures_take_a_threshold(tmp_path):
     assert np.array_equal(import_pairs(**folders, infected_above=30).mask(where), soft > 30)
     with pytest.raises(DataError, match="--infected-above 99: no mask holds a value above it"):
         import_pairs(**folders, infected_above=99)
-    with pytest.raises(DataError, match="labels or a threshold"):
+    with pytest.raises(DataError, match="Say only one"):
         import_pairs(**folders, infected_above=30, infected=[1])
 
 

@@ -64,8 +64,10 @@ def test_a_folder_that_does_not_fit_is_a_sentence(tmp_path):
 
 def test_a_mask_that_is_missing_or_smoothed_is_a_sentence(tmp_path):
     pictures(tmp_path / "soft", ["p1"], mask=GREY)
-    with pytest.raises(DataError, match="the labels 15,30,45,60,75 and 10 more"):
+    with pytest.raises(DataError, match=r"holds 15 levels .* edges seem soft"):
         import_semiseg(tmp_path / "soft", tmp_path / "out", size=4)
+    dataset = import_semiseg(tmp_path / "soft", tmp_path / "out", size=4, infected_above=100)
+    assert np.array_equal(dataset.mask(SliceId("p1", 0)), GREY > 100)
 
     pictures(tmp_path / "bare", ["p1", "p2"])
     (tmp_path / "bare" / "GT" / "p2.png").unlink()

@@ -5,75 +5,19 @@ import pytest
 from scans import chest
 
 from alnb.errors import DataError
-from alnb.volumes import (
-    Origin,
-    Source,
-    Volume,
-    scan_name,
-    to_unit,
-)
-
-
-@pytest.mark.parametrize(
-    ("values", "unit", "expected"),
-    [
-        (np.array([-1024, 3071], np.int16), "hu", [-1024, 3071]),
-        (np.array([-1000.4, 70000.0]), "hu", [-1000, 32767]),
-        (np.array([0, 255], np.uint8), "grey", [0, 255]),
-        (np.array([0, 200], np.int32), "grey", [0, 200]),
-        (np.array([0.0, 0.5, 1.0]), "grey", [0, 128, 255]),
-        (np.array([0.0, 99.6]), "grey", [0, 100]),
-        (np.array([False, True]), "grey", [0, 1]),
-    ],
-)
-def test_the_range_of_values_decides_their_unit(values, unit, expected):
-    voxels, decided = to_unit(values, None, "a.nii")
-
-    assert decided == unit
-    assert voxels.dtype == (np.int16 if unit == "hu" else np.uint8)
-    assert voxels.tolist() == expected
-
-
-@pytest.mark.parametrize("values", [[0, 4095], [-100, 300]])
-def test_an_ambiguous_range_asks_for_the_unit(values):
-    with pytest.raises(DataError, match=r"a\.nii: .* Say which it is with --unit hu or --unit"):
-        to_unit(np.array(values, np.int16), None, "a.nii")
-    assert to_unit(np.array(values, np.int16), "hu", "a.nii")[1] == "hu"
-
-
-def test_an_offset_is_added_before_the_unit_is_decided():
-    voxels, decided = to_unit(np.array([24, 4095], np.uint16), None, "a.nii", offset=-1024)
-
-    assert decided == "hu"
-    assert voxels.tolist() == [-1000, 3071]
-
-
-def test_hu_are_not_taken_for_grey_even_if_told():
-    with pytest.raises(DataError, match="not 8-bit grey"):
-        to_unit(chest(), "grey", "a.nii")
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_a_value_that_is_not_finite_is_refused(value):
-    with pytest.raises(DataError, match="NaN or infinite"):
-        to_unit(np.array([-1000.0, value, 0.0]), None, "a.nii")
-
-
-def test_voxels_that_are_no_numbers_are_refused():
-    with pytest.raises(DataError, match="are not CT"):
-        to_unit(np.zeros(3, np.complex64), None, "a.nii")
-    with pytest.raises(DataError, match="empty"):
-        to_unit(np.zeros(0, np.int16), None, "a.nii")
-
-
-def test_a_unit_that_does_not_exist_is_a_sentence():
-    with pytest.raises(DataError, match=r"a: there is no unit 'HU'\. Say --unit hu or --unit grey"):
-        to_unit(chest(), "HU", "a")
+from alnb.volumes import Origin, Source, Volume, scan_name, source_of
 
 
 @pytest.mark.parametrize(
     ("path", "scan"),
-    [("d/a_01.nii.gz", "a_01"), ("a.b.nii", "a.b"), ("x.PNG", "x"), ("1.2.jpeg", "1.2")],
+    [
+        ("d/a_01.nii.gz", "a_01"),
+        ("a.b.nii", "a.b"),
+        ("x.PNG", "x"),
+        ("1.2.jpeg", "1.2"),
+        ("p.hdr", "p"),
+        ("p.IMG", "p"),
+    ],
 )
 def test_a_scan_is_named_by_its_file(path, scan):
     assert scan_name(path) == scan
@@ -130,3 +74,19 @@ def test_a_volume_whose_parts_contradict_each_other_is_refused():
     volume = Volume.made("a", chest(), unit="hu")
     with pytest.raises(DataError, match="hu voxels are int16 of shape"):
         replace(volume, source=Source("", "", (3, 5, 4)))
+
+
+@pytest.mark.parametrize(
+    ("affine", "sentence"),
+    [
+        (np.full((4, 4), np.nan), "names no direction"),
+        (np.diag([1, 0, 1, 1.0]), "names no direction"),
+        (np.diag([1, 1, 1e6, 1.0]), r"says that voxels are 1×1×1e\+06 mm large"),
+        (np.diag([7e-4, 7e-4, 1e-3, 1.0]), "says that voxels are 0.0007×0.0007×0.001 mm large"),
+        (np.array([[1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]]), "for two axes"),
+        (np.array([[1, 0, 0, 1e9], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]]), "first voxel at"),
+    ],
+)
+def test_an_affine_that_is_no_frame_of_a_ct_is_a_sentence(affine, sentence):
+    with pytest.raises(DataError, match=rf"a\.nii: its affine .*{sentence}.*Export it"):
+        source_of("a.nii", (3, 4, 5), affine, (0, 1), "")

@@ -43,8 +43,17 @@ OPTIONS: dict[str, Option] = {
         TEXTS, "Scans, by name or pattern, that lie upside down in spite of their header.", None
     ),
     "unit": option(str | None, "hu or grey, where the values allow both.", None),
+    "offset": option(
+        float | None, "Added to all values, as -1024 where HU + 1024 are stored; 0: nothing.", None
+    ),
+    "affine": option(
+        str | None, "sform or qform: which to use where a NIfTI header names two.", None
+    ),
     "infected": option(
         str | None, "LABEL,… of the masks that are infected; all others become background.", None
+    ),
+    "infected_above": option(
+        float | None, "VALUE of the masks above which a voxel is infected, for soft edges.", None
     ),
     "pseudo_masks": option(
         bool, "A network made the masks, not a person: every report says so.", False,
@@ -61,10 +70,9 @@ OPTIONS: dict[str, Option] = {
     "seed": option(int, "Seed of everything random.", 0),
 }  # fmt: skip
 """Options of imports, in the order of the help."""
-ABOVE = option(
-    float | None, "VALUE of the masks above which a pixel is infected, for soft edges.", None
-)
 SCANS = "split window skip unit allow_shared"  # what only volumes have, beside --flip
+MASKED = "infected infected_above"
+HEADERS = "offset affine"  # what only NIfTI has
 READ: dict[str, Callable[[Any], Any]] = {
     "window": window_of, "infected": labels_of, "skip": tuple, "flip": tuple,
 }  # fmt: skip
@@ -134,7 +142,7 @@ _add_import(
     rp_im/N.nii.gz and rp_msk/N.nii.gz are the scans: 1 ground-glass, 2 consolidation, 3
     effusion, all infected. train_im, train_msk, test_im and test_msk are the slices.
     """,
-    "skip flip unit infected",
+    f"skip flip unit {HEADERS} {MASKED}",
     folder=_folder("With rp_im and rp_msk, or with train_im.nii.gz, …"),
     size=option(int | None, "Side of the working grid; 352 for scans, 256 for slices.", None),
     split=option(str | None, "Of scans, as in alnb import nifti; by default sep.", None),
@@ -146,7 +154,7 @@ _add_import(
     OpenSourceDCMs/DCM1/…s0012… has its mask in InfectionMasks/1_z12.png. MedSeg's NIfTI of the
     same scans: alnb import medseg.
     """,
-    f"{SCANS} infected",
+    f"{SCANS} {MASKED}",
     folder=_folder("With OpenSourceDCMs and InfectionMasks."),
     split=option(str, SPLIT, "sep"),
 )
@@ -157,7 +165,7 @@ _add_import(
     In some copies the radiopaedia scans lie upside down in spite of their headers. Look at one:
     if its spine is at the top, import again with --flip 'radiopaedia_*'.
     """,
-    f"{SCANS} flip infected pseudo_masks",
+    f"{SCANS} {HEADERS} flip {MASKED} pseudo_masks",
     folder=_folder("With COVID-19-CT-Seg_20cases and Infection_Mask."),
     split=option(str, SPLIT, "sep"),
 )
@@ -168,26 +176,21 @@ _add_import(
     TrainingSet/LungInfection-Train/Doctor-label and TestingSet/LungInfection-Test hold slices in
     Imgs and masks in GT. Pseudo-labels and the set of several classes are not read.
     """,
-    "skip infected",
+    f"skip {MASKED}",
     folder=_folder("With TrainingSet and TestingSet, or with Imgs and GT."),
     split=option(str, "Where only one set is there; both have their own parts.", "scan"),
-    infected_above=ABOVE,
 )
 _add_import(
     "nifti",
     "Import NIfTI volumes, paired with their masks by file name.",
-    f"masks {SCANS} flip infected pseudo_masks synthetic",
-    images=option(Path, "Folder of .nii or .nii.gz volumes."),
+    f"masks {SCANS} {HEADERS} flip {MASKED} pseudo_masks synthetic",
+    images=option(Path, "Folder of .nii, .nii.gz or .hdr volumes."),
 )
 _add_import(
     "pairs",
     "Import pictures of single slices, paired with their masks by file name.",
-    "masks split skip unit infected pseudo_masks synthetic",
+    f"masks split skip unit offset {MASKED} pseudo_masks synthetic",
     images=option(Path, "Folder of PNG or JPEG slices."),
-    offset=option(
-        float | None, "Added to values of 16 bits to make them HU: -32768 for DeepLesion's.", None
-    ),
-    infected_above=ABOVE,
 )
 _add_import(
     "dicom",

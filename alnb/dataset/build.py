@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import itertools
 import json
 import shutil
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -32,7 +32,8 @@ from alnb.dataset.dataset import (
 )
 from alnb.dataset.split import KINDS, Split, deal, shared_scans, some
 from alnb.errors import DataError, saying
-from alnb.volumes import Labels, Volume, mask_misfits, to_labels
+from alnb.volumes import Labels, Source, Volume, mask_misfits, to_labels
+from alnb.volumes.intensities import LEVELS, soft_edges
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,6 +59,7 @@ def build(
     split: Split = "scan",
     seed: int = 0,
     infected: Collection[int] | None = None,
+    infected_above: float | None = None,
     known: Collection[int] | None = None,
     allow_shared: bool = False,
     synthetic: bool = False,
@@ -84,6 +86,8 @@ def build(
         As `split.deal` takes them.
     infected : collection of int or None
         The labels of the masks that are infected, all others become background; None: `known`.
+    infected_above : float or None
+        Labels of the masks above this are infected, and become 1; for masks with soft edges.
     known : collection of int or None
         The labels that the masks may hold, all infected; None: any one label.
     allow_shared : bool
@@ -111,7 +115,7 @@ def build(
         meaning, only some scans have masks, the split doesn't fit or shares scans, or `out`
         holds something else. What was in `out` is then still there.
     """
-    out, gate = Path(out), LabelGate(infected, known)
+    out, gate = Path(out), LabelGate(infected, known, infected_above)
     _check_place(out)
     stage, new = out / _STAGE, not out.exists()
     shutil.rmtree(stage, ignore_errors=True)
@@ -161,17 +165,27 @@ def build(
 
 
 class LabelGate:
-    """Admits masks whose labels have a known meaning; `infected` and `known` are as in `build`.
+    """Admits masks whose labels have a known meaning.
+
+    Parameters
+    ----------
+    infected, known, above
+        As `build` takes infected, known and infected_above.
 
     Raises
     ------
     DataError
-        If an infected label is not in 1…255.
+        If an infected label is not in 1…255, or labels and a threshold are named.
     """
 
     def __init__(
-        self, infected: Collection[int] | None = None, known: Collection[int] | None = None
+        self,
+        infected: Collection[int] | None = None,
+        known: Collection[int] | None = None,
+        above: float | None = None,
     ) -> None:
+        if infected is not None and above is not None:
+            raise DataError("--infected names labels, --infected-above a threshold. Say only one.")
         wrong = [label for label in infected or () if not 0 < label < 256]
         if wrong or (infected is not None and not infected):
             raise DataError(
@@ -180,10 +194,11 @@ class LabelGate:
             )
         self._infected = infected
         self._known = known
+        self._above = above
         self._found: set[int] = set()
 
     def admit(self, scan: str, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the (Z, Y, X) mask of a scan with 0 for labels that are not infected.
+        """Return what each label of a scan's (Z, Y, X) mask becomes, (256,): 0 if not infected.
 
         Raises
         ------
@@ -193,10 +208,17 @@ class LabelGate:
         counts = sum(np.bincount(one.ravel(), minlength=256) for one in labels)  # slices: small
         here = set(np.flatnonzero(counts).tolist()) - {0}
         self._found |= here
+        if self._above is not None:
+            return (np.arange(256) > self._above).astype(np.uint8)
+        if len(here) > LEVELS and self._infected is None:
+            raise DataError(
+                f"scan {scan}: {soft_edges(len(here))}. If these are labels, name those that are "
+                "infected with --infected LABEL,LABEL."
+            )
         if self._infected is not None:
             kept = np.zeros(256, np.uint8)
             kept[list(self._infected)] = list(self._infected)
-            return kept[labels]
+            return kept
         if self._known is not None and not here <= set(self._known):
             raise DataError(
                 f"scan {scan}: its mask holds {_listed(here - set(self._known))}, where this "
@@ -209,7 +231,7 @@ class LabelGate:
                 "and some may not be infection. Name those that are with --infected LABEL,LABEL; "
                 "the others become background."
             )
-        return labels
+        return np.arange(256, dtype=np.uint8)
 
     def notes(self) -> list[str]:
         """Say what became of the labels, once all masks are admitted.
@@ -217,18 +239,29 @@ class LabelGate:
         Raises
         ------
         DataError
-            If no mask holds a label that is named as infected.
+            If no mask holds a label that is named as infected, or none above the threshold.
         """
+        if self._above is not None:
+            if self._found and max(self._found) <= self._above:
+                raise DataError(
+                    f"--infected-above {self._above:g}: no mask holds a value above it; the "
+                    f"highest is {max(self._found)}. Name a lower one."
+                )
+            return [f"infected is what lies above {self._above:g} in the masks, as asked for."]
         if self._infected is None:
             return []
         if self._found and not self._found & set(self._infected):
             raise DataError(
                 f"--infected {_listed(self._infected)}: no mask holds such a label; they hold "
-                f"{_listed(self._found)}. Correct it."
+                f"{_listed(self._found)}. Correct it{_or_above(self._found)}."
             )
         left = self._found - set(self._infected)
         became = f"; labels {_listed(left)} became background" if left else ""
         return [f"infected are labels {_listed(self._infected)}, as asked for{became}."]
+
+
+def _or_above(labels: Collection[int]) -> str:
+    return ", or say --infected-above, if edges are soft" if len(labels) > LEVELS else ""
 
 
 def _lines(manifest: dict[str, Any]) -> str:
@@ -279,29 +312,36 @@ def _store_all(
                 "with --skip, or import all without masks."
             )
         has_masks = labels is not None
-        if labels is not None:
-            labels = replace(labels, voxels=gate.admit(volume.scan, labels.voxels))
-        scans[volume.scan], counts = _store(volume, labels, stage, size)
+        becomes = None if labels is None else gate.admit(volume.scan, labels.voxels)
+        scans[volume.scan], counts = _store(volume, labels, becomes, stage, size)
         infected |= {SliceId(volume.scan, z): count for z, count in enumerate(counts)}
         notes[volume.scan] = _scan_notes(volume, labels)
         if progress:
             progress(volume.scan, len(scans))
+        del volume, mask, labels  # before the next ones are read
     if not scans:
         raise DataError("there is no scan to import. Name a folder that holds some.")
     return scans, infected, notes
 
 
 def _store(
-    volume: Volume, labels: Labels | None, stage: Path, size: int
+    volume: Volume,
+    labels: Labels | None,
+    becomes: NDArray[np.uint8] | None,
+    stage: Path,
+    size: int,
 ) -> tuple[dict[str, Any], list[int]]:
-    """Store one scan; return its record for the manifest and the infected pixels of its slices."""
+    """Store one scan; return its record for the manifest and the infected pixels of its slices.
+
+    `becomes` is what `LabelGate.admit` returns.
+    """
     depth, height, width = volume.voxels.shape
     place = Placement(size, (height, width), volume.spacing_mm[1:])
     record: dict[str, Any] = {
         "unit": volume.unit,
         "depth": depth,
         "affine": volume.affine.tolist(),
-        "source": {name: getattr(volume.source, name) for name in volume.source.__slots__},
+        "source": _source_record(volume.source),
         "placement": {"inner": place.inner, "corner": place.corner},
         "stored_sha256": {},
     }
@@ -309,24 +349,49 @@ def _store(
         record["stacked"] = False
     if not volume.located:
         record["located"] = False
-    images = np.stack([place.image(one) for one in volume.voxels])
-    record["stored_sha256"][IMAGES] = _save(stage / IMAGES / f"{volume.scan}.npy", images)
-    if labels is None:
+    shape, name = (depth, size, size), f"{volume.scan}.npy"
+    images = map(place.image, volume.voxels)
+    record["stored_sha256"][IMAGES] = _save(
+        stage / IMAGES / name, images, shape, volume.voxels.dtype
+    )
+    if labels is None or becomes is None:
         return record, [0] * depth
     if labels.voxels.shape != volume.voxels.shape:
         raise mask_misfits(volume.scan, labels.voxels.shape, volume.voxels.shape)
-    masks = np.stack([place.labels(one) for one in labels.voxels])
-    record["stored_sha256"][MASKS] = _save(stage / MASKS / f"{volume.scan}.npy", masks)
+    counts: list[int] = []
+
+    def masks() -> Iterator[NDArray[np.uint8]]:
+        for one in labels.voxels:
+            mask = place.labels(becomes[one])
+            counts.append(int(np.count_nonzero(mask)))
+            yield mask
+
+    record["stored_sha256"][MASKS] = _save(stage / MASKS / name, masks(), shape, np.dtype(np.uint8))
     record["mask"] = {"file": labels.file, "sha256": labels.sha256}
-    return record, np.count_nonzero(masks, axis=(1, 2)).tolist()
+    return record, counts
 
 
-def _save(path: Path, array: NDArray[Any]) -> str:
-    """Write an array and return the checksum of its file."""
-    stream = io.BytesIO()
-    np.save(stream, array, allow_pickle=False)
-    path.write_bytes(stream.getbuffer())
-    return hashlib.sha256(stream.getbuffer()).hexdigest()
+def _source_record(source: Source) -> dict[str, Any]:
+    """Return the fields of a source for the manifest, without those that it doesn't have."""
+    fields = {name: getattr(source, name) for name in source.__slots__}
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _save(
+    path: Path, slices: Iterable[NDArray[Any]], shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> str:
+    """Write an array slice by slice, as `np.save` does, and return the checksum of its file."""
+    head = io.BytesIO()
+    described = {
+        "descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape,
+    }  # fmt: skip
+    np.lib.format.write_array_header_1_0(head, described)
+    digest = hashlib.sha256()
+    with path.open("wb") as stream:
+        for part in itertools.chain([head.getvalue()], map(np.ndarray.tobytes, slices)):
+            digest.update(part)
+            stream.write(part)
+    return digest.hexdigest()
 
 
 def _table(parts: dict[SliceId, Part], infected: dict[SliceId, int]) -> bytes:

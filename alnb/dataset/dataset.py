@@ -349,10 +349,7 @@ class Dataset:
     def origin(self, scan: str) -> Origin:
         """Return the grid that a scan came from."""
         record = self._scan(scan)
-        source: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value
-            for key, value in record["source"].items()
-        }
+        source = {key: _tuples(value) for key, value in record["source"].items()}
         return Origin(scan, np.array(record["affine"]), Source(**source))
 
     def placement(self, scan: str) -> Placement:
@@ -542,6 +539,11 @@ def _held(at: NDArray[np.float64], length: int) -> NDArray[np.float64]:
 def _lacks(folder: Path, found: set[str], scan: str) -> bool:
     file = f"{scan}.npy"  # macOS may list it in another spelling than it opens it by
     return file not in found and not (folder / file).is_file()
+
+
+def _tuples(value: Any) -> Any:  # noqa: ANN401 - a field of JSON
+    """Turn lists, and lists in them, into tuples."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def _nearest(array: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:

@@ -107,8 +107,16 @@ def files(folder: Path, endings: tuple[str, ...]) -> dict[str, Path]:
     if not found:
         inner = some([path.name for path in _inner(folder, endings)])
         hint = f"one that does: {inner}" if inner else "another folder"
-        raise DataError(f"{folder}: it holds no {' or '.join(endings)} file. Name {hint}.")
+        raise DataError(
+            f"{folder}: it holds no {' or '.join(endings)} file{_instead(folder)}. Name {hint}."
+        )
     return found
+
+
+def _instead(folder: Path) -> str:
+    """Name the kinds of files that are there."""
+    kinds = sorted({path.suffix.lower() for path in folder.iterdir() if path.is_file()} - {""})
+    return f", only {', '.join(kinds[:5])}" if kinds else ""
 
 
 @saying("folder")

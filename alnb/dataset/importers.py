@@ -14,7 +14,7 @@ from typing import TypedDict, Unpack
 from filelock import FileLock
 
 from alnb.arrays import Window
-from alnb.dataset.build import SIZE, OnStored, Pair, build
+from alnb.dataset.build import SIZE, LabelGate, OnStored, Pair, build
 from alnb.dataset.dataset import Dataset
 from alnb.dataset.files import check_folder, find, natural, without
 from alnb.dataset.split import Split, nearest
@@ -22,6 +22,7 @@ from alnb.errors import DataError
 from alnb.volumes import (
     NIFTI,
     PICTURES,
+    Form,
     Labels,
     Unit,
     read_mask,
@@ -48,6 +49,7 @@ class BuildOptions(TypedDict, total=False):
     split: Split
     seed: int
     infected: Collection[int] | None
+    infected_above: float | None
     known: Collection[int] | None
     allow_shared: bool
     synthetic: bool
@@ -63,6 +65,8 @@ def import_nifti(
     masks: Path | str | None = None,
     skip: Collection[str] = (),
     unit: Unit | None = None,
+    offset: float | None = None,
+    affine: Form | None = None,
     flip: Collection[str] = (),
     **options: Unpack[BuildOptions],
 ) -> Dataset:
@@ -71,8 +75,9 @@ def import_nifti(
     Parameters
     ----------
     images : path
-        A folder of ``.nii`` and ``.nii.gz`` files, one such file, or a folder that holds
-        ``COVID-19-CT-Seg_20cases`` and ``Infection_Mask`` as Zenodo's record 3757476 does.
+        A folder of ``.nii`` and ``.nii.gz`` files, or of pairs of ``.hdr`` and ``.img``; one such
+        file; or a folder that holds ``COVID-19-CT-Seg_20cases`` and ``Infection_Mask`` as Zenodo's
+        record 3757476 does.
     out : path
         The dataset's folder.
     masks : path or None
@@ -82,17 +87,21 @@ def import_nifti(
         Scans to leave out.
     unit : "hu", "grey" or None
         What the values are; None: decided scan by scan.
+    offset : float or None
+        Added to all values before that, as -1024 where HU + 1024 are stored; None: none is known.
+    affine : "sform", "qform" or None
+        The one to use where a header names two that differ; None: the sform, which is noted.
     flip : collection of str
         Patterns, as ``radiopaedia_*``, of scans that are stored upside down while their headers
         say they are not. Export turns them back.
     **options
-        As `build` takes them.
+        As `build` takes them. With `infected_above`, masks may hold any numbers, as fractions.
 
     Raises
     ------
     DataError
-        If a scan has no mask or a mask no scan, a pattern of `flip` finds no scan, a file is
-        broken, or as `build`.
+        If a scan has no mask or a mask no scan, a pattern of `flip` finds no scan, no mask holds a
+        value above `infected_above`, a file is broken, or as `build`.
     """
     images = Path(images)
     if masks is None and all((images / folder).is_dir() for folder in ZENODO):
@@ -108,14 +117,15 @@ def import_nifti(
         notes = (f"turned upside down, as asked for: scans {', '.join(flip)}.", *notes)
     options = noted(options, *notes)
 
-    def pairs() -> Iterator[Pair]:
-        for scan, path in scans.items():
-            volume = read_nifti(path, unit=unit)
-            labels = read_mask(theirs[scan], volume) if theirs else None
-            wrong = any(_named(scan, pattern) for pattern in flip)
-            yield upside_down(volume, labels) if wrong else (volume, labels)
+    above = threshold_of(options)
 
-    return build(pairs(), out, **options)
+    def read(scan: str) -> Pair:
+        volume = read_nifti(scans[scan], unit=unit, offset=offset, form=affine)
+        labels = read_mask(theirs[scan], volume, form=affine, above=above) if theirs else None
+        wrong = any(_named(scan, pattern) for pattern in flip)
+        return upside_down(volume, labels) if wrong else (volume, labels)
+
+    return build(reaching(above if theirs else None, map(read, scans)), out, **options)
 
 
 def _named(scan: str, pattern: str) -> bool:
@@ -132,36 +142,28 @@ def import_pairs(
     skip: Collection[str] = (),
     unit: Unit | None = None,
     offset: float | None = None,
-    infected_above: float | None = None,
     **options: Unpack[BuildOptions],
 ) -> Dataset:
     """Import a folder of PNG or JPEG slices; each becomes a scan of one slice.
 
     Parameters
     ----------
-    images, out, masks, skip, unit, **options
+    images, out, masks, skip, unit, offset, **options
         As `import_nifti`, and errors too; the endings of a slice and its mask may differ.
-    offset : float or None
-        Added to the values of pictures of 16 bits, to make them HU: -32768 for DeepLesion's.
-    infected_above : float or None
-        Values of the masks above it are infected, for masks with soft edges; None: the values are
-        labels.
     """
-    check_threshold(infected_above, options)
     scans, theirs, notes = find(Path(images), masks, PICTURES, skip)
+    above = threshold_of(options)
 
-    def pairs() -> Iterator[Pair]:
-        for scan, path in scans.items():
-            volume, mask = read_picture(path, unit=unit, offset=offset), theirs.get(scan)
-            labels = read_picture_mask(mask, volume, above=infected_above) if mask else None
-            yield volume, labels
+    def read(scan: str) -> Pair:
+        volume, mask = read_picture(scans[scan], unit=unit, offset=offset), theirs.get(scan)
+        return volume, read_picture_mask(mask, volume, above=above) if mask else None
 
     note = (
         "every picture counts as a scan of its own; if a patient has several, name the parts "
         "with a --split file."
     )
-    checked = reaching(infected_above, pairs())
-    return build(checked, out, **noted(options, note, *notes))
+    pairs = reaching(above if theirs else None, map(read, scans))
+    return build(pairs, out, **noted(options, note, *notes))
 
 
 def import_dicom(
@@ -251,18 +253,20 @@ def embedded(progress: OnStored | None = None, *, size: int | None = None) -> Da
         ) from error
 
 
-def check_threshold(above: float | None, options: BuildOptions) -> None:
-    """Refuse a threshold of the masks beside labels of theirs, with a `DataError`."""
-    if above is not None and options.get("infected"):
-        raise DataError("--infected and --infected-above: labels or a threshold. Say one of them.")
+def threshold_of(options: BuildOptions) -> float | None:
+    """Take ``infected_above`` out of the options; a `DataError` says if it doesn't fit them."""
+    above = options.pop("infected_above", None)
+    LabelGate(options.get("infected"), above=above)
+    return above
 
 
 def reaching(above: float | None, pairs: Iterable[Pair]) -> Iterator[Pair]:
     """Pass pairs on; at their end a `DataError` says if no mask reaches a threshold."""
     found = above is None
-    for volume, labels in pairs:
-        found = found or (isinstance(labels, Labels) and bool(labels.voxels.any()))
-        yield volume, labels
+    for pair in pairs:
+        found = found or (isinstance(pair[1], Labels) and bool(pair[1].voxels.any()))
+        yield pair
+        del pair  # before the next one is read
     if not found:
         raise DataError(
             f"--infected-above {above:g}: no mask holds a value above it. Name a lower one."

@@ -18,10 +18,10 @@ from alnb.dataset.files import check_folder, files, find, natural, without
 from alnb.dataset.importers import (
     ZENODO,
     BuildOptions,
-    check_threshold,
     import_nifti,
     noted,
     reaching,
+    threshold_of,
 )
 from alnb.dataset.split import nearest, some
 from alnb.errors import DataError
@@ -29,6 +29,7 @@ from alnb.storage import sha256_of
 from alnb.volumes import (
     NIFTI,
     PICTURES,
+    Form,
     Labels,
     Unit,
     mask_misfits,
@@ -64,6 +65,8 @@ def import_medseg(
     *,
     skip: Collection[str] = (),
     unit: Unit | None = None,
+    offset: float | None = None,
+    affine: Form | None = None,
     flip: Collection[str] = (),
     **options: Unpack[BuildOptions],
 ) -> Dataset:
@@ -75,8 +78,8 @@ def import_medseg(
         Holds ``rp_im`` and ``rp_msk``, folders of volumes; or ``train_im``, ``train_msk``,
         ``test_im`` and ``test_msk`` as ``.nii.gz``. If ``train_slices.csv`` and
         ``test_slices.csv`` are there, they must list as many slices.
-    out, skip, unit, flip, **options
-        As `import_nifti`; skip, unit and flip only for the nine scans. The default split of the
+    out, skip, unit, offset, affine, flip, **options
+        As `import_nifti`; those before options only for the nine scans. The default split of the
         scans is the paper's "sep". The split of the slices is the published one, and their
         default size 256: nothing is resampled.
 
@@ -97,14 +100,20 @@ def import_medseg(
     if (folder / MEDSEG_SCANS[0]).is_dir():
         options = {"name": "covid19a", "split": "sep", **options}
         images, masks = (folder / name for name in MEDSEG_SCANS)
-        return import_nifti(images, out, masks=masks, skip=skip, unit=unit, flip=flip, **options)
+        return import_nifti(
+            images, out, masks=masks, skip=skip, unit=unit, offset=offset, affine=affine, flip=flip,
+            **options,
+        )  # fmt: skip
     if not (folder / "train_im.nii.gz").is_file():
         raise DataError(
             f"{folder}: neither {' and '.join(MEDSEG_SCANS)} nor train_im.nii.gz is in it. Name "
             "MedSeg's folder of scans or of slices."
         )
-    idle = {"skip": skip, "unit": unit, "flip": flip, "split": options.get("split")}
-    if given := [name for name, value in idle.items() if value]:
+    idle = {
+        "skip": skip or None, "flip": flip or None, "unit": unit, "offset": offset,
+        "affine": affine, "split": options.get("split"),
+    }  # fmt: skip
+    if given := [name for name, value in idle.items() if value is not None]:
         raise DataError(
             f"--{given[0]}: this option is for MedSeg's nine scans. Its slices keep the published "
             "split and orientation. Leave the option out."
@@ -141,6 +150,8 @@ def import_covid19b(
     *,
     skip: Collection[str] = (),
     unit: Unit | None = None,
+    offset: float | None = None,
+    affine: Form | None = None,
     flip: Collection[str] = (),
     **options: Unpack[BuildOptions],
 ) -> Dataset:
@@ -150,7 +161,7 @@ def import_covid19b(
     ----------
     folder : path
         Holds ``COVID-19-CT-Seg_20cases`` and ``Infection_Mask``.
-    out, skip, unit, flip, **options
+    out, skip, unit, offset, affine, flip, **options
         As `import_nifti`. No scan is turned unless `flip` names it; the notes say what to check.
         The default split is the paper's "sep".
 
@@ -171,7 +182,10 @@ def import_covid19b(
     options = {"name": "covid19b", "split": "sep", **options}
     scans = without(files(images, NIFTI), skip)
     options = noted(options, *_covid19b_notes(list(scans), flip, options["split"]))
-    return import_nifti(images, out, masks=masks, skip=skip, unit=unit, flip=flip, **options)
+    return import_nifti(
+        images, out, masks=masks, skip=skip, unit=unit, offset=offset, affine=affine, flip=flip,
+        **options,
+    )  # fmt: skip
 
 
 def _covid19b_notes(scans: list[str], flip: Collection[str], split: object) -> list[str]:
@@ -322,7 +336,6 @@ def import_semiseg(
     out: Path | str,
     *,
     skip: Collection[str] = (),
-    infected_above: float | None = None,
     **options: Unpack[BuildOptions],
 ) -> Dataset:
     """Import COVID-SemiSeg's pictures; each becomes a scan of one slice.
@@ -333,7 +346,7 @@ def import_semiseg(
         Holds ``TrainingSet/LungInfection-Train/Doctor-label`` (or the same without its last
         part) and ``TestingSet/LungInfection-Test``, here or in ``Dataset``; or is one of these
         itself. In each, ``Imgs`` holds the slices and ``GT`` the masks, under equal names.
-    out, skip, infected_above, **options
+    out, skip, **options
         As `import_pairs`. Where both parts are there, the split is the published one.
 
     Returns
@@ -346,7 +359,7 @@ def import_semiseg(
     DataError
         If the folders aren't there, a slice has no mask or a mask no slice, or as `build`.
     """
-    check_threshold(infected_above, options)
+    above = threshold_of(options)
     skipped = {plain_name(one) for one in skip}
     folders = _semiseg_sets(Path(folder))
     every = [files(images, PICTURES) for images, _ in folders]
@@ -371,7 +384,7 @@ def import_semiseg(
     def pairs() -> Iterator[Pair]:
         for scan, _, image, mask in pictures:
             volume = replace(read_picture(image), scan=scan)
-            yield volume, read_picture_mask(mask, volume, above=infected_above)
+            yield volume, read_picture_mask(mask, volume, above=above)
 
     note = (
         "which slices are of one patient isn't published, so a patient may lie in different parts."
@@ -380,7 +393,7 @@ def import_semiseg(
     options = {"name": "semiseg", **options}
     if len(sets) == 2:
         options["split"] = {scan: part for scan, part, *_ in pictures}
-    return build(reaching(infected_above, pairs()), out, **options)
+    return build(reaching(above, pairs()), out, **options)
 
 
 def _semiseg_sets(folder: Path) -> list[tuple[Path, Path]]:

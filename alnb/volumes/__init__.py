@@ -7,15 +7,12 @@ permuted and flipped to the nearest of these; nothing is resampled, and `Source`
 the way back, so that `write_mask` returns a mask to the grid it came from.
 
 Intensities are HU (``"hu"``, int16) or already windowed to 8 bits (``"grey"``, uint8); which
-of the two, `to_unit` decides. It never guesses where the values allow both.
+of the two, `to_unit` decides. It never guesses where the values allow both, and refuses HU to
+which something was added.
 """
 
-from alnb.volumes.files import (
-    NIFTI,
-    read_mask,
-    read_nifti,
-    write_mask,
-)
+from alnb.volumes.intensities import Unit, to_labels, to_unit
+from alnb.volumes.nifti import Form, read_mask, read_nifti, write_mask
 from alnb.volumes.pictures import (
     PICTURES,
     read_picture,
@@ -26,19 +23,18 @@ from alnb.volumes.scan import (
     Labels,
     Origin,
     Source,
-    Unit,
     Volume,
     mask_misfits,
     scan_name,
     source_of,
-    to_labels,
-    to_unit,
     upside_down,
 )
+from alnb.volumes.stored import NIFTI
 
 __all__ = [
     "NIFTI",
     "PICTURES",
+    "Form",
     "Labels",
     "Origin",
     "Source",

@@ -80,7 +80,7 @@ def read_series(
     lps[:3] = np.column_stack([across * dx, down * dy, along * step, first])
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps
     data = np.stack([one.T for one in pixels], axis=-1)
-    source = source_of(name, data, affine, (1, 1), "")
+    source = source_of(name, data.shape, affine, (1, 1), "")
     voxels, decided = to_unit(source.to_display(data), unit, name)
     notes = (*passed_over, *_double_notes(groups), *gaps, *_tilt_notes(along))
     volume = Volume(name, np.ascontiguousarray(voxels), affine, source, decided, notes)

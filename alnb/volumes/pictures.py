@@ -11,16 +11,8 @@ import numpy as np
 
 from alnb.errors import DataError, path_error, saying
 from alnb.storage import sha256_of
-from alnb.volumes.scan import (
-    Labels,
-    Unit,
-    Volume,
-    by,
-    mask_misfits,
-    scan_name,
-    to_labels,
-    to_unit,
-)
+from alnb.volumes.intensities import Unit, added, to_labels, to_unit
+from alnb.volumes.scan import Labels, Volume, by, mask_misfits, scan_name
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,9 +62,8 @@ def read_picture(
     said = {
         "the picture was turned, as its EXIF says": seen.turned,
         "its 16 bits of grey became 8": pixels is not stored,
-        f"{offset or 0:+g} was added to its values, as asked for": offset,
     }
-    told = (*(note for note, holds in said.items() if holds), *notes)
+    told = (*(note for note, holds in said.items() if holds), *added(offset), *notes)
     return replace(volume, notes=told, located=False)
 
 

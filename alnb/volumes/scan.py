@@ -1,4 +1,4 @@
-"""A scan and its mask in memory, what their values are, and the way back to the file's grid."""
+"""A scan and its mask in memory, and the way back to the file's grid."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 import unicodedata
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -15,10 +15,14 @@ from alnb.errors import DataError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Unit = Literal["hu", "grey"]
-Triple: TypeAlias = tuple[int, int, int]
+    from alnb.volumes.intensities import Unit
 
-AIR_HU = -500  # ours: a CT that holds air reaches below this; 8-bit data never does
+Triple: TypeAlias = tuple[int, int, int]
+Matrix: TypeAlias = tuple[tuple[float, ...], ...]  # an affine, row by row
+
+_VOXEL_MM = (0.001, 1000.0)  # ours: beyond, the header counts in other units or is broken
+_FAR_MM = 1e5  # ours: no scanner counts so far
+_FLAT = 0.05  # ours: the volume that axes of length 1 span; 0.5 at a gantry tilt of 60°
 _FRAME = ("S", "P", "L")  # where the display axes z, y, x run to
 _LONGEST = 220  # bytes of a scan's name: a file's holds 255, and ours add endings to it
 _JOINERS = "\u200c\u200d"  # invisible, and letters of Persian and Indic names are spelt with them
@@ -37,6 +41,8 @@ class Source:
     axes: Triple = (2, 1, 0)  # the file's axis that became z, y and x
     flips: tuple[bool, bool, bool] = (False, False, False)  # whether these run against that axis
     codes: tuple[int, int] = (0, 2)  # NIfTI's qform and sform codes
+    qform: Matrix | None = None  # as the file has it, where it is not the scan's affine
+    sform: Matrix | None = None  # likewise
 
     def to_display(self, array: NDArray[Any]) -> NDArray[Any]:
         """Turn an array of the file's axes into (Z, Y, X); a view."""
@@ -190,7 +196,7 @@ def upside_down(volume: Volume, labels: Labels | None) -> tuple[Volume, Labels |
 
 def source_of(
     file: str,
-    data: NDArray[Any],
+    shape: tuple[int, ...],
     affine: NDArray[np.float64],
     codes: tuple[int, int],
     sha256: str,
@@ -201,8 +207,8 @@ def source_of(
     ----------
     file, sha256 : str
         As `Source` keeps them.
-    data : array of three axes
-        As stored.
+    shape : (int, int, int)
+        Of the array as stored.
     affine : (4, 4) float array
         From its indices to RAS+ millimetres.
     codes : (int, int)
@@ -211,28 +217,45 @@ def source_of(
     Raises
     ------
     DataError
-        If the affine names no direction for some axis.
+        If the affine can't be the frame of a CT; see `frame_fault`.
     """
     from nibabel import orientations as nio
 
-    where = nio.io_orientation(affine) if np.isfinite(affine).all() else np.full((3, 2), np.nan)
-    if np.isnan(where).any():
-        raise DataError(
-            f"{file}: its affine names no direction for some axis. Export it with the "
-            "scanner's orientation."
-        )
+    if fault := frame_fault(affine):
+        raise DataError(f"{file}: its affine {fault}. Export it with the scanner's orientation.")
+    where = nio.io_orientation(affine)
     turns = nio.ornt_transform(where, nio.axcodes2ornt(_FRAME))  # a file axis: (display axis, sign)
     axes = np.argsort(turns[:, 0])
     z, y, x = (int(axis) for axis in axes)
     fz, fy, fx = (bool(sign < 0) for sign in turns[axes, 1])
-    a, b, c = data.shape
+    a, b, c = shape
     return Source(file, sha256, (a, b, c), (z, y, x), (fz, fy, fx), codes)
+
+
+def frame_fault(affine: NDArray[np.float64]) -> str | None:
+    """Say why an affine, (4, 4), can't be the frame of a CT; None: it can."""
+    axes_mm, first = affine[:3, :3], affine[:3, 3]
+    if not np.isfinite(affine).all() or not axes_mm.any(axis=0).all():
+        return "names no direction for some axis"
+    if np.abs(first).max() > _FAR_MM:
+        return f"puts the first voxel at {by_mm(first)}"
+    sizes = np.abs(axes_mm).max(axis=0)  # nearly; a norm may overflow
+    if sizes.min() < _VOXEL_MM[0] or sizes.max() > _VOXEL_MM[1]:
+        return f"says that voxels are {by_mm(sizes)} large"
+    if abs(np.linalg.det(axes_mm / np.linalg.norm(axes_mm, axis=0))) < _FLAT:
+        return "names one direction for two axes"
+    return None
+
+
+def by_mm(lengths: NDArray[np.float64]) -> str:
+    """Write lengths or a place as a person reads it: 0.7×0.7×5 mm."""
+    return "×".join(f"{length:.3g}" for length in lengths) + " mm"
 
 
 def scan_name(path: Path | str) -> str:
     """Return the file's name without its ending: ``a/b_01.nii.gz`` is scan ``b_01``."""
-    name = re.sub(r"(\.nii)?(\.gz)?$|\.(png|jpe?g)$", "", Path(path).name, flags=re.IGNORECASE)
-    return plain_name(name)
+    ending = r"(\.nii|\.hdr)?(\.gz)?$|\.(png|jpe?g|img)$"
+    return plain_name(re.sub(ending, "", Path(path).name, flags=re.IGNORECASE))
 
 
 def plain_name(name: str) -> str:
@@ -280,92 +303,3 @@ def mask_misfits(scan: str, mask: tuple[int, ...], image: tuple[int, ...]) -> Da
 def by(shape: tuple[int, ...]) -> str:
     """Write a shape as a person reads it: 512×512×30."""
     return "×".join(str(length) for length in shape)
-
-
-def to_unit(
-    data: NDArray[Any], unit: Unit | None, where: str, *, offset: float | None = None
-) -> tuple[NDArray[Any], Unit]:
-    """Decide what the values are, and store them as that.
-
-    Parameters
-    ----------
-    data : array of any shape
-        Values as the file gives them, after its own slope and intercept.
-    unit : "hu", "grey" or None
-        What the person says they are. None: decided by the range. Values below -500 are HU;
-        values in 0…255 are already windowed, and so are fractions in 0…1 (times 255).
-    where : str
-        The file, for the sentence.
-    offset : float or None
-        Added to the values before anything is decided, as -1024 where HU + 1024 are stored.
-        None: the person named none.
-
-    Returns
-    -------
-    array of the same shape, "hu" or "grey"
-        int16 HU, rounded and clipped to the range of int16, or uint8 grey, rounded.
-
-    Raises
-    ------
-    DataError
-        If a value is not finite, the unit is unknown, or the values don't fit it or any unit.
-    """
-    if data.size == 0:
-        raise DataError(f"{where}: the scan is empty. Export it again.")
-    if data.dtype.kind not in "biuf":
-        raise DataError(f"{where}: voxels of type {data.dtype} are not CT. Export it as numbers.")
-    if offset:
-        data = data.astype(np.float32) + np.float32(offset)
-    low, high = float(data.min()), float(data.max())
-    if not np.isfinite(low + high):  # NaN is carried by min and max
-        raise DataError(
-            f"{where}: some voxels are NaN or infinite. Replace them, by -1024 for air, "
-            "and import again."
-        )
-    if unit not in (None, "hu", "grey"):
-        raise DataError(f"{where}: there is no unit {unit!r}. Say --unit hu or --unit grey.")
-    decided = unit or _unit_of(low, high, where)
-    if decided == "hu":
-        return np.clip(np.rint(data), -32768, 32767).astype(np.int16), "hu"
-    if low < 0 or high > 255:
-        raise DataError(
-            f"{where}: values {low:g}…{high:g} are not 8-bit grey. Leave --unit grey out, "
-            "or window the scan to 0…255."
-        )
-    fractions = data.dtype.kind == "f" and high <= 1
-    return np.rint(data * 255.0 if fractions else data).astype(np.uint8), "grey"
-
-
-def _unit_of(low: float, high: float, where: str) -> Unit:
-    if low <= AIR_HU:
-        return "hu"
-    if low >= 0 and high <= 255:
-        return "grey"
-    raise DataError(
-        f"{where}: values {low:g}…{high:g} could be HU or something else: HU of a chest reach "
-        "below -500, windowed scans lie in 0…255. Say which it is with --unit hu or --unit grey."
-    )
-
-
-def to_labels(data: NDArray[Any], where: str) -> NDArray[np.uint8]:
-    """Store a mask of any shape as class labels, whole numbers in 0…255, 0 for background.
-
-    `where` names the file in the sentence.
-
-    Raises
-    ------
-    DataError
-        If a value is not a whole number in 0…255.
-    """
-    if data.dtype.kind in "biuf":
-        labels: NDArray[np.uint8] = np.clip(np.nan_to_num(data), 0, 255).astype(np.uint8)
-        odd = data[labels != data]
-        if odd.size == 0:
-            return labels
-        found = f"holds {odd.flat[0]:g}"
-    else:
-        found = f"is of type {data.dtype}"
-    raise DataError(
-        f"{where}: the mask {found}, which is no label: labels are whole numbers in 0…255, "
-        "0 for background. Export it as a label map, without interpolation."
-    )

@@ -38,9 +38,15 @@ def browser(
     """Measure what a person waits for in a real browser; fail where a limit is not kept."""
     from .browser_timing import measure_use
 
-    missed = [one for one in _print(measure_use(data, answers), as_json=as_json) if not one.kept]
-    if missed:
-        raise AlnbError(f"over the limit: {'; '.join(one.what for one in missed)}.")
+    _check(_print(measure_use(data, answers), as_json=as_json))
+
+
+@app.command()
+def memory(as_json: AsJson = False) -> None:
+    """Measure the peak memory of importing a long scan; fail where a limit is not kept."""
+    from .imports import measure_imports
+
+    _check(_print(measure_imports(), as_json=as_json))
 
 
 @app.command()
@@ -53,6 +59,11 @@ def screenshots(
 
     for path in photograph(out, data):
         typer.echo(f"Written: {path}")
+
+
+def _check(measures: list[Measure]) -> None:
+    if missed := [one for one in measures if not one.kept]:
+        raise AlnbError(f"over the limit: {'; '.join(one.what for one in missed)}.")
 
 
 def _print(found: Iterable[Measure], *, as_json: bool) -> list[Measure]:

@@ -54,10 +54,10 @@ def score(folder: str, weights: str, draws: str, pool: str) -> None:
     config = Config(backbone="efficientnet_lite0", pretrain_steps=0, steps=1, draws=int(draws))
     trainer = Trainer(dataset, config, Path(folder, "cache"), device="cpu")
     trainer.score(dataset.part("train")[: int(pool)], weights)
-    print(_peak_mib())
+    print(peak_mib())
 
 
-def _peak_mib() -> float:
+def peak_mib() -> float:
     """Read this process's peak from /proc; getrusage would count its parent's before the exec."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
