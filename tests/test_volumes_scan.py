@@ -40,6 +40,13 @@ def test_an_ambiguous_range_asks_for_the_unit(values):
     assert to_unit(np.array(values, np.int16), "hu", "a.nii")[1] == "hu"
 
 
+def test_an_offset_is_added_before_the_unit_is_decided():
+    voxels, decided = to_unit(np.array([24, 4095], np.uint16), None, "a.nii", offset=-1024)
+
+    assert decided == "hu"
+    assert voxels.tolist() == [-1000, 3071]
+
+
 def test_hu_are_not_taken_for_grey_even_if_told():
     with pytest.raises(DataError, match="not 8-bit grey"):
         to_unit(chest(), "grey", "a.nii")

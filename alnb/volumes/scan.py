@@ -226,7 +226,9 @@ def by(shape: tuple[int, ...]) -> str:
     return "×".join(str(length) for length in shape)
 
 
-def to_unit(data: NDArray[Any], unit: Unit | None, where: str) -> tuple[NDArray[Any], Unit]:
+def to_unit(
+    data: NDArray[Any], unit: Unit | None, where: str, *, offset: float | None = None
+) -> tuple[NDArray[Any], Unit]:
     """Decide what the values are, and store them as that.
 
     Parameters
@@ -238,6 +240,9 @@ def to_unit(data: NDArray[Any], unit: Unit | None, where: str) -> tuple[NDArray[
         values in 0…255 are already windowed, and so are fractions in 0…1 (times 255).
     where : str
         The file, for the sentence.
+    offset : float or None
+        Added to the values before anything is decided, as -1024 where HU + 1024 are stored.
+        None: the person named none.
 
     Returns
     -------
@@ -253,6 +258,8 @@ def to_unit(data: NDArray[Any], unit: Unit | None, where: str) -> tuple[NDArray[
         raise DataError(f"{where}: the scan is empty. Export it again.")
     if data.dtype.kind not in "biuf":
         raise DataError(f"{where}: voxels of type {data.dtype} are not CT. Export it as numbers.")
+    if offset:
+        data = data.astype(np.float32) + np.float32(offset)
     low, high = float(data.min()), float(data.max())
     if not np.isfinite(low + high):  # NaN is carried by min and max
         raise DataError(
