@@ -205,6 +205,8 @@ def test_every_import_passes_on_what_is_said_of_the_data(tmp_path, monkeypatch, 
     for name in FILES[import_data]:
         (tmp_path / "source" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "source" / name).touch()
+    if import_data is import_dicom:
+        write_series(tmp_path / "source" / "series", even_chest(1), name="1.dcm")
     source = [tmp_path / "source"] if FILES[import_data] else []
     facts = {"synthetic": True, "pseudo_masks": True}
     import_data(*source, tmp_path / "out", **facts, notes=["from the clinic"])
