@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alnb.errors import DataError
-from alnb.volumes.dicom_files import Series, find_series
+from alnb.volumes.dicom_files import Plane, Series, find_series
 from alnb.volumes.dicom_pixels import Pixels
-from alnb.volumes.dicom_stack import MOVED_MM, Stack, differing, stacked
-from alnb.volumes.scan import Unit, Volume, source_of, to_unit
+from alnb.volumes.dicom_stack import MOVED_MM, Stack, differing, every_stack, stacked
+from alnb.volumes.scan import Origin, Unit, Volume, source_of, to_unit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -140,3 +140,21 @@ def _offset_notes(offset: float | None, known: bool) -> list[str]:
 
 def _sentence(note: str) -> str:
     return f"{note[0].upper()}{note[1:]}."
+
+
+def matching_planes(series: Series, origin: Origin) -> list[Plane] | None:
+    """Return the slices of a series that a scan came from; None if it came from another.
+
+    They are in the order of the source's third axis; of slices that are there twice, the first is
+    taken. Positions, pixels and the rescaling must be those that were imported.
+    """
+    where = series.folder.resolve().name
+    for stack in every_stack(series.planes, where):
+        planes = [group[0] for group in stack.groups]
+        shape = (*planes[0].shape[::-1], len(planes))
+        if shape != origin.source.shape or not np.allclose(stack.affine, origin.affine, atol=1e-3):
+            continue
+        _, checksum = _voxels(stack, Pixels(planes, where), where)
+        if checksum == origin.source.sha256:
+            return planes
+    return None

@@ -43,6 +43,7 @@ _LONG = 4  # ours: letters; a shorter name counts as a word only, not within one
 _A_UID = re.compile(r"\d+(\.\d+){5,}")  # ours: versions and dates have fewer parts
 _NUMBERS = re.compile(r"\d+")
 _BARE = (b"\x08\x00", b"\x02\x00", b"\x00\x08")  # DICOM without preamble begins with these groups
+_COLOURED = ("RGB", "YBR", "PALETTE", "HSV", "ARGB", "CMYK")  # PS3.3 C.7.6.3.1.2
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
 _NOT_DICOM, _COLOUR = "files that are not DICOM", "pictures in colour"
 
@@ -192,12 +193,19 @@ def read_header(path: Path, *, pixels: bool = False) -> Header | None:
             _name_syntax(header)
     except Exception as error:  # a broken file fails in any way inside pydicom
         if marked:
-            raise DataError(
-                f"{path}: it begins as DICOM and can't be read: it is broken off. Copy it again, "
-                "or remove it."
-            ) from error
+            raise _broken_off(path) from error
         return None
-    return header if marked or "SOPClassUID" in header or "Rows" in header else None
+    if "SOPClassUID" in header or "Rows" in header or len(header.file_meta) > 1:
+        return header
+    if marked:
+        raise _broken_off(path)
+    return None
+
+
+def _broken_off(path: Path) -> DataError:
+    return DataError(
+        f"{path}: it begins as DICOM and breaks off. Copy the series again, or remove the file."
+    )
 
 
 def _name_syntax(header: Header) -> None:
@@ -243,14 +251,17 @@ def _read(path: Path) -> _Read | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         kind, is_image = _kind(header)
+        named = kind not in _CT and bool(_text(header, "SOPInstanceUID"))
+        if kind and not named and "Rows" not in header:
+            raise _broken_off(path)
         if not is_image:
             return _Read(kind)
-        study = _text(header, "StudyInstanceUID") or str(path.parent)
+        study = _text(header, "StudyInstanceUID")
         uid = _text(header, "SeriesInstanceUID") or str(path.parent)
         number = _float(header, "SeriesNumber")
         return _Read(
             kind,
-            (study, uid, kind, _text(header, "PatientID") or study),
+            (study, uid, kind, _text(header, "PatientID")),
             tuple(_planes(path, header)),
             _identities(header),
             (0.0 if number is None else number, uid),
@@ -261,12 +272,12 @@ def _kind(header: Header) -> tuple[str, bool]:
     """Name what a file holds by its SOP class, and tell whether it may be a slice."""
     from pydicom.uid import UID
 
-    uid = UID(_text(header, "SOPClassUID") or _text(header.file_meta, "MediaStorageSOPClassUID"))
+    uid = UID(_text(header.file_meta, "MediaStorageSOPClassUID") or _text(header, "SOPClassUID"))
     name = "" if uid.is_private or uid.name == uid else uid.name
     kind = name.removesuffix(" Storage").partition(" - ")[0]
     if kind == "Media Storage Directory":
         return "", False
-    coloured = _text(header, "PhotometricInterpretation") not in ("", "MONOCHROME1", "MONOCHROME2")
+    coloured = _text(header, "PhotometricInterpretation").startswith(_COLOURED)
     if (_float(header, "SamplesPerPixel") or 1) > 1 or coloured:
         return _COLOUR, False
     if "LOCALIZER" in _text(header, "ImageType").upper():
@@ -354,7 +365,7 @@ def _float(header: Header, tag: str) -> float | None:
 
 def _mark(header: Header, tag: str) -> float | str | None:
     value = _float(header, tag)
-    return _text(header, tag) or None if value is None else round(value, 1)
+    return _text(header, tag) or None if value is None else round(value, 3)
 
 
 def _identities(header: Header) -> frozenset[str]:
@@ -387,11 +398,13 @@ def _series(ones: Sequence[_Read]) -> Iterator[Series]:
     for one in ones:
         folders.setdefault(one.planes[0].path.parent, []).append(one)
     for theirs in folders.values() if _clash(folders) else (ones,):
+        study, _, kind, patient = theirs[0].key
+        study = study or str(theirs[0].planes[0].path.parent)
         yield Series(
             tuple(plane for one in theirs for plane in one.planes),
-            theirs[0].kind,
-            theirs[0].key[0],
-            theirs[0].key[3],
+            kind,
+            study,
+            patient or study,
             frozenset().union(*(one.identities for one in theirs)),
             theirs[0].order,
         )

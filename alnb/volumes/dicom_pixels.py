@@ -168,8 +168,8 @@ def _undecoded(header: Header, where: str, file: str, error: Exception) -> DataE
         missing = syntax.is_compressed and not get_decoder(syntax).is_available
     except (NotImplementedError, ValueError):  # no syntax of images, or a private one
         return DataError(
-            f"{where}: {file}: its pixels are stored in a way that can't be read ({syntax.name}). Export "
-            "the series uncompressed."
+            f"{where}: {file}: its pixels are stored in a way that can't be read ({syntax.name}). "
+            "Export the series uncompressed."
         )
     if missing:
         return DataError(

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, TypeAlias
@@ -93,6 +94,20 @@ def stacked(planes: Sequence[Plane], where: str, acquisition: int | None = None)
     )
     notes = (*scouts, *chosen, *([twice] if doubles else []), *uneven)
     return Stack(tuple(groups), affine, notes)
+
+
+def every_stack(planes: Sequence[Plane], where: str) -> Iterator[Stack]:
+    """Yield all the stacks that `stacked` can make of a series: one, or one an acquisition.
+
+    `planes` and `where` are as it takes them. What it refuses is left out.
+    """
+    numbers: list[int | None] = [None]
+    with suppress(DataError):
+        main, _ = _without_scouts(planes, where)
+        numbers = [None, *(_choices(main)[1] or _passes(main))]
+    for number in numbers:
+        with suppress(DataError):
+            yield stacked(planes, where, number)
 
 
 def differing(twins: Sequence[Plane], planes: Sequence[Plane], where: str) -> DataError:
