@@ -172,8 +172,8 @@ def test_a_cd_becomes_a_scan_for_each_series_of_its_patients(tmp_path):
     assert list(dataset.scans) == ["p1_st_se1", "p2_st_se1", "p2_st_se2", "p10_st_se1"]
     assert dataset.notes[:2] == (
         "left out: files that are not DICOM (1).",
-        "scans p2_st_se1, p2_st_se2 are of one patient, by their headers: leave out all but one "
-        "with --skip, or keep them in one part with a --split file.",
+        "scans p2_st_se1 (4 slices), p2_st_se2 (3 slices) are of one patient, by their headers: "
+        "leave out all but one with --skip, or keep them in one part with a --split file.",
     )
 
 

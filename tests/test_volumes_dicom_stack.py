@@ -156,16 +156,25 @@ def test_phases_of_a_heart_are_told_apart_by_their_trigger(tmp_path):
     assert np.array_equal(volume_of(folder, acquisition=1).voxels, first)
 
 
-def test_phases_that_only_their_numbers_tell_apart_are_refused_and_can_be_chosen(tmp_path):
+@pytest.mark.parametrize("numbered", [True, False])
+def test_phases_that_only_their_order_tells_apart_are_refused_and_can_be_chosen(tmp_path, numbered):
     folder, first = two(tmp_path / "s", [{}, {}])
-    for path in folder.glob("b*"):
+    for path in folder.glob("b*") if numbered else ():
         one = pydicom.dcmread(path)
         one.InstanceNumber += 10
         one.save_as(path)
-    with pytest.raises(DataError, match="told apart by InstanceNumber: 4 slices of 1, 4 slices"):
+    with pytest.raises(DataError, match="told apart by their order: 4 slices of 1, 4 slices of 2"):
         volume_of(folder)
 
     assert np.array_equal(volume_of(folder, acquisition=2).voxels, first + 100)
+
+
+def test_phases_in_no_order_are_a_sentence(tmp_path):
+    folder, _ = two(tmp_path / "s", [{}, {}])
+    (folder / "a1").rename(folder / "z")
+    (folder / "b2").rename(folder / "aa")
+    with pytest.raises(DataError, match="have the same position and differ"):
+        volume_of(folder)
 
 
 @pytest.mark.parametrize("numbers", [(1, 1, 1, 2, 2, 2), (1, 1, 2, 2, 3, 3), (1, 2, 3, 4, 5, 6)])

@@ -219,7 +219,7 @@ def _patient_notes(series: Mapping[str, Series]) -> list[str]:
     """Say which scans are of one patient, so that they don't lie in different parts."""
     patients: dict[str, list[str]] = {}
     for scan, one in series.items():
-        patients.setdefault(one.patient, []).append(scan)
+        patients.setdefault(one.patient, []).append(f"{scan} ({len(one.planes)} slices)")
     return [
         f"scans {some(scans)} are of one patient, by their headers: leave out all but one with "
         "--skip, or keep them in one part with a --split file."

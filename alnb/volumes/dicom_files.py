@@ -204,7 +204,8 @@ def read_header(path: Path, *, pixels: bool = False) -> Header | None:
 
 def _broken_off(path: Path) -> DataError:
     return DataError(
-        f"{path}: it begins as DICOM and breaks off. Copy the series again, or remove the file."
+        f"{path}: it begins as DICOM, and breaks off or holds no picture. Copy the series again, "
+        "or remove the file."
     )
 
 

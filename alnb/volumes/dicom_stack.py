@@ -8,6 +8,7 @@ one another are refused unless one of them is chosen.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -42,6 +43,7 @@ _ONE_IN_ANOTHER = (
     "AcquisitionNumber", "FrameAcquisitionNumber", "TemporalPositionIdentifier",
     "TemporalPositionIndex", "StackID", "ConvolutionKernel", "SliceThickness",
 )  # fmt: skip
+_ORDER = "their order"
 _AT_ONE_PLACE = ("TriggerTime", "NominalPercentageOfCardiacPhase")  # may vary within one scan
 
 
@@ -132,7 +134,7 @@ def differing(twins: Sequence[Plane], planes: Sequence[Plane], where: str) -> Da
         )
     passes = _passes(planes)
     if passes:
-        return _several(passes, "InstanceNumber", where)
+        return _several(passes, _ORDER, where)
     return DataError(f"{where}: {names} have the same position and differ. Remove one of them.")
 
 
@@ -206,7 +208,7 @@ def _one_acquisition(
     """Take one of several acquisitions that lie in one another; refuse them if none is named."""
     tag, choices = _choices(planes)
     if not choices and acquisition is not None:
-        tag, choices = "InstanceNumber", _passes(planes)
+        tag, choices = _ORDER, _passes(planes)
     if not choices:
         only = "only one acquisition was found, and was taken"
         return list(planes), () if acquisition is None else (only,)
@@ -256,19 +258,36 @@ def _is_within(one: Sequence[Plane], other: Sequence[Plane], *, places: bool) ->
 
 
 def _passes(planes: Sequence[Plane]) -> Choices:
-    """Deal slices by how often their position came before, in the order of InstanceNumber.
+    """Deal slices by how often their position came before, in the order of their numbers.
 
-    Nothing if numbers are missing or not different, or if some positions have more slices.
+    Without different InstanceNumbers, those in the files' names count. Nothing if some positions
+    have more slices, or if the order is neither pass by pass nor position by position.
     """
     numbers = [plane.number for plane in planes]
     groups = _by_depth(planes)
-    times = len(groups[0])
-    if None in numbers or len({*numbers}) < len(planes) or times < 2:
+    times, count = len(groups[0]), len(groups)
+    if times < 2 or count < 2 or any(len(group) != times for group in groups):
         return {}
-    if any(len(group) != times for group in groups):
+    numbered = None not in numbers and len({*numbers}) == len(planes)
+    key = _by_number if numbered else _by_name
+    at = {id(plane): place for place, group in enumerate(groups) for plane in group}
+    order = [at[id(plane)] for plane in sorted(planes, key=key)]
+    by_pass = all(len({*order[k * count : (k + 1) * count]}) == count for k in range(times))
+    by_place = all(len({*order[k * times : (k + 1) * times]}) == 1 for k in range(count))
+    if not by_pass and not by_place:
         return {}
-    ordered = [sorted(group, key=lambda plane: plane.number or 0) for group in groups]
+    ordered = [sorted(group, key=key) for group in groups]
     return {k + 1: [group[k] for group in ordered] for k in range(times)}
+
+
+def _by_number(plane: Plane) -> int:
+    return plane.number or 0
+
+
+def _by_name(plane: Plane) -> list[tuple[int, str]]:
+    """Sort file 2 before file 10."""
+    parts = re.findall(r"(\d+)|(\D+)", str(plane.path))
+    return [(int(digits or -1), text) for digits, text in parts]
 
 
 def _several(
