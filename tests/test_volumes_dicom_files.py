@@ -1,3 +1,4 @@
+import contextlib
 import shutil
 
 import numpy as np
@@ -200,6 +201,24 @@ def test_a_file_that_breaks_off_in_its_header_is_no_slice_left_out(tmp_path):
     for length in range(140, len(content) - 1, 11):
         (folder / "1.dcm").write_bytes(content[:length])
         with pytest.raises(DataError, match=r"1\.dcm"):
+            read_series(folder)
+
+
+@pytest.mark.parametrize("frames", [False, True])
+def test_whatever_byte_is_wrong_the_error_is_a_sentence(tmp_path, frames):
+    folder, rng = tmp_path / "s", np.random.default_rng(0)
+    if frames:
+        write_enhanced(folder, even_chest(), positions=[0, 2, 4])
+    else:
+        write_series(folder, even_chest(), name="{z}.dcm")
+    path = sorted(folder.iterdir())[-1]
+    content = path.read_bytes()
+    for _ in range(300):
+        broken = bytearray(content)
+        for at in rng.integers(132, len(content), rng.choice([1, 4])):
+            broken[at] = rng.integers(256)
+        path.write_bytes(bytes(broken))
+        with contextlib.suppress(DataError):
             read_series(folder)
 
 

@@ -104,6 +104,12 @@ def test_an_impossible_direction_names_its_file(tmp_path):
         volume_of(folder)
 
 
+def test_a_header_that_claims_a_huge_slice_is_refused_before_it_is_decoded(tmp_path):
+    folder = changed(series(tmp_path / "s", [0, 1]), Rows=60000, Columns=60000)
+    with pytest.raises(DataError, match="IM0000 claims to be of 60000×60000 pixels"):
+        volume_of(folder)
+
+
 # --- acquisitions ------------------------------------------------------------------------------
 
 

@@ -249,39 +249,50 @@ def _read(path: Path) -> _Read | None:
     header = read_header(path)
     if header is None:
         return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        kind, is_image = _kind(header)
-        named = kind not in _CT and bool(_text(header, "SOPInstanceUID"))
-        if kind and not named and "Rows" not in header:
-            raise _broken_off(path)
-        if not is_image:
-            return _Read(kind)
-        study = _text(header, "StudyInstanceUID")
-        uid = _text(header, "SeriesInstanceUID") or str(path.parent)
-        number = _float(header, "SeriesNumber")
-        return _Read(
-            kind,
-            (study, uid, kind, _text(header, "PatientID")),
-            tuple(_planes(path, header)),
-            _identities(header),
-            (0.0 if number is None else number, uid),
-        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _described(path, header)
+    except DataError:
+        raise
+    except Exception as error:  # values are read when they are asked for, so as in `read_header`
+        raise _broken_off(path) from error
+
+
+def _described(path: Path, header: Header) -> _Read:
+    kind, is_image = _kind(header)
+    named = kind not in _CT and bool(text_of(header, "SOPInstanceUID"))
+    if kind and not named and "Rows" not in header:
+        raise _broken_off(path)
+    if not is_image:
+        return _Read(kind)
+    study = text_of(header, "StudyInstanceUID")
+    uid = text_of(header, "SeriesInstanceUID") or str(path.parent)
+    number = number_of(header, "SeriesNumber")
+    return _Read(
+        kind,
+        (study, uid, kind, text_of(header, "PatientID")),
+        tuple(_planes(path, header)),
+        _identities(header),
+        (0.0 if number is None else number, uid),
+    )
 
 
 def _kind(header: Header) -> tuple[str, bool]:
     """Name what a file holds by its SOP class, and tell whether it may be a slice."""
     from pydicom.uid import UID
 
-    uid = UID(_text(header.file_meta, "MediaStorageSOPClassUID") or _text(header, "SOPClassUID"))
+    uid = UID(
+        text_of(header.file_meta, "MediaStorageSOPClassUID") or text_of(header, "SOPClassUID")
+    )
     name = "" if uid.is_private or uid.name == uid else uid.name
     kind = name.removesuffix(" Storage").partition(" - ")[0]
     if kind == "Media Storage Directory":
         return "", False
-    coloured = _text(header, "PhotometricInterpretation").startswith(_COLOURED)
-    if (_float(header, "SamplesPerPixel") or 1) > 1 or coloured:
+    coloured = text_of(header, "PhotometricInterpretation").startswith(_COLOURED)
+    if (number_of(header, "SamplesPerPixel") or 1) > 1 or coloured:
         return _COLOUR, False
-    if "LOCALIZER" in _text(header, "ImageType").upper():
+    if "LOCALIZER" in text_of(header, "ImageType").upper():
         return "scout views", False
     if kind in _CT:
         return kind, True
@@ -297,10 +308,10 @@ def _planes(path: Path, header: Header) -> Iterator[Plane]:
     shared = [*(header.get("SharedFunctionalGroupsSequence") or ())]
     if not frames:
         plane = _plane(path, None, (header,))
-        many = (_float(header, "NumberOfFrames") or 1) > 1
+        many = (number_of(header, "NumberOfFrames") or 1) > 1
         yield replace(plane, lacks="position for each of its frames") if many else plane
         return
-    if len(frames) != (_float(header, "NumberOfFrames") or 1):
+    if len(frames) != (number_of(header, "NumberOfFrames") or 1):
         raise DataError(
             f"{path}: its header describes {len(frames)} frames, and counts another number of "
             "them. Export the series again."
@@ -326,10 +337,10 @@ def _plane(path: Path, frame: int | None, headers: Sequence[Header]) -> Plane:
 
     found = [_floats(first(tag), tag, length) for tag, length in _NEEDED]
     absent = [tag for (tag, _), one in zip(_NEEDED, found, strict=True) if one is None]
-    rows, columns = (_float(headers[-1], tag) for tag in ("Rows", "Columns"))
+    rows, columns = (number_of(headers[-1], tag) for tag in ("Rows", "Columns"))
     lacks = "Rows" if not rows or not columns else "".join(absent[:1])
-    number = _float(headers[-1], "InstanceNumber")
-    slope, intercept = (_float(first(tag), tag) for tag in ("RescaleSlope", "RescaleIntercept"))
+    number = number_of(headers[-1], "InstanceNumber")
+    slope, intercept = (number_of(first(tag), tag) for tag in ("RescaleSlope", "RescaleIntercept"))
     marks = {tag: value for tag in _MARKS if (value := _mark(first(tag), tag)) is not None}
     position, orientation, spacing = (
         np.zeros(length) if one is None else one
@@ -337,12 +348,13 @@ def _plane(path: Path, frame: int | None, headers: Sequence[Header]) -> Plane:
     )
     return Plane(
         path, frame, (int(rows or 0), int(columns or 0)), position, orientation, spacing,
-        slope, intercept, lacks, _text(headers[-1], "SOPInstanceUID"),
+        slope, intercept, lacks, text_of(headers[-1], "SOPInstanceUID"),
         None if number is None else int(number), marks,
     )  # fmt: skip
 
 
-def _text(header: Header, tag: str) -> str:
+def text_of(header: Header, tag: str) -> str:
+    """Return a tag as text, empty where it is missing or can't be read."""
     try:
         value = header.get(tag)
     except Exception:  # as in `read_header`
@@ -359,14 +371,15 @@ def _floats(header: Header, tag: str, length: int) -> NDArray[np.float64] | None
     return values if np.isfinite(values).all() else None
 
 
-def _float(header: Header, tag: str) -> float | None:
+def number_of(header: Header, tag: str) -> float | None:
+    """Return a tag as a number; None where it is missing or no finite number."""
     values = _floats(header, tag, 1)
     return None if values is None else float(values[0])
 
 
 def _mark(header: Header, tag: str) -> float | str | None:
-    value = _float(header, tag)
-    return _text(header, tag) or None if value is None else round(value, 3)
+    value = number_of(header, tag)
+    return text_of(header, tag) or None if value is None else round(value, 3)
 
 
 def _identities(header: Header) -> frozenset[str]:
@@ -374,10 +387,10 @@ def _identities(header: Header) -> frozenset[str]:
 
     Single letters identify nobody.
     """
-    if _text(header, "PatientIdentityRemoved").upper() == "YES":
+    if text_of(header, "PatientIdentityRemoved").upper() == "YES":
         return frozenset({""})
-    words = re.split(r"[\^=\s,]+", _text(header, "PatientName"))
-    words += [_text(header, tag) for tag in (*_IDENTITIES, *_DATES)]
+    words = re.split(r"[\^=\s,]+", text_of(header, "PatientName"))
+    words += [text_of(header, tag) for tag in (*_IDENTITIES, *_DATES)]
     return frozenset(plain for word in words if len(plain := _plain(word)) > 1)
 
 

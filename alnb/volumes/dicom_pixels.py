@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alnb.errors import DataError
-from alnb.volumes.dicom_files import Plane, read_header
+from alnb.volumes.dicom_files import Plane, number_of, read_header, text_of
 from alnb.volumes.scan import AIR_HU
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pydicom import Dataset as Header
 
 _HIGHEST_HU = 3071  # of 12 bits, as scanners store HU; a padding value above it is a slip
+_SHOWN = "PhotometricInterpretation"
 _OUTSIDE = 5  # ours: percentile; more than that of a slice is air around the patient
 
 
@@ -62,9 +63,10 @@ class Pixels:
         slope = 1.0 if plane.slope is None else plane.slope
         intercept = plane.intercept or 0.0
         values = stored
-        if self._invert and _photometric(header) == "MONOCHROME1":
-            signed = bool(header.PixelRepresentation)
-            values = (-1 if signed else 2**header.BitsStored - 1) - stored.astype(np.int64)
+        if self._invert and text_of(header, _SHOWN) == "MONOCHROME1":
+            bits = int(number_of(header, "BitsStored") or 0)
+            signed = bool(number_of(header, "PixelRepresentation"))
+            values = (-1 if signed else 2**bits - 1) - stored.astype(np.int64)
         if slope % 1 or intercept % 1 or stored.dtype.kind not in "iu":
             values = values.astype(np.float32) * np.float32(slope) + np.float32(intercept)
         else:
@@ -81,7 +83,7 @@ class Pixels:
         """
         middle = planes[len(planes) // 2]
         header = self._header(middle.path)
-        if _photometric(header) != "MONOCHROME1":
+        if text_of(header, _SHOWN) != "MONOCHROME1":
             return
         known = middle.intercept is not None
         is_hu = known and float(np.percentile(self(middle), _OUTSIDE)) <= AIR_HU
@@ -135,10 +137,6 @@ def _rescale_notes(planes: Sequence[Plane], where: str) -> tuple[str, ...]:
     return (f"the header has no {text}: stored values were taken as they are",) if text else ()
 
 
-def _photometric(header: Header) -> str:
-    return str(header.get("PhotometricInterpretation", "")).strip()
-
-
 def _short(values: NDArray[np.int64]) -> NDArray[Any]:
     fits = np.iinfo(np.int16).min <= values.min() and values.max() <= np.iinfo(np.int16).max
     return values.astype(np.int16 if fits else np.float32)
@@ -146,11 +144,11 @@ def _short(values: NDArray[np.int64]) -> NDArray[Any]:
 
 def _padding(header: Header, stored: NDArray[Any]) -> NDArray[np.bool_]:
     """Return which pixels the header calls padding."""
-    value = header.get("PixelPaddingValue")
-    if not isinstance(value, int):
+    value = number_of(header, "PixelPaddingValue")
+    if value is None:
         return np.zeros(stored.shape, dtype=bool)
-    limit = header.get("PixelPaddingRangeLimit")
-    low, high = sorted((value, limit if isinstance(limit, int) else value))
+    limit = number_of(header, "PixelPaddingRangeLimit")
+    low, high = sorted((value, value if limit is None else limit))
     inside: NDArray[np.bool_] = (stored >= low) & (stored <= high)
     return inside
 
@@ -158,8 +156,9 @@ def _padding(header: Header, stored: NDArray[Any]) -> NDArray[np.bool_]:
 def _undecoded(header: Header, where: str, file: str, error: Exception) -> DataError:
     """Say why the pixels of a file can't be read."""
     from pydicom.pixels.decoders.base import get_decoder
+    from pydicom.uid import UID
 
-    syntax = header.file_meta.TransferSyntaxUID
+    syntax = UID(text_of(header.file_meta, "TransferSyntaxUID"))
     if "PixelData" not in header:
         return DataError(
             f"{where}: {file} has no PixelData: the file is incomplete. Copy it again."

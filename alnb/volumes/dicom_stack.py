@@ -20,12 +20,14 @@ import numpy as np
 
 from alnb.errors import DataError
 from alnb.volumes.dicom_files import Plane
+from alnb.volumes.scan import by
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Choices: TypeAlias = "dict[int, list[Plane]]"
 
+_SIDE = 4096  # ours: pixels; scanners store up to 2048, and a broken header claims more
 _SAME_MM = 0.01  # ours: spacings nearer than this are one
 _SAME_STEPS = 0.1  # ours: times the usual distance; slices nearer than this are at one position
 _GAP = 1.5  # ours: times the usual distance; below it, steps are uneven and nothing is missing
@@ -152,6 +154,11 @@ def _check_tags(planes: Sequence[Plane], where: str) -> None:
             raise DataError(
                 f"{where}: the file {plane.path.name} has no {plane.lacks}. Remove files that are "
                 "no slices, or export the series with it."
+            )
+        if max(plane.shape) > _SIDE:
+            raise DataError(
+                f"{where}: {plane.path.name} claims to be of {by(plane.shape)} pixels. It is broken: "
+                "export the series again."
             )
         across, down = plane.orientation.reshape(2, 3)
         lengths = np.linalg.norm(across), np.linalg.norm(down)
