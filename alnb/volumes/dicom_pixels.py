@@ -155,10 +155,11 @@ def _padding(header: Header, stored: NDArray[Any]) -> NDArray[np.bool_]:
 
 def _undecoded(header: Header, where: str, file: str, error: Exception) -> DataError:
     """Say why the pixels of a file can't be read."""
+    from pydicom.config import IGNORE
     from pydicom.pixels.decoders.base import get_decoder
     from pydicom.uid import UID
 
-    syntax = UID(text_of(header.file_meta, "TransferSyntaxUID"))
+    syntax = UID(text_of(header.file_meta, "TransferSyntaxUID"), IGNORE)
     if "PixelData" not in header:
         return DataError(
             f"{where}: {file} has no PixelData: the file is incomplete. Copy it again."

@@ -157,8 +157,8 @@ def _check_tags(planes: Sequence[Plane], where: str) -> None:
             )
         if max(plane.shape) > _SIDE:
             raise DataError(
-                f"{where}: {plane.path.name} claims to be of {by(plane.shape)} pixels. It is broken: "
-                "export the series again."
+                f"{where}: {plane.path.name} claims to be of {by(plane.shape)} pixels. It is "
+                "broken: export the series again."
             )
         across, down = plane.orientation.reshape(2, 3)
         lengths = np.linalg.norm(across), np.linalg.norm(down)
