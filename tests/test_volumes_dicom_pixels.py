@@ -174,3 +174,16 @@ def test_a_slice_without_pixels_is_a_sentence(tmp_path):
     folder = changed(write_series(tmp_path / "s", even_chest(1), name="IM{z}"), PixelData=None)
     with pytest.raises(DataError, match="IM0 has no PixelData: the file is incomplete"):
         volume_of(folder)
+
+
+def test_values_that_are_no_hu_are_said(tmp_path):
+    folder = changed(write_series(tmp_path / "s", even_chest()), RescaleType="MGML")
+
+    assert volume_of(folder).notes == ("the header says that values are no HU (RescaleType)",)
+
+
+def test_a_table_of_values_is_a_sentence(tmp_path):
+    folder = write_series(tmp_path / "s", even_chest(), name="IM{z}")
+    changed(folder, **PLAIN, ModalityLUTSequence=[pydicom.Dataset()])
+    with pytest.raises(DataError, match="IM1 names its values in a table"):
+        volume_of(folder)

@@ -130,6 +130,8 @@ def two(folder, tags, *, shift=0.0, depth=4):
         ("TemporalPositionIdentifier", (1, 2), 2),
         ("ConvolutionKernel", ("B30f", "B70f"), 2),
         ("SliceThickness", (1.25, 5), 2),
+        ("KVP", (80, 140), 2),
+        ("ImageType", ("ORIGINAL", "DERIVED"), 1),
     ],
 )
 def test_acquisitions_that_lie_in_one_another_are_refused_until_one_is_chosen(
@@ -181,6 +183,62 @@ def test_phases_in_no_order_are_a_sentence(tmp_path):
     (folder / "b2").rename(folder / "aa")
     with pytest.raises(DataError, match="have the same position and differ"):
         volume_of(folder)
+
+
+@pytest.mark.parametrize("first", [0, 10])
+@pytest.mark.parametrize("shift", [0.5, 2, -1])
+def test_scans_whose_numbers_begin_again_are_refused_and_can_be_chosen(tmp_path, first, shift):
+    folder, voxels = two(tmp_path / "s", [{}, {}], shift=shift)
+    for path in folder.glob("b*"):
+        one = pydicom.dcmread(path)
+        one.InstanceNumber += first
+        one.save_as(path)
+    with pytest.raises(DataError, match="told apart by InstanceNumber: 4 slices of 1, 4 slices"):
+        volume_of(folder)
+
+    chosen = 1 if shift < 0 and not first else 2
+    assert np.array_equal(volume_of(folder, acquisition=chosen).voxels, voxels + 100)
+
+
+@pytest.mark.parametrize(
+    "numbers", [(5, 4, 3, 2, 1, 0), (1, 2, 3, 1, 2, 3), (0,) * 6, (1, 3, 5, 2, 4, 6)]
+)
+def test_slices_that_are_numbered_in_any_way_are_one_scan(tmp_path, numbers):
+    folder = series(tmp_path / "s", 2.0 * np.arange(6))
+    for path, number in zip(sorted(folder.iterdir()), numbers, strict=True):
+        one = pydicom.dcmread(path)
+        one.InstanceNumber = number
+        one.save_as(path)
+    volume = volume_of(folder)
+
+    assert np.array_equal(volume.voxels, even_chest(6))
+    assert volume.notes == ()
+
+
+@pytest.mark.parametrize(
+    "orientation",
+    [
+        (1, 0, 0, 0, 1, 0), (-1, 0, 0, 0, -1, 0), (-1, 0, 0, 0, 1, 0), (1, 0, 0, 0, -1, 0),
+        (0, 1, 0, -1, 0, 0), (0, -1, 0, 1, 0, 0), (0, 1, 0, 0, 0, -1), (1, 0, 0, 0, 0, -1),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("positions", [(0, 2, 4), (4, 2, 0)])
+def test_every_voxel_lies_where_its_header_says_however_the_patient_lay(
+    tmp_path, orientation, positions
+):
+    voxels = even_chest(3)
+    folder = write_series(
+        tmp_path / "s", voxels, orientation=orientation, positions=positions, name="IM{z}"
+    )
+    volume = volume_of(folder)
+    stored = volume.source.to_file(volume.voxels)
+
+    for z, path in enumerate(sorted(folder.iterdir())):
+        one = pydicom.dcmread(path)
+        across, down = np.array(one.ImageOrientationPatient).reshape(2, 3)
+        place = np.array(one.ImagePositionPatient) + across * 0.8 * 3 + down * 0.7 * 1
+        voxel = np.linalg.inv(volume.affine) @ (*(place * (-1, -1, 1)), 1)
+        assert stored[tuple(voxel[:3].round().astype(int))] == voxels[z, 1, 3]
 
 
 @pytest.mark.parametrize("numbers", [(1, 1, 1, 2, 2, 2), (1, 1, 2, 2, 3, 3), (1, 2, 3, 4, 5, 6)])

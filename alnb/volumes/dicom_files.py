@@ -30,8 +30,8 @@ _CT = ("CT Image", "Enhanced CT Image", "Legacy Converted Enhanced CT Image")
 _NEEDED = (("ImagePositionPatient", 3), ("ImageOrientationPatient", 6), ("PixelSpacing", 2))
 _MARKS = (
     "AcquisitionNumber", "TemporalPositionIdentifier", "TemporalPositionIndex",
-    "FrameAcquisitionNumber", "StackID", "ConvolutionKernel", "SliceThickness", "TriggerTime",
-    "NominalPercentageOfCardiacPhase",
+    "FrameAcquisitionNumber", "StackID", "KVP", "ImageType", "ConvolutionKernel", "SliceThickness",
+    "TriggerTime", "NominalPercentageOfCardiacPhase",
 )  # fmt: skip
 _IDENTITIES = ("PatientID", "OtherPatientIDs", "AccessionNumber", "StudyDescription")
 _DATES = ("PatientBirthDate", "StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate")

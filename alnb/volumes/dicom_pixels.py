@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pydicom import Dataset as Header
 
 _HIGHEST_HU = 3071  # of 12 bits, as scanners store HU; a padding value above it is a slip
+_HU_TYPES = ("", "HU", "US")  # PS3.3 C.11.1.1.2; US is unspecified
 _SHOWN = "PhotometricInterpretation"
 _OUTSIDE = 5  # ours: percentile; more than that of a slice is air around the patient
 
@@ -77,12 +78,20 @@ class Pixels:
         return values
 
     def _check(self, planes: Sequence[Plane]) -> None:
-        """Decide what MONOCHROME1 means here.
+        """Look at how a slice in the middle says that its values are meant.
 
-        Values that are HU already keep their sign, whichever way a screen shows them.
+        With MONOCHROME1, values that are HU already keep their sign, whichever way a screen shows
+        them.
         """
         middle = planes[len(planes) // 2]
         header = self._header(middle.path)
+        if middle.slope is None and "ModalityLUTSequence" in header:
+            raise DataError(
+                f"{self._where}: {middle.path.name} names its values in a table "
+                "(ModalityLUTSequence), which is not read. Export the series with RescaleSlope."
+            )
+        if text_of(header, "RescaleType") not in _HU_TYPES:
+            self.notes = (*self.notes, "the header says that values are no HU (RescaleType)")
         if text_of(header, _SHOWN) != "MONOCHROME1":
             return
         known = middle.intercept is not None

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -32,7 +32,8 @@ _SAME_MM = 0.01  # ours: spacings nearer than this are one
 _SAME_STEPS = 0.1  # ours: times the usual distance; slices nearer than this are at one position
 _GAP = 1.5  # ours: times the usual distance; below it, steps are uneven and nothing is missing
 _WHOLE = 0.25  # ours: times the usual distance; a gap is whole steps to that
-_RUN = 3  # ours: as many equal wide steps on end are another distance, not missing slices
+_RUN = 3  # ours: as many equal wide steps on end are another distance, not missing slices; and
+# as many slices are a scan of its own
 _STEPS_OFF = 0.5  # of a step along the normal: from there on a slice lies nearer to another's place
 MOVED_MM = 1.0  # ours: in the plane; about a pixel of a chest CT
 _TILT = 1.0  # ours: degrees; a smaller tilt is rounding
@@ -43,7 +44,7 @@ _TURNED = 0.01  # ours: of a direction's numbers, which are in -1…1
 _LISTED = 3  # ours: acquisitions or gaps that a sentence lists
 _ONE_IN_ANOTHER = (
     "AcquisitionNumber", "FrameAcquisitionNumber", "TemporalPositionIdentifier",
-    "TemporalPositionIndex", "StackID", "ConvolutionKernel", "SliceThickness",
+    "TemporalPositionIndex", "StackID", "KVP", "ConvolutionKernel", "SliceThickness", "ImageType",
 )  # fmt: skip
 _ORDER = "their order"
 _AT_ONE_PLACE = ("TriggerTime", "NominalPercentageOfCardiacPhase")  # may vary within one scan
@@ -244,7 +245,44 @@ def _choices(planes: Sequence[Plane]) -> tuple[str, Choices]:
         if any(_is_within(*pair, places=tag in _AT_ONE_PLACE) for pair in pairs):
             values = sorted(parts, key=lambda value: (isinstance(value, str), value))
             return tag, {_number(tag, value, k): parts[value] for k, value in enumerate(values, 1)}
-    return "", {}
+    return "InstanceNumber", _repeats(planes) or _runs(planes)
+
+
+def _repeats(planes: Sequence[Plane]) -> Choices:
+    """Find scans that count alike and lie beside each other by less than a step."""
+    numbered: dict[int | None, list[Plane]] = {}
+    for plane in sorted(planes, key=lambda plane: float(plane.position @ planes[0].normal)):
+        numbered.setdefault(plane.number, []).append(plane)
+    times = len(numbered[planes[0].number])
+    alike = all(len(theirs) == times for theirs in numbered.values())
+    if None in numbered or times < 2 or len(numbered) < _RUN or not alike:
+        return {}
+    rows = [numbered[number] for number in sorted(numbered, key=lambda number: number or 0)]
+    depths = np.array([[plane.position @ planes[0].normal for plane in row] for row in rows])
+    shifts, step = depths - depths[:, :1], float(np.median(np.abs(np.diff(depths[:, 0]))))
+    same = np.abs(shifts - np.median(shifts, axis=0)).max() <= _SAME_STEPS * step
+    if not same or not _SAME_MM < shifts.max() < step:
+        return {}
+    return {k + 1: [row[k] for row in rows] for k in range(times)}
+
+
+def _runs(planes: Sequence[Plane]) -> Choices:
+    """Find scans that are numbered one after the other and lie in one another."""
+    if None in (numbers := [plane.number for plane in planes]) or len({*numbers}) < len(planes):
+        return {}
+    ordered = sorted(planes, key=_by_number)
+    depths = np.array([plane.position @ planes[0].normal for plane in ordered])
+    steps = np.diff(depths)
+    forward = np.sign(np.median(steps)) if len(steps) else 1.0
+    ends = np.flatnonzero(steps * forward < -_SAME_MM) + 1
+    runs = [list(part) for part in np.split(np.arange(len(ordered)), ends)]
+    parts = [[ordered[index] for index in run] for run in runs]
+    if len(parts) < 2 or min(map(len, parts)) < _RUN:
+        return {}
+    if not all(_is_within(*pair, places=False) for pair in pairwise(parts)):
+        return {}
+    doubles = any(len(group) > 1 for group in _by_depth(planes))  # `_passes` deals with those
+    return {} if doubles else dict(enumerate(parts, 1))
 
 
 def _number(tag: str, value: float | str, count: int) -> int:
