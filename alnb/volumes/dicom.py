@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alnb.errors import DataError
+from alnb.volumes import Origin, Unit, Volume, source_of, to_unit
 from alnb.volumes.dicom_files import Plane, Series, find_series
 from alnb.volumes.dicom_pixels import Pixels
 from alnb.volumes.dicom_stack import MOVED_MM, Stack, differing, every_stack, stacked
-from alnb.volumes.scan import Origin, Unit, Volume, source_of, to_unit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,7 +11,6 @@ import numpy as np
 
 from alnb.errors import DataError
 from alnb.volumes.dicom_files import Plane, number_of, read_header, text_of
-from alnb.volumes.scan import AIR_HU
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 _HIGHEST_HU = 3071  # of 12 bits, as scanners store HU; a padding value above it is a slip
 _HU_TYPES = ("", "HU", "US")  # PS3.3 C.11.1.1.2; US is unspecified
 _SHOWN = "PhotometricInterpretation"
+_AIR_HU = -500  # as `to_unit` has it
 _OUTSIDE = 5  # ours: percentile; more than that of a slice is air around the patient
 
 
@@ -95,7 +95,7 @@ class Pixels:
         if text_of(header, _SHOWN) != "MONOCHROME1":
             return
         known = middle.intercept is not None
-        is_hu = known and float(np.percentile(self(middle), _OUTSIDE)) <= AIR_HU
+        is_hu = known and float(np.percentile(self(middle), _OUTSIDE)) <= _AIR_HU
         self._invert = not is_hu
         done = "values are HU all the same and were kept" if is_hu else "values were inverted"
         self.notes = (*self.notes, f"the header shows low values white (MONOCHROME1): {done}")
