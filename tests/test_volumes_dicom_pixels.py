@@ -146,6 +146,17 @@ def test_an_offset_is_not_added_where_the_header_has_one(tmp_path):
     assert volume.notes == ("the header has a RescaleIntercept, so no offset was added",)
 
 
+def test_an_offset_is_added_to_an_intercept_where_values_are_refused_without(tmp_path):
+    tags = {"RescaleSlope": 1, "RescaleIntercept": -1024}
+    folder = stored_as(tmp_path / "s", (hu() + 2048).astype(np.uint16), **tags)
+    with pytest.raises(DataError):
+        volume_of(folder)
+    volume = volume_of(folder, offset=-1024)
+
+    assert np.array_equal(volume.voxels, hu())
+    assert volume.notes == ("an offset of -1024 was added, as asked for",)
+
+
 def test_an_intercept_of_some_slices_only_is_a_sentence(tmp_path):
     folder = write_series(tmp_path / "s", even_chest(), name="IM{z}")
     one = pydicom.dcmread(folder / "IM1")

@@ -41,7 +41,8 @@ def read_series(
     unit : "hu", "grey" or None
         What the values are after rescaling; None: decided by `to_unit`.
     offset : float or None
-        As `to_unit` takes it, for series whose headers name no intercept other than 0.
+        As `to_unit` takes it. Series whose headers name an intercept other than 0 don't get it,
+        unless their values are refused without.
     scan : str or None
         The scan's name; None: the folder's.
     acquisition : int or None
@@ -76,19 +77,14 @@ def read_series(
     name = where if scan is None else scan
     source = source_of(name, data, stack.affine, (1, 1), checksum)
     known = any(group[0].intercept for group in stack.groups)
+    shown = source.to_display(data)
+    spared = known and offset is not None and _is_clear(shown, unit, name)
     try:
-        voxels, decided = to_unit(
-            source.to_display(data), unit, name, offset=None if known else offset
-        )
+        voxels, decided = to_unit(shown, unit, name, offset=None if spared else offset)
     except DataError as error:
         raise DataError(" ".join([str(error), *map(_sentence, pixels.notes)])) from error
-    notes = (
-        *left,
-        *_kind_notes(series),
-        *pixels.notes,
-        *_offset_notes(offset, known),
-        *stack.notes,
-    )
+    said = (*_kind_notes(series), *pixels.notes, *_offset_notes(offset, spared))
+    notes = (*left, *said, *stack.notes)
     volume = Volume(name, np.ascontiguousarray(voxels), stack.affine, source, decided, notes)
     files = tuple(tuple(plane.path.name for plane in group) for group in stack.groups)
     return volume, files
@@ -130,12 +126,21 @@ def _kind_notes(series: Series) -> list[str]:
     return [] if series.is_ct else [f"its files say that they hold no CT ({series.kind})"]
 
 
-def _offset_notes(offset: float | None, known: bool) -> list[str]:
+def _offset_notes(offset: float | None, spared: bool) -> list[str]:
     if not offset:
         return []
-    if known:
+    if spared:
         return ["the header has a RescaleIntercept, so no offset was added"]
     return [f"an offset of {offset:g} was added, as asked for"]
+
+
+def _is_clear(shown: NDArray[Any], unit: Unit | None, name: str) -> bool:
+    """Tell whether values need no offset: their unit is decided without one."""
+    try:
+        to_unit(shown, unit, name)
+    except DataError:
+        return False
+    return True
 
 
 def _sentence(note: str) -> str:
