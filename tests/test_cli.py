@@ -40,6 +40,8 @@ def run(command_line):
 @pytest.mark.parametrize(
     ("command", "sentence"),
     [
+        ("import dicom", "Which of several acquisitions that lie in one another."),
+        ("export", "It names the patient, as the series does."),
         ("import dicom", "Compressed JPEG needs pip install 'alnb[dicom]'."),
         ("import nifti", "scan: whole scans, 60 % train, 10 % val, 30 % test, by seed."),
         ("label", "Without it a dataset has one session in your user data folder; the terminal"),
@@ -55,6 +57,20 @@ def test_the_help_tells_it(run, command, sentence):
 
     assert status == 0
     assert sentence in " ".join(out.replace("│", " ").split())
+
+
+def test_export_writes_a_segmentation_of_the_series_that_is_named(run, monkeypatch, tmp_path):
+    given = []
+    monkeypatch.setattr(
+        "alnb.export.dicom_seg.write_dicom_seg",
+        lambda session, out, series, **how: given.append((series, how)) or [out / "s.dcm"],
+    )
+    monkeypatch.setattr("alnb.export.export.write_export", lambda *_: [])
+    words = ("--dicom-seg", tmp_path / "series", "--seg-type", "fractional")
+    status, out, _ = run("export", tmp_path, "--out", tmp_path / "out", *words)
+
+    assert (status, given) == (0, [(tmp_path / "series", {"kind": "fractional", "data": None})])
+    assert "s.dcm" in out
 
 
 def test_it_tells_its_version(run):

@@ -234,7 +234,8 @@ def test_what_a_series_lacks_is_noted(tmp_path):
 
 def test_no_patient_is_named_in_a_dataset(tmp_path):
     write_series(tmp_path / "all" / "Curie_Marie_CT", even_chest())
-    write_series(tmp_path / "all" / "b", even_chest())
+    write_series(tmp_path / "all" / "b", even_chest(), StudyDescription="CT Mrs Curie")
+    (tmp_path / "all" / "b" / "MRN-4711_report.pdf").write_bytes(b"%PDF-1.4")
     dataset = import_dicom(tmp_path / "all", tmp_path / "d", size=8)
     written = [path for path in (tmp_path / "d").rglob("*") if path.is_file()]
 
@@ -244,6 +245,67 @@ def test_no_patient_is_named_in_a_dataset(tmp_path):
     for path in written:
         content = path.name.encode() + path.read_bytes()
         assert not re.search(b"curie|marie|mrn-4711", content, re.IGNORECASE), path
+
+
+def test_a_cd_becomes_a_scan_for_each_series_of_its_patients(tmp_path):
+    cd = tmp_path / "cd"
+    for patient in ("p1", "p2", "p10"):
+        study = {"StudyInstanceUID": f"1.2.{patient[1:]}", "PatientID": f"no_{patient}_id"}
+        write_series(cd / patient / "st" / "se1", even_chest(4), **study)
+    write_series(cd / "p2" / "st" / "se2", even_chest(3), **study | {"PatientID": "no_p2_id"})
+    (cd / "DICOMDIR").write_bytes(b"")
+    (cd / "AUTORUN.INF").write_text("open=viewer.exe")
+    dataset = import_dicom(cd, tmp_path / "d", size=8)
+
+    assert list(dataset.scans) == ["p1_st_se1", "p2_st_se1", "p2_st_se2", "p10_st_se1"]
+    assert dataset.notes[:2] == (
+        "left out: files that are not DICOM (1).",
+        "scans p2_st_se1 (4 slices), p2_st_se2 (3 slices) are of one patient, by their headers: "
+        "leave out all but one with --skip, or keep them in one part with a --split file.",
+    )
+
+
+def test_slices_beside_a_folder_of_more_are_one_scan(tmp_path):
+    write_series(tmp_path / "s", even_chest(3), uid="1.2.9")
+    write_series(tmp_path / "s" / "more", even_chest(2), uid="1.2.9", positions=[6, 8])
+    (tmp_path / "s" / ".ipynb_checkpoints").mkdir()
+    dataset = import_dicom(tmp_path / "s", tmp_path / "d", size=8)
+
+    assert [str(where) for where in dataset.slices] == [f"s/{z}" for z in range(5)]
+
+
+def test_two_series_of_one_folder_are_numbered_as_the_scanner_did(tmp_path):
+    write_series(tmp_path / "s", even_chest(3), uid="1.2.8", SeriesNumber=20)
+    write_series(tmp_path / "s", even_chest(4), uid="1.2.9", SeriesNumber=3)
+    dataset = import_dicom(tmp_path / "s", tmp_path / "d", size=8)
+    kept = import_dicom(tmp_path / "s", tmp_path / "e", size=8, skip=["s_2"])
+
+    assert {scan: record["depth"] for scan, record in dataset.scans.items()} == {"s_1": 4, "s_2": 3}
+    assert list(kept.scans) == ["s_1"]
+
+
+def test_a_renamed_scan_is_left_out_by_its_folder_or_its_new_name(tmp_path):
+    for name in ("Curie_1", "Curie_2", "Curie_3"):
+        write_series(tmp_path / "all" / name, even_chest())
+    by_folder = import_dicom(tmp_path / "all", tmp_path / "d", size=8, skip=["Curie_1"])
+    by_number = import_dicom(tmp_path / "all", tmp_path / "e", size=8, skip=["scan_1"])
+
+    assert list(by_folder.scans) == ["scan_1", "scan_2"]
+    assert list(by_number.scans) == ["scan_2", "scan_3"]
+
+
+def test_an_offset_and_an_acquisition_reach_the_series(tmp_path):
+    for number in (1, 2):
+        write_series(
+            tmp_path / "s", even_chest() + 200 * number, uid="1.2.9", AcquisitionNumber=number,
+            name=f"{number}_{{z}}",
+        )  # fmt: skip
+    dataset = import_dicom(tmp_path / "s", tmp_path / "d", size=8, acquisition=2, offset=-1024)
+
+    shown = dataset.raw(SliceId("s", 2)).max()
+    assert even_chest().max() + 200 < shown <= even_chest().max() + 400
+    assert dataset.notes[0].startswith("scan s: the header has a RescaleIntercept")
+    assert "acquisition 2 was taken, as asked for (3 of 6 slices)" in dataset.notes[1]
 
 
 def test_the_phantom_is_a_dataset_in_hu(tmp_path):
@@ -293,6 +355,8 @@ def test_every_import_passes_on_what_is_said_of_the_data(tmp_path, monkeypatch, 
     for name in FILES[import_data]:
         (tmp_path / "source" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "source" / name).touch()
+    if import_data is import_dicom:
+        write_series(tmp_path / "source" / "series", even_chest(1), name="1.dcm")
     source = [tmp_path / "source"] if FILES[import_data] else []
     facts = {"synthetic": True, "pseudo_masks": True}
     import_data(*source, tmp_path / "out", **facts, notes=["from the clinic"])

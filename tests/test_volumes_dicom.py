@@ -19,7 +19,8 @@ from scans import chest
 
 from alnb.errors import DataError
 from alnb.volumes import read_mask, write_mask
-from alnb.volumes.dicom import names_patient, read_series
+from alnb.volumes.dicom import read_series
+from alnb.volumes.dicom_files import find_series, names_person
 
 PATIENT = {"PatientName": "Curie^Marie", "PatientID": "MRN-4711"}
 
@@ -51,7 +52,7 @@ def write_series(
         one.Rows, one.Columns = pixels.shape
         one.SamplesPerPixel, one.PhotometricInterpretation = 1, "MONOCHROME2"
         one.BitsAllocated, one.BitsStored, one.HighBit, one.PixelRepresentation = 16, 16, 15, 0
-        one.RescaleSlope, one.RescaleIntercept = 2, -1024
+        one.RescaleSlope, one.RescaleIntercept, one.InstanceNumber = 2, -1024, z + 1
         one.PixelData = ((pixels.astype(np.int32) + 1024) // 2).astype(np.uint16).tobytes()
         one.save_as(path, enforce_file_format=True)
     return folder
@@ -150,9 +151,14 @@ def test_a_scout_view_in_the_series_is_a_sentence(tmp_path):
     with pytest.raises(DataError, match="scout has another size, spacing or direction than a0"):
         volume_of(folder)
 
+
+def test_a_scout_view_across_the_slices_is_left_out_and_said(tmp_path):
+    folder, uid = write_series(tmp_path / "s", even_chest(), uid=(uid := generate_uid())), uid
     write_series(folder, chest(1), uid=uid, name="scout", orientation=(1, 0, 0, 0, 0, -1))
-    with pytest.raises(DataError, match="scout has another size, spacing or direction than a0"):
-        volume_of(folder)
+    volume = volume_of(folder)
+
+    assert np.array_equal(volume.voxels, even_chest())
+    assert volume.notes == ("left out: scout views (1)",)
 
 
 def test_a_folder_without_one_whole_series_is_a_sentence(tmp_path):
@@ -172,7 +178,7 @@ def test_a_slice_without_position_or_with_broken_pixels_is_a_sentence(tmp_path):
     one = pydicom.dcmread(path)
     one.PixelData = one.PixelData[:-8]
     one.save_as(path)
-    with pytest.raises(DataError, match="pixels of a slice can't be read"):
+    with pytest.raises(DataError, match=f"{path.name}: its pixels can't be read"):
         volume_of(folder)
 
     del one.ImagePositionPatient
@@ -267,27 +273,27 @@ def test_a_decoder_that_is_missing_names_the_extra(tmp_path, monkeypatch):
     [
         ("CURIE_marie_ct", "NO", True),
         ("scan mrn-4711", "NO", True),
+        ("scan_mrn4711", "NO", True),
+        ("CT 1970-01-31", "NO", True),
+        ("CT_31.01.1970", "NO", True),
+        ("1.2.840.113619.2.55.3.604688", "NO", True),
         ("scan_1", "NO", False),
+        ("lung_b60f_1.25mm_2.0", "NO", False),
         ("mrn-4711", "YES", False),
     ],
 )
 def test_a_folder_named_by_its_patient_is_told(tmp_path, name, removed, found):
     folder = write_series(tmp_path / name, chest(1), PatientIdentityRemoved=removed)
-    (folder / "a note").write_text("not a slice")
 
-    assert names_patient(folder) is found
-
-
-def test_a_folder_without_slices_names_nobody(tmp_path):
-    assert not names_patient(tmp_path)
+    assert names_person(name, find_series(folder).series[0]) is found
 
 
-def test_files_that_are_no_dicom_are_named_in_the_notes(tmp_path):
+def test_files_that_are_no_dicom_are_counted_and_not_named(tmp_path):
     folder = write_series(tmp_path / "s", even_chest())
-    (folder / "notes.txt").write_text("not a slice")
+    (folder / "Curie_Marie.txt").write_text("not a slice")
     (folder / "README").write_text("nor this")
 
-    assert volume_of(folder).notes == ("skipped, because not DICOM: README and 1 more",)
+    assert volume_of(folder).notes == ("left out: files that are not DICOM (2)",)
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 600])
@@ -297,13 +303,6 @@ def test_a_slice_that_was_broken_off_is_not_left_out_in_silence(tmp_path, conten
 
     with pytest.raises(DataError, match="s: IM2 can't be read as DICOM, but has a name like"):
         volume_of(folder)
-
-
-def test_a_directory_file_hides_no_patients_name(tmp_path):
-    folder = write_series(tmp_path / "Curie_Marie", even_chest(1), name="IM{z}")
-    write_series(folder, even_chest(1), name="DICOMDIR", PatientName="", PatientID="")
-
-    assert names_patient(folder)
 
 
 def test_slices_of_a_tilted_gantry_lie_where_they_were(tmp_path):

@@ -170,10 +170,24 @@ def export(
     data: Annotated[
         Path | None, typer.Option(help="Its dataset; by default where it was labelled.")
     ] = None,
+    dicom_seg: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the source series: writes the masks as DICOM Segmentation too. It "
+            "names the patient, as the series does."
+        ),
+    ] = None,
+    seg_type: Annotated[
+        str, typer.Option(help="binary: masks. fractional: probabilities.")
+    ] = "binary",
 ) -> None:
     """Write a session's clicks (CSV, COCO), curve, journal, network and masks (NIfTI, PNG)."""
+    from alnb.export.dicom_seg import write_dicom_seg
     from alnb.export.export import write_export
 
+    if dicom_seg is not None:  # first: it may be the wrong folder
+        for path in write_dicom_seg(session, out, dicom_seg, kind=seg_type, data=data):
+            say(f"Written: {path}")
     for path in write_export(session, out, data):
         say(f"Written: {path}")
 

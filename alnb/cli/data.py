@@ -196,11 +196,18 @@ _add_import(
     "dicom",
     """Import DICOM series, without masks.
 
-    Slices are sorted by position; notes name doubles and gaps. Names and ids of patients are not
-    copied. Compressed JPEG needs pip install 'alnb\\[dicom]'.
+    Folders are searched to any depth. Slices are sorted by position; notes name doubles and gaps,
+    and count what was left out. Names and ids of patients are not copied. Compressed JPEG needs pip
+    install 'alnb\\[dicom]'.
     """,
     f"{SCANS} synthetic",
-    folder=_folder("One series, or a folder of series folders."),
+    folder=_folder("One series, a folder of series, or a CD."),
+    offset=option(
+        float | None,
+        "Added to the values of series without a RescaleIntercept, such as -1024.",
+        None,
+    ),
+    acquisition=option(int | None, "Which of several acquisitions that lie in one another.", None),
 )
 
 

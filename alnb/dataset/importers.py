@@ -6,7 +6,8 @@ Every import finds its files by name, in natural order, and passes the options o
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Iterable, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TypedDict, Unpack
@@ -16,8 +17,8 @@ from filelock import FileLock
 from alnb.arrays import Window
 from alnb.dataset.build import SIZE, LabelGate, OnStored, Pair, build
 from alnb.dataset.dataset import Dataset
-from alnb.dataset.files import check_folder, find, natural, without
-from alnb.dataset.split import Split, nearest
+from alnb.dataset.files import find, natural, without
+from alnb.dataset.split import Split, nearest, some
 from alnb.errors import DataError
 from alnb.volumes import (
     NIFTI,
@@ -31,7 +32,8 @@ from alnb.volumes import (
     read_picture_mask,
     upside_down,
 )
-from alnb.volumes.dicom import names_patient, read_series
+from alnb.volumes.dicom import read_series
+from alnb.volumes.dicom_files import Series, find_series, names_person
 from alnb.volumes.scan import plain_name
 
 ZENODO = ("COVID-19-CT-Seg_20cases", "Infection_Mask")  # folders of record 3757476
@@ -172,17 +174,23 @@ def import_dicom(
     *,
     skip: Collection[str] = (),
     unit: Unit | None = None,
+    offset: float | None = None,
+    acquisition: int | None = None,
     **options: Unpack[BuildOptions],
 ) -> Dataset:
-    """Import DICOM series without masks, each in a folder of its own.
+    """Import DICOM series without masks.
 
     Parameters
     ----------
     folder : path
-        One series, or a folder of such folders. Scans are named by their folders. If a folder
-        is named by its patient, all are named by numbers, in natural order.
+        Series in folders of any depth, as a CD or an archive of patients holds them. Scans are
+        named by the innermost folder of their slices, with those above or a number where that is
+        not enough. If a name holds what the header calls the patient or the study, a date or a
+        UID, all are named by numbers, in natural order.
     out, skip, unit, **options
         As `import_nifti`.
+    offset, acquisition
+        As `read_series` takes them.
 
     Raises
     ------
@@ -190,15 +198,56 @@ def import_dicom(
         If a series is broken, or as `build`.
     """
     folder = Path(folder)
-    check_folder(folder)
-    inner = sorted((path for path in folder.iterdir() if path.is_dir()), key=natural)
-    series = without({path.name: path for path in inner or [folder]}, skip)
-    if any(names_patient(path) for path in series.values()):
-        series = {f"scan_{number}": path for number, path in enumerate(series.values(), 1)}
-        note = "folders named by their patients became scan_1, scan_2, … in their order."
+    found = find_series(folder)
+    series = _named_series(found.series, folder)
+    if any(names_person(scan, one) for scan, one in series.items()):
+        kept = without(series, [scan for scan in skip if scan in series])
+        skip = [scan for scan in skip if scan not in series]
+        series = {f"scan_{number}": one for number, one in enumerate(kept.values(), 1)}
+        note = (
+            "folders named by their patients, a study or a date became scan_1, scan_2, … in their "
+            "order."
+        )
         options = noted(options, note)
-    pairs = ((read_series(path, unit=unit, scan=scan)[0], None) for scan, path in series.items())
-    return build(pairs, out, **options)
+    series = without(series, skip)
+    notes = [f"{note}." for note in found.left_out] + _patient_notes(series)
+    pairs = (
+        (read_series(one, unit=unit, offset=offset, scan=scan, acquisition=acquisition)[0], None)
+        for scan, one in series.items()
+    )
+    return build(pairs, out, **noted(options, *notes))
+
+
+def _named_series(found: Sequence[Series], root: Path) -> dict[str, Series]:
+    """Name series by their folders, in natural order; by a number too where a folder has two."""
+
+    def place(one: Series) -> tuple[list[list[tuple[int, str]]], tuple[float, str]]:
+        return [natural(Path(part)) for part in one.folder.relative_to(root).parts], one.order
+
+    ordered = sorted(found, key=place)
+    names = [plain_name(one.folder.resolve().name) for one in ordered]
+    if len({*names}) < len(names):
+        inner = [one.folder.relative_to(root).parts for one in ordered]
+        names = [plain_name("_".join(parts)) or root.resolve().name for parts in inner]
+    seen: Counter[str] = Counter()
+    series = {}
+    for name, one in zip(names, ordered, strict=True):
+        seen[name] += 1
+        series[f"{name}_{seen[name]}" if names.count(name) > 1 else name] = one
+    return series
+
+
+def _patient_notes(series: Mapping[str, Series]) -> list[str]:
+    """Say which scans are of one patient, so that they don't lie in different parts."""
+    patients: dict[str, list[str]] = {}
+    for scan, one in series.items():
+        patients.setdefault(one.patient, []).append(f"{scan} ({len(one.planes)} slices)")
+    return [
+        f"scans {some(scans)} are of one patient, by their headers: leave out all but one with "
+        "--skip, or keep them in one part with a --split file."
+        for scans in patients.values()
+        if len(scans) > 1
+    ]
 
 
 def import_phantom(out: Path | str, *, scans: int = 6, **options: Unpack[BuildOptions]) -> Dataset:
