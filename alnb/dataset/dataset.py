@@ -17,7 +17,8 @@ import numpy as np
 from alnb.arrays import Grey, Mask, Window, read_only
 from alnb.config import Config, Resolved
 from alnb.errors import DataError
-from alnb.storage import sha256_of
+from alnb.schema import shown
+from alnb.storage import UNREADABLE, sha256_of
 from alnb.volumes import PICTURES, Origin, Source, Unit, write_mask
 from alnb.volumes.scan import by
 
@@ -222,11 +223,7 @@ class Dataset:
         if hashlib.sha256(table).hexdigest() != manifest["slices_sha256"]:
             raise DataError(f"dataset {folder}: {SLICES} was changed. Import the data again.")
         _check_files(folder, manifest)
-        reader = csv.reader(table.decode("utf-8").splitlines()[1:])
-        rows = {
-            SliceId(scan, int(z)): _Row(cast("Part", part), int(infected))
-            for scan, z, part, infected in reader
-        }
+        rows = _parse_slices(table, folder, manifest["scans"])
         return cls(folder, manifest, rows, hashlib.sha256(text).hexdigest())
 
     def divided(self, parts: Mapping[SliceId, Part], name: str) -> Dataset:
@@ -437,7 +434,7 @@ class Dataset:
         record = self._scan(scan)
         try:
             array = cast("NDArray[Any]", np.load(path, mmap_mode="r", allow_pickle=False))
-        except (OSError, ValueError, EOFError) as error:
+        except UNREADABLE as error:
             raise DataError(
                 f"{path}: it is missing or truncated. Import the data again."
             ) from error
@@ -476,6 +473,28 @@ def _parse_manifest(text: bytes, folder: Path) -> dict[str, Any]:
     manifest.setdefault("synthetic", all(scan.startswith("phantom_") for scan in manifest["scans"]))
     manifest.setdefault("pseudo_masks", False)
     return cast("dict[str, Any]", manifest)
+
+
+def _parse_slices(table: bytes, folder: Path, scans: Mapping[str, Any]) -> dict[SliceId, _Row]:
+    """Read slices.csv, which has a line for each slice of each scan."""
+    rows: dict[SliceId, _Row] = {}
+    line = 0
+    try:
+        for line, row in enumerate(csv.reader(table.decode("utf-8").splitlines(), strict=True), 1):
+            if line > 1:
+                scan, z, part, infected = row
+                where = SliceId(scan, int(z))
+                if where in rows or part not in PARTS or not 0 <= where.z < scans[scan]["depth"]:
+                    raise ValueError("it is there twice, or has no such slice or part")
+                rows[where] = _Row(part, max(0, int(infected)))
+        if len(rows) != sum(record["depth"] for record in scans.values()):
+            raise ValueError("slices are missing after it")
+    except (ValueError, KeyError, csv.Error) as error:
+        raise DataError(
+            f"{folder / SLICES}, line {line}: it can't be read ({shown(str(error))}). Import the "
+            "data again."
+        ) from error
+    return rows
 
 
 def _check_files(folder: Path, manifest: dict[str, Any]) -> None:
