@@ -22,6 +22,7 @@ def test_what_is_not_spoilt_is_read(monkeypatch, name):
         monkeypatch.setattr(mutate, spoil, lambda rng, content: content)
     monkeypatch.setattr(mutate, "header_field", lambda rng, header: None)
     monkeypatch.setattr(mutate, "json_value", lambda rng, value: json.dumps(value))
+    monkeypatch.setattr(mutate, "lines", lambda rng, good: "".join(f"{line}\n" for line in good))
     monkeypatch.setattr(mutate, "table", lambda rng, text: text.encode())
     monkeypatch.setattr(mutate, "a_setting", lambda rng, names: "steps=3")
 

@@ -161,6 +161,19 @@ def _unlike(rng: random.Random) -> Any:
     return rng.choice((*NUMBERS, *TEXTS, None, True, [], {}, [[]], {"a": {}}, raw, raw, raw))
 
 
+def lines(rng: random.Random, good: list[str]) -> str:
+    """Spoil one of some lines of JSON, or put it where it does not belong, or drop it."""
+    spoilt, at = list(good), rng.randrange(len(good))
+    how = rng.random()
+    if how < 0.8:
+        spoilt[at] = json_value(rng, json.loads(good[at]))
+    elif how < 0.9:
+        spoilt.insert(at, rng.choice(good))
+    else:
+        del spoilt[at]
+    return "".join(f"{line}\n" for line in spoilt)
+
+
 def _alike(rng: random.Random, value: Any, whole: Any) -> Any:
     """Return another value of the same type: what a schema lets through."""
     if isinstance(value, bool):

@@ -196,7 +196,9 @@ def _spoil_split(rng: random.Random, folder: Path) -> None:
 def _open_split(folder: Path) -> object:
     from alnb.dataset import build
 
-    return build(_volumes(), folder / "data", size=SIDE, split=str(folder / "split.csv"))
+    return build(
+        _volumes(), folder / "data", size=SIDE, split=str(folder / "split.csv"), allow_shared=True
+    )
 
 
 def _spoil_manifest(rng: random.Random, folder: Path) -> None:
@@ -290,17 +292,10 @@ def _story() -> tuple[str, ...]:
 def _spoil_journal(rng: random.Random, folder: Path) -> None:
     _dataset(folder)
     lines = [line.replace("@FOLDER@", str(folder)) for line in _story()]
-    how, at = rng.random(), rng.randrange(len(lines))
-    if how < 0.7:
-        lines[at] = mutate.json_value(rng, json.loads(lines[at]))
-    elif how < 0.8:
-        lines.insert(at, rng.choice(lines))
-    elif how < 0.9:
-        del lines[at]
-    content = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogatepass")
+    content = mutate.lines(rng, lines).encode("utf-8", "surrogatepass")
     (folder / "session").mkdir()
     path = folder / "session/journal.jsonl"
-    path.write_bytes(mutate.in_bytes(rng, content) if how >= 0.9 else content)
+    path.write_bytes(mutate.in_bytes(rng, content) if rng.random() < 0.1 else content)
 
 
 def _open_journal(folder: Path) -> object:
