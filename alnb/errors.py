@@ -1,14 +1,21 @@
 """The errors that a person sees, and the log that keeps the rest.
 
-An `AlnbError` is one sentence with what was wrong, where, and what to do. Any other exception is a
+An `AlnbError` is one sentence with what was wrong, where, and what to do. `path_sentence` makes one
+of what the system says about a file or folder that a person named. Any other exception is a
 fault of alnb: `sentence_of` logs its trace, and `log_hint` points to the log in one sentence.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
+from collections.abc import Callable
+from functools import wraps
+from inspect import signature
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 LOG = "alnb.log"
 LOG_BYTES, LOG_FILES = 1_000_000, 3  # ours: some thousand traces, and two older files
@@ -79,3 +86,59 @@ def sentence_of(error: BaseException) -> str:
         f"Something went wrong in alnb ({type(error).__name__}: {error}). Every answer is saved; "
         f"reload the page to go on.{log_hint()}"
     )
+
+
+# --- files and folders that a person named ---
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_ELSEWHERE = "or name another place"
+_NO_ROOM = ("there is no room for it", f"Make room on the disk, {_ELSEWHERE}")
+_FORBIDDEN = ("it may not be read or written here", f"Correct the permissions, {_ELSEWHERE}")
+_REASONS = {
+    errno.ENOSPC: _NO_ROOM, errno.EDQUOT: _NO_ROOM, errno.EFBIG: _NO_ROOM,
+    errno.EACCES: _FORBIDDEN, errno.EPERM: _FORBIDDEN, errno.EROFS: _FORBIDDEN,
+    errno.ENOENT: ("there is no such file or folder", "Check the path"),
+    errno.EISDIR: ("it is a folder", "Name a file"),
+    errno.ENOTDIR: ("a part of this path is a file", "Check the path"),
+    errno.EEXIST: ("there is a file of this name", "Name another place"),
+    errno.ENAMETOOLONG: ("its name is too long", "Name another place"),
+}  # fmt: skip
+
+
+def path_sentence(error: OSError, path: Path | str) -> str:
+    """Say why a file or folder can't be read or written, and what to do.
+
+    `path` is for errors that name none, as those of a full disk, or a file of ours inside it.
+    """
+    why, advice = _REASONS.get(
+        error.errno or 0, (f"it can't be used ({error.strerror or error})", "Check the path")
+    )
+    named = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else path
+    return f"{path if Path(path) in Path(named).parents else named}: {why}. {advice}."
+
+
+def path_error(error: OSError, path: Path | str) -> DataError:
+    """Make a `DataError` of `path_sentence`."""
+    return DataError(path_sentence(error, path))
+
+
+def saying(argument: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Decorate a function that writes to a path: its `OSError` becomes a `path_error`.
+
+    `argument` is the path's name among the function's arguments.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        @wraps(function)
+        def call(*args: P.args, **options: P.kwargs) -> R:
+            try:
+                return function(*args, **options)
+            except OSError as error:
+                named = signature(function).bind(*args, **options).arguments
+                raise path_error(error, named[argument]) from error
+
+        return call
+
+    return decorate

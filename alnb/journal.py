@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 
 from alnb.annotation import Verdict
 from alnb.cost import Cost
-from alnb.errors import SessionError
+from alnb.errors import SessionError, path_sentence
 from alnb.metrics import Scores
 from alnb.reports import FitReport
 from alnb.schema import Count, Number, conform, read_json, shown
@@ -166,9 +166,7 @@ def _read(path: Path) -> tuple[list[Event], int]:
     except FileNotFoundError:
         return [], 0
     except OSError as error:
-        raise SessionError(
-            f"{path} can't be read: {error.strerror}. Mend its permissions, or restore it."
-        ) from error
+        raise SessionError(path_sentence(error, path)) from error
     whole = content.rfind(b"\n") + 1
     events: list[Event] = []
     for line in content[:whole].split(b"\n")[:-1]:
@@ -216,7 +214,10 @@ class Journal:
         SessionError
             If another live process writes it and `take_over` is False.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SessionError(path_sentence(error, self.path.parent)) from error
         with self._locked():
             if self.held and not take_over:
                 raise SessionError(

@@ -17,7 +17,7 @@ from alnb.annotation import Answer
 from alnb.config import Config, retired_settings
 from alnb.cost import Cost
 from alnb.dataset import PARTS, Dataset
-from alnb.errors import DataError, SessionError
+from alnb.errors import DataError, SessionError, saying
 from alnb.journal import Event, Journal, live
 from alnb.metrics import Scores
 from alnb.regions import Region
@@ -340,6 +340,7 @@ def check_regions(events: Sequence[Event], dataset: Dataset) -> None:
                 )
 
 
+@saying("folder")
 def _check_place(folder: Path) -> None:
     """Make sure that a folder is new, empty or a session's."""
     if not folder.exists():

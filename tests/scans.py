@@ -16,7 +16,7 @@ def ct(scan="a", depth=4, height=16, width=16, seed=0):
     return Volume.made(scan, voxels, unit="hu"), mask
 
 
-def write_nifti(path, voxels, codes="LPS", tilt=0.0, mm=(0.8, 0.7, 2)):
+def write_nifti(path, voxels, codes="LPS", tilt=0.0, mm=(0.7, 0.7, 2)):
     """Lay a display-order array into a NIfTI file along other axes, tilted by some radians."""
     path.parent.mkdir(exist_ok=True, parents=True)
     cos, sin = np.cos(tilt), np.sin(tilt)

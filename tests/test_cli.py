@@ -13,7 +13,7 @@ import alnb.dataset
 from alnb.cli.data import imports
 from alnb.dataset import Dataset
 from alnb.dataset.importers import BuildOptions
-from alnb.errors import AlnbError
+from alnb.errors import AlnbError, DataError
 from alnb.serve import free_port
 
 FAST = [
@@ -162,6 +162,40 @@ def test_a_person_can_say_what_scans_and_masks_are(run, folders, data, tmp_path)
 
     assert (told.pseudo_masks, told.synthetic) == (True, True)
     assert (usual.pseudo_masks, usual.synthetic) == (False, False)
+
+
+def test_pictures_of_16_bits_take_a_unit_and_an_offset(run, tmp_path):
+    from PIL import Image
+
+    (tmp_path / "i").mkdir()
+    stored = np.linspace(31768, 33168, 64).astype(np.uint16).reshape(8, 8)
+    Image.fromarray(stored).save(tmp_path / "i" / "a.png")
+    words = ("import", "pairs", "--images", tmp_path / "i", "--out", tmp_path / "d", "--size", 8)
+    assert run(*words)[0] == 1
+    assert run(*words, "--unit", "hu", "--offset", -32768)[::2] == (0, "")
+
+    dataset = Dataset.open(tmp_path / "d")
+    assert np.array_equal(dataset.raw(dataset.slices[0]), stored.astype(int) - 32768)
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (OSError(28, "No space left", "x.csv"), "alnb: x.csv: there is no room for it."),
+        (OSError(5, "Input/output error"), "alnb: a file or folder of this command: it can't be"),
+        (UnicodeDecodeError("utf-8", b"\xfc", 0, 1, "invalid"), "alnb: a name or a file holds"),
+        (DataError("scan a: too dark."), "alnb: scan a: too dark."),
+    ],
+)
+def test_what_a_person_can_mend_is_a_sentence(run, monkeypatch, error, sentence):
+    def failing(*_):
+        raise error
+
+    monkeypatch.setattr("alnb.cli.app", failing)
+    status, _, err = run("run")
+
+    assert status == 1
+    assert err.startswith(sentence)
 
 
 @pytest.mark.parametrize("command", imports.registered_commands, ids=lambda command: command.name)

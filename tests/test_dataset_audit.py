@@ -56,7 +56,7 @@ def made(scan="a", depth=10, size=64, infected=(), **fields):
     mask = np.zeros(voxels.shape, np.uint8)
     for z, count in infected:
         mask[z, 40 : 40 + count, 30:50] = 1
-    volume = Volume.made(scan, voxels, unit="hu", spacing_mm=(5, 0.7, 0.8))
+    volume = Volume.made(scan, voxels, unit="hu", spacing_mm=(5, 0.8, 0.8))
     return replace(volume, **fields), mask
 
 
@@ -91,7 +91,7 @@ def test_the_facts_of_a_scan_are_said(tmp_path):
     words = page.text(1)
     for fact in (
         "HU; here −800 to 250", "−1000 to 400 HU", "10 of 64×64 pixels", "part|train",
-        "0.8×0.7 mm in the slice, 5 mm between slices", "2 of 10 slices infected",
+        "0.8×0.8 mm in the slice, 5 mm between slices", "2 of 10 slices infected",
         "low · slice 1|", "high · slice 7 · 3.9 % infected|", "A|P|R|L",
     ):  # fmt: skip
         assert fact in words

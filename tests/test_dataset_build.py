@@ -148,6 +148,33 @@ def test_a_build_that_fails_leaves_what_was_there(tmp_path):
         Dataset.open(tmp_path / "new")
 
 
+def test_a_full_disk_is_a_sentence_and_leaves_what_was_there(tmp_path):
+    resource = pytest.importorskip("resource", reason="Windows limits no file's size")
+    before = build([ct("a")], tmp_path / "d", size=16, split="mixed")
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, old[1]))
+    try:
+        for folder in (tmp_path / "d", tmp_path / "new"):
+            with pytest.raises(DataError, match=rf"{folder}.*: there is no room for it"):
+                build([ct("a", height=64, width=64)], folder, size=64, split="mixed")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+
+    assert Dataset.open(tmp_path / "d").fingerprint == before.fingerprint
+    assert [path.name for path in tmp_path.iterdir()] == ["d"]
+
+
+@pytest.mark.parametrize(
+    ("out", "sentence"),
+    [("file/d", "a part of this path is a file"), ("x" * 300, "its name is too long")],
+)
+def test_a_folder_that_can_not_be_made_is_a_sentence(tmp_path, out, sentence):
+    (tmp_path / "file").touch()
+
+    with pytest.raises(DataError, match=sentence):
+        build([ct()], tmp_path / out, size=16)
+
+
 def test_scans_that_do_not_go_together_are_refused(tmp_path):
     with pytest.raises(DataError, match="scan a: there are two of this name"):
         build([ct("a"), ct("a")], tmp_path / "d")

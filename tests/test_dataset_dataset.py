@@ -254,6 +254,65 @@ def test_the_corners_of_a_slice_are_its_corners_on_both_grids():
     assert (rows.tolist(), cols.tolist()) == ([-0.5, 39.5], [-0.5, 63.5])
 
 
+@pytest.mark.parametrize(
+    ("shape", "spacing", "inner", "corner"),
+    [
+        ((20, 48), (13.0, 6.5), (40, 48), (4, 0)),
+        ((512, 512), (0.7, 0.7), (48, 48), (0, 0)),
+        ((48, 20), (1.0, 4.8), (24, 48), (12, 0)),
+        ((512, 512), (0.7, 0.70001), (48, 48), (0, 0)),  # as header fields of 32 bits round
+        ((9, 1), (1e-6, 1.0), (1, 48), (23, 0)),
+    ],
+)
+def test_a_slice_is_laid_out_by_millimetres(shape, spacing, inner, corner):
+    place = Placement(48, shape, spacing)
+
+    assert (place.inner, place.corner) == (inner, corner)
+
+
+def test_pixels_that_are_not_square_are_noted_and_a_mask_returns_to_them(tmp_path):
+    rows, cols = np.mgrid[:20, :48]
+    round_mm = np.hypot((rows - 9.5) * 2, cols - 23.5) < 15
+    voxels = np.where(round_mm, 50, -1000).astype(np.int16)[None]
+    volume = Volume.made("a", voxels, unit="hu", spacing_mm=(5, 2, 1))
+    dataset = build([(volume, round_mm[None])], tmp_path / "d", size=48, split={"a": "train"})
+    shown = dataset.mask(SliceId("a", 0))
+
+    height, width = (np.ptp(np.flatnonzero(shown.any(axis))) + 1 for axis in (1, 0))
+    assert abs(height - width) <= 2
+    assert ((dataset.raw(SliceId("a", 0)) > -400) != shown).mean() < 0.03
+    assert np.array_equal(dataset.to_source("a", shown[None])[0], round_mm)
+    assert "scan a: its pixels are not square (2 mm high, 1 wide)" in " ".join(dataset.notes)
+
+
+def test_a_dataset_of_before_keeps_the_layout_it_was_stored_in(tmp_path):
+    volume = Volume.made("a", ct(height=8)[0].voxels, unit="hu", spacing_mm=(1, 2, 1))
+    folder = build([(volume, None)], tmp_path / "d", size=16, split="mixed").folder
+    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    assert manifest["scans"]["a"]["placement"]["inner"] == [16, 16]
+    manifest["scans"]["a"]["placement"] = {"inner": [8, 16], "corner": [4, 0]}
+    (folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    masks = np.zeros((4, 16, 16), bool)
+    masks[:, 4, :] = True
+
+    place = Dataset.open(folder).placement("a")
+    assert (place.inner, place.corner) == ((8, 16), (4, 0))
+    assert np.flatnonzero(Dataset.open(folder).to_source("a", masks)[0].any(1)).tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ((16, (4, 4), (0.0, 1.0)), "pixels of 0×1 mm can't be laid out"),
+        ((16, (4, 4), (1.0, np.nan)), "pixels of 1×nan mm"),
+        ((16, (4, 4), (1.0, 1.0), (17, 3)), r"doesn't fit a working grid of 16 px"),
+    ],
+)
+def test_a_layout_that_can_not_be_is_a_sentence(arguments, sentence):
+    with pytest.raises(DataError, match=sentence):
+        Placement(*arguments)
+
+
 def test_a_working_grid_without_pixels_is_refused():
     with pytest.raises(DataError, match="Choose --size above 0"):
         Placement(0, (4, 4))

@@ -123,6 +123,21 @@ def test_pictures_become_scans_of_one_slice(tmp_path):
     assert not import_pairs(tmp_path / "i", tmp_path / "e", size=4).has_masks
 
 
+def test_soft_masks_of_pictures_take_a_threshold(tmp_path):
+    soft = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    for folder in ("i", "m"):
+        (tmp_path / folder).mkdir()
+        io.imsave(tmp_path / folder / "a.png", soft, check_contrast=False)
+    where, out = SliceId("a", 0), tmp_path / "d"
+    folders = {"images": tmp_path / "i", "masks": tmp_path / "m", "out": out, "size": 8}
+
+    assert np.array_equal(import_pairs(**folders, infected_above=30).mask(where), soft > 30)
+    with pytest.raises(DataError, match="--infected-above 99: no mask holds a value above it"):
+        import_pairs(**folders, infected_above=99)
+    with pytest.raises(DataError, match="labels or a threshold"):
+        import_pairs(**folders, infected_above=30, infected=[1])
+
+
 def test_dicom_series_become_scans(tmp_path):
     (tmp_path / "all").mkdir()
     for name in ("s1", "s2"):

@@ -29,7 +29,7 @@ def published(folder, scans=3, depth=4, **series):
     for scan in range(1, scans + 1):
         write_series(
             folder / "OpenSourceDCMs" / f"DCM{scan}", hu(depth, scan),
-            name="img_s{z:04d}.dcm", **series,
+            name="img_s{z:04d}.dcm", **{"PixelSpacing": [0.7, 0.7], **series},
         )  # fmt: skip
         for z, mask in enumerate(labels(depth)):
             seen = np.fliplr(np.rot90(mask, -1))  # undone by a flip, then a turn to the left
@@ -117,6 +117,11 @@ def relabel_mask(folder):
     )  # fmt: skip
 
 
+def double_mask(folder):
+    masks = folder / "InfectionMasks"
+    (masks / "1_z02.png").write_bytes((masks / "1_z2.png").read_bytes())
+
+
 def lose_folder(folder):
     (folder / "InfectionMasks").rename(folder / "masks")
 
@@ -131,6 +136,7 @@ def lose_folder(folder):
         (shrink_mask, "scan DCM1: the mask is 10×9, the image 10×10"),
         (relabel_mask, "scan DCM1: its mask holds 64, where this dataset's masks hold 127,255"),
         (lose_folder, "InfectionMasks is not in it"),
+        (double_mask, r"1_z2\.png and 1_z02\.png name one slice"),
     ],
 )
 def test_a_folder_that_does_not_fit_is_a_sentence(tmp_path, harm, sentence):

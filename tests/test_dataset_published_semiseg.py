@@ -71,3 +71,23 @@ def test_a_mask_that_is_missing_or_smoothed_is_a_sentence(tmp_path):
     (tmp_path / "bare" / "GT" / "p2.png").unlink()
     with pytest.raises(DataError, match=r"scan p2: .* holds no mask of that name"):
         import_semiseg(tmp_path / "bare", tmp_path / "out", size=4)
+
+
+def test_masks_under_the_usual_endings_are_found_and_one_can_be_left_out(tmp_path):
+    pictures(tmp_path, ["p1", "p2"])
+    (tmp_path / "GT" / "p1.png").rename(tmp_path / "GT" / "p1_mask.png")
+    (tmp_path / "GT" / "p2.png").unlink()
+    dataset = import_semiseg(tmp_path, tmp_path / "out", size=4, skip=["p2"])
+
+    assert list(dataset.scans) == ["p1"]
+    assert any("p1_mask.png to scan p1" in note for note in dataset.notes)
+
+
+def test_pictures_are_read_as_they_are_seen(tmp_path):
+    pictures(tmp_path, ["p1"])
+    seen = np.full((4, 4, 4), 255, np.uint8)
+    seen[..., 3] = MASK
+    io.imsave(tmp_path / "GT" / "p1.png", seen, check_contrast=False)
+    dataset = import_semiseg(tmp_path, tmp_path / "out", size=4)
+
+    assert np.array_equal(dataset.mask(SliceId("p1", 0)), MASK > 0)

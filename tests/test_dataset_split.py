@@ -193,3 +193,57 @@ def test_a_split_file_that_does_not_fit_is_a_sentence(tmp_path, content, sentenc
 def test_a_split_that_is_unknown_is_a_sentence():
     with pytest.raises(DataError, match="--split sepp: it is neither scan, sep nor mixed"):
         deal("sepp", {"a": 2})
+
+
+TABLE = "scan,part\na,train\nM\u00fcller,test\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        TABLE.encode("cp1252"),
+        TABLE.encode("utf-8-sig"),
+        TABLE.encode("utf-16"),
+        TABLE.encode("utf-16-le"),
+        TABLE.encode("utf-16-be"),
+        TABLE.replace("\u00fc", "u\u0308").encode(),
+        TABLE.replace(",", ";").encode(),
+        TABLE.replace(",", "\t").encode("utf-16"),
+        b"sep=;\r\n" + TABLE.replace(",", ";").replace("\n", "\r\n").encode(),
+        b"SEP=|\n" + TABLE.replace(",", "|").encode(),
+        TABLE.replace("\n", "\r").encode(),
+        ('\n\n"Scan" , "PART"\n\na, Train\n,,\n M\u00fcller ,TEST\n\n').encode(),
+        "Nr;Part;Scan;\n1;train;a;\n2;test;M\u00fcller;\n;;;\n".encode(),
+        "scan,part\na.nii.gz,train\nM\u00fcller.PNG,test".encode(),
+        "scan,z,part\na,,train\nM\u00fcller,0.0,test\nM\u00fcller,1,test".encode(),
+    ],
+)
+def test_a_split_is_read_as_excel_and_others_save_it(tmp_path, content):
+    (tmp_path / "split.csv").write_bytes(content)
+    parts = deal(tmp_path / "split.csv", {"a": 2, "M\u00fcller": 2})
+
+    assert scans_by_part(parts) == {"train": ["a"], "val": [], "test": ["M\u00fcller"]}
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "must name the columns scan and part"),
+        (b"PK\x03\x04rest", "it is a workbook, not a table. Save it as CSV"),
+        (b"scan,part\na,train\n\x81,test\n", "its letters can't be read"),
+        (b"scan,part\n" + b'"' + b"x" * 200_000, "it is no table"),
+        (b"scan,part\na\n", "scan a is put into part ''"),
+        (b"scan,part\na,train\nB,test\n", "names B, which .* the nearest are b"),
+        (b"scan,z,part\na,-1,train\n", "z is '-1' for scan a"),
+    ],
+)
+def test_a_split_file_that_can_not_be_read_is_a_sentence(tmp_path, content, sentence):
+    (tmp_path / "split.csv").write_bytes(content)
+
+    with pytest.raises(DataError, match=sentence):
+        deal(tmp_path / "split.csv", {"a": 2, "b": 2})
+
+
+def test_a_folder_is_no_split(tmp_path):
+    with pytest.raises(DataError, match=r"it is a folder\. Name a file"):
+        read_split(tmp_path)

@@ -1,9 +1,10 @@
+import errno
 import logging
 
 import pytest
 
 from alnb import errors
-from alnb.errors import LOG, DataError, log_to, sentence_of
+from alnb.errors import LOG, DataError, log_to, path_sentence, saying, sentence_of
 
 
 @pytest.fixture(autouse=True)
@@ -55,3 +56,28 @@ def test_a_log_that_can_not_be_written_stops_nothing(tmp_path, monkeypatch, caps
     log_to(tmp_path / "file")
 
     assert "ZeroDivisionError" in sentence_of(failure())
+
+
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [
+        (errno.ENOSPC, "x: there is no room for it. Make room on the disk, or name another place."),
+        (errno.EACCES, "x: it may not be read or written here. Correct the permissions, or name"),
+        (errno.EISDIR, "x: it is a folder. Name a file."),
+        (errno.EIO, "x: it can't be used (Input/output error). Check the path."),
+    ],
+)
+def test_what_the_system_says_of_a_path_becomes_a_sentence(code, sentence):
+    assert path_sentence(OSError(code, "Input/output error"), "x").startswith(sentence)
+    assert path_sentence(OSError(code, "", "y"), "x").startswith("y: ")
+
+
+def test_a_decorated_function_says_which_path_it_could_not_write(tmp_path):
+    @saying("out")
+    def write(text, out):
+        out.write_text(text)
+        return out
+
+    assert write("a", tmp_path / "a").read_text() == "a"
+    with pytest.raises(DataError, match="it is a folder"):
+        write("a", out=tmp_path)

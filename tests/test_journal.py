@@ -217,6 +217,17 @@ def test_a_number_that_is_none_is_not_written(path):
     assert Journal(path).events == ()
 
 
+def test_a_path_that_can_be_no_journal_is_a_sentence(tmp_path):
+    (tmp_path / "file").touch()
+
+    with pytest.raises(SessionError, match="it is a folder"):
+        Journal.open(tmp_path)
+    with pytest.raises(SessionError, match="a part of this path is a file"):
+        Journal.open(tmp_path / "file" / "journal.jsonl")
+    with pytest.raises(SessionError, match="its name is too long"):
+        Journal.open(tmp_path / ("x" * 300) / "journal.jsonl")
+
+
 def test_lines_are_json_objects(path):
     Journal(path).append("opened", OPENING | {"version": "ä"})
 

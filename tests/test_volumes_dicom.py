@@ -47,7 +47,7 @@ def write_series(
         depth = 2.0 * z if positions is None else positions[z]
         one.ImagePositionPatient = [float(value) for value in -50 + normal * depth]
         one.ImageOrientationPatient = [float(value) for value in orientation]
-        one.PixelSpacing = [0.7, 0.8]
+        one.PixelSpacing = one.get("PixelSpacing", [0.7, 0.8])
         one.Rows, one.Columns = pixels.shape
         one.SamplesPerPixel, one.PhotometricInterpretation = 1, "MONOCHROME2"
         one.BitsAllocated, one.BitsStored, one.HighBit, one.PixelRepresentation = 16, 16, 15, 0

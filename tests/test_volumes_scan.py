@@ -6,6 +6,7 @@ from scans import chest
 
 from alnb.errors import DataError
 from alnb.volumes import (
+    Origin,
     Source,
     Volume,
     scan_name,
@@ -40,6 +41,13 @@ def test_an_ambiguous_range_asks_for_the_unit(values):
     assert to_unit(np.array(values, np.int16), "hu", "a.nii")[1] == "hu"
 
 
+def test_an_offset_is_added_before_the_unit_is_decided():
+    voxels, decided = to_unit(np.array([24, 4095], np.uint16), None, "a.nii", offset=-1024)
+
+    assert decided == "hu"
+    assert voxels.tolist() == [-1000, 3071]
+
+
 def test_hu_are_not_taken_for_grey_even_if_told():
     with pytest.raises(DataError, match="not 8-bit grey"):
         to_unit(chest(), "grey", "a.nii")
@@ -71,10 +79,49 @@ def test_a_scan_is_named_by_its_file(path, scan):
     assert scan_name(path) == scan
 
 
-@pytest.mark.parametrize("scan", ["", "a/b", ".hidden", "..", "a\n"])
+@pytest.mark.parametrize(
+    "scan",
+    [
+        "a",
+        "_1",
+        "scan (1)",
+        "[x] & y's #1 100%",
+        "Müller",
+        "日本",
+        "क़ि",
+        "a\u202fb",
+        "b_01.5 +x",
+        "=1",
+    ],
+)
+def test_letters_of_every_script_and_brackets_name_a_scan(scan):
+    assert Volume.made(scan, chest(), unit="hu").scan == scan
+
+
+@pytest.mark.parametrize(
+    "scan",
+    [
+        "", " ", "a/b", "..", ".a", "a.", "-a", "a\\b", "a:b", "a?", "a\n", "a\x00b", "\u202ea",
+        "a\ufeff", "NUL", "com1.x", "a ", "日" * 80, "a\udcfc",
+    ],
+)  # fmt: skip
 def test_a_scan_has_a_name_that_can_name_a_file(scan):
-    with pytest.raises(DataError, match="a scan is named by"):
+    with pytest.raises(DataError, match="can't be a file's name on every system"):
         Volume.made(scan, chest(), unit="hu")
+
+
+def test_a_file_spelt_in_parts_and_one_spelt_whole_have_one_name():
+    assert scan_name("Mu\u0308ller.png") == scan_name("M\u00fcller.PNG") == "M\u00fcller"
+
+
+@pytest.mark.parametrize("axes", [(2, 1, 0), (0, 2, 1)])
+def test_the_spacing_follows_the_display(axes):
+    affine = np.array([[0, -2.0, 0, 5], [3, 0, 0, 5], [0, 0, 4, 5], [0, 0, 0, 1]])
+    source = Source("", "", (4, 5, 3), axes)
+    volume = Volume("a", np.zeros(source.display_shape, np.uint8), affine, source, "grey")
+
+    assert volume.spacing_mm == tuple((3, 2, 4)[axis] for axis in axes)
+    assert Origin("a", affine, source).spacing_mm == volume.spacing_mm
 
 
 def test_a_volume_whose_parts_contradict_each_other_is_refused():

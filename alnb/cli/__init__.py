@@ -31,7 +31,7 @@ from alnb.cli.options import (
     say,
 )
 from alnb.config import THREADS
-from alnb.errors import AlnbError
+from alnb.errors import AlnbError, path_sentence
 
 if TYPE_CHECKING:
     from alnb.dataset import Dataset
@@ -199,16 +199,24 @@ def _version(
 
 
 def main() -> None:
-    """Run a command; an `AlnbError` is a sentence on the terminal, not a trace."""
+    """Run a command; what a person can mend is a sentence on the terminal, not a trace."""
     for name, value in THREADS.items():
         os.environ.setdefault(name, value)
     try:
         app()
-    except AlnbError as error:
-        sys.stderr.write(f"alnb: {error}\n")
+    except (AlnbError, OSError, UnicodeError) as error:
+        sys.stderr.write(f"alnb: {_sentence(error)}\n")
         raise SystemExit(1) from None
     except (KeyboardInterrupt, SystemExit) as end:
         if isinstance(end, SystemExit) and end.code != INTERRUPTED:
             raise
         sys.stderr.write("alnb: stopped. What was done is kept; the same command goes on.\n")
         raise SystemExit(INTERRUPTED) from None
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return path_sentence(error, "a file or folder of this command")
+    if isinstance(error, UnicodeError) and not isinstance(error, AlnbError):
+        return f"a name or a file holds letters that can't be read ({error}). Write it in UTF-8."
+    return str(error)

@@ -34,7 +34,7 @@ SPLIT = (
 )
 TEXTS = list[str] | None
 OPTIONS: dict[str, Option] = {
-    "masks": option(Path | None, "Folder of masks of the same names.", None),
+    "masks": option(Path | None, "Folder of masks of the same names, or as x_mask for x.", None),
     "size": option(int, "Side of the working grid, in pixels.", 352),
     "split": option(str, SPLIT, "scan"),
     "window": option(str, "LOW,HIGH in HU: what the network sees.", "-1250,250"),
@@ -61,6 +61,9 @@ OPTIONS: dict[str, Option] = {
     "seed": option(int, "Seed of everything random.", 0),
 }  # fmt: skip
 """Options of imports, in the order of the help."""
+ABOVE = option(
+    float | None, "VALUE of the masks above which a pixel is infected, for soft edges.", None
+)
 SCANS = "split window skip unit allow_shared"  # what only volumes have, beside --flip
 READ: dict[str, Callable[[Any], Any]] = {
     "window": window_of, "infected": labels_of, "skip": tuple, "flip": tuple,
@@ -168,6 +171,7 @@ _add_import(
     "skip infected",
     folder=_folder("With TrainingSet and TestingSet, or with Imgs and GT."),
     split=option(str, "Where only one set is there; both have their own parts.", "scan"),
+    infected_above=ABOVE,
 )
 _add_import(
     "nifti",
@@ -178,8 +182,12 @@ _add_import(
 _add_import(
     "pairs",
     "Import pictures of single slices, paired with their masks by file name.",
-    "masks split skip infected pseudo_masks synthetic",
+    "masks split skip unit infected pseudo_masks synthetic",
     images=option(Path, "Folder of PNG or JPEG slices."),
+    offset=option(
+        float | None, "Added to values of 16 bits to make them HU: -32768 for DeepLesion's.", None
+    ),
+    infected_above=ABOVE,
 )
 _add_import(
     "dicom",

@@ -172,7 +172,8 @@ def _facts(
 ) -> Iterator[tuple[str, str]]:
     """Yield what a person checks of a scan: a name, and a value in words."""
     source, window = dataset.origin(scan).source, dataset.window
-    raw = [dataset.raw(where) for where in shown]
+    inside = dataset.placement(scan).window
+    raw = [dataset.raw(where)[inside] for where in shown]
     low, high = min(one.min() for one in raw), max(one.max() for one in raw)
     if dataset.unit(shown[0]) == "hu":
         yield "unit", f"HU; here {_signed(low)} to {_signed(high)}"
@@ -198,10 +199,9 @@ def _signed(value: float) -> str:
 
 def _spacing(dataset: Dataset, scan: str) -> str:
     """Write the distances of pixels and slices, of which a picture says nothing."""
-    origin = dataset.origin(scan)
     if not dataset.located(scan):
         return "not known"
-    mm = np.linalg.norm(origin.affine[:3, :3], axis=0)[list(origin.source.axes)]
+    mm = dataset.origin(scan).spacing_mm
     across = f"{mm[2]:.3g}×{mm[1]:.3g} mm in the slice"
     return f"{across}, {mm[0]:.3g} mm between slices" if dataset.stacked(scan) else across
 

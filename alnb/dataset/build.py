@@ -31,7 +31,7 @@ from alnb.dataset.dataset import (
     SliceId,
 )
 from alnb.dataset.split import KINDS, Split, deal, shared_scans, some
-from alnb.errors import DataError
+from alnb.errors import DataError, saying
 from alnb.volumes import Labels, Volume, mask_misfits, to_labels
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ _STAGE = ".building"
 _OURS = {MANIFEST, SLICES, IMAGES, MASKS, *CACHES, AUDIT, _STAGE}
 
 
+@saying("out")
 def build(
     pairs: Iterable[Pair],
     out: Path | str,
@@ -295,7 +296,7 @@ def _store(
 ) -> tuple[dict[str, Any], list[int]]:
     """Store one scan; return its record for the manifest and the infected pixels of its slices."""
     depth, height, width = volume.voxels.shape
-    place = Placement(size, (height, width))
+    place = Placement(size, (height, width), volume.spacing_mm[1:])
     record: dict[str, Any] = {
         "unit": volume.unit,
         "depth": depth,
@@ -343,6 +344,11 @@ def _scan_notes(volume: Volume, labels: Labels | None) -> list[str]:
     if not any(volume.source.codes):
         notes.append("the file names no orientation: check on screen that the heart is right")
     notes += volume.notes
+    dy, dx = volume.spacing_mm[1:]
+    if not Placement(1, (1, 1), (dy, dx)).square:
+        notes.append(
+            f"its pixels are not square ({dy:.3g} mm high, {dx:.3g} wide): laid out by millimetres"
+        )
     if labels is not None and labels.note:
         notes.append(labels.note)
     return notes

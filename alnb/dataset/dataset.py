@@ -16,7 +16,7 @@ import numpy as np
 
 from alnb.arrays import Grey, Mask, Window, read_only
 from alnb.config import Config, Resolved
-from alnb.errors import DataError
+from alnb.errors import DataError, saying
 from alnb.schema import shown
 from alnb.storage import UNREADABLE, sha256_of
 from alnb.volumes import PICTURES, Origin, Source, Unit, write_mask
@@ -38,6 +38,7 @@ SUPERPIXELS = "superpixels"  # of slices
 CACHES = (FEATURES, SUPERPIXELS)  # follow from the slices; may be deleted at any time
 AIR = {"hu": -1024, "grey": 0}  # what lies outside the scanner's circle
 _ROUNDING = 1e-6  # ours: px; a vertex on the outer edge still lies on the slice
+SQUARE = 1e-3  # ours: pixels whose sides differ by less are square; 352 of them err by 0.4 px
 _OPEN_ARRAYS = 64  # mapped files kept open; a process may hold about 1000
 
 
@@ -54,22 +55,38 @@ class SliceId:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a source slice of (height, width) `shape` lies on the working grid, `size` px a side.
+    """Where a source slice lies on the working grid, laid out by millimetres.
+
+    Parameters
+    ----------
+    size : int
+        Side of the working grid, whose pixels are square.
+    shape : (int, int)
+        Height and width of the source slice, in its pixels.
+    spacing : (float, float)
+        Distance of its rows and of its columns; only their ratio counts.
+    inner : (int, int) or None
+        Height and width of the slice on the working grid. None: its side that is longer in mm
+        fills the grid.
 
     Raises
     ------
     DataError
-        If a length is not positive.
+        If a length is not positive, or `inner` is larger than the grid.
 
     Examples
     --------
     >>> place = Placement(352, (400, 512))
     >>> place.inner, place.corner
     ((275, 352), (38, 0))
+    >>> Placement(352, (256, 512), spacing=(1.4, 0.7)).inner
+    (352, 352)
     """
 
     size: int
     shape: tuple[int, int]
+    spacing: tuple[float, float] = (1.0, 1.0)
+    inner: tuple[int, int] = None  # type: ignore[assignment]  # decided where it is made
 
     def __post_init__(self) -> None:
         if min(self.size, *self.shape) < 1:
@@ -77,19 +94,42 @@ class Placement:
                 f"a working grid of {self.size} px can't hold slices of "
                 f"{self.shape[0]}×{self.shape[1]} px. Choose --size above 0."
             )
+        if not all(0 < one < np.inf for one in self.spacing):
+            raise DataError(
+                f"pixels of {self.spacing[0]:g}×{self.spacing[1]:g} mm can't be laid out. Export "
+                "the scan with the spacing of its pixels."
+            )
+        if self.inner is None:
+            object.__setattr__(self, "inner", self._filling())
+        if not all(0 < one <= self.size for one in self.inner):
+            raise DataError(
+                f"a slice of {by(self.inner)} px doesn't fit a working grid of {self.size} px. "
+                "Import the data again."
+            )
+
+    def _filling(self) -> tuple[int, int]:
+        sides: tuple[float, float] = self.shape
+        if not self.square:
+            sides = sides[0] * self.spacing[0], sides[1] * self.spacing[1]
+        height, width = (max(1, round(side * self.size / max(sides))) for side in sides)
+        return height, width
 
     @property
-    def inner(self) -> tuple[int, int]:
-        """Height and width of the slice on the working grid; its longer side fills it."""
-        longer = max(self.shape)
-        height, width = (max(1, round(side * self.size / longer)) for side in self.shape)
-        return height, width
+    def square(self) -> bool:
+        """Whether the source's pixels are as high as wide, to `SQUARE`."""
+        return abs(self.spacing[0] / self.spacing[1] - 1) <= SQUARE
 
     @property
     def corner(self) -> tuple[int, int]:
         """Row and column where the slice begins; it is centred."""
         height, width = self.inner
         return (self.size - height) // 2, (self.size - width) // 2
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """Index the slice on the working grid, without the padding."""
+        (top, left), (height, width) = self.corner, self.inner
+        return slice(top, top + height), slice(left, left + width)
 
     def image(self, voxels: NDArray[Any]) -> NDArray[Any]:
         """Lay an (H0, W0) slice, int16 HU or uint8 grey, on the working grid, padded with air.
@@ -99,7 +139,7 @@ class Placement:
         if self.inner != self.shape:
             from skimage.transform import resize
 
-            shrinks = self.inner < self.shape
+            shrinks = any(new < old for new, old in zip(self.inner, self.shape, strict=True))
             resized = resize(
                 voxels.astype(np.float32), self.inner, order=1, mode="edge",
                 preserve_range=True, anti_aliasing=shrinks,
@@ -117,8 +157,7 @@ class Placement:
 
         What lies in the padding is lost; a mask that `labels` enlarged returns exactly.
         """
-        (top, left), (height, width) = self.corner, self.inner
-        return _nearest(masks[..., top : top + height, left : left + width], self.shape)
+        return _nearest(masks[(..., *self.window)], self.shape)
 
     def to_source(
         self, rows: NDArray[Any], cols: NDArray[Any], *, whole: bool = False
@@ -148,9 +187,8 @@ class Placement:
         return y, x
 
     def _padded(self, inner: NDArray[Any], value: int) -> NDArray[Any]:
-        (top, left), (height, width) = self.corner, self.inner
         grid = np.full((self.size, self.size), value, dtype=inner.dtype)
-        grid[top : top + height, left : left + width] = inner
+        grid[self.window] = inner
         return grid
 
 
@@ -315,9 +353,12 @@ class Dataset:
         return Origin(scan, np.array(record["affine"]), Source(**source))
 
     def placement(self, scan: str) -> Placement:
-        """Return how the slices of a scan lie on the working grid."""
-        _, height, width = self.origin(scan).source.display_shape
-        return Placement(self.size, (height, width))
+        """Return where a scan's slices lie on the working grid, as they were laid out."""
+        origin = self.origin(scan)
+        _, height, width = origin.source.display_shape
+        _, dy, dx = origin.spacing_mm
+        inner = tuple(self._scan(scan)["placement"]["inner"])  # older datasets took square pixels
+        return Placement(self.size, (height, width), (dy, dx), cast("tuple[int, int]", inner))
 
     def source_voxels(
         self, where: SliceId, rows: NDArray[Any], cols: NDArray[Any], *, whole: bool = False
@@ -444,6 +485,7 @@ class Dataset:
         return array.view(np.ndarray)
 
 
+@saying("folder")
 def _read(folder: Path, name: str) -> bytes:
     if not folder.is_dir():
         raise DataError(f"{folder}: there is no such folder. Make a dataset with alnb import.")
@@ -497,12 +539,13 @@ def _parse_slices(table: bytes, folder: Path, scans: Mapping[str, Any]) -> dict[
     return rows
 
 
+@saying("folder")
 def _check_files(folder: Path, manifest: dict[str, Any]) -> None:
     """Look for the arrays by name; their contents are checked when they are read."""
     for kind in (IMAGES, MASKS) if manifest["has_masks"] else (IMAGES,):
         inside = folder / kind
         found = set(os.listdir(inside)) if inside.is_dir() else set()  # noqa: PTH208 - 9 times faster
-        lost = next((scan for scan in manifest["scans"] if f"{scan}.npy" not in found), None)
+        lost = next((scan for scan in manifest["scans"] if _lacks(inside, found, scan)), None)
         if lost is not None:
             raise DataError(
                 f"dataset {folder}: {kind}/{lost}.npy is missing. Import the data again."
@@ -513,6 +556,11 @@ def _held(at: NDArray[np.float64], length: int) -> NDArray[np.float64]:
     """Return which of `length` pixels holds each position; NaN if none does."""
     beyond = np.abs(at - (length - 1) / 2) > length / 2 + _ROUNDING
     return np.where(beyond, np.nan, np.clip(np.floor(at + 0.5), 0, length - 1))
+
+
+def _lacks(folder: Path, found: set[str], scan: str) -> bool:
+    file = f"{scan}.npy"  # macOS may list it in another spelling than it opens it by
+    return file not in found and not (folder / file).is_file()
 
 
 def _nearest(array: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:

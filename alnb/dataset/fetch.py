@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
-from alnb.errors import DataError
+from alnb.errors import DataError, saying
 from alnb.storage import replacing
 from alnb.volumes import NIFTI
 
@@ -37,6 +37,7 @@ _WAIT_S = 2.0
 _CHUNK = 1 << 16  # ours: what is lost at most when a connection breaks
 
 
+@saying("out")
 def fetch_covid19b(
     out: Path | str, *, lungs: bool = False, progress: Fetched | None = None
 ) -> tuple[Path, ...]:

@@ -5,7 +5,6 @@ Every import finds its files by name, in natural order, and passes the options o
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Collection, Iterable, Iterator
 from fnmatch import fnmatchcase
@@ -17,20 +16,22 @@ from filelock import FileLock
 from alnb.arrays import Window
 from alnb.dataset.build import SIZE, OnStored, Pair, build
 from alnb.dataset.dataset import Dataset
-from alnb.dataset.split import Split
+from alnb.dataset.files import check_folder, find, natural, without
+from alnb.dataset.split import Split, nearest
 from alnb.errors import DataError
 from alnb.volumes import (
     NIFTI,
     PICTURES,
+    Labels,
     Unit,
     read_mask,
     read_nifti,
     read_picture,
     read_picture_mask,
-    scan_name,
     upside_down,
 )
 from alnb.volumes.dicom import names_patient, read_series
+from alnb.volumes.scan import plain_name
 
 ZENODO = ("COVID-19-CT-Seg_20cases", "Infection_Mask")  # folders of record 3757476
 PHANTOM_LABELS = (1, 2)  # ground-glass and consolidation, as the phantom draws them
@@ -75,7 +76,8 @@ def import_nifti(
     out : path
         The dataset's folder.
     masks : path or None
-        A folder of masks under the scans' names, ``.nii`` or ``.nii.gz``; None: no masks.
+        A folder of masks under the scans' names, ``.nii`` or ``.nii.gz``, or under names that
+        differ by usual endings, as ``x_seg`` and ``x``; None: no masks.
     skip : collection of str
         Scans to leave out.
     unit : "hu", "grey" or None
@@ -95,21 +97,31 @@ def import_nifti(
     images = Path(images)
     if masks is None and all((images / folder).is_dir() for folder in ZENODO):
         images, masks = images / ZENODO[0], images / ZENODO[1]
-    scans, theirs = find(images, masks, NIFTI, skip)
-    idle = next((one for one in flip if not any(fnmatchcase(scan, one) for scan in scans)), None)
+    scans, theirs, notes = find(images, masks, NIFTI, skip)
+    idle = next((one for one in flip if not any(_named(scan, one) for scan in scans)), None)
     if idle is not None:
-        raise DataError(f"--flip {idle}: no scan is called so. Correct the name or pattern.")
+        raise DataError(
+            f"--flip {idle}: no scan is called so. Correct the name or pattern"
+            f"{nearest(idle, scans)}."
+        )
     if flip:
-        options = noted(options, f"turned upside down, as asked for: scans {', '.join(flip)}.")
+        notes = (f"turned upside down, as asked for: scans {', '.join(flip)}.", *notes)
+    options = noted(options, *notes)
 
     def pairs() -> Iterator[Pair]:
         for scan, path in scans.items():
             volume = read_nifti(path, unit=unit)
             labels = read_mask(theirs[scan], volume) if theirs else None
-            wrong = any(fnmatchcase(scan, pattern) for pattern in flip)
+            wrong = any(_named(scan, pattern) for pattern in flip)
             yield upside_down(volume, labels) if wrong else (volume, labels)
 
     return build(pairs(), out, **options)
+
+
+def _named(scan: str, pattern: str) -> bool:
+    """Tell whether a scan has this name, or one of this pattern."""
+    pattern = plain_name(pattern)  # its brackets may be a part of the name
+    return scan == pattern or fnmatchcase(scan, pattern)
 
 
 def import_pairs(
@@ -119,6 +131,8 @@ def import_pairs(
     masks: Path | str | None = None,
     skip: Collection[str] = (),
     unit: Unit | None = None,
+    offset: float | None = None,
+    infected_above: float | None = None,
     **options: Unpack[BuildOptions],
 ) -> Dataset:
     """Import a folder of PNG or JPEG slices; each becomes a scan of one slice.
@@ -127,19 +141,27 @@ def import_pairs(
     ----------
     images, out, masks, skip, unit, **options
         As `import_nifti`, and errors too; the endings of a slice and its mask may differ.
+    offset : float or None
+        Added to the values of pictures of 16 bits, to make them HU: -32768 for DeepLesion's.
+    infected_above : float or None
+        Values of the masks above it are infected, for masks with soft edges; None: the values are
+        labels.
     """
-    scans, theirs = find(Path(images), masks, PICTURES, skip)
+    check_threshold(infected_above, options)
+    scans, theirs, notes = find(Path(images), masks, PICTURES, skip)
 
     def pairs() -> Iterator[Pair]:
         for scan, path in scans.items():
-            volume = read_picture(path, unit=unit)
-            yield volume, read_picture_mask(theirs[scan], volume) if theirs else None
+            volume, mask = read_picture(path, unit=unit, offset=offset), theirs.get(scan)
+            labels = read_picture_mask(mask, volume, above=infected_above) if mask else None
+            yield volume, labels
 
     note = (
         "every picture counts as a scan of its own; if a patient has several, name the parts "
         "with a --split file."
     )
-    return build(pairs(), out, **noted(options, note))
+    checked = reaching(infected_above, pairs())
+    return build(checked, out, **noted(options, note, *notes))
 
 
 def import_dicom(
@@ -229,96 +251,24 @@ def embedded(progress: OnStored | None = None, *, size: int | None = None) -> Da
         ) from error
 
 
+def check_threshold(above: float | None, options: BuildOptions) -> None:
+    """Refuse a threshold of the masks beside labels of theirs, with a `DataError`."""
+    if above is not None and options.get("infected"):
+        raise DataError("--infected and --infected-above: labels or a threshold. Say one of them.")
+
+
+def reaching(above: float | None, pairs: Iterable[Pair]) -> Iterator[Pair]:
+    """Pass pairs on; at their end a `DataError` says if no mask reaches a threshold."""
+    found = above is None
+    for volume, labels in pairs:
+        found = found or (isinstance(labels, Labels) and bool(labels.voxels.any()))
+        yield volume, labels
+    if not found:
+        raise DataError(
+            f"--infected-above {above:g}: no mask holds a value above it. Name a lower one."
+        )
+
+
 def noted(options: BuildOptions, *notes: str) -> BuildOptions:
     """Put the notes of an import before those of its caller."""
     return {**options, "notes": [*notes, *options.get("notes", ())]}
-
-
-def find(
-    images: Path, folder: Path | str | None, endings: tuple[str, ...], skip: Collection[str]
-) -> tuple[dict[str, Path], dict[str, Path]]:
-    """Find the scans' files, and their masks' where there are masks.
-
-    Parameters
-    ----------
-    images, endings
-        As `files` takes them.
-    folder : path or None
-        Of masks under the scans' names.
-    skip : collection of str
-        Scans to leave out.
-
-    Returns
-    -------
-    dict of str to Path, twice
-        By scan, in natural order; no masks if there is no folder of them.
-
-    Raises
-    ------
-    DataError
-        As `files`, or if a scan has no mask or a mask no scan.
-    """
-    scans = without(files(images, endings), skip)
-    if folder is None:
-        return scans, {}
-    masks = files(Path(folder), endings)
-    lacking = next((scan for scan in scans if scan not in masks), None)
-    if lacking is not None:
-        raise DataError(
-            f"scan {lacking}: {folder} holds no mask of that name. Add it, or leave the scan "
-            f"out with --skip {lacking}."
-        )
-    surplus = next((name for name in masks if name not in scans and name not in skip), None)
-    if surplus is not None:
-        raise DataError(
-            f"mask {masks[surplus].name}: there is no scan of that name. Add the scan, or take "
-            "the mask out of its folder."
-        )
-    return scans, masks
-
-
-def files(folder: Path, endings: tuple[str, ...]) -> dict[str, Path]:
-    """Find the files of these endings by scan, in natural order; `folder` may be one file.
-
-    Raises
-    ------
-    DataError
-        If there are none, or two name one scan.
-    """
-    if folder.is_file():
-        return {scan_name(folder): folder}
-    check_folder(folder)
-    paths = [
-        path
-        for path in folder.iterdir()
-        if path.name.lower().endswith(endings) and not path.name.startswith(".")
-    ]
-    found: dict[str, Path] = {}
-    for path in sorted(paths, key=natural):
-        twin = found.setdefault(scan_name(path), path)
-        if twin is not path:
-            raise DataError(f"{folder}: {twin.name} and {path.name} name one scan. Remove one.")
-    if not found:
-        raise DataError(f"{folder}: it holds no {' or '.join(endings)} file. Name another folder.")
-    return found
-
-
-def check_folder(folder: Path) -> None:
-    """Refuse what is no folder, with a `DataError`."""
-    if not folder.is_dir():
-        raise DataError(f"{folder}: there is no such folder. Check the path.")
-
-
-def without(scans: dict[str, Path], skip: Collection[str]) -> dict[str, Path]:
-    """Leave scans out; a `DataError` names one that is missing."""
-    unknown = next((scan for scan in skip if scan not in scans), None)
-    if unknown is not None:
-        raise DataError(f"--skip {unknown}: there is no such scan. Correct the name.")
-    return {scan: path for scan, path in scans.items() if scan not in skip}
-
-
-def natural(path: Path) -> list[tuple[int, str]]:
-    """Sort scan 2 before scan 10."""
-    return [
-        (int(digits or -1), text) for digits, text in re.findall(r"(\d+)|(\D+)", path.name.lower())
-    ]

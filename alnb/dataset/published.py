@@ -14,18 +14,16 @@ import numpy as np
 
 from alnb.dataset.build import Pair, build
 from alnb.dataset.dataset import Dataset, Part
+from alnb.dataset.files import check_folder, files, find, natural, without
 from alnb.dataset.importers import (
     ZENODO,
     BuildOptions,
-    check_folder,
-    files,
-    find,
+    check_threshold,
     import_nifti,
-    natural,
     noted,
-    without,
+    reaching,
 )
-from alnb.dataset.split import some
+from alnb.dataset.split import nearest, some
 from alnb.errors import DataError
 from alnb.storage import sha256_of
 from alnb.volumes import (
@@ -41,6 +39,7 @@ from alnb.volumes import (
     read_picture_mask,
 )
 from alnb.volumes.dicom import read_series
+from alnb.volumes.scan import plain_name
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -123,7 +122,7 @@ def _medseg(folder: Path, part: str) -> Pair:
     volume = replace(read_nifti(folder / f"{part}_im.nii.gz"), scan=part, stacked=False)
     table = folder / f"{part}_slices.csv"
     if table.is_file():
-        with table.open(newline="", encoding="utf-8") as stream:
+        with table.open(newline="", encoding="utf-8", errors="replace") as stream:
             listed = sum(1 for _ in csv.DictReader(stream))
         if listed != len(volume.voxels):
             raise DataError(
@@ -249,10 +248,13 @@ def import_covid19a(
 def _masks_by_scan(folder: Path) -> dict[str, dict[int, Path]]:
     """Find masks by series and number of slice."""
     masks: dict[str, dict[int, Path]] = {}
-    for path in sorted(folder.iterdir()):
+    for path in files(folder, (".png",)).values():
         named = re.fullmatch(r"(\w+)_z(\d+)\.png", path.name, flags=re.IGNORECASE)
-        if named:
-            masks.setdefault(f"DCM{named[1]}", {})[int(named[2])] = path
+        if not named:
+            continue
+        twin = masks.setdefault(f"DCM{named[1]}", {}).setdefault(int(named[2]), path)
+        if twin is not path:
+            raise DataError(f"{folder}: {twin.name} and {path.name} name one slice. Remove one.")
     return masks
 
 
@@ -299,7 +301,9 @@ def _check_masks(scan: str, numbers: list[tuple[int, ...]], masks: Mapping[int, 
 
 def _turned_mask(paths: list[Path], scan: str, shape: tuple[int, int]) -> NDArray[np.uint8]:
     """Return the (rows, columns) mask of a slice; its doubles must have the same."""
-    planes = [np.rot90(np.fliplr(read_picture_labels(path))) for path in paths]
+    planes: list[NDArray[np.uint8]] = [
+        np.rot90(np.fliplr(read_picture_labels(path).voxels[0])) for path in paths
+    ]
     if planes[0].shape != shape:
         raise mask_misfits(scan, planes[0].shape, shape)
     if not all(np.array_equal(planes[0], plane) for plane in planes):
@@ -318,6 +322,7 @@ def import_semiseg(
     out: Path | str,
     *,
     skip: Collection[str] = (),
+    infected_above: float | None = None,
     **options: Unpack[BuildOptions],
 ) -> Dataset:
     """Import COVID-SemiSeg's pictures; each becomes a scan of one slice.
@@ -328,8 +333,8 @@ def import_semiseg(
         Holds ``TrainingSet/LungInfection-Train/Doctor-label`` (or the same without its last
         part) and ``TestingSet/LungInfection-Test``, here or in ``Dataset``; or is one of these
         itself. In each, ``Imgs`` holds the slices and ``GT`` the masks, under equal names.
-    out, skip, **options
-        As `import_nifti`. Where both parts are there, the split is the published one.
+    out, skip, infected_above, **options
+        As `import_pairs`. Where both parts are there, the split is the published one.
 
     Returns
     -------
@@ -341,31 +346,41 @@ def import_semiseg(
     DataError
         If the folders aren't there, a slice has no mask or a mask no slice, or as `build`.
     """
-    sets = [find(images, masks, PICTURES, ()) for images, masks in _semiseg_sets(Path(folder))]
-    unknown = next((one for one in skip if not any(one in images for images, _ in sets)), None)
-    if unknown is not None:
-        raise DataError(f"--skip {unknown}: there is no such picture. Correct the name.")
+    check_threshold(infected_above, options)
+    skipped = {plain_name(one) for one in skip}
+    folders = _semiseg_sets(Path(folder))
+    every = [files(images, PICTURES) for images, _ in folders]
+    known = {name for one in every for name in one}
+    if unknown := next(iter(skipped - known), None):
+        raise DataError(
+            f"--skip {unknown}: there is no such picture. Correct the name"
+            f"{nearest(unknown, known)}."
+        )
+    sets = [
+        find(*pair, PICTURES, skipped & names.keys())
+        for pair, names in zip(folders, every, strict=True)
+    ]
     parts: tuple[Part, Part] = ("train", "test")
-    clash = len(sets) == 2 and not sets[0][0].keys().isdisjoint(sets[1][0])
+    clash = len(sets) == 2 and not sets[0].scans.keys().isdisjoint(sets[1].scans)
     pictures = [
         (f"{part}_{name}" if clash else name, part, image, masks[name])
-        for part, (images, masks) in zip(parts, sets, strict=False)
+        for part, (images, masks, _) in zip(parts, sets, strict=False)
         for name, image in images.items()
-        if name not in skip
     ]
 
     def pairs() -> Iterator[Pair]:
         for scan, _, image, mask in pictures:
             volume = replace(read_picture(image), scan=scan)
-            yield volume, read_picture_mask(mask, volume)
+            yield volume, read_picture_mask(mask, volume, above=infected_above)
 
     note = (
         "which slices are of one patient isn't published, so a patient may lie in different parts."
     )
-    options = {"name": "semiseg", **noted(options, note)}
+    options = noted(options, note, *(note for one in sets for note in one.notes))
+    options = {"name": "semiseg", **options}
     if len(sets) == 2:
         options["split"] = {scan: part for scan, part, *_ in pictures}
-    return build(pairs(), out, **options)
+    return build(reaching(infected_above, pairs()), out, **options)
 
 
 def _semiseg_sets(folder: Path) -> list[tuple[Path, Path]]:

@@ -17,15 +17,23 @@ part.
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import csv
-from collections.abc import Collection, Mapping
+import difflib
+import re
+import unicodedata
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 
 from alnb.dataset.dataset import PARTS, Dataset, Part, SliceId
-from alnb.errors import DataError
+from alnb.errors import DataError, path_error
+from alnb.volumes.scan import plain_name, scan_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,6 +42,8 @@ Named: TypeAlias = Mapping[str, Part] | Mapping[SliceId, Part] | Mapping[str | S
 Split: TypeAlias = str | Path | Named
 
 KINDS = ("scan", "sep", "mixed")
+_LIKE = 0.3  # ours: a lower bar than difflib's 0.6, since names of scans are short
+_DELIMITERS = (",", ";", "\t", "|")
 
 
 def deal(split: Split, depths: Mapping[str, int], seed: int = 0) -> dict[SliceId, Part]:
@@ -83,7 +93,8 @@ def shared_scans(parts: Mapping[SliceId, Part]) -> tuple[str, ...]:
 def read_split(path: Path | str) -> dict[str | SliceId, Part]:
     """Read a split from a CSV file with the columns scan and part, and z where slices differ.
 
-    Its first line names the columns; other columns are ignored.
+    Its first line names the columns, in any case; other columns are ignored. It may be as Excel
+    saves it: in UTF-8, UTF-16 or Windows-1252, between commas, semicolons or tabs.
 
     Raises
     ------
@@ -91,38 +102,79 @@ def read_split(path: Path | str) -> dict[str | SliceId, Part]:
         If the file is missing, a line of it can't be understood, or two contradict each other.
     """
     path = Path(path)
-    if not path.is_file():
+    parts: dict[str | SliceId, Part] = {}
+    for row in _rows(path):
+        key, part = _key(row, path), cast("Part", row["part"].casefold())
+        if part not in PARTS:
+            raise DataError(
+                f"{path.name}: scan {row['scan']} is put into part {row['part']!r}. "
+                "A part is train, val or test."
+            )
+        if parts.setdefault(key, part) != part:
+            raise DataError(
+                f"{path.name}: {key} is put into {parts[key]} and into {part}. Remove one of "
+                "the lines; where slices of a scan differ, number them in a column z."
+            )
+    return parts
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    """Return the lines of a table that hold something, by the names of its columns."""
+    text = _text(path)
+    told = re.match(r"\s*sep=(.)\s*?(\r\n?|\n|$)", text, flags=re.IGNORECASE)  # a line of Excel's
+    text = text[told.end() :] if told else text
+    try:
+        tables = [_cells(text, by) for by in ([told[1]] if told else _DELIMITERS)]
+    except csv.Error as error:
+        raise DataError(f"{path.name}: it is no table ({error}). Save it as CSV.") from error
+    for table in tables:
+        head, *rows = [row for row in table if any(row)] or [[]]
+        names = [name.casefold() for name in head]
+        if {"scan", "part"} <= set(names):
+            return [dict(zip(names, row + [""] * len(names), strict=False)) for row in rows]
+    raise DataError(f"{path.name}: its first line must name the columns scan and part.")
+
+
+def _cells(text: str, delimiter: str) -> list[list[str]]:
+    rows = csv.reader(StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+    return [[cell.strip() for cell in row] for row in rows]
+
+
+def _text(path: Path) -> str:
+    """Decode a file of a split."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
         raise DataError(
             f"--split {path}: it is neither scan, sep nor mixed, and there is no such file. "
             "Name a CSV file with the columns scan, part and, where slices differ, z."
-        )
-    with path.open(newline="", encoding="utf-8-sig") as stream:
-        reader = csv.DictReader(stream)
-        if not {"scan", "part"} <= set(reader.fieldnames or ()):
-            raise DataError(f"{path.name}: its first line must name the columns scan and part.")
-        parts: dict[str | SliceId, Part] = {}
-        for row in reader:
-            key, part = _key(row, path), cast("Part", row["part"])
-            if part not in PARTS:
-                raise DataError(
-                    f"{path.name}: scan {row['scan']} is put into part {part!r}. "
-                    "A part is train, val or test."
-                )
-            if parts.setdefault(key, part) != part:
-                raise DataError(
-                    f"{path.name}: {key} is put into {parts[key]} and into {part}. Remove one of "
-                    "the lines; where slices of a scan differ, number them in a column z."
-                )
-        return parts
+        ) from None
+    except OSError as error:
+        raise path_error(error, path) from error
+    if content.startswith(b"PK"):
+        raise DataError(f"{path.name}: it is a workbook, not a table. Save it as CSV.")
+    for encoding in _encodings(content):
+        with contextlib.suppress(UnicodeError):
+            return content.decode(encoding)
+    raise DataError(f"{path.name}: its letters can't be read. Save it as CSV in UTF-8.")
+
+
+def _encodings(content: bytes) -> tuple[str, ...]:
+    """Name the encodings to try: by the marks at the beginning, and where every other byte is 0."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return ("utf-16",)
+    if b"\0" in content[:2]:
+        return ("utf-16-be",) if content.startswith(b"\0") else ("utf-16-le",)
+    return "utf-8-sig", "cp1252"
 
 
 def _key(row: Mapping[str, str], path: Path) -> str | SliceId:
-    z = row.get("z")
+    scan, z = plain_name(row["scan"]), row.get("z")
     if not z:
-        return row["scan"]
-    if not z.isdecimal():
-        raise DataError(f"{path.name}: z is {z!r} for scan {row['scan']}. Count slices from 0.")
-    return SliceId(row["scan"], int(z))
+        return scan
+    if not re.fullmatch(r"\d+(\.0+)?", z):  # pandas writes 3.0 in a column with gaps
+        raise DataError(f"{path.name}: z is {z!r} for scan {scan}. Count slices from 0.")
+    return SliceId(scan, int(z.partition(".")[0]))
 
 
 def _whole(scans: Sequence[str], seed: int | None) -> dict[str, Part]:
@@ -149,13 +201,13 @@ def _mixed(depths: Mapping[str, int]) -> Iterator[tuple[SliceId, Part]]:
 
 
 def _named(split: Named, depths: Mapping[str, int]) -> dict[SliceId, Part]:
-    named = cast("Mapping[str | SliceId, Part]", split)
+    named = {_imported(one, depths): part for one, part in split.items()}
     slices = [SliceId(scan, z) for scan, depth in depths.items() for z in range(depth)]
     unknown = next(iter(named.keys() - depths.keys() - set(slices)), None)
     if unknown is not None:
         raise DataError(
             f"the split names {unknown}, which is not among the imported scans and slices. "
-            "Correct its name, or leave it out."
+            f"Correct its name, or leave it out{nearest(str(unknown), depths)}."
         )
     parts = {where: named.get(where, named.get(where.scan)) for where in slices}
     left_out = next((where for where, part in parts.items() if part is None), None)
@@ -165,6 +217,17 @@ def _named(split: Named, depths: Mapping[str, int]) -> dict[SliceId, Part]:
             f"leave the scan out with --skip {left_out.scan}."
         )
     return cast("dict[SliceId, Part]", parts)
+
+
+def _imported(one: str | SliceId, depths: Mapping[str, int]) -> str | SliceId:
+    """Return a scan or slice of a split under the name that it was imported by.
+
+    Unicode may spell it otherwise, and the split may name its file.
+    """
+    if isinstance(one, SliceId):
+        return replace(one, scan=str(_imported(one.scan, depths)))
+    name = plain_name(one)
+    return name if name in depths else scan_name(name) if scan_name(name) in depths else one
 
 
 def fold(dataset: Dataset, number: int, folds: int) -> Dataset:
@@ -208,3 +271,15 @@ def some(names: Collection[Any]) -> str:
     """Write names, the first three of many."""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join([str(name) for name in names][:3]) + more
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """List the names that are most like another, after a semicolon; empty if none is."""
+    folded = {_folded(one): one for one in names}
+    close = [folded[one] for one in difflib.get_close_matches(_folded(name), folded, 3, _LIKE)]
+    return f"; the nearest are {', '.join(close)}" if close else ""
+
+
+def _folded(name: str) -> str:
+    """Write a name as people compare it: without case, and without zeros before a number."""
+    return re.sub(r"(?<!\d)0+(?=\d)", "", unicodedata.normalize("NFKC", name).casefold())

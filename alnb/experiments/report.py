@@ -22,6 +22,7 @@ from alnb.curves.charts import (
 )
 from alnb.curves.statistics import dices, shares
 from alnb.dataset import Dataset
+from alnb.errors import saying
 from alnb.experiments.plan import Experiment
 from alnb.experiments.results import Result, facts_of, read_all, table_of, write
 from alnb.experiments.run import Clock, MakeLearner, PlannedRun, carry_out, check, runs_of
@@ -91,6 +92,7 @@ def perform(
     return result
 
 
+@saying("out")
 def write_report(out: Path) -> tuple[Path, list[str]]:
     """Write ``report.html`` on all experiments in a folder; raise what `read_all` raises.
 

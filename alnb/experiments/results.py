@@ -17,7 +17,7 @@ import alnb
 from alnb.curves.compare import settings_of
 from alnb.curves.statistics import conclusion
 from alnb.dataset import Dataset
-from alnb.errors import DataError
+from alnb.errors import DataError, saying
 from alnb.experiments.plan import EXPERIMENTS, Experiment
 from alnb.experiments.run import PlannedRun
 from alnb.journal import Journal
@@ -134,6 +134,7 @@ def facts_of(
     }
 
 
+@saying("out")
 def write(result: Result, out: Path) -> None:
     """Write an experiment's table and facts."""
     write_text(out / f"{result.name}.csv", result.table.to_csv(index=False, lineterminator="\n"))

@@ -26,7 +26,7 @@ from alnb.config import Config
 from alnb.curves.charts import curve_figure
 from alnb.cycle import Learner, ran_out, run
 from alnb.dataset import Dataset, fold
-from alnb.errors import AlnbError, ConfigError, SessionError, TrainerError
+from alnb.errors import AlnbError, ConfigError, SessionError, TrainerError, saying
 from alnb.experiments.plan import Arm, Experiment, check_masks
 from alnb.oracle import Oracle
 from alnb.reports import CycleReport, curve_table
@@ -114,6 +114,7 @@ def why_ended(state: State, cycles: int) -> str:
     return "every region has been asked"
 
 
+@saying("out")
 def _write_curve(session: Session, out: Path) -> None:
     """Write a session's curve as a table and, for a browser, as a page."""
     dataset, config, reports = session.dataset, session.state.config, session.state.reports

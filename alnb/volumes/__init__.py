@@ -12,13 +12,15 @@ of the two, `to_unit` decides. It never guesses where the values allow both.
 
 from alnb.volumes.files import (
     NIFTI,
-    PICTURES,
     read_mask,
     read_nifti,
+    write_mask,
+)
+from alnb.volumes.pictures import (
+    PICTURES,
     read_picture,
     read_picture_labels,
     read_picture_mask,
-    write_mask,
 )
 from alnb.volumes.scan import (
     Labels,

@@ -1,4 +1,4 @@
-"""Read scans and masks from NIfTI, PNG and JPEG files; write masks as NIfTI."""
+"""Read scans and masks from NIfTI files; write masks as NIfTI."""
 
 # mypy: disable-error-code="no-untyped-call"
 # nibabel types its modules only in part
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NIFTI = (".nii", ".nii.gz")
-PICTURES = (".png", ".jpg", ".jpeg")
 
 
 def read_nifti(path: Path | str, *, unit: Unit | None = None) -> Volume:
@@ -165,72 +163,3 @@ def _load_nifti(path: Path) -> tuple[NDArray[Any], NDArray[np.float64], tuple[in
         )
     codes = int(image.header["qform_code"]), int(image.header["sform_code"])
     return data, np.asarray(image.affine, dtype=np.float64), codes
-
-
-def read_picture(path: Path | str, *, unit: Unit | None = None) -> Volume:
-    """Read one slice from a PNG or JPEG file, row 0 its top.
-
-    Colour is turned into luminance, transparency dropped. `unit` says what the values are; None:
-    decided by `to_unit`.
-
-    Raises
-    ------
-    DataError
-        If the file is missing or no picture, or its values are not CT.
-    """
-    path = Path(path)
-    pixels = _load_picture(path)
-    if pixels.ndim == 3:
-        pixels = np.rint(pixels @ [0.2125, 0.7154, 0.0721])  # as skimage's rgb2gray
-    voxels, decided = to_unit(pixels[None], unit, path.name)
-    volume = Volume.made(
-        scan_name(path), voxels, unit=decided, file=path.name, sha256=sha256_of(path)
-    )
-    return replace(volume, located=False)
-
-
-def read_picture_mask(path: Path | str, volume: Volume) -> Labels:
-    """Read the mask of one slice, a volume, from a PNG or JPEG file.
-
-    Raises
-    ------
-    DataError
-        If the file is missing, no picture, or of another size.
-    """
-    labels = read_picture_labels(path)
-    if labels.shape != volume.voxels.shape[1:]:
-        raise mask_misfits(volume.scan, labels.shape, volume.voxels.shape[1:])
-    return Labels(labels[None], Path(path).name, sha256_of(Path(path)))
-
-
-def read_picture_labels(path: Path | str) -> NDArray[np.uint8]:
-    """Return the (Y, X) labels of a PNG or JPEG file.
-
-    A palette's numbers are the labels. Of colours the brightest channel counts. JPEG smears labels,
-    so half white is its border.
-    """
-    path = Path(path)
-    pixels = _load_picture(path, palette=True)
-    if pixels.ndim == 3:
-        pixels = pixels.max(axis=-1)
-    if path.suffix.lower() != ".png":
-        pixels = pixels > 127
-    return to_labels(pixels, path.name)
-
-
-def _load_picture(path: Path, *, palette: bool = False) -> NDArray[Any]:
-    """Return (Y, X) or (Y, X, 3) pixels; `palette` keeps the numbers of a palette's colours."""
-    from PIL import Image
-
-    if not path.is_file():
-        raise DataError(f"{path}: there is no such file. Check the path.")
-    try:
-        with Image.open(path) as picture:
-            plain = picture.mode in ("1", "L", "I", "I;16", "F") or (
-                palette and picture.mode == "P"
-            )
-            return np.asarray(picture if plain else picture.convert("RGB"))
-    except (OSError, ValueError, SyntaxError) as error:
-        raise DataError(
-            f"{path.name}: it can't be read as a picture. Copy or download it again."
-        ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -19,6 +20,11 @@ Triple: TypeAlias = tuple[int, int, int]
 
 AIR_HU = -500  # ours: a CT that holds air reaches below this; 8-bit data never does
 _FRAME = ("S", "P", "L")  # where the display axes z, y, x run to
+_LONGEST = 220  # bytes of a scan's name: a file's holds 255, and ours add endings to it
+_JOINERS = "\u200c\u200d"  # invisible, and letters of Persian and Indic names are spelt with them
+_NO_FILE = re.compile(  # what Windows, macOS or Linux can't have in a file's name
+    r"[.-].*|.*[/\\<>:\"|?*].*|.*[ .]|(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +72,7 @@ class Volume:
     Parameters
     ----------
     scan : str
-        Its name, as in ``coronacases_001``; also a file name, so without slashes.
+        Its name, as in ``coronacases_001``; also a file's name, as `check_name` allows.
     voxels : (Z, Y, X) array
         int16 HU or uint8 windowed grey; row 0 anterior, column 0 the patient's right.
     affine : (4, 4) float array
@@ -99,17 +105,18 @@ class Volume:
     located: bool = True
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"\w[\w.+ -]*", self.scan):
-            raise DataError(
-                f"scan {self.scan!r}: a scan is named by letters, digits, '.', '_' and '-' "
-                "that begin with a letter or digit. Rename the file."
-            )
+        check_name(self.scan)
         dtype = {"hu": np.int16, "grey": np.uint8}[self.unit]
         if self.voxels.dtype != dtype or self.voxels.shape != self.source.display_shape:
             raise DataError(
                 f"scan {self.scan}: {self.unit} voxels are {np.dtype(dtype)} of shape "
                 f"{self.source.display_shape}, not {self.voxels.dtype} of {self.voxels.shape}."
             )
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Distance of voxel centres along z, y and x."""
+        return _spacing_mm(self.affine, self.source)
 
     @classmethod
     def made(
@@ -157,6 +164,17 @@ class Origin:
     scan: str
     affine: NDArray[np.float64]
     source: Source
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Distance of voxel centres along z, y and x."""
+        return _spacing_mm(self.affine, self.source)
+
+
+def _spacing_mm(affine: NDArray[np.float64], source: Source) -> tuple[float, float, float]:
+    lengths = np.linalg.norm(affine[:3, :3], axis=0)
+    dz, dy, dx = (float(lengths[axis]) for axis in source.axes)
+    return dz, dy, dx
 
 
 def upside_down(volume: Volume, labels: Labels | None) -> tuple[Volume, Labels | None]:
@@ -213,7 +231,35 @@ def source_of(
 
 def scan_name(path: Path | str) -> str:
     """Return the file's name without its ending: ``a/b_01.nii.gz`` is scan ``b_01``."""
-    return re.sub(r"(\.nii)?(\.gz)?$|\.(png|jpe?g)$", "", Path(path).name, flags=re.IGNORECASE)
+    name = re.sub(r"(\.nii)?(\.gz)?$|\.(png|jpe?g)$", "", Path(path).name, flags=re.IGNORECASE)
+    return plain_name(name)
+
+
+def plain_name(name: str) -> str:
+    """Spell a name in one way: composed as Unicode's NFC, without spaces around it."""
+    return unicodedata.normalize("NFC", name).strip()
+
+
+def check_name(scan: str) -> None:
+    r"""Refuse a scan's name that can't name a file on every system, or can't be seen.
+
+    Raises
+    ------
+    DataError
+        If it is empty or too long, begins or ends with a dot, begins with a hyphen, or holds a
+        slash, one of ``\\ < > : " | ? *`` or an invisible character.
+    """
+    seen = all(
+        one in _JOINERS or kind[0] in "LMNPS" or kind == "Zs"
+        for one, kind in zip(scan, map(unicodedata.category, scan), strict=True)
+    )
+    length = len(scan.encode(errors="replace"))
+    if not seen or not 0 < length <= _LONGEST or _NO_FILE.fullmatch(scan):
+        raise DataError(
+            f"scan {scan[:_LONGEST]!r}: this name can't be a file's name on every system: it is "
+            "empty or too long, begins or ends with a dot, a hyphen or a space, or holds a slash, "
+            'one of < > : " | ? * or an invisible character. Rename the file.'
+        )
 
 
 def mask_misfits(scan: str, mask: tuple[int, ...], image: tuple[int, ...]) -> DataError:
@@ -236,7 +282,9 @@ def by(shape: tuple[int, ...]) -> str:
     return "×".join(str(length) for length in shape)
 
 
-def to_unit(data: NDArray[Any], unit: Unit | None, where: str) -> tuple[NDArray[Any], Unit]:
+def to_unit(
+    data: NDArray[Any], unit: Unit | None, where: str, *, offset: float | None = None
+) -> tuple[NDArray[Any], Unit]:
     """Decide what the values are, and store them as that.
 
     Parameters
@@ -248,6 +296,9 @@ def to_unit(data: NDArray[Any], unit: Unit | None, where: str) -> tuple[NDArray[
         values in 0…255 are already windowed, and so are fractions in 0…1 (times 255).
     where : str
         The file, for the sentence.
+    offset : float or None
+        Added to the values before anything is decided, as -1024 where HU + 1024 are stored.
+        None: the person named none.
 
     Returns
     -------
@@ -263,6 +314,8 @@ def to_unit(data: NDArray[Any], unit: Unit | None, where: str) -> tuple[NDArray[
         raise DataError(f"{where}: the scan is empty. Export it again.")
     if data.dtype.kind not in "biuf":
         raise DataError(f"{where}: voxels of type {data.dtype} are not CT. Export it as numbers.")
+    if offset:
+        data = data.astype(np.float32) + np.float32(offset)
     low, high = float(data.min()), float(data.max())
     if not np.isfinite(low + high):  # NaN is carried by min and max
         raise DataError(

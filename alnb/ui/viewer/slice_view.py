@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -221,7 +222,8 @@ class SliceView(TwoPanels):
             self._put_rest("", BEHIND)
             self._put_viewport("region", self.viewport)
             self.figure.layout.meta = {"screen": self.screen}
-            self._put_note("place", f"<b>{region.where.scan}</b><br>slice {region.where.z}")
+            scan = escape(region.where.scan, quote=False)
+            self._put_note("place", f"<b>{scan}</b><br>slice {region.where.z}")
             self._put_note("looking", looking)
 
     def mark(
