@@ -89,5 +89,6 @@ def _words(message: str) -> str:
     """Put the field first: "Expected `int` - at `$.cycle`" is "cycle: expected int"."""
     place = _PLACE.search(message)
     what = _PLACE.sub("", message).replace("`", "")
+    what = what if len(what) < 2 * _SHOWN else f"{what[:2 * _SHOWN]}…"
     what = what if what.startswith("JSON") else what[:1].lower() + what[1:]
     return f"{place[1][:_SHOWN]}: {what}" if place and place[1] else what

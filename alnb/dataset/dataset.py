@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import json
-import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, get_args
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from alnb.arrays import Grey, Mask, Window, read_only
 from alnb.config import Config, Resolved
-from alnb.errors import DataError, saying
-from alnb.schema import shown
+from alnb.dataset.manifest import IMAGES, MASKS, PARTS, Part, Row, SliceId, read_tables
+from alnb.errors import DataError
 from alnb.storage import UNREADABLE, sha256_of
 from alnb.volumes import PICTURES, Origin, Source, Unit, write_mask
 from alnb.volumes.scan import by
@@ -27,30 +24,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-Part = Literal["train", "val", "test"]
-PARTS: tuple[Part, ...] = get_args(Part)
-
-FORMAT = 1
-MANIFEST, SLICES, IMAGES, MASKS = "manifest.json", "slices.csv", "images", "masks"
-AUDIT = "import.html"  # what was imported, to look at; may be deleted at any time
-FEATURES = "features"  # of slices, as a frozen trunk computes them
-SUPERPIXELS = "superpixels"  # of slices
-CACHES = (FEATURES, SUPERPIXELS)  # follow from the slices; may be deleted at any time
 AIR = {"hu": -1024, "grey": 0}  # what lies outside the scanner's circle
 _ROUNDING = 1e-6  # ours: px; a vertex on the outer edge still lies on the slice
 SQUARE = 1e-3  # ours: pixels whose sides differ by less are square; 352 of them err by 0.4 px
 _OPEN_ARRAYS = 64  # mapped files kept open; a process may hold about 1000
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class SliceId:
-    """One axial slice of a dataset; z counts a scan's slices from 0, from the feet to the head."""
-
-    scan: str
-    z: int
-
-    def __str__(self) -> str:
-        return f"{self.scan}/{self.z}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,11 +169,6 @@ class Placement:
         return grid
 
 
-class _Row(NamedTuple):
-    part: Part
-    infected_px: int
-
-
 class Dataset:
     """Slices, masks and split of a dataset folder, read only.
 
@@ -225,7 +197,7 @@ class Dataset:
     """
 
     def __init__(
-        self, folder: Path, manifest: dict[str, Any], rows: dict[SliceId, _Row], fingerprint: str
+        self, folder: Path, manifest: dict[str, Any], rows: dict[SliceId, Row], fingerprint: str
     ) -> None:
         self.folder = folder
         self.fingerprint = fingerprint
@@ -255,14 +227,8 @@ class Dataset:
             missing or was changed.
         """
         folder = Path(folder)
-        text = _read(folder, MANIFEST)
-        manifest = _parse_manifest(text, folder)
-        table = _read(folder, SLICES)
-        if hashlib.sha256(table).hexdigest() != manifest["slices_sha256"]:
-            raise DataError(f"dataset {folder}: {SLICES} was changed. Import the data again.")
-        _check_files(folder, manifest)
-        rows = _parse_slices(table, folder, manifest["scans"])
-        return cls(folder, manifest, rows, hashlib.sha256(text).hexdigest())
+        manifest, rows, fingerprint = read_tables(folder)
+        return cls(folder, manifest, rows, fingerprint)
 
     def divided(self, parts: Mapping[SliceId, Part], name: str) -> Dataset:
         """Return a dataset of the same folder with another split.
@@ -455,7 +421,7 @@ class Dataset:
                 if sha256_of(path) != checksum:
                     raise DataError(f"{path}: it was changed. Import the data again.")
 
-    def _row(self, where: SliceId) -> _Row:
+    def _row(self, where: SliceId) -> Row:
         if where not in self._rows:
             raise self._absent(f"slice {where}")
         return self._rows[where]
@@ -485,82 +451,10 @@ class Dataset:
         return array.view(np.ndarray)
 
 
-@saying("folder")
-def _read(folder: Path, name: str) -> bytes:
-    if not folder.is_dir():
-        raise DataError(f"{folder}: there is no such folder. Make a dataset with alnb import.")
-    try:
-        return (folder / name).read_bytes()
-    except OSError as error:
-        raise DataError(
-            f"{folder}: it is no dataset, {name} is missing or can't be read. "
-            "Make one with alnb import."
-        ) from error
-
-
-def _parse_manifest(text: bytes, folder: Path) -> dict[str, Any]:
-    try:
-        manifest = json.loads(text)
-        version = manifest["format"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{folder / MANIFEST}: it is broken or not of alnb. Import the data again."
-        ) from error
-    if version != FORMAT:
-        raise DataError(
-            f"dataset {folder}: it is of format {version}, this alnb reads {FORMAT}. "
-            "Import the data again, or update alnb."
-        )
-    # datasets of before have neither field, and phantoms were known by their scans' names
-    manifest.setdefault("synthetic", all(scan.startswith("phantom_") for scan in manifest["scans"]))
-    manifest.setdefault("pseudo_masks", False)
-    return cast("dict[str, Any]", manifest)
-
-
-def _parse_slices(table: bytes, folder: Path, scans: Mapping[str, Any]) -> dict[SliceId, _Row]:
-    """Read slices.csv, which has a line for each slice of each scan."""
-    rows: dict[SliceId, _Row] = {}
-    line = 0
-    try:
-        for line, row in enumerate(csv.reader(table.decode("utf-8").splitlines(), strict=True), 1):
-            if line > 1:
-                scan, z, part, infected = row
-                where = SliceId(scan, int(z))
-                if where in rows or part not in PARTS or not 0 <= where.z < scans[scan]["depth"]:
-                    raise ValueError("it is there twice, or has no such slice or part")
-                rows[where] = _Row(part, max(0, int(infected)))
-        if len(rows) != sum(record["depth"] for record in scans.values()):
-            raise ValueError("slices are missing after it")
-    except (ValueError, KeyError, csv.Error) as error:
-        raise DataError(
-            f"{folder / SLICES}, line {line}: it can't be read ({shown(str(error))}). Import the "
-            "data again."
-        ) from error
-    return rows
-
-
-@saying("folder")
-def _check_files(folder: Path, manifest: dict[str, Any]) -> None:
-    """Look for the arrays by name; their contents are checked when they are read."""
-    for kind in (IMAGES, MASKS) if manifest["has_masks"] else (IMAGES,):
-        inside = folder / kind
-        found = set(os.listdir(inside)) if inside.is_dir() else set()  # noqa: PTH208 - 9 times faster
-        lost = next((scan for scan in manifest["scans"] if _lacks(inside, found, scan)), None)
-        if lost is not None:
-            raise DataError(
-                f"dataset {folder}: {kind}/{lost}.npy is missing. Import the data again."
-            )
-
-
 def _held(at: NDArray[np.float64], length: int) -> NDArray[np.float64]:
     """Return which of `length` pixels holds each position; NaN if none does."""
     beyond = np.abs(at - (length - 1) / 2) > length / 2 + _ROUNDING
     return np.where(beyond, np.nan, np.clip(np.floor(at + 0.5), 0, length - 1))
-
-
-def _lacks(folder: Path, found: set[str], scan: str) -> bool:
-    file = f"{scan}.npy"  # macOS may list it in another spelling than it opens it by
-    return file not in found and not (folder / file).is_file()
 
 
 def _nearest(array: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
