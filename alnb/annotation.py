@@ -50,7 +50,7 @@ class Click:
     def __post_init__(self) -> None:
         if self.label not in (INFECTED, BACKGROUND):
             raise DataError(f"a click's label is {self.label}; it can be 1 (infected) or 0.")
-        if not (math.isfinite(self.row) and math.isfinite(self.col)):
+        if not (abs(self.row) < math.inf and abs(self.col) < math.inf):
             raise DataError(f"a click at ({self.row}, {self.col}) is nowhere.")
 
     @property

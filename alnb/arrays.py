@@ -32,6 +32,7 @@ PointLabels: TypeAlias = NDArray[np.int8]
 Grey: TypeAlias = NDArray[np.uint8]
 
 INFECTED, BACKGROUND, UNLABELLED = 1, 0, -1
+MAX_SIDE = 4096  # ours: pixels on a side of a working grid; CT has 512, the finest scanners 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +42,12 @@ class Window:
     Parameters
     ----------
     low, high : float
-        HU shown as 0 and as 255; ``low < high``.
+        HU shown as 0 and as 255; finite, ``low < high``.
 
     Raises
     ------
     ConfigError
-        If ``low`` is not below ``high``.
+        If ``low`` is not below ``high``, or one of them is not finite.
 
     Examples
     --------
@@ -58,10 +59,10 @@ class Window:
     high: float
 
     def __post_init__(self) -> None:
-        if not self.low < self.high:
+        if not -np.inf < self.low < self.high < np.inf:
             raise ConfigError(
-                f"window {self.low}…{self.high}: the lower limit must be below the upper. "
-                "Give it as LOW,HIGH in HU, for example -1250,250."
+                f"window {self.low}…{self.high}: both limits are finite, the lower one below "
+                "the upper. Give it as LOW,HIGH in HU, for example -1250,250."
             )
 
     def to_grey(self, voxels_hu: NDArray[np.generic]) -> Grey:

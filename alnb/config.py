@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
 from alnb.errors import ConfigError
+from alnb.schema import shown
 
 RegionScore = Literal["mean", "max"]
 Start = Literal["regions", "slices"]
@@ -52,6 +53,9 @@ those folds. Sparser data need more, and `training.validation` raises it by the 
 
 MASKS_THRESHOLD = 0.5
 """`Config.threshold` if regions and slices are outlined and no threshold is set."""
+
+LARGEST = 2**53
+"""The largest number that a setting takes: the last that every reader of JSON keeps whole."""
 
 HOLDOUT = 0.2
 """`Config.holdout` if there are no masks to measure the network: held-out answers do it (ours)."""
@@ -154,14 +158,18 @@ class Config:
             value = getattr(self, name)
             if type(value) not in kinds and not (float in kinds and type(value) is int):
                 words = " or ".join(_WORDS[kind] for kind in kinds)
-                raise ConfigError(f"setting {name} is {value!r}; it must be {words}.")
+                raise ConfigError(f"setting {name} is {shown(value)}; it must be {words}.")
+            if type(value) in (int, float) and not -LARGEST <= value <= LARGEST:
+                raise ConfigError(
+                    f"setting {name} is {shown(value)}; it must be a number within ±{LARGEST}."
+                )
 
     def _check_choices(self) -> None:
         for name, hint in get_type_hints(Config).items():
             value = getattr(self, name)
             if get_origin(hint) is Literal and value not in get_args(hint):
                 raise ConfigError(
-                    f"setting {name} is {value!r}; it can be {' or '.join(get_args(hint))}."
+                    f"setting {name} is {shown(value)}; it can be {' or '.join(get_args(hint))}."
                 )
 
     def _check_shares(self) -> None:
@@ -255,7 +263,7 @@ class Config:
         """
         unknown = changes.keys() - {field.name for field in dataclasses.fields(self)}
         if unknown:
-            raise ConfigError(f"unknown setting {', '.join(sorted(unknown))}.")
+            raise ConfigError(f"unknown setting {', '.join(sorted(unknown))[:80]}.")
         if changes.get("threshold") is not None:  # one that is set is not moved by answers
             changes.setdefault("adapt_threshold", None)
         return dataclasses.replace(self, **changes)

@@ -3,18 +3,7 @@
 `journal.jsonl` is the only truth; all else in a session's folder can be made again from it.
 A line is an `Event` as JSON, on disk (fsync) before `append` returns.
 
-==========  ==================================================================
-kind        data
-==========  ==================================================================
-opened      version, config, dataset (name, fingerprint, split)
-asked       cycle, heuristic, picks (region, score)
-answered    an `Answer`; sweep (the number of its first one) for those given in one go
-trained     cycle, fit (a `FitReport`), cost (a `Cost`), on (digest of the answers)
-scored      cycle, scores (tp, fp, fn, tn) or null, score_s
-undone      of (the sequence number of an answered event), region; sweep, as above
-redone      of, region; sweep (likewise)
-forked      source (path), at (a sequence number there), config
-==========  ==================================================================
+`KINDS` says what the lines of each kind hold.
 
 One process writes at a time. Its mark stands in `journal.owner`; a process that claims the journal
 later takes it over, and the former writer learns it at its next line.
@@ -26,17 +15,100 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from filelock import FileLock, Timeout
 
+from alnb.annotation import Verdict
+from alnb.cost import Cost
 from alnb.errors import SessionError, path_sentence
+from alnb.metrics import Scores
+from alnb.reports import FitReport
+from alnb.schema import Count, Number, conform, read_json, shown
 from alnb.storage import LOCK, OWNER, write_text
 
-KINDS = ("opened", "asked", "answered", "trained", "scored", "undone", "redone", "forked")
+
+class _DatasetName(TypedDict):
+    name: str
+    folder: str
+    fingerprint: str
+
+
+class _Opened(TypedDict):
+    version: str
+    config: dict[str, Any]
+    dataset: _DatasetName  # with its split, as slices by part
+
+
+class _Pick(TypedDict):
+    region: str
+    score: Number
+    repeat: NotRequired[bool]  # of a region that has an answer, which is not shown
+
+
+class _Asked(TypedDict):
+    cycle: Count
+    heuristic: str
+    picks: list[_Pick]
+
+
+class _Answered(TypedDict):  # an `Answer`
+    region: str
+    verdict: Verdict
+    clicks: list[tuple[Number, Number, int]]  # row, column, label
+    seconds: Number
+    annotator: str
+    outlines: NotRequired[list[list[tuple[Number, Number]]]]
+    mask_shown: NotRequired[bool]
+    simulated: NotRequired[bool]
+    sweep: NotRequired[Count]  # the number of the first answer of those given in one go
+
+
+class _Trained(TypedDict):
+    cycle: Count
+    fit: FitReport
+    cost: Cost
+    on: str  # digest of the answers
+
+
+class _Scored(TypedDict):
+    cycle: Count
+    scores: Scores | None
+    score_s: Number
+
+
+class _Taken(TypedDict):
+    of: Count  # the number of an answered event
+    region: str
+    sweep: NotRequired[Count]
+
+
+class _Forked(TypedDict):
+    source: str  # a path
+    last: NotRequired[Count]  # the number of its last event that was taken; older versions lost it
+    config: dict[str, Any]
+
+
+KINDS: Mapping[str, Any] = {
+    "opened": _Opened,
+    "asked": _Asked,
+    "answered": _Answered,
+    "trained": _Trained,
+    "scored": _Scored,
+    "undone": _Taken,
+    "redone": _Taken,
+    "forked": _Forked,
+}
+"""The kinds of events, and what each holds beside its number, time and kind."""
+
+
+class _Line(TypedDict):
+    seq: Count
+    at: Number
+    kind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,24 +126,35 @@ class Event:
         return json.dumps(fields, ensure_ascii=False, separators=(",", ":"), allow_nan=False) + "\n"
 
 
-def _parse(line: str, seq: int, path: Path) -> Event:
+def _parse(line: bytes, past: Sequence[Event], path: Path) -> Event:
+    """Read the next line of a journal."""
+    seq = len(past)
     place = f"{path}, line {seq + 1}"
     try:
-        fields = json.loads(line)
+        fields = read_json(line, _Line)
         event = Event(fields.pop("seq"), fields.pop("at"), fields.pop("kind"), fields)
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        if event.kind in KINDS:
+            conform(event.data, KINDS[event.kind])
+    except ValueError as error:
         raise SessionError(
             f"{place}: not a line of a journal ({error}). Restore the file from a copy, or cut it "
             "before this line and go on from there."
         ) from error
-    if event.seq != seq:
-        raise SessionError(
-            f"{place}: numbered {event.seq} where {seq} follows; lines are missing or doubled. "
-            "Restore the file from a copy."
-        )
     if event.kind not in KINDS:
         raise SessionError(
-            f"{place}: of unknown kind {event.kind!r}; was it written by a newer version of alnb?"
+            f"{place}: of unknown kind {shown(event.kind)}; was it written by a newer version of "
+            "alnb?"
+        )
+    if event.seq != seq or (event.kind == "opened") != (seq == 0):
+        raise SessionError(
+            f"{place}: {event.kind}, numbered {event.seq}, where {seq} follows; lines are missing "
+            "or doubled. Restore the file from a copy."
+        )
+    of = event.data.get("of") if event.kind in ("undone", "redone") else None
+    if of is not None and (of >= seq or past[of].kind != "answered"):
+        raise SessionError(
+            f"{place}: it takes line {of + 1} for an answer, which it is not. Restore the file "
+            "from a copy."
         )
     return event
 
@@ -85,11 +168,10 @@ def _read(path: Path) -> tuple[list[Event], int]:
     except OSError as error:
         raise SessionError(path_sentence(error, path)) from error
     whole = content.rfind(b"\n") + 1
-    try:
-        lines = content[:whole].decode().split("\n")[:-1]
-    except UnicodeDecodeError as error:
-        raise SessionError(f"{path}: not text ({error}). Restore it from a copy.") from error
-    return [_parse(line, seq, path) for seq, line in enumerate(lines)], whole
+    events: list[Event] = []
+    for line in content[:whole].split(b"\n")[:-1]:
+        events.append(_parse(line, events, path))
+    return events, whole
 
 
 class Journal:
@@ -111,11 +193,6 @@ class Journal:
         self._claimed = False
         self._owner_path = self.path.with_name(OWNER)
         self._lock = FileLock(self.path.with_name(LOCK), timeout=5)
-
-    @classmethod
-    def open(cls, path: Path, clock: Callable[[], float] = time.time) -> Journal:
-        """Read a journal, or start an empty one."""
-        return cls(path, clock)
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -180,7 +257,7 @@ class Journal:
         except OSError as error:
             raise SessionError(f"{self.path.parent} can't be written: {error.strerror}.") from error
 
-    def append(self, kind: str, data: dict[str, Any] | None = None) -> Event:
+    def append(self, kind: str, data: dict[str, Any]) -> Event:
         """Write one event and wait until it is on disk.
 
         Raises
@@ -189,12 +266,14 @@ class Journal:
             If another window has taken the session over, or the disk refuses; then nothing
             was written.
         """
-        return self.extend(kind, [data or {}])[0]
+        return self.extend(kind, [data])[0]
 
     def extend(self, kind: str, many: Sequence[dict[str, Any]]) -> tuple[Event, ...]:
         """Write several events of a kind at once, as `append` writes one, with its errors."""
         if kind not in KINDS:
             raise SessionError(f"a journal has no events of kind {kind!r}.")
+        for data in many:
+            conform(data, KINDS[kind])  # what is written can be read
         if not self._claimed:
             self.claim()
         with self._locked():

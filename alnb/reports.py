@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from alnb.cost import Cost
 from alnb.metrics import Scores
+from alnb.schema import conform
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,8 +48,8 @@ class FitReport:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> FitReport:
-        """Read what `to_dict` wrote."""
-        return cls(**values)
+        """Read what `to_dict` wrote; a `ValueError` names a field that does not fit."""
+        return conform(values, cls)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

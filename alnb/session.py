@@ -20,6 +20,7 @@ from alnb.dataset import PARTS, Dataset
 from alnb.errors import DataError, SessionError, saying
 from alnb.journal import Event, Journal, live
 from alnb.metrics import Scores
+from alnb.regions import Region
 from alnb.reports import FitReport
 from alnb.state import State, advance, digest, state_of, undone
 from alnb.storage import CACHE, JOURNAL, SESSION_FILES
@@ -84,7 +85,7 @@ class Session:
         """
         folder = Path(folder)
         _check_place(folder)
-        journal = Journal.open(folder / JOURNAL, clock)
+        journal = Journal(folder / JOURNAL, clock)
         journal.claim(take_over=take_over)
         try:
             if not journal.events:
@@ -100,17 +101,15 @@ class Session:
 
     def _check_opening(self) -> None:
         """Refuse another dataset, and settings that alnb no longer has."""
-        first = self.journal.events[0]
         folder = self.journal.path.parent
-        if first.kind != "opened":
-            raise SessionError(f"{self.journal.path}: its first line does not open a session.")
-        named = first.data["dataset"]
+        named = self.journal.events[0].data["dataset"]
         if named["fingerprint"] != self.dataset.fingerprint:
             raise SessionError(
                 f"the session in {folder} labels the dataset {named['name']!r}, which is not the "
                 f"one in {self.dataset.folder}, or that has changed since. Open it with its own "
                 "dataset, or choose another folder."
             )
+        check_regions(self.journal.events, self.dataset)
         opened = [e for e in self.journal.events if e.kind in ("opened", "forked")]
         if gone := retired_settings(opened[-1].data["config"]):
             raise SessionError(
@@ -265,7 +264,7 @@ class Session:
             If a setting is unknown or out of range.
         """
         _check_place(Path(folder))
-        journal = Journal.open(Path(folder) / JOURNAL)
+        journal = Journal(Path(folder) / JOURNAL)
         if journal.events:
             raise SessionError(f"{folder} holds a session; choose another folder to fork into.")
         if not any(e.kind == "asked" and e.data["cycle"] == cycle for e in self.journal.events):
@@ -278,7 +277,7 @@ class Session:
             if event.kind == "asked" and event.data["cycle"] > cycle:
                 break
             journal.append(event.kind, event.data)
-        source = {"source": str(self.journal.path.parent), "at": len(journal.events) - 1}
+        source = {"source": str(self.journal.path.parent), "last": journal.count - 1}
         journal.append("forked", {**source, "config": config.to_dict()})
         return Session(self.dataset, journal)
 
@@ -318,7 +317,27 @@ def labelled_dataset(events: Sequence[Event], data: Path | None = None) -> Datas
             f"{folder} is not the dataset {named['name']!r} that was labelled, or has changed "
             "since; name the right one with --data."
         )
+    check_regions(events, dataset)
     return dataset
+
+
+def check_regions(events: Sequence[Event], dataset: Dataset) -> None:
+    """Make sure that all regions lie on a dataset's slices, whoever edited the journal.
+
+    Raises
+    ------
+    SessionError
+        If one does not.
+    """
+    slices = set(dataset.slices)
+    for event in events:
+        named = event.data["picks"] if event.kind == "asked" else [event.data]
+        for region in (Region.parse(one["region"]) for one in named if "region" in one):
+            if region.where not in slices or max(region.end) > dataset.size:
+                raise SessionError(
+                    f"line {event.seq + 1} of the journal: there is no region {region.key[:80]} in "
+                    f"the dataset {dataset.name}. Restore the journal from a copy."
+                )
 
 
 @saying("folder")

@@ -79,7 +79,7 @@ def _may_enter(folder: Path) -> bool:
 def session_entry(folder: Path) -> SessionEntry:
     """Describe the session in a folder."""
     try:
-        journal = Journal.open(folder / JOURNAL)
+        journal = Journal(folder / JOURNAL)
         events = journal.events
         state = state_of(events)
         named = events[0].data["dataset"]

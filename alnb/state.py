@@ -15,11 +15,12 @@ from alnb.acquisition import Pick
 from alnb.annotation import Answer, Verdict
 from alnb.config import Config
 from alnb.cost import Cost, cost_of
-from alnb.errors import SessionError
+from alnb.errors import AlnbError, SessionError
 from alnb.journal import Event, live
 from alnb.metrics import Scores
 from alnb.regions import Region
 from alnb.reports import CycleReport, FitReport
+from alnb.schema import conform
 
 NO_COST = Cost()
 
@@ -165,7 +166,7 @@ def _trained(state: State, data: dict[str, Any]) -> State:
     return dataclasses.replace(
         state,
         fit=FitReport.from_dict(data["fit"]),
-        fit_cost=Cost(**data["cost"]),
+        fit_cost=conform(data["cost"], Cost),
         trained_on=data["on"],
     )
 
@@ -176,7 +177,7 @@ def _scored(state: State, data: dict[str, Any]) -> State:
     report = CycleReport(
         cycle=data["cycle"],
         cost=state.fit_cost,
-        scores=Scores(**data["scores"]) if data["scores"] else None,
+        scores=conform(data["scores"], Scores) if data["scores"] else None,
         fit=state.fit,
         score_s=data["score_s"],
     )
@@ -195,8 +196,11 @@ _ADVANCE: dict[str, Callable[[State, dict[str, Any]], State]] = {
 
 
 def advance(state: State, event: Event) -> State:
-    """Return the state after one more live event; an `AlnbError` says if it does not fit."""
-    return _ADVANCE[event.kind](state, event.data)
+    """Return the state after one more live event; a `SessionError` says if it does not fit."""
+    try:
+        return _ADVANCE[event.kind](state, event.data)
+    except AlnbError as error:
+        raise SessionError(f"line {event.seq + 1} of the journal: {error}") from error
 
 
 def state_of(events: Iterable[Event]) -> State:

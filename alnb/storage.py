@@ -16,6 +16,7 @@ import contextlib
 import hashlib
 import json
 import os
+import tokenize
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +38,12 @@ SESSION_FILES = frozenset(
     {JOURNAL, OWNER, LOCK, DRAFT, LOG, f"{LOG}.1", f"{LOG}.2", CACHE, *EXPORTED}
 )
 """What alnb puts into a session's folder; older versions also wrote app.log and training.log."""
+
+UNREADABLE = (
+    OSError, EOFError, ValueError, KeyError, TypeError, OverflowError, MemoryError, RecursionError,
+    SyntaxError, tokenize.TokenError, BadZipFile, zlib.error, NotImplementedError, RuntimeError,
+)  # fmt: skip
+"""What reading an array raises where the file is missing, broken or made by an attacker."""
 
 
 @contextlib.contextmanager
@@ -83,7 +90,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, KeyError, EOFError, TypeError, BadZipFile, zlib.error):
+    except UNREADABLE:
         return {}
 
 

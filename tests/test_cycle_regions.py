@@ -122,7 +122,7 @@ def test_no_pixel_is_asked_about_twice_where_regions_stay_unanswered(tmp_path, s
 def test_the_journal_alone_repeats_the_run(tmp_path, squares, kind):
     config = CONFIG.replace(regions=kind)
     first = run_to(tmp_path / "first", squares, config, cycles=2)
-    events = Journal.open(tmp_path / "first" / "journal.jsonl").events
+    events = Journal(tmp_path / "first" / "journal.jsonl").events
 
     again = run_to(tmp_path / "again", squares, config, cycles=2, annotator=Replay(events))
 

@@ -131,12 +131,12 @@ def test_a_repeat_whose_first_answer_was_taken_back_is_a_question_as_any_other(l
 
     assert len(session.state.repeated) <= len(repeated)
     assert session.state.answers[-1].region.key == key
-    assert state_of(Journal.open(session.journal.path).events) == session.state
+    assert state_of(Journal(session.journal.path).events) == session.state
 
 
 def test_a_journal_reads_as_it_was(labelled):
     session, _ = labelled
-    again = state_of(Journal.open(session.journal.path).events)
+    again = state_of(Journal(session.journal.path).events)
 
     assert again.repeated == session.state.repeated
 

@@ -256,3 +256,10 @@ def test_without_masks_there_are_no_pseudo_masks(tmp_path):
     scan, _ = ct()
 
     assert not build([(scan, None)], tmp_path / "d", size=16, pseudo_masks=True).pseudo_masks
+
+
+@pytest.mark.parametrize(("size", "seed"), [(0, 0), (200_000, 0), (10**400, 0), (16, -1)])
+def test_a_grid_or_a_seed_that_can_not_be_is_a_sentence(tmp_path, size, seed):
+    with pytest.raises(DataError, match="1 to 4096 pixels"):
+        build([ct()], tmp_path / "d", size=size, seed=seed)
+    assert not (tmp_path / "d").exists()

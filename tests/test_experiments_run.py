@@ -82,7 +82,7 @@ def test_the_same_seed_gives_the_same_curve_of_a_network(tmp_path, squares):
         reports = simulate(squares, tmp_path / name, config.replace(seed=seed), cycles=1)
         picks = [
             event.data["picks"]
-            for event in Journal.open(tmp_path / name / "journal.jsonl").events
+            for event in Journal(tmp_path / name / "journal.jsonl").events
             if event.kind == "asked"
         ]
         return [(report.cost, report.scores, report.fit.loss) for report in reports], picks
@@ -110,7 +110,7 @@ def test_a_run_that_was_stopped_errs_as_if_it_had_not_been(tmp_path, squares, la
     simulate(squares, tmp_path / "whole", config, cycles=2, learner=FakeLearner(squares, config))
 
     def answered(folder):
-        events = Journal.open(folder / "journal.jsonl").events
+        events = Journal(folder / "journal.jsonl").events
         return [event.data for event in events if event.kind == "answered"]
 
     assert answered(tmp_path / "stopped") == answered(tmp_path / "whole")
@@ -133,7 +133,7 @@ def test_a_run_that_was_stopped_errs_as_if_it_had_not_been(tmp_path, squares, la
 def test_why_a_run_ended_is_told(tmp_path, squares, settings, why):
     config = CONFIG.replace(**settings)
     simulate(squares, tmp_path, config, cycles=3, learner=FakeLearner(squares, config))
-    told = why_ended(state_of(Journal.open(tmp_path / "journal.jsonl").events), 3)
+    told = why_ended(state_of(Journal(tmp_path / "journal.jsonl").events), 3)
 
     assert told.startswith(why)
     assert bool(told) is bool(why)
@@ -352,7 +352,7 @@ def test_ctrl_c_ends_all_jobs_and_the_same_command_goes_on(squares, tmp_path):
     table = (tmp_path / "fig5.csv").read_text().splitlines()
     assert len(table) == 1 + 4
     for path in (tmp_path / "fig5" / "runs").glob("*/journal.jsonl"):
-        kinds = [event.kind for event in Journal.open(path).events]
+        kinds = [event.kind for event in Journal(path).events]
         assert kinds.count("scored") == 2
     assert json.loads((tmp_path / "fig5.json").read_text())["seeds"] == [0]
 

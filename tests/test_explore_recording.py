@@ -71,7 +71,7 @@ def test_states_follow_each_event_through_undo_and_redo(tmp_path, squares):
     seen.append(session.state)
     session.close()
 
-    states = list(states_of(Journal.open(tmp_path / "journal.jsonl").events))
+    states = list(states_of(Journal(tmp_path / "journal.jsonl").events))
     assert states[-3:] == seen
 
 
@@ -94,7 +94,7 @@ def test_another_heuristic_asks_what_was_open_then(recording):
 
 
 def test_a_fork_goes_on_from_the_cycle_it_left(recording, squares, tmp_path):
-    source = Session(squares, Journal.open(recording.folder / "journal.jsonl"))
+    source = Session(squares, Journal(recording.folder / "journal.jsonl"))
     fork = source.fork(tmp_path / "fork", 0, heuristic="random")
     fork.ask(next_picks(Pool(squares, fork.state.config), fork.state, {}))
     answer_pending(fork, Oracle(squares))

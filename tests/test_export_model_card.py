@@ -27,7 +27,7 @@ class Ann(Oracle):
 @pytest.fixture
 def events(squares, tmp_path):
     simulate(squares, tmp_path / "run", CONFIG, cycles=1, learner=FakeLearner(squares, CONFIG))
-    return Journal.open(tmp_path / "run" / "journal.jsonl").events
+    return Journal(tmp_path / "run" / "journal.jsonl").events
 
 
 def test_it_names_data_answers_and_settings(squares, events):
@@ -45,10 +45,10 @@ def test_it_names_data_answers_and_settings(squares, events):
 def test_its_snippet_predicts_as_was_measured(squares, tmp_path):
     config = CONFIG.replace(ask_bare=True, predict_zoom=1.0)
     simulate(squares, tmp_path / "run", config, cycles=1, learner=FakeLearner(squares, config))
-    events = Journal.open(tmp_path / "run" / "journal.jsonl").events
+    events = Journal(tmp_path / "run" / "journal.jsonl").events
     asked = model_card(state_of(events), events[0].data)
     simulate(squares, tmp_path / "two", CONFIG, cycles=1, learner=FakeLearner(squares, CONFIG))
-    events = Journal.open(tmp_path / "two" / "journal.jsonl").events
+    events = Journal(tmp_path / "two" / "journal.jsonl").events
     plain = model_card(state_of(events), events[0].data)
 
     assert "zoom=1, mirror=True)" in asked and "only padding" not in asked
@@ -72,7 +72,7 @@ def test_only_a_network_for_real_scans_began_with_synthetic_ones(tmp_path, synth
     split = {"phantom_0": "train", "phantom_1": "test"}
     data = build(scans, tmp_path / "data", size=32, split=split, synthetic=synthetic)
     simulate(data, tmp_path / "run", CONFIG, cycles=0, learner=FakeLearner(data, CONFIG))
-    events = Journal.open(tmp_path / "run" / "journal.jsonl").events
+    events = Journal(tmp_path / "run" / "journal.jsonl").events
 
     told = "went on with synthetic scans" in model_card(state_of(events), events[0].data)
     assert told is not synthetic

@@ -131,7 +131,7 @@ def test_a_new_session_begins_with_the_settings_chosen(place, squares):
     button(page, "Begin").click()
 
     assert "0 of 7 regions answered" in text(page)
-    config = state_of(Journal.open(default_folder(squares) / "journal.jsonl").events).config
+    config = state_of(Journal(default_folder(squares) / "journal.jsonl").events).config
     chosen = Config(heuristic="margin", labels="full", loss="full", start_regions=7)
     assert dataclasses.asdict(config) == dataclasses.asdict(squares.resolve(chosen))
 

@@ -139,7 +139,7 @@ def test_a_file_of_weights_leaves_by_its_name_only(squares, home):
     for name in ("one", "two"):
         config = Config(start_regions=6, weights=str(home / f"{name}.pth"))
         simulate(squares, home / name, config, cycles=0, learner=FakeLearner(squares, config))
-    events = Journal.open(home / "one" / "journal.jsonl").events
+    events = Journal(home / "one" / "journal.jsonl").events
     card = model_card(state_of(events), events[0].data)
     with pytest.raises(TrainerError, match="but the masks are missing"):
         list(write_export(home / "one", home / "export", squares.folder))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from alnb.config import Config
 from alnb.dataset import SliceId, build
-from alnb.dataset.dataset import SUPERPIXELS
+from alnb.dataset.manifest import SUPERPIXELS
 from alnb.errors import ConfigError
 from alnb.regions import grid, superpixels, tiling
 from alnb.regions.tilings import label_map, shapes

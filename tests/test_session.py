@@ -394,6 +394,6 @@ def test_a_session_of_an_older_version_goes_on(tmp_path, squares):
 def test_a_session_with_a_retired_setting_is_read_but_not_gone_on_with(tmp_path, squares):
     path = retired(tmp_path, squares, regions="quadtree", per_second=True)
 
-    assert len(state_of(Journal.open(path).events).answers) == 1
+    assert len(state_of(Journal(path).events).answers) == 1
     with pytest.raises(SessionError, match="per_second=True, regions=quadtree, which alnb no"):
         Session.open(tmp_path, squares)

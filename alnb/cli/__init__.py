@@ -82,7 +82,7 @@ def run(
     config = config_of(preset, **(changes | changes_of(backbone, weights, settings, heuristic)))
     dataset = Dataset.open(data)
     last = config.cycles if cycles is None else cycles
-    reports = [*state_of(Journal.open(out / JOURNAL).events).reports]
+    reports = [*state_of(Journal(out / JOURNAL).events).reports]
     with progress_bar("start") as update:
 
         def on_step(stage: str, done: int, total: int, **numbers: float) -> None:
@@ -95,7 +95,7 @@ def run(
             update(description=f"cycle {report.cycle + 1} of {last}")
 
         simulate(dataset, out, config, cycles=cycles, progress=on_step, on_cycle=on_cycle)
-    state = state_of(Journal.open(out / JOURNAL).events)
+    state = state_of(Journal(out / JOURNAL).events)
     if ended := why_ended(state, last):
         say(f"Ended: {ended}.")
     say(forecast(state.reports).sentence)

@@ -103,7 +103,7 @@ def _add_import(name: str, text: str, takes: str, **own: Option) -> None:
 def _build(name: str, *, out: Path, **options: Any) -> None:  # noqa: ANN401 - as READ makes them
     """Import with an importer of `alnb.dataset`, and say what came of it."""
     import alnb.dataset
-    from alnb.dataset.dataset import MANIFEST
+    from alnb.dataset.manifest import MANIFEST
 
     if (out / MANIFEST).exists():
         raise DataError(
@@ -120,7 +120,7 @@ def _build(name: str, *, out: Path, **options: Any) -> None:  # noqa: ANN401 - a
 
 
 def _describe(dataset: Dataset) -> None:
-    from alnb.dataset.dataset import AUDIT, PARTS
+    from alnb.dataset.manifest import AUDIT, PARTS
 
     counts = {part: len(dataset.part(part)) for part in PARTS}
     parts = ", ".join(f"{part} {count}" for part, count in counts.items() if count)

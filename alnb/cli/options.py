@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from alnb.errors import ConfigError
+from alnb.schema import read_json, shown
 
 if TYPE_CHECKING:
     from alnb.arrays import Window
@@ -90,7 +91,7 @@ def window_of(text: str) -> Window:
     try:
         low, high = (float(part) for part in text.split(","))
     except ValueError:
-        raise ConfigError(f"--window {text!r} can't be read; give LOW,HIGH in HU.") from None
+        raise ConfigError(f"--window {shown(text)} can't be read; give LOW,HIGH in HU.") from None
     return Window(low, high)
 
 
@@ -99,14 +100,14 @@ def labels_of(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise ConfigError(f"--infected {text!r} can't be read; give LABEL,LABEL.") from None
+        raise ConfigError(f"--infected {shown(text)} can't be read; give LABEL,LABEL.") from None
 
 
 def seeds_of(text: str) -> tuple[int, ...]:
     """Read seeds, as in 0,1,2: different whole numbers from 0 up."""
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() for part in parts) or len({*map(int, parts)}) < len(parts):
-        raise ConfigError(f"--seeds {text!r} can't be read; give different numbers, as 0,1,2.")
+        raise ConfigError(f"--seeds {shown(text)} can't be read; give different numbers, as 0,1,2.")
     return tuple(map(int, parts))
 
 
@@ -123,14 +124,12 @@ def arms_of(text: str) -> tuple[str, ...]:
 
 def setting_of(text: str, option: str = "--set") -> tuple[str, Any]:
     """Read NAME=VALUE; the value is JSON, or else a word."""
-    import json
-
     name, equals, value = text.partition("=")
     if not equals:
         advice = "give NAME=VALUE, for example steps=60"
-        raise ConfigError(f"{option} {text!r} can't be read; {advice}.")
+        raise ConfigError(f"{option} {shown(text)} can't be read; {advice}.")
     try:
-        return name, json.loads(value)
+        return name, read_json(value.encode(), Any)
     except ValueError:
         return name, value
 

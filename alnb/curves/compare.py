@@ -121,7 +121,7 @@ def read_runs(folders: Sequence[Path]) -> tuple[Run, ...]:
 
 
 def _read(name: str, folder: Path) -> Run:
-    events = Journal.open(folder / JOURNAL).events
+    events = Journal(folder / JOURNAL).events
     if not events:
         raise SessionError(f"{folder} holds no session: its journal.jsonl is empty.")
     named = events[0].data["dataset"]

@@ -13,7 +13,7 @@
 
 from alnb.dataset.audit import read_audit
 from alnb.dataset.build import build
-from alnb.dataset.dataset import PARTS, Dataset, Part, Placement, SliceId
+from alnb.dataset.dataset import Dataset, Placement
 from alnb.dataset.importers import (
     embedded,
     embedded_folder,
@@ -22,6 +22,7 @@ from alnb.dataset.importers import (
     import_pairs,
     import_phantom,
 )
+from alnb.dataset.manifest import PARTS, Part, SliceId
 from alnb.dataset.published import import_covid19a, import_covid19b, import_medseg, import_semiseg
 from alnb.dataset.split import fold, read_split
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alnb.dataset.dataset import AUDIT, PARTS, Dataset, SliceId
+from alnb.dataset.dataset import Dataset
+from alnb.dataset.manifest import AUDIT, PARTS, SliceId
 from alnb.errors import DataError
 from alnb.storage import write_text
 

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from alnb.arrays import Window
+from alnb.arrays import MAX_SIDE, Window
 from alnb.dataset.audit import write_audit
-from alnb.dataset.dataset import (
+from alnb.dataset.dataset import Dataset, Placement
+from alnb.dataset.manifest import (
     AUDIT,
     CACHES,
     FORMAT,
@@ -25,13 +26,12 @@ from alnb.dataset.dataset import (
     MASKS,
     PARTS,
     SLICES,
-    Dataset,
     Part,
-    Placement,
     SliceId,
 )
 from alnb.dataset.split import KINDS, Split, deal, shared_scans, some
 from alnb.errors import DataError, saying
+from alnb.schema import shown
 from alnb.volumes import Labels, Source, Volume, mask_misfits, to_labels
 from alnb.volumes.intensities import LEVELS, soft_edges
 
@@ -79,7 +79,8 @@ def build(
     name : str or None
         For people; None: the folder's.
     size : int
-        Side of the working grid. Slices are resized as a whole and padded with air.
+        Side of the working grid, in 1…`MAX_SIDE`. Slices are resized as a whole, and padded
+        with air.
     window : Window
         How HU become the 8 bits that the network sees. HU are stored as they are.
     split, seed
@@ -117,6 +118,11 @@ def build(
     """
     out, gate = Path(out), LabelGate(infected, known, infected_above)
     _check_place(out)
+    if not 1 <= size <= MAX_SIDE or seed < 0:
+        raise DataError(
+            f"size {shown(size)}, seed {shown(seed)}: the working grid has 1 to {MAX_SIDE} pixels "
+            "on a side, and a seed is 0 or more. Correct --size or --seed."
+        )
     stage, new = out / _STAGE, not out.exists()
     shutil.rmtree(stage, ignore_errors=True)
     (stage / IMAGES).mkdir(parents=True)

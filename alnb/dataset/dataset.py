@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import json
-import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, get_args
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from alnb.arrays import Grey, Mask, Window, read_only
 from alnb.config import Config, Resolved
-from alnb.errors import DataError, saying
-from alnb.storage import sha256_of
+from alnb.dataset.manifest import IMAGES, MASKS, PARTS, Part, Row, SliceId, read_tables
+from alnb.errors import DataError
+from alnb.schema import conform
+from alnb.storage import UNREADABLE, sha256_of
 from alnb.volumes import PICTURES, Origin, Source, Unit, write_mask
 from alnb.volumes.scan import by
 
@@ -26,30 +25,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-Part = Literal["train", "val", "test"]
-PARTS: tuple[Part, ...] = get_args(Part)
-
-FORMAT = 1
-MANIFEST, SLICES, IMAGES, MASKS = "manifest.json", "slices.csv", "images", "masks"
-AUDIT = "import.html"  # what was imported, to look at; may be deleted at any time
-FEATURES = "features"  # of slices, as a frozen trunk computes them
-SUPERPIXELS = "superpixels"  # of slices
-CACHES = (FEATURES, SUPERPIXELS)  # follow from the slices; may be deleted at any time
 AIR = {"hu": -1024, "grey": 0}  # what lies outside the scanner's circle
 _ROUNDING = 1e-6  # ours: px; a vertex on the outer edge still lies on the slice
 SQUARE = 1e-3  # ours: pixels whose sides differ by less are square; 352 of them err by 0.4 px
 _OPEN_ARRAYS = 64  # mapped files kept open; a process may hold about 1000
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class SliceId:
-    """One axial slice of a dataset; z counts a scan's slices from 0, from the feet to the head."""
-
-    scan: str
-    z: int
-
-    def __str__(self) -> str:
-        return f"{self.scan}/{self.z}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,11 +170,6 @@ class Placement:
         return grid
 
 
-class _Row(NamedTuple):
-    part: Part
-    infected_px: int
-
-
 class Dataset:
     """Slices, masks and split of a dataset folder, read only.
 
@@ -224,7 +198,7 @@ class Dataset:
     """
 
     def __init__(
-        self, folder: Path, manifest: dict[str, Any], rows: dict[SliceId, _Row], fingerprint: str
+        self, folder: Path, manifest: dict[str, Any], rows: dict[SliceId, Row], fingerprint: str
     ) -> None:
         self.folder = folder
         self.fingerprint = fingerprint
@@ -254,18 +228,8 @@ class Dataset:
             missing or was changed.
         """
         folder = Path(folder)
-        text = _read(folder, MANIFEST)
-        manifest = _parse_manifest(text, folder)
-        table = _read(folder, SLICES)
-        if hashlib.sha256(table).hexdigest() != manifest["slices_sha256"]:
-            raise DataError(f"dataset {folder}: {SLICES} was changed. Import the data again.")
-        _check_files(folder, manifest)
-        reader = csv.reader(table.decode("utf-8").splitlines()[1:])
-        rows = {
-            SliceId(scan, int(z)): _Row(cast("Part", part), int(infected))
-            for scan, z, part, infected in reader
-        }
-        return cls(folder, manifest, rows, hashlib.sha256(text).hexdigest())
+        manifest, rows, fingerprint = read_tables(folder)
+        return cls(folder, manifest, rows, fingerprint)
 
     def divided(self, parts: Mapping[SliceId, Part], name: str) -> Dataset:
         """Return a dataset of the same folder with another split.
@@ -349,8 +313,7 @@ class Dataset:
     def origin(self, scan: str) -> Origin:
         """Return the grid that a scan came from."""
         record = self._scan(scan)
-        source = {key: _tuples(value) for key, value in record["source"].items()}
-        return Origin(scan, np.array(record["affine"]), Source(**source))
+        return Origin(scan, np.array(record["affine"]), conform(record["source"], Source))
 
     def placement(self, scan: str) -> Placement:
         """Return where a scan's slices lie on the working grid, as they were laid out."""
@@ -455,7 +418,7 @@ class Dataset:
                 if sha256_of(path) != checksum:
                     raise DataError(f"{path}: it was changed. Import the data again.")
 
-    def _row(self, where: SliceId) -> _Row:
+    def _row(self, where: SliceId) -> Row:
         if where not in self._rows:
             raise self._absent(f"slice {where}")
         return self._rows[where]
@@ -475,7 +438,7 @@ class Dataset:
         record = self._scan(scan)
         try:
             array = cast("NDArray[Any]", np.load(path, mmap_mode="r", allow_pickle=False))
-        except (OSError, ValueError, EOFError) as error:
+        except UNREADABLE as error:
             raise DataError(
                 f"{path}: it is missing or truncated. Import the data again."
             ) from error
@@ -485,65 +448,10 @@ class Dataset:
         return array.view(np.ndarray)
 
 
-@saying("folder")
-def _read(folder: Path, name: str) -> bytes:
-    if not folder.is_dir():
-        raise DataError(f"{folder}: there is no such folder. Make a dataset with alnb import.")
-    try:
-        return (folder / name).read_bytes()
-    except OSError as error:
-        raise DataError(
-            f"{folder}: it is no dataset, {name} is missing or can't be read. "
-            "Make one with alnb import."
-        ) from error
-
-
-def _parse_manifest(text: bytes, folder: Path) -> dict[str, Any]:
-    try:
-        manifest = json.loads(text)
-        version = manifest["format"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{folder / MANIFEST}: it is broken or not of alnb. Import the data again."
-        ) from error
-    if version != FORMAT:
-        raise DataError(
-            f"dataset {folder}: it is of format {version}, this alnb reads {FORMAT}. "
-            "Import the data again, or update alnb."
-        )
-    # datasets of before have neither field, and phantoms were known by their scans' names
-    manifest.setdefault("synthetic", all(scan.startswith("phantom_") for scan in manifest["scans"]))
-    manifest.setdefault("pseudo_masks", False)
-    return cast("dict[str, Any]", manifest)
-
-
-@saying("folder")
-def _check_files(folder: Path, manifest: dict[str, Any]) -> None:
-    """Look for the arrays by name; their contents are checked when they are read."""
-    for kind in (IMAGES, MASKS) if manifest["has_masks"] else (IMAGES,):
-        inside = folder / kind
-        found = set(os.listdir(inside)) if inside.is_dir() else set()  # noqa: PTH208 - 9 times faster
-        lost = next((scan for scan in manifest["scans"] if _lacks(inside, found, scan)), None)
-        if lost is not None:
-            raise DataError(
-                f"dataset {folder}: {kind}/{lost}.npy is missing. Import the data again."
-            )
-
-
 def _held(at: NDArray[np.float64], length: int) -> NDArray[np.float64]:
     """Return which of `length` pixels holds each position; NaN if none does."""
     beyond = np.abs(at - (length - 1) / 2) > length / 2 + _ROUNDING
     return np.where(beyond, np.nan, np.clip(np.floor(at + 0.5), 0, length - 1))
-
-
-def _lacks(folder: Path, found: set[str], scan: str) -> bool:
-    file = f"{scan}.npy"  # macOS may list it in another spelling than it opens it by
-    return file not in found and not (folder / file).is_file()
-
-
-def _tuples(value: Any) -> Any:  # noqa: ANN401 - a field of JSON
-    """Turn lists, and lists in them, into tuples."""
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def _nearest(array: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Unpack
 import numpy as np
 
 from alnb.dataset.build import Pair, build
-from alnb.dataset.dataset import Dataset, Part
+from alnb.dataset.dataset import Dataset
 from alnb.dataset.files import check_folder, files, find, natural, without
 from alnb.dataset.importers import (
     ZENODO,
@@ -23,6 +23,7 @@ from alnb.dataset.importers import (
     reaching,
     threshold_of,
 )
+from alnb.dataset.manifest import Part
 from alnb.dataset.split import nearest, some
 from alnb.errors import DataError
 from alnb.storage import sha256_of

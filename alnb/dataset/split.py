@@ -31,7 +31,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 
-from alnb.dataset.dataset import PARTS, Dataset, Part, SliceId
+from alnb.dataset.dataset import Dataset
+from alnb.dataset.manifest import PARTS, Part, SliceId
 from alnb.errors import DataError, path_error
 from alnb.volumes.scan import plain_name, scan_name
 

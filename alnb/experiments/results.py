@@ -100,7 +100,7 @@ def facts_of(
     command : str
         The command line.
     """
-    fit = state_of(Journal.open(runs[0].folder / JOURNAL).events).fit
+    fit = state_of(Journal(runs[0].folder / JOURNAL).events).fit
     packages = ("torch", "torchvision", "timm", "numpy", "scikit-image", "plotly")
     return {
         "experiment": experiment.name,

@@ -77,7 +77,7 @@ def write_dicom_seg(
     from alnb.training.trainer import Trainer
 
     _check(kind)
-    events = Journal.open(session / JOURNAL).events
+    events = Journal(session / JOURNAL).events
     if not events:
         raise SessionError(f"{session} holds no session: there is no {JOURNAL} in it.")
     state = state_of(events)

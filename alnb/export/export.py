@@ -54,7 +54,7 @@ def write_export(session: Path, out: Path, data: Path | None = None) -> Iterator
     DataError
         If the dataset is not there any more, or is a different one.
     """
-    events = Journal.open(session / JOURNAL).events
+    events = Journal(session / JOURNAL).events
     if not events:
         raise SessionError(f"{session} holds no session: there is no journal.jsonl in it.")
     state = state_of(events)

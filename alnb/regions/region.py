@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alnb.arrays import Mask, read_only
+from alnb.arrays import MAX_SIDE, Mask, read_only
 from alnb.dataset import SliceId
 from alnb.errors import DataError
+from alnb.schema import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,8 @@ class Region:
     Raises
     ------
     DataError
-        If the rectangle is empty, lies above or left of the slice, or the mask does not fit it.
+        If the rectangle is empty, lies above or left of the slice or has a side beyond `MAX_SIDE`,
+        or the mask does not fit it.
     """
 
     where: SliceId
@@ -56,10 +58,11 @@ class Region:
     def __post_init__(self) -> None:
         box = f"{self.row},{self.col},{self.height},{self.width}"
         object.__setattr__(self, "key", f"{self.where.scan}/{self.where.z}/{box}")
-        if self.row < 0 or self.col < 0 or self.height < 1 or self.width < 1:
+        low = min(self.row, self.col, self.height - 1, self.width - 1)
+        if low < 0 or max(self.end) > MAX_SIDE:
             raise DataError(
-                f"region {self.key}: row and column can't be negative, height and width must be "
-                "above 0."
+                f"region {self.key[:80]}: row and column can't be negative, height and width must "
+                f"be above 0, and it ends within {MAX_SIDE} pixels."
             )
         if self.mask is not None:
             self._take(np.array(self.mask, dtype=bool))
@@ -99,14 +102,19 @@ class Region:
             scan, z, place = key.rsplit("/", 2)
             row, col, height, width, *shape = place.split(",")
             box = int(row), int(col), int(height), int(width)
-            if len(shape) > 1:
-                raise ValueError("too many parts")
+            if len(shape) > 1 or max(box) > MAX_SIDE:
+                raise ValueError("too many parts, or too large")
             mask = _unrolled(shape[0], box[2:]) if shape else None
             return cls(SliceId(scan, int(z)), *box, mask=mask)
         except ValueError as error:
             raise DataError(
-                f"region {key!r} can't be read; it should look like scan_01/23/132,132,44,44."
+                f"region {shown(key)} can't be read; it should look like scan_01/23/132,132,44,44."
             ) from error
+
+    @property
+    def end(self) -> tuple[int, int]:
+        """The row below it, and the column to its right."""
+        return self.row + self.height, self.col + self.width
 
     @property
     def window(self) -> tuple[slice, slice]:
@@ -150,5 +158,7 @@ def runs(mask: Mask) -> list[int]:
 def _unrolled(runs: str, shape: tuple[int, int]) -> Mask:
     """Read runs that were joined by hyphens: a (height, width) mask, or a `ValueError`."""
     lengths = [int(run) for run in runs.split("-")]
+    if sum(lengths) != shape[0] * shape[1]:
+        raise ValueError("the runs don't fill the rectangle")
     inside = np.arange(len(lengths)) % 2 == 1
     return np.repeat(inside, lengths).reshape(shape, order="F")

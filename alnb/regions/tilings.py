@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from alnb.arrays import Grey
 from alnb.config import Config
 from alnb.dataset import Dataset, SliceId
-from alnb.dataset.dataset import SUPERPIXELS
+from alnb.dataset.manifest import SUPERPIXELS
 from alnb.errors import ConfigError
 from alnb.regions.region import Region
 from alnb.storage import read_arrays, replacing, short_hash

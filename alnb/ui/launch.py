@@ -156,7 +156,7 @@ def _comes_free(folder: Path, wait_s: float) -> bool:
     """Give another window some seconds to end; tell whether no window writes the session then."""
     if not (folder / "journal.jsonl").is_file():
         return True
-    journal = Journal.open(folder / "journal.jsonl")
+    journal = Journal(folder / "journal.jsonl")
     until = time.monotonic() + wait_s
     while journal.held:
         if time.monotonic() > until:

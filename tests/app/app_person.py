@@ -102,5 +102,5 @@ def widgets_in(widget):
 
 
 def journal_of(folder, kind="answered"):
-    events = Journal.open(folder / "journal.jsonl").events
+    events = Journal(folder / "journal.jsonl").events
     return [event.data for event in events if event.kind == kind]

@@ -127,13 +127,13 @@ def _label(browser: Browser, dataset: Dataset, runs: list[Path], out: Path) -> I
 
 def _first_infected(run: Path) -> int:
     """Count the regions of the last cycle before the first that holds infection."""
-    state = state_of(Journal.open(run / "journal.jsonl").events)
+    state = state_of(Journal(run / "journal.jsonl").events)
     verdicts = [state.by_key[pick.region.key].verdict for pick in state.asked]
     return verdicts.index(Verdict.INFECTED) if Verdict.INFECTED in verdicts else 0
 
 
 def _pending(run: Path) -> tuple[Region, ...]:
-    return state_of(Journal.open(run / "journal.jsonl").events).pending
+    return state_of(Journal(run / "journal.jsonl").events).pending
 
 
 def _click(page: Page, row: float, col: float) -> None:

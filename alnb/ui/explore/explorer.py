@@ -237,7 +237,7 @@ class Explorer:
         run = self.recordings[0]
         folder = run.folder.resolve()
         target = folder.with_name(f"{folder.name}-{heuristic}-from-{step.cycle}")
-        source = Session(self.dataset, Journal.open(folder / JOURNAL))
+        source = Session(self.dataset, Journal(folder / JOURNAL))
         forked = source.fork(target, step.cycle - 1, heuristic=heuristic)
         forked.ask(picks)
         forked.close()

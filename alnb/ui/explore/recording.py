@@ -119,7 +119,7 @@ class Recording:
         DataError
             If its dataset is not where it was, or has changed.
         """
-        events = Journal.open(folder / JOURNAL).events
+        events = Journal(folder / JOURNAL).events
         if not events:
             raise SessionError(f"{folder} holds no session: there is no {JOURNAL} in it.")
         recording = cls(folder, labelled_dataset(events, data), events)
@@ -141,7 +141,7 @@ class Recording:
         SessionError
             If it can't be read any more.
         """
-        journal = Journal.open(self.folder / JOURNAL)
+        journal = Journal(self.folder / JOURNAL)
         if journal.count < len(self.events):
             raise SessionError(
                 f"{journal.path} is gone, or shorter than before. This page shows what it read "

@@ -8,15 +8,15 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from alnb.annotation import Answer, Click, Outline, Verdict
 from alnb.arrays import INFECTED
 from alnb.regions import Region
+from alnb.schema import Number, read_json
 from alnb.state import State
 from alnb.storage import write_text
 
-DRAFT_FILE = "draft.json"
 Marks = tuple[tuple[Click, ...], tuple[Outline, ...]]
 
 
@@ -149,6 +149,16 @@ class Draft:
         return tuple(answers)
 
 
+class _Kept(TypedDict):
+    """What ``draft.json`` holds."""
+
+    region: str
+    clicks: list[tuple[Number, Number, int]]
+    outlines: NotRequired[list[list[tuple[Number, Number]]]]
+    sweep: NotRequired[bool]
+    corrects: NotRequired[bool]  # whether the region has an answer
+
+
 def keep_draft(path: Path, draft: Draft, *, answered: bool) -> None:
     """Write a draft's marks; without marks, or with only those of its answer, remove the file.
 
@@ -176,16 +186,14 @@ def keep_draft(path: Path, draft: Draft, *, answered: bool) -> None:
 
 def restore_draft(path: Path, state: State) -> Draft:
     """Read the marks that the last page left; a broken or outdated file is no draft."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        kept = json.loads(path.read_text())
+    with contextlib.suppress(OSError, ValueError):
+        kept = read_json(path.read_bytes(), _Kept)
         region = Region.parse(kept["region"])
         clicks = tuple(Click(*click) for click in kept["clicks"])
         outlines = tuple(
-            tuple((float(row), float(col)) for row, col in outline)
-            for outline in kept.get("outlines", ())
+            tuple((row, col) for row, col in line) for line in kept.get("outlines", ())
         )
-        sweep = bool(kept.get("sweep", False))
-        corrects = bool(kept.get("corrects", False))
+        sweep, corrects = kept.get("sweep", False), kept.get("corrects", False)
         answered = region.key in state.by_key
         asked = region.key in state.ever_asked
         wanted = sweep or ((asked or answered) if corrects else (asked and not answered))

@@ -20,7 +20,8 @@ from alnb.pool import Pool
 from alnb.regions import Region
 from alnb.session import Session
 from alnb.state import State, undone
-from alnb.ui.label.draft import DRAFT_FILE, Draft, distance_px, keep_draft
+from alnb.storage import DRAFT
+from alnb.ui.label.draft import Draft, distance_px, keep_draft
 from alnb.ui.label.screen import Marking, neighbour, regions_of
 
 MARK_PX = 8.0  # on the screen: a press this near to a mark removes it
@@ -143,7 +144,7 @@ class Editor:
     @property
     def path(self) -> Path:
         """The file that keeps the draft."""
-        return self.session.journal.path.with_name(DRAFT_FILE)
+        return self.session.journal.path.with_name(DRAFT)
 
     def shown(self) -> None:
         """Start the stopwatch, because another region is on screen."""
