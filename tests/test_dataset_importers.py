@@ -375,3 +375,33 @@ def test_a_phantom_of_ones_own_is_not_taken_for_ours(tmp_path):
     assert scanned.resolve(Config()).pretrain_steps == Config().pretrain_steps > 0
     assert drawn.synthetic
     assert drawn.resolve(Config()).pretrain_steps == 0
+
+
+@pytest.mark.parametrize(
+    "positions",
+    [
+        [0, 7.5, 15, 17.5, 20],  # another distance from the third on
+        [0, 2, 4, 8, 10],  # one is missing
+        [(0, 0, 0), (30, 0, 2), (30, 5, 4)],  # the field of view moves
+    ],
+)
+def test_a_voxel_of_a_stack_that_no_affine_fits_has_its_own_place(tmp_path, positions):
+    write_series(
+        tmp_path / "s", even_chest(len(positions)), positions=positions, PixelSpacing=[0.7, 0.7]
+    )
+    dataset = import_dicom(tmp_path / "s", tmp_path / "d", size=8, split="mixed")
+    voxels = np.array([(2.0, 3.0, k) for k in range(len(positions))])
+
+    places = dataset.source_mm("s", voxels)
+    firsts = np.array([at if np.ndim(at) else (0, 0, at) for at in positions]) - 50
+    lps = firsts + (1.4, 2.1, 0)
+    assert places == pytest.approx(lps * (-1, -1, 1))
+    assert np.isnan(dataset.source_mm("s", np.full((1, 3), np.nan))).all()
+
+
+def test_an_even_stack_needs_no_places_of_its_slices(tmp_path):
+    jitter = [0, 2.01, 3.99, 6]
+    write_series(tmp_path / "s", even_chest(4), positions=jitter)
+    dataset = import_dicom(tmp_path / "s", tmp_path / "d", size=8, split="mixed")
+
+    assert "origins" not in dataset.scans["s"]["source"]

@@ -45,8 +45,9 @@ def write_series(
         one.SeriesInstanceUID, one.Modality = uid, "CT"
         for tag, value in (PATIENT | tags).items():
             setattr(one, tag, value)
-        depth = 2.0 * z if positions is None else positions[z]
-        one.ImagePositionPatient = [float(value) for value in -50 + normal * depth]
+        at = 2.0 * z if positions is None else positions[z]  # along the normal, or (x, y, z)
+        place = np.array(at) if np.ndim(at) else normal * at
+        one.ImagePositionPatient = [float(value) for value in -50 + place]
         one.ImageOrientationPatient = [float(value) for value in orientation]
         one.PixelSpacing = one.get("PixelSpacing", [0.7, 0.8])
         one.Rows, one.Columns = pixels.shape

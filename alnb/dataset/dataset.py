@@ -346,8 +346,12 @@ class Dataset:
 
     def source_mm(self, scan: str, voxels: NDArray[Any]) -> NDArray[np.float64]:
         """Return the (N, 3) places of voxels of a scan's file, in RAS+ mm; NaN if not `located`."""
-        affine = self.origin(scan).affine
-        mm: NDArray[np.float64] = voxels @ affine[:3, :3].T + affine[:3, 3]
+        origin = self.origin(scan)
+        mm: NDArray[np.float64] = voxels @ origin.affine[:3, :3].T + origin.affine[:3, 3]
+        if origin.source.origins is not None:  # slices that are not evenly apart
+            firsts, k = np.array(origin.source.origins), voxels[:, 2]
+            first = [np.interp(k, range(len(firsts)), one) for one in firsts.T]
+            mm = voxels[:, :2] @ origin.affine[:3, :2].T + np.transpose(first)
         return mm if self.located(scan) else np.full_like(mm, np.nan)
 
     def located(self, scan: str) -> bool:

@@ -170,6 +170,8 @@ def _check_scan(scan: str, record: _Scan, manifest: _Manifest) -> None:
         raise ValueError(f"scan {scan}: axes {source.axes} of {by(source.shape)} voxels")
     if source.display_shape[0] != record["depth"] or prod(source.shape) > MOST_VOXELS:
         raise ValueError(f"scan {scan}: {record['depth']} slices of {by(source.shape)} voxels")
+    if source.origins is not None and len(source.origins) != source.shape[2]:
+        raise ValueError(f"scan {scan}: {len(source.origins)} origins of {source.shape[2]} slices")
     if max(record["placement"]["inner"]) > manifest["size"]:
         raise ValueError(f"scan {scan}: its slices are larger than the working grid")
     if (MASKS in record["stored_sha256"]) != manifest["has_masks"]:

@@ -8,6 +8,7 @@ JPEG with Pillow, JPEG lossless and JPEG-LS with the extra ``alnb[dicom]``.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +78,9 @@ def read_series(
     data, checksum = _voxels(stack, pixels, where)
     name = where if scan is None else scan
     source = source_of(name, data.shape, stack.affine, (1, 1), checksum)
+    if stack.origins is not None:
+        x, y, z = stack.origins.T.tolist()
+        source = replace(source, origins=tuple(zip(x, y, z, strict=True)))
     known = any(group[0].intercept for group in stack.groups)
     shown = source.to_display(data)
     spared = known and offset is not None and _is_clear(shown, unit, name)

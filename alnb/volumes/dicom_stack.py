@@ -36,6 +36,7 @@ _RUN = 3  # ours: as many equal wide steps on end are another distance, not miss
 # as many slices are a scan of its own
 _STEPS_OFF = 0.5  # of a step along the normal: from there on a slice lies nearer to another's place
 MOVED_MM = 1.0  # ours: in the plane; about a pixel of a chest CT
+_MISSED_MM = 0.1  # ours: less than a pixel of any CT, and more than what headers round
 _TILT = 1.0  # ours: degrees; a smaller tilt is rounding
 _STEEP = 45.0  # ours: degrees; gantries tilt up to 30
 _COUCH = math.cos(math.radians(3))  # ours: slices follow each other along the couch to 3 degrees
@@ -62,11 +63,14 @@ class Stack:
         From (column, row, slice) to RAS+ millimetres.
     notes : tuple of str
         For the person.
+    origins : (n, 3) float array or None
+        RAS+ millimetres of the first pixel of each slice, where the affine misses one of them.
     """
 
     groups: tuple[tuple[Plane, ...], ...]
     affine: NDArray[np.float64]
     notes: tuple[str, ...]
+    origins: NDArray[np.float64] | None = None
 
 
 def stacked(planes: Sequence[Plane], where: str, acquisition: int | None = None) -> Stack:
@@ -91,14 +95,17 @@ def stacked(planes: Sequence[Plane], where: str, acquisition: int | None = None)
     planes, scouts = _without_scouts(planes, where)
     planes, chosen = _one_acquisition(planes, where, acquisition)
     groups = _by_depth(planes)
-    affine, uneven = _affine(np.array([group[0].position for group in groups]), groups[0][0])
+    positions = np.array([group[0].position for group in groups])
+    affine, uneven = _affine(positions, groups[0][0])
+    origins = positions * (-1, -1, 1)
+    missed_mm = np.abs(affine[:3, 3] + np.outer(range(len(groups)), affine[:3, 2]) - origins)
     doubles = sum(len(group) > 1 for group in groups)
     twice = (
         f"slices that are there twice, with equal pixels, were taken once ({doubles} of "
         f"{len(groups)})"
     )
     notes = (*scouts, *chosen, *([twice] if doubles else []), *uneven)
-    return Stack(tuple(groups), affine, notes)
+    return Stack(tuple(groups), affine, notes, origins if missed_mm.max() > _MISSED_MM else None)
 
 
 def every_stack(planes: Sequence[Plane], where: str) -> Iterator[Stack]:

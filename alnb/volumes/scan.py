@@ -43,6 +43,8 @@ class Source:
     codes: tuple[int, int] = (0, 2)  # NIfTI's qform and sform codes
     qform: Matrix | None = None  # as the file has it, where it is not the scan's affine
     sform: Matrix | None = None  # likewise
+    # RAS mm of the first voxel of each slice along the file's third axis, where no affine says it
+    origins: tuple[tuple[float, float, float], ...] | None = None
 
     def to_display(self, array: NDArray[Any]) -> NDArray[Any]:
         """Turn an array of the file's axes into (Z, Y, X); a view."""
