@@ -394,7 +394,7 @@ def test_a_voxel_of_a_stack_that_no_affine_fits_has_its_own_place(tmp_path, posi
 
     places = dataset.source_mm("s", voxels)
     firsts = np.array([at if np.ndim(at) else (0, 0, at) for at in positions]) - 50
-    lps = firsts + (1.4, 2.1, 0)
+    lps = firsts + np.array([1.4, 2.1, 0])
     assert places == pytest.approx(lps * (-1, -1, 1))
     assert np.isnan(dataset.source_mm("s", np.full((1, 3), np.nan))).all()
 
