@@ -23,6 +23,7 @@ from alnb.config import Config, RegionScore
 from alnb.errors import ConfigError
 from alnb.posterior import Posterior
 from alnb.regions import Region
+from alnb.schema import shown
 
 Heuristic = Callable[[Posterior], Map]
 RegionScores = NDArray[np.float64]
@@ -75,7 +76,7 @@ def check_heuristic(name: str) -> str:
     ours = (*HEURISTICS, RANDOM, FOREGROUND_RANDOM)
     if name not in ours and name not in (theirs := plugin_names()):
         raise ConfigError(
-            f"heuristic {name!r} is unknown; there are {', '.join((*ours, *theirs))}."
+            f"heuristic {shown(name)} is unknown; there are {', '.join((*ours, *theirs))}."
         )
     return name
 

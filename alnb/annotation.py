@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from alnb.arrays import BACKGROUND, INFECTED, UNLABELLED, Mask, PointLabels
 from alnb.errors import DataError
 from alnb.regions import Region
+from alnb.schema import shown
 
 Vertex = tuple[float, float]
 Outline = tuple[Vertex, ...]
@@ -175,7 +176,7 @@ class Answer:
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, DataError):
                 raise
-            raise DataError(f"an answer can't be read: {error!r}.") from error
+            raise DataError(f"an answer can't be read: {shown(str(error))}.") from error
 
 
 def point_labels(answers: Iterable[Answer], shape: tuple[int, int]) -> PointLabels:

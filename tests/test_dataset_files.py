@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from alnb.dataset import SliceId, import_pairs
-from alnb.dataset.files import files, find, without
+from alnb.dataset.files import Found, files, find, without
 from alnb.dataset.split import nearest
 from alnb.errors import DataError
 from alnb.volumes import NIFTI, PICTURES
@@ -119,7 +119,7 @@ def test_a_scan_and_a_mask_that_are_named_both_are_a_pair(tmp_path):
 def test_hidden_files_and_those_of_the_system_are_not_seen(tmp_path):
     touch(tmp_path, "._x.nii.gz", ".DS_Store", "Thumbs.db", "x.nii.gz", "notes.txt")
 
-    assert find(tmp_path, None, NIFTI, ()) == ({"x": tmp_path / "x.nii.gz"}, {}, ())
+    assert find(tmp_path, None, NIFTI, ()) == Found({"x": tmp_path / "x.nii.gz"}, {}, ())
 
 
 def test_files_that_may_be_scans_and_are_not_read_are_counted(tmp_path):

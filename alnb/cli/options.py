@@ -118,7 +118,7 @@ def arms_of(text: str) -> tuple[str, ...]:
     names = tuple(check_heuristic(part.strip()) for part in text.split(","))
     if len(set(names)) < max(2, len(names)):
         advice = "give different heuristics, two or more"
-        raise ConfigError(f"--arms {text!r} can't be compared; {advice}.")
+        raise ConfigError(f"--arms {shown(text)} can't be compared; {advice}.")
     return names
 
 
@@ -164,7 +164,7 @@ def config_of(preset: str, **changes: Any) -> Config:  # noqa: ANN401 - any sett
     from alnb.config import PRESETS
 
     if preset not in PRESETS:
-        raise ConfigError(f"preset {preset!r} is unknown; there are {', '.join(PRESETS)}.")
+        raise ConfigError(f"preset {shown(preset)} is unknown; there are {', '.join(PRESETS)}.")
     config = PRESETS[preset].replace(**_given(changes))
     check_heuristic(config.heuristic)
     if config.backbone != PRESETS[preset].backbone:

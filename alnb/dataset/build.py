@@ -10,9 +10,10 @@ import json
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from alnb.arrays import MAX_SIDE, Window
 from alnb.dataset.audit import write_audit
@@ -35,14 +36,11 @@ from alnb.schema import shown
 from alnb.volumes import Labels, Source, Volume, mask_misfits, to_labels
 from alnb.volumes.intensities import LEVELS, soft_edges
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
 SIZE = 352  # paper 4.1
 WINDOW = Window(-1250, 250)  # ours: centre -500, width 1500, a radiologist's lung window
 
 OnStored: TypeAlias = Callable[[str, int], None]  # a scan's name, and how many are stored
-Pair: TypeAlias = "tuple[Volume, Labels | NDArray[Any] | None]"
+Pair: TypeAlias = tuple[Volume, Labels | NDArray[Any] | None]
 
 _STAGE = ".building"
 _OURS = {MANIFEST, SLICES, IMAGES, MASKS, *CACHES, AUDIT, _STAGE}

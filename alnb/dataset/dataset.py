@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -237,7 +237,7 @@ class Dataset:
         `parts` names the slices that are kept; the others are left out. `name` is for notes and
         tables. It is not in the fingerprint, which depends on the parts only.
         """
-        rows = {where: self._row(where)._replace(part=part) for where, part in parts.items()}
+        rows = {where: replace(self._row(where), part=part) for where, part in parts.items()}
         text = "\n".join(f"{where} {part}" for where, part in parts.items())
         fingerprint = hashlib.sha256(f"{self.fingerprint}\n{text}".encode()).hexdigest()
         return Dataset(self.folder, {**self._manifest, "name": name}, rows, fingerprint)

@@ -6,8 +6,9 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from alnb.dataset.split import nearest, some
 from alnb.errors import DataError, saying
@@ -35,7 +36,8 @@ _SCANS = {
 """Endings that may hold scans, so that it is said when they are left out."""
 
 
-class Found(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Found:
     """The files of an import."""
 
     scans: dict[str, Path]  # by scan, in natural order

@@ -108,7 +108,8 @@ def import_nifti(
     images = Path(images)
     if masks is None and all((images / folder).is_dir() for folder in ZENODO):
         images, masks = images / ZENODO[0], images / ZENODO[1]
-    scans, theirs, notes = find(images, masks, NIFTI, skip)
+    found = find(images, masks, NIFTI, skip)
+    scans, theirs, notes = found.scans, found.masks, found.notes
     idle = next((one for one in flip if not any(_named(scan, one) for scan in scans)), None)
     if idle is not None:
         raise DataError(
@@ -153,19 +154,22 @@ def import_pairs(
     images, out, masks, skip, unit, offset, **options
         As `import_nifti`, and errors too; the endings of a slice and its mask may differ.
     """
-    scans, theirs, notes = find(Path(images), masks, PICTURES, skip)
+    found = find(Path(images), masks, PICTURES, skip)
     above = threshold_of(options)
 
     def read(scan: str) -> Pair:
-        volume, mask = read_picture(scans[scan], unit=unit, offset=offset), theirs.get(scan)
+        volume, mask = (
+            read_picture(found.scans[scan], unit=unit, offset=offset),
+            found.masks.get(scan),
+        )
         return volume, read_picture_mask(mask, volume, above=above) if mask else None
 
     note = (
         "every picture counts as a scan of its own; if a patient has several, name the parts "
         "with a --split file."
     )
-    pairs = reaching(above if theirs else None, map(read, scans))
-    return build(pairs, out, **noted(options, note, *notes))
+    pairs = reaching(above if found.masks else None, map(read, found.scans))
+    return build(pairs, out, **noted(options, note, *found.notes))
 
 
 def import_dicom(

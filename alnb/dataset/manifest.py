@@ -17,7 +17,6 @@ from typing import (
     Annotated,
     Any,
     Literal,
-    NamedTuple,
     NotRequired,
     TypeAlias,
     TypedDict,
@@ -55,7 +54,8 @@ class SliceId:
         return f"{self.scan}/{self.z}"
 
 
-class Row(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Row:
     """What ``slices.csv`` says of a slice."""
 
     part: Part

@@ -377,9 +377,9 @@ def import_semiseg(
     parts: tuple[Part, Part] = ("train", "test")
     clash = len(sets) == 2 and not sets[0].scans.keys().isdisjoint(sets[1].scans)
     pictures = [
-        (f"{part}_{name}" if clash else name, part, image, masks[name])
-        for part, (images, masks, _) in zip(parts, sets, strict=False)
-        for name, image in images.items()
+        (f"{part}_{name}" if clash else name, part, image, one.masks[name])
+        for part, one in zip(parts, sets, strict=False)
+        for name, image in one.scans.items()
     ]
 
     def pairs() -> Iterator[Pair]:

@@ -34,6 +34,7 @@ import numpy as np
 from alnb.dataset.dataset import Dataset
 from alnb.dataset.manifest import PARTS, Part, SliceId
 from alnb.errors import DataError, path_error
+from alnb.schema import shown
 from alnb.volumes.scan import plain_name, scan_name
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def read_split(path: Path | str) -> dict[str | SliceId, Part]:
         key, part = _key(row, path), cast("Part", row["part"].casefold())
         if part not in PARTS:
             raise DataError(
-                f"{path.name}: scan {row['scan']} is put into part {row['part']!r}. "
+                f"{path.name}: scan {row['scan'][:80]} is put into part {shown(row['part'])}. "
                 "A part is train, val or test."
             )
         if parts.setdefault(key, part) != part:
@@ -174,7 +175,7 @@ def _key(row: Mapping[str, str], path: Path) -> str | SliceId:
     if not z:
         return scan
     if not re.fullmatch(r"\d+(\.0+)?", z):  # pandas writes 3.0 in a column with gaps
-        raise DataError(f"{path.name}: z is {z!r} for scan {scan}. Count slices from 0.")
+        raise DataError(f"{path.name}: z is {shown(z)} for scan {scan[:80]}. Count slices from 0.")
     return SliceId(scan, int(z.partition(".")[0]))
 
 

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from alnb.errors import ConfigError, TrainerError
+from alnb.schema import shown
 from alnb.storage import replacing
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of RGB in [0, 1]
@@ -135,7 +136,7 @@ def find(name: str) -> Backbone:
         return _timm(name)
     if name not in _REGISTRY:
         known = ", ".join(_REGISTRY)
-        raise ConfigError(f"backbone {name!r} is unknown; there are {known} and timm/NAME.")
+        raise ConfigError(f"backbone {shown(name)} is unknown; there are {known} and timm/NAME.")
     return _REGISTRY[name]
 
 
@@ -255,13 +256,14 @@ def _timm(name: str) -> Backbone:
     centres = TIMM_CENTRES.get(re.sub(r"\d+$", "", architecture))
     if centres is None:
         raise ConfigError(
-            f"backbone {name!r}: where its maps lie on the image was not measured. Of timm there "
-            f"are {', '.join(f'{family}N' for family in TIMM_CENTRES)}, with timm/ before the name."
+            f"backbone {shown(name)}: where its maps lie on the image was not measured. Of timm "
+            f"there are {', '.join(f'{family}N' for family in TIMM_CENTRES)}, with timm/ before "
+            "the name."
         )
     try:
         body: Any = timm.create_model(short, features_only=True, out_indices=(2, 3, 4))
     except Exception as error:
-        raise ConfigError(f"backbone {name!r}: timm can't build it ({error}).") from error
+        raise ConfigError(f"backbone {shown(name)}: timm can't build it ({error}).") from error
     s8, s16, s32 = body.feature_info.channels()
     weights = timm.get_pretrained_cfg(short)
 

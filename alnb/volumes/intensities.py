@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from alnb.errors import DataError
+from alnb.schema import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -171,7 +172,7 @@ def reading_of(values: Values, unit: Unit | None, where: str, offset: float | No
         As `to_unit` takes them, and errors too.
     """
     if unit not in (None, "hu", "grey"):
-        raise DataError(f"{where}: there is no unit {unit!r}. Say --unit hu or --unit grey.")
+        raise DataError(f"{where}: there is no unit {shown(unit)}. Say --unit hu or --unit grey.")
     added = offset or 0.0
     if not np.isfinite(added):
         raise DataError(f"--offset {offset}: this is no number. Say it as in --offset -1024.")

@@ -11,6 +11,8 @@ import zlib
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 DEEP = 100_000  # far beyond what any reader nests
 SIZES = (0, 1, 2, 3, 255, 256, 4095, 4096, 32767, 32768, 60_000, 65_535, 2**31 - 1, 2**32 - 1)
 NUMBERS = (0, 1, -1, 0.5, 1e-30, 1e30, 1e308, -1e308, 2**31, 2**63, 2**64, -(2**63), 60_000)
@@ -49,12 +51,11 @@ def in_bytes(rng: random.Random, content: bytes) -> bytes:
 
 
 def header_field(rng: random.Random, header: Any) -> None:
-    """Set a field of a structured header, or one of its numbers, to what it should not hold."""
-    block = header.structarr if hasattr(header, "structarr") else header
-    name = rng.choice(block.dtype.names)
-    field = block[name]
+    """Set a field of a NumPy record, or one of its numbers, to what it should not hold."""
+    name = rng.choice(header.dtype.names)
+    field = header[name]
     if field.dtype.kind == "S":
-        block[name] = rng.randbytes(field.dtype.itemsize)
+        header[name] = rng.randbytes(field.dtype.itemsize)
         return
     values: list[Any] = [*NUMBERS, *SIZES, float("nan"), float("inf"), float("-inf")]
     value = rng.choice(values)
@@ -63,10 +64,12 @@ def header_field(rng: random.Random, header: Any) -> None:
         whole = int(value) if value == value and abs(value) < 1e300 else -1
         value = whole % 2**bits
         value -= 2**bits if field.dtype.kind == "i" and value >= 2 ** (bits - 1) else 0
+    elif abs(float(value)) > float(np.finfo(field.dtype).max):
+        value = np.copysign(np.inf, value)
     if field.shape:
         field[tuple(rng.randrange(side) for side in field.shape)] = value
     else:
-        block[name] = value
+        header[name] = value
 
 
 def dicom_element(rng: random.Random, content: bytes) -> bytes:

@@ -117,8 +117,11 @@ def _place_of(error: BaseException | None) -> str:
 
 
 def _serve(jobs: list[tuple[str, int]], keep: Path | None, pipe: Connection) -> None:
+    import logging
+
     import torch
 
+    logging.disable()  # nibabel tells of every field that it mends
     torch.set_num_threads(1)
     for name, seed in jobs:
         pipe.send((name, seed))
