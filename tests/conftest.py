@@ -6,16 +6,25 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from fakes import scan_of
+from fakes import FEW, TWO_STEPS, FakeLearner, scan_of
 from platformdirs import user_cache_path, user_data_path
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from alnb.cli import main
 from alnb.dataset import Dataset, build
+from alnb.experiments.run import simulate
+from alnb.oracle import Oracle
+from alnb.regions import grid
+
+if TYPE_CHECKING:
+    from alnb.annotation import Answer
+    from alnb.reports import FitReport
+    from alnb.training.trainer import Trainer
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -163,3 +172,33 @@ def unmasked(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     parts = {"one": "train", "two": "train", "three": "test"}
     pairs = [(scan_of(name, 4, 32, seed)[0], None) for seed, name in enumerate(parts)]
     return build(pairs, tmp_path_factory.mktemp("data") / "unmasked", size=32, split=parts)
+
+
+@pytest.fixture(scope="session")
+def four_runs(tmp_path_factory: pytest.TempPathFactory, squares: Dataset) -> Path:
+    """A folder of runs on `squares`: two heuristics by two seeds."""
+    folder = tmp_path_factory.mktemp("runs")
+    for heuristic in ("entropy", "random"):
+        for seed in (0, 1):
+            config = FEW.replace(heuristic=heuristic, seed=seed)
+            out = folder / f"{heuristic}-{seed}"
+            simulate(squares, out, config, cycles=2, learner=FakeLearner(squares, config))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def answered(squares: Dataset) -> list[Answer]:
+    """Answers to all regions of four slices."""
+    oracle, size = Oracle(squares), (squares.size, squares.size)
+    return [oracle.answer(r) for where in squares.part("train")[:4] for r in grid(where, size, 4)]
+
+
+@pytest.fixture(scope="module")
+def trained(
+    squares: Dataset, answered: list[Answer], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Trainer, FitReport]:
+    """A network that learned from them in two steps."""
+    from alnb.training.trainer import Trainer
+
+    trainer = Trainer(squares, TWO_STEPS, tmp_path_factory.mktemp("cache"))
+    return trainer, trainer.fit(answered)

@@ -22,6 +22,12 @@ from alnb.state import digest
 from alnb.volumes import Source, Volume
 from alnb.worker import Maps, Progress, TrainingCancelled
 
+FEW = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=2)  # regions of `squares`
+TWO_STEPS = Config(  # a training of some seconds
+    backbone="efficientnet_lite0", regions_per_slice=4, pretrain_steps=0, steps=2, batch=2,
+    draws=2, holdout=0.2,
+)  # fmt: skip
+
 
 class FakeWorker:
     """Follows `alnb.worker.Worker` without a process: a `FakeLearner` behind a gate.

@@ -4,9 +4,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from fakes import FakeLearner
+from fakes import FEW
 
-from alnb.config import Config
 from alnb.curves import charts, compare
 from alnb.curves.compare import (
     Comparison,
@@ -20,23 +19,13 @@ from alnb.curves.compare import (
     write,
 )
 from alnb.errors import DataError, SessionError
-from alnb.experiments.run import simulate
 from alnb.pool import Pool, start_picks
 from alnb.session import Session
 
-CONFIG = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=2)
-
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, squares):
-    """Two heuristics by two seeds."""
-    folder = tmp_path_factory.mktemp("runs")
-    for heuristic in ("entropy", "random"):
-        for seed in (0, 1):
-            config = CONFIG.replace(heuristic=heuristic, seed=seed)
-            out = folder / f"{heuristic}-{seed}"
-            simulate(squares, out, config, cycles=2, learner=FakeLearner(squares, config))
-    return folder
+def folder(four_runs):
+    return four_runs
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +52,7 @@ def test_a_folder_without_runs_is_said(tmp_path):
 
 
 def test_runs_of_different_datasets_are_not_compared(folder, unmasked, tmp_path):
-    session = Session.open(tmp_path / "other", unmasked, CONFIG)
+    session = Session.open(tmp_path / "other", unmasked, FEW)
     session.close()
 
     with pytest.raises(DataError, match="different datasets"):
@@ -71,8 +60,8 @@ def test_runs_of_different_datasets_are_not_compared(folder, unmasked, tmp_path)
 
 
 def test_sessions_that_were_never_trained_have_no_curve(squares, tmp_path, folder):
-    session = Session.open(tmp_path / "begun", squares, CONFIG)
-    session.ask(start_picks(Pool(squares, CONFIG)))
+    session = Session.open(tmp_path / "begun", squares, FEW)
+    session.ask(start_picks(Pool(squares, FEW)))
     session.close()
 
     with pytest.raises(DataError, match="no curve to compare"):

@@ -1,16 +1,12 @@
 import pytest
-from fakes import FakeLearner
+from fakes import FEW, FakeLearner
 
-from alnb.config import Config
 from alnb.curves import charts, compare
 from alnb.curves.charts import NoPictureError
 from alnb.curves.compare import find_runs, read_runs, table_of
-from alnb.experiments.run import simulate
 from alnb.pool import Pool, start_picks
 from alnb.session import Session
 from alnb.ui.explore.comparer import Comparer, compare_app
-
-CONFIG = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=2)
 
 
 @pytest.fixture(autouse=True)
@@ -19,15 +15,8 @@ def _logs_elsewhere(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, squares):
-    """Two heuristics by two seeds."""
-    folder = tmp_path_factory.mktemp("runs")
-    for heuristic in ("entropy", "random"):
-        for seed in (0, 1):
-            config = CONFIG.replace(heuristic=heuristic, seed=seed)
-            out = folder / f"{heuristic}-{seed}"
-            simulate(squares, out, config, cycles=2, learner=FakeLearner(squares, config))
-    return folder
+def folder(four_runs):
+    return four_runs
 
 
 @pytest.fixture(scope="module")
@@ -75,9 +64,9 @@ def test_a_page_without_runs_is_a_sentence(tmp_path):
 
 
 def test_sessions_without_masks_show_the_held_out_accuracy(unmasked, tmp_path):
-    session = Session.open(tmp_path, unmasked, CONFIG)
-    session.ask(start_picks(Pool(unmasked, CONFIG)))
-    learner = FakeLearner(unmasked, CONFIG)
+    session = Session.open(tmp_path, unmasked, FEW)
+    session.ask(start_picks(Pool(unmasked, FEW)))
+    learner = FakeLearner(unmasked, FEW)
     session.trained(learner.fit(()), (), session.state.cost)
     session.scored(None, 1.0)
     session.close()

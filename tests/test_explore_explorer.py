@@ -5,12 +5,11 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from fakes import FakeLearner, FakeWorker
+from fakes import FEW, FakeLearner, FakeWorker
 
 from alnb import journal
 from alnb.annotation import Answer, Verdict
 from alnb.cli.options import changes_of, config_of
-from alnb.config import Config
 from alnb.cycle import drive, learn
 from alnb.errors import TrainerError
 from alnb.experiments.run import simulate
@@ -21,8 +20,6 @@ from alnb.ui.explore.explorer import Explorer, explore_app
 from alnb.ui.explore.recording import Recording
 from alnb.ui.viewer.drawing import NO_PATH, NOTHING
 
-CONFIG = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=2)
-
 
 @pytest.fixture(autouse=True)
 def _logs_elsewhere(tmp_path, monkeypatch):
@@ -32,13 +29,13 @@ def _logs_elsewhere(tmp_path, monkeypatch):
 @pytest.fixture
 def run(tmp_path, squares):
     folder = tmp_path / "run"
-    simulate(squares, folder, CONFIG, cycles=2, learner=FakeLearner(squares, CONFIG))
+    simulate(squares, folder, FEW, cycles=2, learner=FakeLearner(squares, FEW))
     return folder
 
 
 @pytest.fixture
 def other(tmp_path, squares):
-    folder, config = tmp_path / "other", CONFIG.replace(heuristic="random")
+    folder, config = tmp_path / "other", FEW.replace(heuristic="random")
     simulate(squares, folder, config, cycles=1, learner=FakeLearner(squares, config))
     return folder
 
@@ -315,7 +312,7 @@ def outlined(app):
 
 
 def test_a_run_labelled_in_full_can_be_stepped_through(tmp_path, squares):
-    config = CONFIG.replace(labels="full", loss="full")
+    config = FEW.replace(labels="full", loss="full")
     simulate(squares, tmp_path, config, cycles=1, learner=FakeLearner(squares, config))
 
     app = explorer(tmp_path)
@@ -331,7 +328,7 @@ def test_a_run_labelled_in_full_can_be_stepped_through(tmp_path, squares):
 
 @pytest.mark.parametrize("kind", ["superpixels"])
 def test_regions_of_any_kind_can_be_stepped_through(tmp_path, squares, kind):
-    config = CONFIG.replace(regions=kind)
+    config = FEW.replace(regions=kind)
     simulate(squares, tmp_path, config, cycles=1, learner=FakeLearner(squares, config))
     app = explorer(tmp_path)
     for step in app.recordings[0].steps:
@@ -348,8 +345,8 @@ def test_regions_of_any_kind_can_be_stepped_through(tmp_path, squares, kind):
 def labelled(tmp_path, squares, monkeypatch):
     """A session that another process is labelling, at its start."""
     monkeypatch.setattr(journal, "_alive", lambda pid: pid is not None)
-    session = Session.open(tmp_path / "labelled", squares, CONFIG)
-    session.ask(start_picks(Pool(squares, CONFIG)))
+    session = Session.open(tmp_path / "labelled", squares, FEW)
+    session.ask(start_picks(Pool(squares, FEW)))
     yield session
     session.close()
 
@@ -377,8 +374,8 @@ def test_it_follows_somebody_who_labels(labelled, squares):
     assert explored.page.follow.value
 
     answer_next(labelled, 4)
-    pool = Pool(squares, CONFIG)
-    learner = FakeLearner(squares, CONFIG)
+    pool = Pool(squares, FEW)
+    learner = FakeLearner(squares, FEW)
     scored = drive(learn(labelled, pool), lambda request: request.by(learner))
     labelled.ask(next_picks(pool, labelled.state, scored))
     explored.follow()

@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
-from fakes import FakeLearner
+from fakes import FEW, FakeLearner
 
 from alnb.annotation import Answer, Verdict
-from alnb.config import Config
 from alnb.cycle import answer_pending, drive, learn
 from alnb.errors import SessionError
 from alnb.experiments.run import simulate
@@ -14,13 +13,11 @@ from alnb.session import Session
 from alnb.state import digest
 from alnb.ui.explore.recording import Recording, agreement, states_of, steps_of
 
-CONFIG = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=2)
-
 
 @pytest.fixture
 def run(tmp_path, squares):
     folder = tmp_path / "run"
-    simulate(squares, folder, CONFIG, cycles=2, learner=FakeLearner(squares, CONFIG))
+    simulate(squares, folder, FEW, cycles=2, learner=FakeLearner(squares, FEW))
     return folder
 
 
@@ -44,8 +41,8 @@ def test_a_cycle_knows_what_its_network_was_trained_on(recording):
 
 
 def test_answers_given_while_a_network_trained_are_not_what_it_learned(tmp_path, squares):
-    session = Session.open(tmp_path, squares, CONFIG)
-    learner, pool = FakeLearner(squares, CONFIG), Pool(squares, CONFIG)
+    session = Session.open(tmp_path, squares, FEW)
+    learner, pool = FakeLearner(squares, FEW), Pool(squares, FEW)
     session.ask(start_picks(pool))
     first, second = session.state.pending[:2]
     session.submit(Answer(first, Verdict.CLEAN))
@@ -61,8 +58,8 @@ def test_answers_given_while_a_network_trained_are_not_what_it_learned(tmp_path,
 
 
 def test_states_follow_each_event_through_undo_and_redo(tmp_path, squares):
-    session = Session.open(tmp_path, squares, CONFIG)
-    session.ask(start_picks(Pool(squares, CONFIG)))
+    session = Session.open(tmp_path, squares, FEW)
+    session.ask(start_picks(Pool(squares, FEW)))
     session.submit(Answer(session.state.pending[0], Verdict.CLEAN))
     seen = [session.state]
     session.undo()
@@ -76,7 +73,7 @@ def test_states_follow_each_event_through_undo_and_redo(tmp_path, squares):
 
 
 def test_the_heuristic_that_asked_would_ask_the_same_again(recording, squares):
-    learner = FakeLearner(squares, CONFIG)
+    learner = FakeLearner(squares, FEW)
     for step, before in zip(recording.steps[1:], recording.steps, strict=False):
         table = learner.score(recording.pool.slices, before.fit.weights)
         again = recording.would_ask(step.cycle, "entropy", table)
@@ -98,7 +95,7 @@ def test_a_fork_goes_on_from_the_cycle_it_left(recording, squares, tmp_path):
     fork = source.fork(tmp_path / "fork", 0, heuristic="random")
     fork.ask(next_picks(Pool(squares, fork.state.config), fork.state, {}))
     answer_pending(fork, Oracle(squares))
-    learner = FakeLearner(squares, CONFIG)
+    learner = FakeLearner(squares, FEW)
     drive(learn(fork, Pool(squares, fork.state.config)), lambda request: request.by(learner))
     fork.close()
 
@@ -116,15 +113,15 @@ def test_the_largest_change_is_that_of_the_score(recording):
 
 
 def test_a_single_cycle_changes_nothing(tmp_path, squares):
-    simulate(squares, tmp_path, CONFIG, cycles=0, learner=FakeLearner(squares, CONFIG))
+    simulate(squares, tmp_path, FEW, cycles=0, learner=FakeLearner(squares, FEW))
 
     assert Recording.open(tmp_path).largest_change() == 0
 
 
 def test_two_annotators_are_compared_where_both_answered(tmp_path, squares):
     for name, verdict in (("one", Verdict.CLEAN), ("two", Verdict.SKIPPED)):
-        session = Session.open(tmp_path / name, squares, CONFIG)
-        session.ask(start_picks(Pool(squares, CONFIG)))
+        session = Session.open(tmp_path / name, squares, FEW)
+        session.ask(start_picks(Pool(squares, FEW)))
         first, second, third = session.state.pending[:3]
         session.submit(Answer(first, Verdict.CLEAN))
         session.submit(Answer(second, verdict))
@@ -137,8 +134,8 @@ def test_two_annotators_are_compared_where_both_answered(tmp_path, squares):
 
 
 def test_without_masks_the_held_out_accuracy_is_the_score(tmp_path, unmasked):
-    session = Session.open(tmp_path, unmasked, CONFIG)
-    session.ask(start_picks(Pool(unmasked, CONFIG)))
+    session = Session.open(tmp_path, unmasked, FEW)
+    session.ask(start_picks(Pool(unmasked, FEW)))
     session.close()
 
     assert Recording.open(tmp_path).score == "heldout_accuracy"

@@ -1,30 +1,10 @@
 import numpy as np
 import pytest
+from fakes import TWO_STEPS
 
 from alnb.annotation import Answer, Verdict
-from alnb.config import Config
 from alnb.errors import TrainerError
-from alnb.oracle import Oracle
-from alnb.regions import grid
 from alnb.training.trainer import Trainer
-
-CONFIG = Config(
-    backbone="efficientnet_lite0", regions_per_slice=4, pretrain_steps=0, steps=2, batch=2,
-    draws=2, holdout=0.2,
-)  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def answered(squares):
-    oracle = Oracle(squares)
-    size = (squares.size, squares.size)
-    return [oracle.answer(r) for where in squares.part("train")[:4] for r in grid(where, size, 4)]
-
-
-@pytest.fixture(scope="module")
-def trained(squares, answered, tmp_path_factory):
-    trainer = Trainer(squares, CONFIG, tmp_path_factory.mktemp("cache"))
-    return trainer, trainer.fit(answered)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +13,7 @@ def trained(squares, answered, tmp_path_factory):
 def test_other_settings_are_other_weights(trained, squares, answered, tmp_path, change):
     trainer, report = trained
 
-    assert Trainer(squares, CONFIG.replace(**change), tmp_path).networks.name(answered) != (
+    assert Trainer(squares, TWO_STEPS.replace(**change), tmp_path).networks.name(answered) != (
         report.weights
     )
     assert trainer.networks.name(answered[:-1]) != report.weights
@@ -52,7 +32,7 @@ def test_other_outlines_are_other_weights(trained, answered):
 
 def test_settings_that_training_does_not_see_change_nothing(trained, squares, answered):
     trainer, report = trained
-    other = Trainer(squares, CONFIG.replace(draws=7, click_s=5.0), trainer.cache)
+    other = Trainer(squares, TWO_STEPS.replace(draws=7, click_s=5.0), trainer.cache)
 
     assert other.fit(answered) == report
 
@@ -66,18 +46,18 @@ def test_the_cpu_is_told_with_its_threads(trained, monkeypatch, threads, words):
 
 def test_missing_weights_are_a_sentence(squares, tmp_path):
     with pytest.raises(TrainerError, match="weights abc are not in"):
-        Trainer(squares, CONFIG, tmp_path).evaluate("test", "abc")
+        Trainer(squares, TWO_STEPS, tmp_path).evaluate("test", "abc")
 
 
 def test_broken_weights_are_as_good_as_none(trained, squares, answered, tmp_path):
     _, report = trained
     (tmp_path / f"weights-{report.weights}.safetensors").write_bytes(b"torn")
 
-    assert Trainer(squares, CONFIG, tmp_path).fit(answered).weights == report.weights
+    assert Trainer(squares, TWO_STEPS, tmp_path).fit(answered).weights == report.weights
 
 
 def test_old_weights_are_forgotten(squares, answered, tmp_path):
-    trainer = Trainer(squares, CONFIG.replace(steps=1), tmp_path)
+    trainer = Trainer(squares, TWO_STEPS.replace(steps=1), tmp_path)
 
     reports = [trainer.fit(answered[: 9 + n]) for n in range(7)]
 
@@ -87,7 +67,7 @@ def test_old_weights_are_forgotten(squares, answered, tmp_path):
 
 def test_weights_of_another_backbone_are_read_into_that(squares, trained):
     one, report = trained
-    other = Trainer(squares, CONFIG.replace(backbone="vgg16"), one.cache)
+    other = Trainer(squares, TWO_STEPS.replace(backbone="vgg16"), one.cache)
     where = squares.part("test")[:1]
     ((_, theirs),) = one.infection(where, report.weights)
     ((_, ours),) = other.infection(where, report.weights)
@@ -97,6 +77,6 @@ def test_weights_of_another_backbone_are_read_into_that(squares, trained):
 
 @pytest.mark.parametrize(("precision", "mixed"), [("auto", False), ("bfloat16", True)])
 def test_precision_is_a_setting_and_float32_on_a_cpu(squares, tmp_path, precision, mixed):
-    trainer = Trainer(squares, CONFIG.replace(precision=precision), tmp_path, device="cpu")
+    trainer = Trainer(squares, TWO_STEPS.replace(precision=precision), tmp_path, device="cpu")
 
     assert trainer.networks.fresh().mixed is mixed

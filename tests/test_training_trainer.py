@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from fakes import install_heuristics, scan_of
+from fakes import TWO_STEPS, install_heuristics, scan_of
 
 from alnb.acquisition import HEURISTICS, region_scores
 from alnb.annotation import Answer, Verdict
@@ -20,30 +20,12 @@ from alnb.training import Cancelled
 from alnb.training.trainer import Trainer
 from alnb.training.validation import hold_out
 
-CONFIG = Config(
-    backbone="efficientnet_lite0", regions_per_slice=4, pretrain_steps=0, steps=2, batch=2,
-    draws=2, holdout=0.2,
-)  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def answered(squares):
-    oracle = Oracle(squares)
-    size = (squares.size, squares.size)
-    return [oracle.answer(r) for where in squares.part("train")[:4] for r in grid(where, size, 4)]
-
-
-@pytest.fixture(scope="module")
-def trained(squares, answered, tmp_path_factory):
-    trainer = Trainer(squares, CONFIG, tmp_path_factory.mktemp("cache"))
-    return trainer, trainer.fit(answered)
-
 
 def test_a_fit_reports_what_it_did(trained, answered):
     _, report = trained
 
     assert (report.backbone, report.steps) == ("efficientnet_lite0", 2)
-    assert report.heldout == len(hold_out(answered, CONFIG.holdout)[1]) > 0
+    assert report.heldout == len(hold_out(answered, TWO_STEPS.holdout)[1]) > 0
     assert 0 <= report.heldout_accuracy <= 1
     assert 0 < report.threshold < 1 and report.loss > 0 and report.train_s > 0
     assert "ImageNet" in report.notice
@@ -53,7 +35,7 @@ def test_a_fit_reports_what_it_did(trained, answered):
 def test_the_same_answers_are_not_trained_on_twice(trained, squares, answered):
     trainer, report = trained
     steps = []
-    again = Trainer(squares, CONFIG, trainer.cache, progress=lambda *a, **k: steps.append(a))
+    again = Trainer(squares, TWO_STEPS, trainer.cache, progress=lambda *a, **k: steps.append(a))
 
     assert again.fit(answered) == report
     assert steps == []
@@ -61,7 +43,7 @@ def test_the_same_answers_are_not_trained_on_twice(trained, squares, answered):
 
 def test_deleted_weights_are_made_again_the_same(trained, squares, answered, tmp_path):
     trainer, report = trained
-    other = Trainer(squares, CONFIG, tmp_path)
+    other = Trainer(squares, TWO_STEPS, tmp_path)
 
     again = other.fit(answered)
 
@@ -88,7 +70,7 @@ def test_a_packages_heuristic_is_scored_too(trained, squares, tmp_path, monkeypa
     code = "def low(posterior):\n    return 1 - posterior.mean\n"
     install_heuristics(tmp_path, code, low="theirs:low")
     monkeypatch.syspath_prepend(tmp_path)
-    config = CONFIG.replace(heuristic="low")
+    config = TWO_STEPS.replace(heuristic="low")
     scores = Trainer(squares, config, trainer.cache).score(
         squares.part("train")[:2], report.weights
     )
@@ -133,7 +115,7 @@ def test_a_prediction_is_a_posterior_a_slice(trained, squares):
 
 
 def test_a_dataset_without_masks_is_trained_but_not_evaluated(unmasked, answered, tmp_path):
-    trainer = Trainer(unmasked, CONFIG, tmp_path)
+    trainer = Trainer(unmasked, TWO_STEPS, tmp_path)
     report = trainer.fit(answered)
 
     assert report.heldout_accuracy is not None
@@ -148,7 +130,7 @@ def test_a_validation_part_with_masks_chooses_instead_of_held_out_answers(square
         oracle.answer(r) for where in dataset.part("train") for r in grid(where, (32, 32), 4)
     ]
 
-    config = CONFIG.replace(validate=True)
+    config = TWO_STEPS.replace(validate=True)
     report = Trainer(dataset, config, tmp_path / "cache").fit(answers)
 
     assert report.heldout == 0 and report.heldout_accuracy is None
@@ -163,7 +145,7 @@ def test_masks_that_nobody_paid_for_choose_nothing_unless_told_to(squares, tmp_p
     looked = "alnb.training.trainer.validate_by_masks"
     monkeypatch.setattr(looked, lambda *_, **__: pytest.fail("it looked at masks"))
 
-    assert Trainer(dataset, CONFIG, tmp_path / "cache").fit(answers).heldout > 0
+    assert Trainer(dataset, TWO_STEPS, tmp_path / "cache").fit(answers).heldout > 0
 
 
 def test_a_validation_part_without_infection_validates_nothing(squares, tmp_path):
@@ -174,7 +156,7 @@ def test_a_validation_part_without_infection_validates_nothing(squares, tmp_path
     answers = [
         oracle.answer(r) for where in dataset.part("train") for r in grid(where, (32, 32), 4)
     ]
-    config = CONFIG.replace(validate=True)
+    config = TWO_STEPS.replace(validate=True)
     report = Trainer(dataset, config, tmp_path / "cache").fit(answers)
 
     assert report.heldout > 0
@@ -187,7 +169,7 @@ def test_a_threshold_that_is_set_stays_so(squares, tmp_path, val):
     dataset = build(pairs, tmp_path / "data", size=32, split={"a": "train", "b": val})
     oracle = Oracle(dataset)
     answers = [oracle.answer(r) for z in dataset.part("train") for r in grid(z, (32, 32), 4)]
-    config = CONFIG.replace(threshold=0.83, validate=True)
+    config = TWO_STEPS.replace(threshold=0.83, validate=True)
 
     assert Trainer(dataset, config, tmp_path / "cache").fit(answers).threshold == 0.83
 
@@ -196,7 +178,7 @@ def test_progress_is_told_of_each_step_and_slice(squares, answered, tmp_path):
     heard = []
     trainer = Trainer(
         squares,
-        CONFIG,
+        TWO_STEPS,
         tmp_path,
         progress=lambda stage, done, total, **n: heard.append((stage, done, total, *n)),
     )
@@ -209,7 +191,7 @@ def test_progress_is_told_of_each_step_and_slice(squares, answered, tmp_path):
 
 def test_cancelling_stops_and_keeps_the_last_weights(trained, squares, answered):
     trainer, report = trained
-    stopped = Trainer(squares, CONFIG, trainer.cache, cancelled=lambda: True)
+    stopped = Trainer(squares, TWO_STEPS, trainer.cache, cancelled=lambda: True)
 
     with pytest.raises(Cancelled):
         stopped.fit(answered[:-1])
@@ -223,12 +205,12 @@ def test_only_skipped_regions_are_nothing_to_train_on(squares, answered, tmp_pat
     skipped = [Answer(answer.region, Verdict.SKIPPED) for answer in answered]
 
     with pytest.raises(TrainerError, match="nothing to train on"):
-        Trainer(squares, CONFIG, tmp_path).fit(skipped)
+        Trainer(squares, TWO_STEPS, tmp_path).fit(skipped)
 
 
 def test_an_unknown_backbone_is_refused_at_once(squares, tmp_path):
     with pytest.raises(ConfigError, match="backbone 'vgg' is unknown"):
-        Trainer(squares, CONFIG.replace(backbone="vgg"), tmp_path)
+        Trainer(squares, TWO_STEPS.replace(backbone="vgg"), tmp_path)
 
 
 def test_importing_the_package_does_not_import_torch():
@@ -248,7 +230,7 @@ def test_padding_is_clean_whatever_the_network_says(tmp_path):
 
     means = []
     for ask_bare in (False, True):
-        trainer = Trainer(dataset, CONFIG.replace(ask_bare=ask_bare), tmp_path / "cache")
+        trainer = Trainer(dataset, TWO_STEPS.replace(ask_bare=ask_bare), tmp_path / "cache")
         _, posterior = next(iter(trainer.predict([where], trainer.fit(answers).weights)))
         means.append(posterior.mean)
 
@@ -260,7 +242,7 @@ def test_padding_is_clean_whatever_the_network_says(tmp_path):
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
 def test_on_a_gpu_it_trains_and_scores_as_on_a_cpu(squares, answered, tmp_path):
-    config = CONFIG.replace(steps=20)
+    config = TWO_STEPS.replace(steps=20)
     gpu, cpu = (
         Trainer(squares, config, tmp_path / device, device=device) for device in ("cuda", "cpu")
     )

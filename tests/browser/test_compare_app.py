@@ -1,31 +1,14 @@
-import pytest
-from fakes import FakeLearner
-
-from alnb.config import Config
-from alnb.experiments.run import simulate
 from alnb.serve import app_notebook
 
-CONFIG = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=2)
 NAMES = """() => {
   const plot = document.querySelector(".alnb-compare-chart .js-plotly-plot");
   return [...plot.querySelectorAll(".legendtext")].map(text => text.textContent);
 }"""
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory, squares):
-    folder = tmp_path_factory.mktemp("compared")
-    for heuristic in ("entropy", "random"):
-        for seed in (0, 1):
-            config = CONFIG.replace(heuristic=heuristic, seed=seed)
-            out = folder / f"{heuristic}-{seed}"
-            simulate(squares, out, config, cycles=2, learner=FakeLearner(squares, config))
-    return folder
-
-
-def test_runs_are_compared_regrouped_and_saved(serving, watched, runs, tmp_path):
+def test_runs_are_compared_regrouped_and_saved(serving, watched, four_runs, tmp_path):
     page = watched.page
-    env = {"ALNB_RUNS": runs, "ALNB_OUT": tmp_path / "out"}
+    env = {"ALNB_RUNS": four_runs, "ALNB_OUT": tmp_path / "out"}
     with serving(app_notebook("compare"), **env) as server:
         page.goto(server.address)
         page.wait_for_selector(".alnb-compare-chart .legendtext", timeout=60_000)
