@@ -142,6 +142,23 @@ def test_patients_whose_tools_wrote_one_uid_stay_apart(tmp_path):
     assert planes_of(tmp_path / "s") == [3, 3]
 
 
+@pytest.mark.parametrize("apart", [200.0, 7.0])
+def test_patients_of_one_uid_stay_apart_where_their_numbers_are_equal(tmp_path, apart):
+    for name, start in (("a", 0.0), ("b", apart)):
+        at = start + 4.0 * np.arange(4)
+        write_series(tmp_path / "s" / name, even_chest(4), uid="1.2.9", positions=at, **STUDY)
+
+    assert planes_of(tmp_path / "s") == [4, 4]
+
+
+def test_a_series_in_a_folder_for_each_slice_is_one(tmp_path):
+    for z, one in enumerate(even_chest(5)):
+        folder = tmp_path / "s" / str(z)
+        write_series(folder, [one], uid="1.2.9", positions=[2.0 * z], **STUDY)
+
+    assert planes_of(tmp_path / "s") == [5]
+
+
 def test_a_series_that_was_copied_twice_is_one(tmp_path):
     folder = write_series(tmp_path / "s" / "a", even_chest(), name="a{z}")
     shutil.copytree(folder, tmp_path / "s" / "b")

@@ -12,6 +12,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -406,7 +407,7 @@ def _series(ones: Sequence[_Read]) -> Iterator[Series]:
     """Make a series of the files that share its UID.
 
     Some tools write one UID into all that they export. Where different files of several folders
-    lie at one position, each folder is a series.
+    lie at one position, or have the same numbers, each folder is a series.
     """
     folders: dict[Path, list[_Read]] = {}
     for one in ones:
@@ -425,16 +426,27 @@ def _series(ones: Sequence[_Read]) -> Iterator[Series]:
 
 
 def _clash(folders: Mapping[Path, Sequence[_Read]]) -> bool:
-    """Tell whether different slices of two folders lie at one position."""
+    """Tell whether different slices of two folders lie at one position, or count alike."""
     at: dict[tuple[float, ...], list[tuple[Path, str]]] = {}
+    numbers: dict[Path, dict[int, str]] = {}
     for folder, ones in folders.items() if len(folders) > 1 else ():
         for plane in (plane for one in ones for plane in one.planes if not plane.lacks):
             place = (*plane.position.round(2), *plane.orientation.round(2))
-            at.setdefault(place, []).append((folder, plane.uid or str(folder)))
+            uid = plane.uid or str(folder)
+            at.setdefault(place, []).append((folder, uid))
+            if plane.frame is None and plane.number is not None:
+                numbers.setdefault(folder, {})[plane.number] = uid
     return any(
         len({folder for folder, _ in theirs}) > 1 and len({uid for _, uid in theirs}) > 1
         for theirs in at.values()
-    )
+    ) or any(_count_alike(*pair) for pair in combinations(numbers.values(), 2))
+
+
+def _count_alike(one: Mapping[int, str], other: Mapping[int, str]) -> bool:
+    """Tell whether most numbers of the shorter of two folders are those of others there."""
+    few = min(len(one), len(other))
+    both = sum(one[number] != other[number] for number in one.keys() & other.keys())
+    return few >= ENOUGH and 2 * both >= few
 
 
 def _chosen(series: Sequence[Series], left: Counter[str]) -> list[Series]:
