@@ -36,6 +36,7 @@ _RUN = 3  # ours: as many equal wide steps on end are another distance, not miss
 # as many slices are a scan of its own
 _STEPS_OFF = 0.5  # of a step along the normal: from there on a slice lies nearer to another's place
 MOVED_MM = 1.0  # ours: in the plane; about a pixel of a chest CT
+_ROUNDED_MM = 0.6  # ours: positions in whole mm are off by half of one, and their line a little
 _TILT = 1.0  # ours: degrees; a smaller tilt is rounding
 _STEEP = 45.0  # ours: degrees; gantries tilt up to 30
 _COUCH = math.cos(math.radians(3))  # ours: slices follow each other along the couch to 3 degrees
@@ -46,6 +47,7 @@ _ONE_IN_ANOTHER = (
     "AcquisitionNumber", "FrameAcquisitionNumber", "TemporalPositionIdentifier",
     "TemporalPositionIndex", "StackID", "KVP", "ConvolutionKernel", "SliceThickness", "ImageType",
 )  # fmt: skip
+_MAY_CHANGE = ("SliceThickness", "ImageType")  # some scanners vary them within one scan
 _ORDER = "their order"
 _AT_ONE_PLACE = ("TriggerTime", "NominalPercentageOfCardiacPhase")  # may vary within one scan
 
@@ -138,7 +140,11 @@ def differing(twins: Sequence[Plane], planes: Sequence[Plane], where: str) -> Da
     passes = _passes(planes)
     if passes:
         return _several(passes, _ORDER, where)
-    return DataError(f"{where}: {names} have the same position and differ. Remove one of them.")
+    count = sum(len(group) > 1 for group in _by_depth(planes)) - 1
+    more = f", as those of {count} more positions may" if count else ""
+    return DataError(
+        f"{where}: {names} have the same position and differ{more}. Keep one slice of each."
+    )
 
 
 # --- one size, one direction -------------------------------------------------------------------
@@ -182,8 +188,8 @@ def _without_scouts(planes: Sequence[Plane], where: str) -> tuple[list[Plane], t
             kind.append(plane)
     main = max(kinds, key=len)
     others = [kind for kind in kinds if kind is not main]
-    scouts = [plane for kind in others for plane in kind if _is_scout(plane, main[0])]
-    odd = next((kind[0] for kind in others if not _is_scout(kind[0], main[0])), None)
+    scouts = [plane for kind in others for plane in kind]
+    odd = next((kind[0] for kind in others if not _are_scouts(kind, main[0])), None)
     if odd is None and len(scouts) >= len(main):
         odd = scouts[0]
     if odd is not None:
@@ -203,8 +209,10 @@ def _is_alike(one: Plane, other: Plane) -> bool:
     )
 
 
-def _is_scout(plane: Plane, main: Plane) -> bool:
-    return abs(float(plane.normal @ main.normal)) < _ACROSS
+def _are_scouts(planes: Sequence[Plane], main: Plane) -> bool:
+    """Tell a few views across a stack from another stack, such as a coronal one."""
+    across = abs(float(planes[0].normal @ main.normal)) < _ACROSS
+    return across and len(_by_depth(planes)) < _RUN
 
 
 # --- acquisitions ------------------------------------------------------------------------------
@@ -235,8 +243,9 @@ def _one_acquisition(
 
 def _choices(planes: Sequence[Plane]) -> tuple[str, Choices]:
     """Find the tag by which slices are several scans that lie in one another."""
+    idle = _MAY_CHANGE if _counts_on(planes) else ()
     for tag in (*_ONE_IN_ANOTHER, *_AT_ONE_PLACE):
-        if not all(tag in plane.marks for plane in planes):
+        if tag in idle or not all(tag in plane.marks for plane in planes):
             continue
         parts: dict[float | str, list[Plane]] = {}
         for plane in planes:
@@ -246,6 +255,18 @@ def _choices(planes: Sequence[Plane]) -> tuple[str, Choices]:
             values = sorted(parts, key=lambda value: (isinstance(value, str), value))
             return tag, {_number(tag, value, k): parts[value] for k, value in enumerate(values, 1)}
     return "InstanceNumber", _repeats(planes) or _runs(planes)
+
+
+def _counts_on(planes: Sequence[Plane]) -> bool:
+    """Tell whether numbers rise from each slice to the next along the stack, or fall."""
+    ordered = sorted(planes, key=lambda plane: float(plane.position @ planes[0].normal))
+    steps = [
+        (float((above.position - below.position) @ planes[0].normal), above.number - below.number)
+        for below, above in pairwise(ordered)
+        if above.number is not None and below.number is not None
+    ]
+    apart = len(steps) == len(planes) - 1 and all(mm > _SAME_MM for mm, _ in steps)
+    return apart and (all(count > 0 for _, count in steps) or all(count < 0 for _, count in steps))
 
 
 def _repeats(planes: Sequence[Plane]) -> Choices:
@@ -432,7 +453,8 @@ def _step_mm(depths_mm: NDArray[np.float64]) -> tuple[float, tuple[str, ...]]:
     step = float(depths_mm[-1] - depths_mm[0]) / float(places[-1])
     whole = np.abs(steps[wide] - times[wide] * usual) <= _WHOLE * usual
     off = np.abs(depths_mm - depths_mm[0] - places * step).max()
-    if not whole.all() or off > _STEPS_OFF * step or _has_run(wide, times):
+    apart = _has_run(wide, times) or _are_rounded(depths_mm, wide.size)
+    if not whole.all() or off > _STEPS_OFF * step or apart:
         return _uneven(depths_mm, steps)
     if not wide.size:
         return step, ()
@@ -446,8 +468,16 @@ def _step_mm(depths_mm: NDArray[np.float64]) -> tuple[float, tuple[str, ...]]:
 
 def _has_run(wide: NDArray[np.intp], times: NDArray[np.float64]) -> bool:
     """Tell whether `_RUN` steps on end are wide, and equally."""
-    runs = np.split(wide, np.flatnonzero(np.diff(wide) > 1) + 1)
-    return any(len(run) >= _RUN and len({*times[run].tolist()}) == 1 for run in runs)
+    ends = (np.diff(wide) > 1) | (np.diff(times[wide]) != 0)
+    return any(len(run) >= _RUN for run in np.split(wide, np.flatnonzero(ends) + 1))
+
+
+def _are_rounded(depths_mm: NDArray[np.float64], wide: int) -> bool:
+    """Tell whether even positions were rounded to whole mm, as 1.25 mm apart become 1, 1, 1, 2."""
+    steps, places = np.diff(depths_mm), np.arange(len(depths_mm))
+    line = np.polyval(np.polyfit(places, depths_mm, 1), places)
+    in_mm = bool(np.abs(steps - np.rint(steps)).max() <= _SAME_MM)
+    return wide >= _RUN and in_mm and bool(np.abs(depths_mm - line).max() <= _ROUNDED_MM)
 
 
 def _uneven(
