@@ -83,7 +83,8 @@ def read_series(
     try:
         voxels, decided = to_unit(shown, unit, name, offset=None if spared else offset)
     except DataError as error:
-        raise DataError(" ".join([str(error), *map(_sentence, pixels.notes)])) from error
+        known_notes = (*_kind_notes(series), *pixels.notes)
+        raise DataError(" ".join([str(error), *map(_sentence, known_notes)])) from error
     said = (*_kind_notes(series), *pixels.notes, *_offset_notes(offset, spared))
     notes = (*left, *said, *stack.notes)
     volume = Volume(name, np.ascontiguousarray(voxels), stack.affine, source, decided, notes)
