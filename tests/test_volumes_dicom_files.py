@@ -201,6 +201,12 @@ def test_archives_are_to_be_unpacked(tmp_path):
         find_series(tmp_path)
 
 
+def test_nifti_is_no_archive(tmp_path):
+    (tmp_path / "ct.nii.gz").write_bytes(b"\x1f\x8b")
+    with pytest.raises(DataError, match=r"NIfTI files \(1\)\. Import them with alnb import nifti"):
+        find_series(tmp_path)
+
+
 def test_files_without_preamble_are_read(tmp_path):
     folder = write_series(tmp_path / "s", even_chest(), name="IM{z}")
     for path in folder.iterdir():
@@ -279,6 +285,21 @@ def test_ids_dates_and_descriptions_of_a_study_are_told_in_a_name(tmp_path, name
     tags = {"PatientName": "Curie^Marie^Li", "AccessionNumber": "A7712",
             "StudyDescription": "Thorax Curie", "PatientBirthDate": "19671107"}  # fmt: skip
     (series,) = find_series(write_series(tmp_path / "s", even_chest(), **tags)).series
+
+    assert names_person(name, series) is found
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("Mueller 1", True), ("Müller", True), ("soeren", True), ("Soren CT", True),
+        ("王伟 胸部", True), ("王伟ct", True), ("伟", False), ("ct 4711", True), ("s000471", False),
+    ],
+)  # fmt: skip
+def test_a_name_is_told_in_other_spellings_and_an_id_without_its_zeros(tmp_path, name, found):
+    tags = {"SpecificCharacterSet": "ISO_IR 192", "PatientName": "Müller^Søren=王^伟"}
+    folder = write_series(tmp_path / "s", even_chest(), **tags, PatientID="0004711")
+    (series,) = find_series(folder).series
 
     assert names_person(name, series) is found
 
