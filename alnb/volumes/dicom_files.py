@@ -454,14 +454,17 @@ def _clash(folders: Mapping[Path, Sequence[_Read]]) -> bool:
     return any(
         len({folder for folder, _ in theirs}) > 1 and len({uid for _, uid in theirs}) > 1
         for theirs in at.values()
-    ) or any(_count_alike(*pair) for pair in combinations(numbers.values(), 2))
+    ) or any(
+        _count_alike(*pair)
+        for pair in combinations([one for one in numbers.values() if len(one) >= ENOUGH], 2)
+    )
 
 
 def _count_alike(one: Mapping[int, str], other: Mapping[int, str]) -> bool:
     """Tell whether most numbers of the shorter of two folders are those of others there."""
     few = min(len(one), len(other))
     both = sum(one[number] != other[number] for number in one.keys() & other.keys())
-    return few >= ENOUGH and 2 * both >= few
+    return 2 * both >= few
 
 
 def _chosen(series: Sequence[Series], left: Counter[str]) -> list[Series]:

@@ -250,7 +250,8 @@ def _choices(planes: Sequence[Plane]) -> tuple[str, Choices]:
         parts: dict[float | str, list[Plane]] = {}
         for plane in planes:
             parts.setdefault(plane.marks[tag], []).append(plane)
-        pairs = combinations([part for part in parts.values() if len(part) > 1], 2)
+        several = [part for part in parts.values() if len(part) > 1]
+        pairs = combinations([_depths(part, planes[0].normal) for part in several], 2)
         if any(_is_within(*pair, places=tag in _AT_ONE_PLACE) for pair in pairs):
             values = sorted(parts, key=lambda value: (isinstance(value, str), value))
             return tag, {_number(tag, value, k): parts[value] for k, value in enumerate(values, 1)}
@@ -259,14 +260,14 @@ def _choices(planes: Sequence[Plane]) -> tuple[str, Choices]:
 
 def _counts_on(planes: Sequence[Plane]) -> bool:
     """Tell whether numbers rise from each slice to the next along the stack, or fall."""
-    ordered = sorted(planes, key=lambda plane: float(plane.position @ planes[0].normal))
-    steps = [
-        (float((above.position - below.position) @ planes[0].normal), above.number - below.number)
-        for below, above in pairwise(ordered)
-        if above.number is not None and below.number is not None
-    ]
-    apart = len(steps) == len(planes) - 1 and all(mm > _SAME_MM for mm, _ in steps)
-    return apart and (all(count > 0 for _, count in steps) or all(count < 0 for _, count in steps))
+    numbers = [plane.number for plane in planes if plane.number is not None]
+    if len(numbers) < len(planes):
+        return False
+    depths = _depths(planes, planes[0].normal)
+    order = np.argsort(depths)
+    counts = np.diff(np.array(numbers)[order])
+    apart = bool((np.diff(depths[order]) > _SAME_MM).all())
+    return apart and bool((counts > 0).all() or (counts < 0).all())
 
 
 def _repeats(planes: Sequence[Plane]) -> Choices:
@@ -292,7 +293,7 @@ def _runs(planes: Sequence[Plane]) -> Choices:
     if None in (numbers := [plane.number for plane in planes]) or len({*numbers}) < len(planes):
         return {}
     ordered = sorted(planes, key=_by_number)
-    depths = np.array([plane.position @ planes[0].normal for plane in ordered])
+    depths = _depths(ordered, planes[0].normal)
     steps = np.diff(depths)
     forward = np.sign(np.median(steps)) if len(steps) else 1.0
     ends = np.flatnonzero(steps * forward < -_SAME_MM) + 1
@@ -300,7 +301,7 @@ def _runs(planes: Sequence[Plane]) -> Choices:
     parts = [[ordered[index] for index in run] for run in runs]
     if len(parts) < 2 or min(map(len, parts)) < _RUN:
         return {}
-    if not all(_is_within(*pair, places=False) for pair in pairwise(parts)):
+    if not all(_is_within(*pair, places=False) for pair in pairwise(depths[run] for run in runs)):
         return {}
     doubles = any(len(group) > 1 for group in _by_depth(planes))  # `_passes` deals with those
     return {} if doubles else dict(enumerate(parts, 1))
@@ -312,15 +313,18 @@ def _number(tag: str, value: float | str, count: int) -> int:
     return int(value) if own else count
 
 
-def _is_within(one: Sequence[Plane], other: Sequence[Plane], *, places: bool) -> bool:
+def _is_within(one: NDArray[np.float64], other: NDArray[np.float64], *, places: bool) -> bool:
     """Tell whether half of the shorter of two scans lies in the other's range, or at its places."""
-    short, long = (np.array([plane.position @ one[0].normal for plane in planes])
-                   for planes in sorted((one, other), key=len))  # fmt: skip
+    short, long = sorted((one, other), key=len)
     if places:
         near = np.abs(short[:, None] - long).min(axis=1) <= _SAME_MM
     else:
         near = (short >= long.min() - _SAME_MM) & (short <= long.max() + _SAME_MM)
     return bool(2 * near.sum() >= len(short))
+
+
+def _depths(planes: Sequence[Plane], normal: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.array([plane.position for plane in planes]) @ normal
 
 
 def _passes(planes: Sequence[Plane]) -> Choices:
@@ -383,7 +387,7 @@ def _several(
 
 def _by_depth(planes: Sequence[Plane]) -> list[tuple[Plane, ...]]:
     """Sort slices by depth, and put those of one position together."""
-    depths = np.array([plane.position @ planes[0].normal for plane in planes])
+    depths = _depths(planes, planes[0].normal)
     order = np.argsort(depths, kind="stable")
     steps = np.diff(depths[order])
     wide = steps[steps > _SAME_MM]
