@@ -133,7 +133,7 @@ def _decoded(header: Header, frame: int | None) -> NDArray[Any]:
     stored: NDArray[Any] = pixel_array(header, index=frame)
     bits, highest = (int(number_of(header, tag) or 0) for tag in ("BitsStored", "HighBit"))
     below = highest + 1 - bits
-    if below <= 0 or header.file_meta.TransferSyntaxUID.is_compressed:
+    if not bits or below <= 0 or header.file_meta.TransferSyntaxUID.is_compressed:
         return stored
     header.BitsStored = highest + 1
     try:
