@@ -283,6 +283,18 @@ def test_acquisitions_that_follow_each_other_are_one_scan(tmp_path, numbers):
     assert volume.notes == ()
 
 
+@pytest.mark.parametrize(("tag", "value"), [("SliceThickness", 2.01), ("KVP", 120.1)])
+def test_a_measured_value_that_varies_makes_no_second_scan(tmp_path, tag, value):
+    folder = tmp_path / "s"
+    at = 2.0 * np.arange(8)
+    for part in (0, 1):
+        voxels, tags = even_chest(8)[part::2], {tag: (np.floor(value), value)[part]}
+        name = f"{part}{{z}}"
+        write_series(folder, voxels, uid=UID, name=name, positions=at[part::2], **tags)
+
+    assert np.array_equal(volume_of(changed(folder, InstanceNumber=1)).voxels, even_chest(8))
+
+
 @pytest.mark.parametrize("count", [lambda z: z + 1, lambda z: 90 - 2 * z])
 def test_a_header_that_varies_from_slice_to_slice_makes_no_second_scan(tmp_path, count):
     folder = series(tmp_path / "s", 2.0 * np.arange(9))

@@ -48,6 +48,7 @@ _ONE_IN_ANOTHER = (
     "TemporalPositionIndex", "StackID", "KVP", "ConvolutionKernel", "SliceThickness", "ImageType",
 )  # fmt: skip
 _MAY_CHANGE = ("SliceThickness", "ImageType")  # some scanners vary them within one scan
+_DIGITS = {"KVP": 0, "SliceThickness": 1}  # ours: scanners write what was measured
 _ORDER = "their order"
 _AT_ONE_PLACE = ("TriggerTime", "NominalPercentageOfCardiacPhase")  # may vary within one scan
 
@@ -249,7 +250,10 @@ def _choices(planes: Sequence[Plane]) -> tuple[str, Choices]:
             continue
         parts: dict[float | str, list[Plane]] = {}
         for plane in planes:
-            parts.setdefault(plane.marks[tag], []).append(plane)
+            value = plane.marks[tag]
+            if tag in _DIGITS and isinstance(value, float):
+                value = round(value, _DIGITS[tag])
+            parts.setdefault(value, []).append(plane)
         several = [part for part in parts.values() if len(part) > 1]
         pairs = combinations([_depths(part, planes[0].normal) for part in several], 2)
         if any(_is_within(*pair, places=tag in _AT_ONE_PLACE) for pair in pairs):
