@@ -99,6 +99,16 @@ def test_the_facts_of_a_scan_are_said(tmp_path):
     assert "there is no val part." in page.text(0)
 
 
+def test_a_scan_of_one_slice_has_no_distance_of_slices(tmp_path):
+    data = build(
+        [made("a", 1), made("b")], tmp_path / "d", size=64, split={"a": "train", "b": "val"}
+    )
+    page = page_of(data)
+
+    assert "between slices" not in page.text(1)
+    assert "5 mm between slices" in page.text(2)
+
+
 def test_every_note_of_a_scan_stands_at_it(tmp_path):
     pairs = [(made(f"s{n}", 3, notes=("gaps were found",))[0], None) for n in range(5)]
     data = build(pairs, tmp_path / "d", size=64)

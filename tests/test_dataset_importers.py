@@ -211,6 +211,16 @@ def test_soft_masks_of_pictures_take_a_threshold(tmp_path):
         import_pairs(**folders, infected_above=30, infected=[1])
 
 
+def test_a_series_that_is_refused_beside_others_can_be_left_out(tmp_path):
+    write_series(tmp_path / "in" / "lung", even_chest(4))
+    monitor = np.stack([even_chest(1)[0] + 2 * z for z in range(9)])
+    write_series(tmp_path / "in" / "bolus 2", monitor, positions=[0, 5, 10] * 3)
+    with pytest.raises(DataError, match=r"Or leave it out with --skip 'bolus 2'\."):
+        import_dicom(tmp_path / "in", tmp_path / "out")
+
+    assert list(import_dicom(tmp_path / "in", tmp_path / "out", skip=["bolus 2"]).scans) == ["lung"]
+
+
 def test_dicom_series_become_scans(tmp_path):
     (tmp_path / "all").mkdir()
     for name in ("s1", "s2"):

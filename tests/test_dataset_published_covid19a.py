@@ -62,6 +62,17 @@ def test_a_mask_follows_its_file_when_files_count_from_the_head(tmp_path):
         assert np.array_equal(dataset.labels(SliceId("DCM1", z)), labels()[3 - z])
 
 
+def test_a_series_in_a_subfolder_keeps_its_scans_name(tmp_path):
+    folder = published(tmp_path / "a", scans=2)
+    for series in (folder / "OpenSourceDCMs").iterdir():
+        slices = list(series.iterdir())
+        (series / "IMAGES").mkdir()
+        for path in slices:
+            path.rename(series / "IMAGES" / path.name)
+
+    assert list(import_covid19a(folder, tmp_path / "d", size=10).scans) == ["DCM1", "DCM2"]
+
+
 def test_no_patient_is_named_in_the_dataset(tmp_path):
     import_covid19a(published(tmp_path / "a", scans=2), tmp_path / "d", size=10)
     written = [path for path in (tmp_path / "d").rglob("*") if path.is_file()]

@@ -168,6 +168,20 @@ def test_a_slice_of_a_file_of_many_patients_is_named_by_its_place_in_the_file(tm
     assert stored[voxel_of(line)] == data.raw(SliceId("a", 1))[5, 7]
 
 
+def test_a_spreadsheet_runs_nothing_of_a_scans_or_an_annotators_name(tmp_path):
+    write_nifti(tmp_path / "in" / "=1+cmd().nii.gz", chest(4))
+    data = import_nifti(tmp_path / "in", tmp_path / "d", size=24)
+    answers = [
+        Answer(Region(data.slices[0], 0, left, 6, 6), Verdict.CLEAN, annotator=name)
+        for left, name in ((0, "@me"), (6, "Al"))
+    ]
+    lines = answers_of(tmp_path, data, answers)
+
+    assert [line["annotator"] for line in lines] == ["'@me", "Al"]
+    assert lines[0]["scan"] == "'=1+cmd()"
+    assert lines[0]["region"].startswith("'=1+cmd()/")
+
+
 def test_without_the_dataset_the_answers_go_out_without_voxels(tmp_path, squares):
     session = Session.open(tmp_path / "run", squares, CONFIG)
     session.ask(start_picks(Pool(squares, CONFIG)))

@@ -4,7 +4,7 @@ import pytest
 from fakes import FakeLearner
 from scans import ct
 from test_volumes_dicom import write_series
-from test_volumes_dicom_files import write_enhanced
+from test_volumes_dicom_files import changed, write_enhanced
 
 from alnb.config import Config
 from alnb.dataset import build
@@ -131,6 +131,12 @@ def test_a_mask_without_any_infection_is_written(tmp_path):
 def test_a_source_without_its_ids_is_a_sentence(tmp_path):
     folder = write_series(tmp_path / "s", ct()[0].voxels)
     with pytest.raises(DataError, match="has no StudyInstanceUID, which a segmentation must name"):
+        segmented(folder)
+
+
+def test_slices_that_share_an_id_are_a_sentence(tmp_path):
+    folder = changed(source(tmp_path / "s"), SOPInstanceUID="1.2.5")
+    with pytest.raises(DataError, match="several slices have one SOPInstanceUID"):
         segmented(folder)
 
 

@@ -142,6 +142,23 @@ def test_patients_whose_tools_wrote_one_uid_stay_apart(tmp_path):
     assert planes_of(tmp_path / "s") == [3, 3]
 
 
+@pytest.mark.parametrize("apart", [200.0, 7.0])
+def test_patients_of_one_uid_stay_apart_where_their_numbers_are_equal(tmp_path, apart):
+    for name, start in (("a", 0.0), ("b", apart)):
+        at = start + 4.0 * np.arange(4)
+        write_series(tmp_path / "s" / name, even_chest(4), uid="1.2.9", positions=at, **STUDY)
+
+    assert planes_of(tmp_path / "s") == [4, 4]
+
+
+def test_a_series_in_a_folder_for_each_slice_is_one(tmp_path):
+    for z, one in enumerate(even_chest(5)):
+        folder = tmp_path / "s" / str(z)
+        write_series(folder, [one], uid="1.2.9", positions=[2.0 * z], **STUDY)
+
+    assert planes_of(tmp_path / "s") == [5]
+
+
 def test_a_series_that_was_copied_twice_is_one(tmp_path):
     folder = write_series(tmp_path / "s" / "a", even_chest(), name="a{z}")
     shutil.copytree(folder, tmp_path / "s" / "b")
@@ -181,6 +198,12 @@ def test_a_folder_without_any_slice_says_what_is_in_it(tmp_path, tags, sentence)
 def test_archives_are_to_be_unpacked(tmp_path):
     (tmp_path / "ct.zip").write_bytes(b"PK\3\4")
     with pytest.raises(DataError, match=r"only archives \(1\)\. Unpack the archives"):
+        find_series(tmp_path)
+
+
+def test_nifti_is_no_archive(tmp_path):
+    (tmp_path / "ct.nii.gz").write_bytes(b"\x1f\x8b")
+    with pytest.raises(DataError, match=r"NIfTI files \(1\)\. Import them with alnb import nifti"):
         find_series(tmp_path)
 
 
@@ -262,6 +285,21 @@ def test_ids_dates_and_descriptions_of_a_study_are_told_in_a_name(tmp_path, name
     tags = {"PatientName": "Curie^Marie^Li", "AccessionNumber": "A7712",
             "StudyDescription": "Thorax Curie", "PatientBirthDate": "19671107"}  # fmt: skip
     (series,) = find_series(write_series(tmp_path / "s", even_chest(), **tags)).series
+
+    assert names_person(name, series) is found
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("Mueller 1", True), ("Müller", True), ("soeren", True), ("Soren CT", True),
+        ("王伟 胸部", True), ("王伟ct", True), ("伟", False), ("ct 4711", True), ("s000471", False),
+    ],
+)  # fmt: skip
+def test_a_name_is_told_in_other_spellings_and_an_id_without_its_zeros(tmp_path, name, found):
+    tags = {"SpecificCharacterSet": "ISO_IR 192", "PatientName": "Müller^Søren=王^伟"}
+    folder = write_series(tmp_path / "s", even_chest(), **tags, PatientID="0004711")
+    (series,) = find_series(folder).series
 
     assert names_person(name, series) is found
 

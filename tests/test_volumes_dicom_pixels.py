@@ -49,6 +49,17 @@ def test_a_slope_of_each_slice_is_its_own(tmp_path):
     assert np.abs(found - (stored * factors / 10 - 1000 - factors)).max() <= 0.5
 
 
+@pytest.mark.parametrize("left", [True, False])
+@pytest.mark.parametrize("signed", [True, False])
+def test_values_in_the_upper_bits_of_a_word_are_hu_like_others(tmp_path, left, signed):
+    stored = (hu() + (0 if signed else 1024)).astype(np.int16 if signed else np.uint16)
+    tags = {"RescaleSlope": 1, "RescaleIntercept": 0 if signed else -1024, "BitsStored": 12,
+            "HighBit": 15, "PixelRepresentation": int(signed)}  # fmt: skip
+    folder = stored_as(tmp_path / "s", stored << 4 if left else stored & 0xFFF, **tags)
+
+    assert np.array_equal(volume_of(folder).voxels, hu())
+
+
 @pytest.mark.parametrize("size", [8, 16])
 def test_low_values_that_are_shown_white_are_inverted(tmp_path, size):
     grey = np.clip((hu() + 1250) / 1500 * 255, 0, 255).round()

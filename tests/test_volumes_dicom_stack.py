@@ -55,12 +55,29 @@ def test_another_distance_from_some_slice_on_is_said_with_what_it_costs(tmp_path
 
 
 @pytest.mark.parametrize(
-    "at", [np.cumsum([0] + [2.5] * 4 + [7.5] * 3), [0, 2, 4, 9, 11], [0, 1, 2, 4.5, 8, 9, 13]]
+    "at",
+    [
+        np.cumsum([0] + [2.5] * 4 + [7.5] * 3),
+        np.cumsum([0] + [4] * 19 + [12] + [8] * 8),
+        [0, 2, 4, 9, 11],
+        [0, 1, 2, 4.5, 8, 9, 13],
+    ],
 )
 def test_wide_steps_that_are_another_distance_are_no_missing_slices(tmp_path, at):
     (note,) = volume_of(series(tmp_path / "s", at)).notes
 
     assert note.startswith("slices are not evenly apart (")
+
+
+def test_positions_in_whole_mm_are_no_missing_slices(tmp_path):
+    at = np.rint(1.25 * np.arange(40))
+    volume = volume_of(series(tmp_path / "s", at))
+
+    assert np.isclose(volume.affine[2, 2], 1.25, atol=0.02)
+    assert volume.notes == (
+        "slices are not evenly apart (1 mm (29 times) and 2 mm (10 times)), and were taken as "
+        "1.3 mm apart, so exported NIfTI masks lie up to 0.7 mm off",
+    )
 
 
 def test_a_missing_slice_is_said_where_positions_jitter(tmp_path):
@@ -107,6 +124,18 @@ def test_an_impossible_direction_names_its_file(tmp_path):
 def test_a_header_that_claims_a_huge_slice_is_refused_before_it_is_decoded(tmp_path):
     folder = changed(series(tmp_path / "s", [0, 1]), Rows=60000, Columns=60000)
     with pytest.raises(DataError, match="IM0000 claims to be of 60000×60000 pixels"):
+        volume_of(folder)
+
+
+def test_a_coronal_stack_in_the_same_series_is_no_scout_view(tmp_path):
+    folder = series(tmp_path / "s", 2.0 * np.arange(5))
+    write_series(
+        folder, even_chest(6), uid=pydicom.dcmread(folder / "IM0000").SeriesInstanceUID,
+        orientation=(1, 0, 0, 0, 0, -1), name="MPR{z}",
+    )  # fmt: skip
+    with pytest.raises(
+        DataError, match=r"IM0000 has another .* than MPR\d, as 5 of 11 slices have"
+    ):
         volume_of(folder)
 
 
@@ -252,6 +281,31 @@ def test_acquisitions_that_follow_each_other_are_one_scan(tmp_path, numbers):
 
     assert np.array_equal(volume.voxels, even_chest(6))
     assert volume.notes == ()
+
+
+@pytest.mark.parametrize(("tag", "value"), [("SliceThickness", 2.01), ("KVP", 120.1)])
+def test_a_measured_value_that_varies_makes_no_second_scan(tmp_path, tag, value):
+    folder = tmp_path / "s"
+    at = 2.0 * np.arange(8)
+    for part in (0, 1):
+        voxels, tags = even_chest(8)[part::2], {tag: (np.floor(value), value)[part]}
+        name = f"{part}{{z}}"
+        write_series(folder, voxels, uid=UID, name=name, positions=at[part::2], **tags)
+
+    assert np.array_equal(volume_of(changed(folder, InstanceNumber=1)).voxels, even_chest(8))
+
+
+@pytest.mark.parametrize("count", [lambda z: z + 1, lambda z: 90 - 2 * z])
+def test_a_header_that_varies_from_slice_to_slice_makes_no_second_scan(tmp_path, count):
+    folder = series(tmp_path / "s", 2.0 * np.arange(9))
+    for z, path in enumerate(sorted(folder.iterdir())):
+        one = pydicom.dcmread(path)
+        one.SliceThickness = f"{2 + 0.001 * (z % 3):.3f}"
+        one.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL", ("A", "B")[z % 2]]
+        one.InstanceNumber = count(z)
+        one.save_as(path)
+
+    assert len(volume_of(folder).voxels) == 9
 
 
 def test_an_acquisition_that_need_not_be_chosen_is_said(tmp_path):

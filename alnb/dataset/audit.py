@@ -204,7 +204,8 @@ def _spacing(dataset: Dataset, scan: str) -> str:
         return "not known"
     mm = dataset.origin(scan).spacing_mm
     across = f"{mm[2]:.3g}×{mm[1]:.3g} mm in the slice"
-    return f"{across}, {mm[0]:.3g} mm between slices" if dataset.stacked(scan) else across
+    many = dataset.stacked(scan) and dataset.origin(scan).source.display_shape[0] > 1
+    return f"{across}, {mm[0]:.3g} mm between slices" if many else across
 
 
 def _mask_words(dataset: Dataset, slices: Sequence[SliceId]) -> str:

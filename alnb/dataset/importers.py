@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
+from shlex import quote
 from typing import TypedDict, Unpack
 
 from filelock import FileLock
@@ -215,11 +216,18 @@ def import_dicom(
         options = noted(options, note)
     series = without(series, skip)
     notes = [f"{note}." for note in found.left_out] + _patient_notes(series)
-    pairs = (
-        (read_series(one, unit=unit, offset=offset, scan=scan, acquisition=acquisition)[0], None)
-        for scan, one in series.items()
-    )
-    return build(pairs, out, **noted(options, *notes))
+
+    def read(scan: str) -> Pair:
+        try:
+            return read_series(
+                series[scan], unit=unit, offset=offset, scan=scan, acquisition=acquisition
+            )[0], None
+        except DataError as error:
+            if len(series) == 1:
+                raise
+            raise DataError(f"{error} Or leave it out with --skip {quote(scan)}.") from error
+
+    return build(map(read, series), out, **noted(options, *notes))
 
 
 def _named_series(found: Sequence[Series], root: Path) -> dict[str, Series]:

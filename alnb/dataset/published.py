@@ -274,7 +274,7 @@ def _masks_by_scan(folder: Path) -> dict[str, dict[int, Path]]:
 
 
 def _covid19a(folder: Path, masks: Mapping[int, Path], unit: Unit | None) -> Pair:
-    volume, files_of = read_series(folder, unit=unit)
+    volume, files_of = read_series(folder, unit=unit, scan=folder.name)
     numbers = [tuple(_slice_number(name, folder) for name in names) for names in files_of]
     _check_masks(volume.scan, numbers, masks)
     columns, rows, _ = volume.source.shape

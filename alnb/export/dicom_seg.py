@@ -228,6 +228,11 @@ def _in_source_order(
     """Return source headers and the mask of each; one header for the frames of one file."""
     files = list(dict.fromkeys(plane.path for plane in planes))
     headers = [_header(path) for path in files]
+    if len({header.SOPInstanceUID for header in headers}) < len(headers):
+        raise DataError(
+            "--dicom-seg: several slices have one SOPInstanceUID, and a segmentation must name "
+            "each. Export the series again from the archive."
+        )
     if planes[0].frame is None:
         for header in headers:  # roundings differ, and highdicom wants one text
             header.ImageOrientationPatient = headers[0].ImageOrientationPatient

@@ -91,6 +91,8 @@ def _tables(
     standing = {id(answer) for answer in state.answers}
     rows = [row for one in state.given for row in _rows(one, id(one) in standing, known)]
     table = pd.DataFrame(rows, columns=list(_COLUMNS)).astype(dict.fromkeys("ijk", "Int64"))
+    for column in ("scan", "region", "annotator"):
+        table[column] = table[column].map(_inert)
     table.to_csv(out / "answers.csv", index=False)
     yield out / "answers.csv"
     curve_table(state.reports, state.config.seed).to_csv(out / "curve.csv", index=False)
@@ -132,6 +134,8 @@ names no place |
 | `label` | 1 infected, 0 background |
 | `outline` | the number of the outline in its answer; empty for a click |
 | `seconds`, `annotator` | of the whole answer |
+| `scan`, `region`, `annotator` | an apostrophe stands before = + - @, so that no spreadsheet runs \
+them |
 | `stands` | false if it was corrected or repeated later: the network does not learn from it |
 """
 
@@ -142,8 +146,14 @@ _COLUMNS = (
     "outline",  # which of the region's outlines a vertex belongs to
     "stands",  # whether the network learns from it
 )  # fmt: skip
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # OWASP, CSV injection
 _NOWHERE = (None,) * 6
 _MM_DIGITS = 3  # ours: a header's single precision says no more
+
+
+def _inert(text: str) -> str:
+    """Put an apostrophe before what a spreadsheet would run as a formula."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _rows(answer: Answer, stands: bool, dataset: Dataset | None) -> list[tuple[object, ...]]:

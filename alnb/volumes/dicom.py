@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alnb.errors import DataError
-from alnb.volumes import Origin, Unit, Volume, source_of, to_unit
+from alnb.volumes import Origin, Unit, Volume, source_of
 from alnb.volumes.dicom_files import Plane, Series, find_series
 from alnb.volumes.dicom_pixels import Pixels
 from alnb.volumes.dicom_stack import MOVED_MM, Stack, differing, every_stack, stacked
-from alnb.volumes.intensities import added
+from alnb.volumes.intensities import Reading, Values, added, reading_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -75,22 +75,24 @@ def read_series(
     where = series.folder.resolve().name
     stack = stacked(series.planes, where, acquisition)
     pixels = Pixels([group[0] for group in stack.groups], where)
-    data, checksum = _voxels(stack, pixels, where)
+    planes, checksum = _voxels(stack, pixels, where)
     name = where if scan is None else scan
-    source = source_of(name, data.shape, stack.affine, (1, 1), checksum)
+    source = source_of(name, planes.shape[::-1], stack.affine, (1, 1), checksum)
     if stack.origins is not None:
         x, y, z = stack.origins.T.tolist()
         source = replace(source, origins=tuple(zip(x, y, z, strict=True)))
     known = any(group[0].intercept for group in stack.groups)
-    shown = source.to_display(data)
-    spared = known and offset is not None and _is_clear(shown, unit, name)
     try:
-        voxels, decided = to_unit(shown, unit, name, offset=None if spared else offset)
+        values = Values.of(planes, planes.dtype, name)
+        spared = known and offset is not None and _is_clear(values, unit, name)
+        reading = reading_of(values, unit, name, None if spared else offset)
     except DataError as error:
-        raise DataError(" ".join([str(error), *map(_sentence, pixels.notes)])) from error
+        lacking = map(_sentence, (*_kind_notes(series), *pixels.notes))
+        raise DataError(" ".join([str(error), *lacking])) from error
+    voxels = source.to_display(_converted(planes, reading).transpose(2, 1, 0))
     said = (*_kind_notes(series), *pixels.notes, *_offset_notes(offset, spared))
     notes = (*left, *said, *stack.notes)
-    volume = Volume(name, np.ascontiguousarray(voxels), stack.affine, source, decided, notes)
+    volume = Volume(name, np.ascontiguousarray(voxels), stack.affine, source, reading.unit, notes)
     files = tuple(tuple(plane.path.name for plane in group) for group in stack.groups)
     return volume, files
 
@@ -105,7 +107,7 @@ def _only_series(folder: Path) -> tuple[Series, tuple[str, ...]]:
 
 
 def _voxels(stack: Stack, pixels: Pixels, where: str) -> tuple[NDArray[Any], str]:
-    """Return the (columns, rows, slices) values of a stack, and their checksum."""
+    """Return the (slices, rows, columns) values of a stack, and their checksum."""
     checksum = hashlib.sha256()
     planes: NDArray[Any] | None = None
     for at, group in enumerate(stack.groups):
@@ -123,7 +125,16 @@ def _voxels(stack: Stack, pixels: Pixels, where: str) -> tuple[NDArray[Any], str
         planes[at] = one
     if planes is None:
         raise DataError(f"{where}: it holds no slice. Name the folder of a series.")
-    return planes.transpose(2, 1, 0), checksum.hexdigest()
+    return planes, checksum.hexdigest()
+
+
+def _converted(planes: NDArray[Any], reading: Reading) -> NDArray[Any]:
+    """Turn values into voxels in their own memory, which is as large as a scan; plane by plane."""
+    dtype = np.int16 if reading.unit == "hu" else np.uint8
+    voxels = planes.reshape(-1).view(dtype)[: planes.size].reshape(planes.shape)
+    for at, plane in enumerate(planes):
+        voxels[at] = reading.voxels(plane)  # what comes later lies behind
+    return voxels
 
 
 def _kind_notes(series: Series) -> list[str]:
@@ -137,10 +148,10 @@ def _offset_notes(offset: float | None, spared: bool) -> list[str]:
     return [*added(offset)]
 
 
-def _is_clear(shown: NDArray[Any], unit: Unit | None, name: str) -> bool:
+def _is_clear(values: Values, unit: Unit | None, name: str) -> bool:
     """Tell whether values need no offset: their unit is decided without one."""
     try:
-        to_unit(shown, unit, name)
+        reading_of(values, unit, name, None)
     except DataError:
         return False
     return True

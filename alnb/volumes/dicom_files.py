@@ -12,12 +12,14 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from alnb.errors import DataError
+from alnb.volumes.stored import NIFTI
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,12 +42,15 @@ _A_DATE = re.compile(
     r"|(?<!\d)(0?[1-9]|[12]\d|3[01])[-_.](0?[1-9]|1[0-2])[-_.](19|20)\d\d(?!\d)"
 )
 _LONG = 4  # ours: letters; a shorter name counts as a word only, not within one
+_IDEOGRAPHS = "\u2e80"  # from here on a letter says as much as two of ours
 _A_UID = re.compile(r"\d+(\.\d+){5,}")  # ours: versions and dates have fewer parts
+_NO_ACCENTS = str.maketrans({"ø": "o", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d", "å": "a"})
+_UMLAUTS = re.compile(r"([aou])e")
 _NUMBERS = re.compile(r"\d+")
 _BARE = (b"\x08\x00", b"\x02\x00", b"\x00\x08")  # DICOM without preamble begins with these groups
 _COLOURED = ("RGB", "YBR", "PALETTE", "HSV", "ARGB", "CMYK")  # PS3.3 C.7.6.3.1.2
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
-_NOT_DICOM, _COLOUR = "files that are not DICOM", "pictures in colour"
+_NOT_DICOM, _COLOUR, _NIFTI = "files that are not DICOM", "pictures in colour", "NIfTI files"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,7 +143,7 @@ def find_series(folder: Path | str) -> Found:
     series = [part for ones in read.values() for part in _series(ones)]
     _check_broken(others, series)
     for path in others:
-        left["archives" if path.suffix.lower() in _ARCHIVES else _NOT_DICOM] += 1
+        left[_kind_of_other(path.name.lower())] += 1
     taken = _chosen(series, left)
     if not taken:
         raise _nothing(folder, left)
@@ -154,8 +159,12 @@ def names_person(name: str, series: Series) -> bool:
     if "" in series.identities:  # removed
         return False
     plain, words = _plain(name), {_plain(word) for word in re.split(r"[\W_]+", name)}
-    named = any(word in (plain if len(word) >= _LONG else words) for word in series.identities)
+    named = any(word in (plain if _is_long(word) else words) for word in series.identities)
     return named or bool(_A_DATE.search(name)) or bool(_A_UID.search(name))
+
+
+def _is_long(word: str) -> bool:
+    return len(word) + sum(letter >= _IDEOGRAPHS for letter in word) >= _LONG
 
 
 # --- headers -----------------------------------------------------------------------------------
@@ -389,14 +398,21 @@ def _identities(header: Header) -> frozenset[str]:
     """
     if text_of(header, "PatientIdentityRemoved").upper() == "YES":
         return frozenset({""})
-    words = re.split(r"[\^=\s,]+", text_of(header, "PatientName"))
-    words += [text_of(header, tag) for tag in (*_IDENTITIES, *_DATES)]
-    return frozenset(plain for word in words if len(plain := _plain(word)) > 1)
+    words = [text_of(header, tag) for tag in (*_IDENTITIES, *_DATES)]
+    for spelling in text_of(header, "PatientName").split("="):
+        parts = re.split(r"[\^\s,]+", spelling)
+        words += [*parts, "".join(parts), "".join(parts[::-1])]
+    bare = [digits for word in words if len(digits := word.lstrip("0")) >= _LONG]
+    return frozenset(plain for word in (*words, *bare) if len(plain := _plain(word)) > 1)
 
 
 def _plain(text: str) -> str:
-    """Keep letters without accents, and digits, lower case: 1970-01-01 is 19700101."""
-    return "".join(one for one in unicodedata.normalize("NFKD", text.lower()) if one.isalnum())
+    """Keep letters without accents, and digits, lower case: 1970-01-01 is 19700101.
+
+    Müller and Mueller are spelled alike.
+    """
+    letters = unicodedata.normalize("NFKD", text.casefold().translate(_NO_ACCENTS))
+    return _UMLAUTS.sub(r"\1", "".join(one for one in letters if one.isalnum()))
 
 
 # --- series ------------------------------------------------------------------------------------
@@ -406,7 +422,7 @@ def _series(ones: Sequence[_Read]) -> Iterator[Series]:
     """Make a series of the files that share its UID.
 
     Some tools write one UID into all that they export. Where different files of several folders
-    lie at one position, each folder is a series.
+    lie at one position, or have the same numbers, each folder is a series.
     """
     folders: dict[Path, list[_Read]] = {}
     for one in ones:
@@ -425,16 +441,30 @@ def _series(ones: Sequence[_Read]) -> Iterator[Series]:
 
 
 def _clash(folders: Mapping[Path, Sequence[_Read]]) -> bool:
-    """Tell whether different slices of two folders lie at one position."""
+    """Tell whether different slices of two folders lie at one position, or count alike."""
     at: dict[tuple[float, ...], list[tuple[Path, str]]] = {}
+    numbers: dict[Path, dict[int, str]] = {}
     for folder, ones in folders.items() if len(folders) > 1 else ():
         for plane in (plane for one in ones for plane in one.planes if not plane.lacks):
             place = (*plane.position.round(2), *plane.orientation.round(2))
-            at.setdefault(place, []).append((folder, plane.uid or str(folder)))
+            uid = plane.uid or str(folder)
+            at.setdefault(place, []).append((folder, uid))
+            if plane.frame is None and plane.number is not None:
+                numbers.setdefault(folder, {})[plane.number] = uid
     return any(
         len({folder for folder, _ in theirs}) > 1 and len({uid for _, uid in theirs}) > 1
         for theirs in at.values()
+    ) or any(
+        _count_alike(*pair)
+        for pair in combinations([one for one in numbers.values() if len(one) >= ENOUGH], 2)
     )
+
+
+def _count_alike(one: Mapping[int, str], other: Mapping[int, str]) -> bool:
+    """Tell whether most numbers of the shorter of two folders are those of others there."""
+    few = min(len(one), len(other))
+    both = sum(one[number] != other[number] for number in one.keys() & other.keys())
+    return 2 * both >= few
 
 
 def _chosen(series: Sequence[Series], left: Counter[str]) -> list[Series]:
@@ -490,6 +520,12 @@ def _more(names: Sequence[Any]) -> str:
     return f" and {len(names) - 1} more" if len(names) > 1 else ""
 
 
+def _kind_of_other(name: str) -> str:
+    if name.endswith(NIFTI):
+        return _NIFTI
+    return "archives" if name.endswith(_ARCHIVES) else _NOT_DICOM
+
+
 def _nothing(folder: Path, left: Counter[str]) -> DataError:
     """Say why a folder holds no slice."""
     objects = {kind: count for kind, count in sorted(left.items()) if kind != _NOT_DICOM}
@@ -502,4 +538,6 @@ def _nothing(folder: Path, left: Counter[str]) -> DataError:
         )
     held = ", ".join(f"{kind} ({count})" for kind, count in objects.items())
     advice = "Unpack the archives" if "archives" in objects else "Export the series itself"
+    if set(objects) == {_NIFTI}:
+        advice = "Import them with alnb import nifti"
     return DataError(f"{folder}: no slice is in it, only {held}. {advice}.")

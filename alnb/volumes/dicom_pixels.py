@@ -109,12 +109,10 @@ class Pixels:
         return self._open[1]
 
     def _stored(self, header: Header, plane: Plane) -> NDArray[Any]:
-        from pydicom.pixels.utils import pixel_array
-
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of odd lengths; what matters is checked below
-                stored = pixel_array(header, index=plane.frame)
+                stored = _decoded(header, plane.frame)
         except Exception as error:  # a broken file fails in any way inside a decoder
             raise _undecoded(header, self._where, plane.path.name, error) from error
         if stored.shape != plane.shape:
@@ -123,6 +121,26 @@ class Pixels:
                 f"{plane.shape}. Export the series again."
             )
         return stored
+
+
+def _decoded(header: Header, frame: int | None) -> NDArray[Any]:
+    """Return stored values, also of old files that keep them in the upper bits of a word.
+
+    A HighBit that only claims so is not believed: there, some of the lower bits are set.
+    """
+    from pydicom.pixels.utils import pixel_array
+
+    stored: NDArray[Any] = pixel_array(header, index=frame)
+    bits, highest = (int(number_of(header, tag) or 0) for tag in ("BitsStored", "HighBit"))
+    below = highest + 1 - bits
+    if not bits or below <= 0 or header.file_meta.TransferSyntaxUID.is_compressed:
+        return stored
+    header.BitsStored = highest + 1
+    try:
+        word: NDArray[Any] = pixel_array(header, index=frame)
+    finally:
+        header.BitsStored = bits
+    return stored if (word & (2**below - 1)).any() else word >> below
 
 
 def _rescale_notes(planes: Sequence[Plane], where: str) -> tuple[str, ...]:

@@ -37,6 +37,7 @@ _RUN = 3  # ours: as many equal wide steps on end are another distance, not miss
 _STEPS_OFF = 0.5  # of a step along the normal: from there on a slice lies nearer to another's place
 MOVED_MM = 1.0  # ours: in the plane; about a pixel of a chest CT
 _MISSED_MM = 0.1  # ours: less than a pixel of any CT, and more than what headers round
+_ROUNDED_MM = 0.6  # ours: positions in whole mm are off by half of one, and their line a little
 _TILT = 1.0  # ours: degrees; a smaller tilt is rounding
 _STEEP = 45.0  # ours: degrees; gantries tilt up to 30
 _COUCH = math.cos(math.radians(3))  # ours: slices follow each other along the couch to 3 degrees
@@ -47,6 +48,8 @@ _ONE_IN_ANOTHER = (
     "AcquisitionNumber", "FrameAcquisitionNumber", "TemporalPositionIdentifier",
     "TemporalPositionIndex", "StackID", "KVP", "ConvolutionKernel", "SliceThickness", "ImageType",
 )  # fmt: skip
+_MAY_CHANGE = ("SliceThickness", "ImageType")  # some scanners vary them within one scan
+_DIGITS = {"KVP": 0, "SliceThickness": 1}  # ours: scanners write what was measured
 _ORDER = "their order"
 _AT_ONE_PLACE = ("TriggerTime", "NominalPercentageOfCardiacPhase")  # may vary within one scan
 
@@ -145,7 +148,11 @@ def differing(twins: Sequence[Plane], planes: Sequence[Plane], where: str) -> Da
     passes = _passes(planes)
     if passes:
         return _several(passes, _ORDER, where)
-    return DataError(f"{where}: {names} have the same position and differ. Remove one of them.")
+    count = sum(len(group) > 1 for group in _by_depth(planes)) - 1
+    more = f", as those of {count} more positions may" if count else ""
+    return DataError(
+        f"{where}: {names} have the same position and differ{more}. Keep one slice of each."
+    )
 
 
 # --- one size, one direction -------------------------------------------------------------------
@@ -189,8 +196,8 @@ def _without_scouts(planes: Sequence[Plane], where: str) -> tuple[list[Plane], t
             kind.append(plane)
     main = max(kinds, key=len)
     others = [kind for kind in kinds if kind is not main]
-    scouts = [plane for kind in others for plane in kind if _is_scout(plane, main[0])]
-    odd = next((kind[0] for kind in others if not _is_scout(kind[0], main[0])), None)
+    scouts = [plane for kind in others for plane in kind]
+    odd = next((kind[0] for kind in others if not _are_scouts(kind, main[0])), None)
     if odd is None and len(scouts) >= len(main):
         odd = scouts[0]
     if odd is not None:
@@ -210,8 +217,10 @@ def _is_alike(one: Plane, other: Plane) -> bool:
     )
 
 
-def _is_scout(plane: Plane, main: Plane) -> bool:
-    return abs(float(plane.normal @ main.normal)) < _ACROSS
+def _are_scouts(planes: Sequence[Plane], main: Plane) -> bool:
+    """Tell a few views across a stack from another stack, such as a coronal one."""
+    across = abs(float(planes[0].normal @ main.normal)) < _ACROSS
+    return across and len(_by_depth(planes)) < _RUN
 
 
 # --- acquisitions ------------------------------------------------------------------------------
@@ -242,17 +251,34 @@ def _one_acquisition(
 
 def _choices(planes: Sequence[Plane]) -> tuple[str, Choices]:
     """Find the tag by which slices are several scans that lie in one another."""
+    idle = _MAY_CHANGE if _counts_on(planes) else ()
     for tag in (*_ONE_IN_ANOTHER, *_AT_ONE_PLACE):
-        if not all(tag in plane.marks for plane in planes):
+        if tag in idle or not all(tag in plane.marks for plane in planes):
             continue
         parts: dict[float | str, list[Plane]] = {}
         for plane in planes:
-            parts.setdefault(plane.marks[tag], []).append(plane)
-        pairs = combinations([part for part in parts.values() if len(part) > 1], 2)
+            value = plane.marks[tag]
+            if tag in _DIGITS and isinstance(value, float):
+                value = round(value, _DIGITS[tag])
+            parts.setdefault(value, []).append(plane)
+        several = [part for part in parts.values() if len(part) > 1]
+        pairs = combinations([_depths(part, planes[0].normal) for part in several], 2)
         if any(_is_within(*pair, places=tag in _AT_ONE_PLACE) for pair in pairs):
             values = sorted(parts, key=lambda value: (isinstance(value, str), value))
             return tag, {_number(tag, value, k): parts[value] for k, value in enumerate(values, 1)}
     return "InstanceNumber", _repeats(planes) or _runs(planes)
+
+
+def _counts_on(planes: Sequence[Plane]) -> bool:
+    """Tell whether numbers rise from each slice to the next along the stack, or fall."""
+    numbers = [plane.number for plane in planes if plane.number is not None]
+    if len(numbers) < len(planes):
+        return False
+    depths = _depths(planes, planes[0].normal)
+    order = np.argsort(depths)
+    counts = np.diff(np.array(numbers)[order])
+    apart = bool((np.diff(depths[order]) > _SAME_MM).all())
+    return apart and bool((counts > 0).all() or (counts < 0).all())
 
 
 def _repeats(planes: Sequence[Plane]) -> Choices:
@@ -278,7 +304,7 @@ def _runs(planes: Sequence[Plane]) -> Choices:
     if None in (numbers := [plane.number for plane in planes]) or len({*numbers}) < len(planes):
         return {}
     ordered = sorted(planes, key=_by_number)
-    depths = np.array([plane.position @ planes[0].normal for plane in ordered])
+    depths = _depths(ordered, planes[0].normal)
     steps = np.diff(depths)
     forward = np.sign(np.median(steps)) if len(steps) else 1.0
     ends = np.flatnonzero(steps * forward < -_SAME_MM) + 1
@@ -286,7 +312,7 @@ def _runs(planes: Sequence[Plane]) -> Choices:
     parts = [[ordered[index] for index in run] for run in runs]
     if len(parts) < 2 or min(map(len, parts)) < _RUN:
         return {}
-    if not all(_is_within(*pair, places=False) for pair in pairwise(parts)):
+    if not all(_is_within(*pair, places=False) for pair in pairwise(depths[run] for run in runs)):
         return {}
     doubles = any(len(group) > 1 for group in _by_depth(planes))  # `_passes` deals with those
     return {} if doubles else dict(enumerate(parts, 1))
@@ -298,15 +324,18 @@ def _number(tag: str, value: float | str, count: int) -> int:
     return int(value) if own else count
 
 
-def _is_within(one: Sequence[Plane], other: Sequence[Plane], *, places: bool) -> bool:
+def _is_within(one: NDArray[np.float64], other: NDArray[np.float64], *, places: bool) -> bool:
     """Tell whether half of the shorter of two scans lies in the other's range, or at its places."""
-    short, long = (np.array([plane.position @ one[0].normal for plane in planes])
-                   for planes in sorted((one, other), key=len))  # fmt: skip
+    short, long = sorted((one, other), key=len)
     if places:
         near = np.abs(short[:, None] - long).min(axis=1) <= _SAME_MM
     else:
         near = (short >= long.min() - _SAME_MM) & (short <= long.max() + _SAME_MM)
     return bool(2 * near.sum() >= len(short))
+
+
+def _depths(planes: Sequence[Plane], normal: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.array([plane.position for plane in planes]) @ normal
 
 
 def _passes(planes: Sequence[Plane]) -> Choices:
@@ -369,7 +398,7 @@ def _several(
 
 def _by_depth(planes: Sequence[Plane]) -> list[tuple[Plane, ...]]:
     """Sort slices by depth, and put those of one position together."""
-    depths = np.array([plane.position @ planes[0].normal for plane in planes])
+    depths = _depths(planes, planes[0].normal)
     order = np.argsort(depths, kind="stable")
     steps = np.diff(depths[order])
     wide = steps[steps > _SAME_MM]
@@ -439,7 +468,8 @@ def _step_mm(depths_mm: NDArray[np.float64]) -> tuple[float, tuple[str, ...]]:
     step = float(depths_mm[-1] - depths_mm[0]) / float(places[-1])
     whole = np.abs(steps[wide] - times[wide] * usual) <= _WHOLE * usual
     off = np.abs(depths_mm - depths_mm[0] - places * step).max()
-    if not whole.all() or off > _STEPS_OFF * step or _has_run(wide, times):
+    apart = _has_run(wide, times) or _are_rounded(depths_mm, wide.size)
+    if not whole.all() or off > _STEPS_OFF * step or apart:
         return _uneven(depths_mm, steps)
     if not wide.size:
         return step, ()
@@ -453,8 +483,16 @@ def _step_mm(depths_mm: NDArray[np.float64]) -> tuple[float, tuple[str, ...]]:
 
 def _has_run(wide: NDArray[np.intp], times: NDArray[np.float64]) -> bool:
     """Tell whether `_RUN` steps on end are wide, and equally."""
-    runs = np.split(wide, np.flatnonzero(np.diff(wide) > 1) + 1)
-    return any(len(run) >= _RUN and len({*times[run].tolist()}) == 1 for run in runs)
+    ends = (np.diff(wide) > 1) | (np.diff(times[wide]) != 0)
+    return any(len(run) >= _RUN for run in np.split(wide, np.flatnonzero(ends) + 1))
+
+
+def _are_rounded(depths_mm: NDArray[np.float64], wide: int) -> bool:
+    """Tell whether even positions were rounded to whole mm, as 1.25 mm apart become 1, 1, 1, 2."""
+    steps, places = np.diff(depths_mm), np.arange(len(depths_mm))
+    line = np.polyval(np.polyfit(places, depths_mm, 1), places)
+    in_mm = bool(np.abs(steps - np.rint(steps)).max() <= _SAME_MM)
+    return wide >= _RUN and in_mm and bool(np.abs(depths_mm - line).max() <= _ROUNDED_MM)
 
 
 def _uneven(
