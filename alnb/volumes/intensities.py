@@ -27,10 +27,13 @@ _BINS_FROM, _BINS_TO = -40_000, 70_000  # holds int16 and uint16, shifted by 102
 _ENOUGH = 1000  # ours: fewer voxels have no distribution
 _ISOLATED = 100  # ours: padding lies this far below all else
 _PILE = 10  # ours: or is this much more frequent than the ten values above it together
+_FEW = 64  # ours: a phantom without noise has fewer values; its lowest is air, and no padding
 _TISSUE_HU = 150  # fat and muscle lie within ±150 HU
 _TISSUE = 0.02  # ours: the share of them that any part of a chest holds
+_BONE = 0.1  # ours: the share of what is denser than lung that bone near 1024 HU never reaches
 _LUNG_HU = (-950, -400)  # aerated lung, as where all else was cut away
 _NO_AIR_HU = -1074  # air, less 50 for noise
+_AIR_TO_HU = -900  # as the air around a patient, with noise
 _BONE_HU = 3100  # 12 bits end at 3071
 _NARROW_HU = 20  # ours: noise spans more; fractions and standard scores do not
 LEVELS = 8  # ours: more different values than a mask has labels are soft edges
@@ -100,10 +103,12 @@ class Values:
         if counts.sum() < _ENOUGH:
             return None
         lung = (at + _BINS_FROM > _LUNG_HU[0]) & (at + _BINS_FROM < _LUNG_HU[1])
-        alone = np.append(np.diff(at) >= _ISOLATED, False) & ~lung  # who pads takes no lung's value
+        air = (at + _BINS_FROM > _NO_AIR_HU) & (at + _BINS_FROM < _AIR_TO_HU) & (at.size <= _FEW)
+        tissue = lung | air  # which nobody pads with
+        alone = np.append(np.diff(at) >= _ISOLATED, False) & ~tissue
         first = int(np.argmin(alone))
         here = at[first]
-        piled = counts[here] > _PILE * counts[here + 1 : here + 11].sum() and not lung[first]
+        piled = counts[here] > _PILE * counts[here + 1 : here + 11].sum() and not tissue[first]
         counts[: here + int(piled and first < at.size - 1)] = 0
         low = float(np.flatnonzero(counts)[0])
         share = np.cumsum(counts) / counts.sum()
@@ -136,9 +141,12 @@ class Body:
         for shift in SHIFTS:
             up = self.p5 >= shift + _NO_AIR_HU and self.p98 <= shift + _BONE_HU
             down = self.p5 <= shift + AIR_HU and self.p98 <= AIR_HU + 2 * _TISSUE_HU
-            tissue = self.between(shift - _TISSUE_HU, shift + _TISSUE_HU) >= _TISSUE
-            lungs = self.p98 > 255 and self.between(shift + _LUNG_HU[0], shift + _LUNG_HU[1]) > 0.5
-            if (up and (tissue or lungs)) if shift > 0 else (down and tissue):
+            near = self.between(shift - _TISSUE_HU, shift + _TISSUE_HU)
+            lung = self.between(shift + _LUNG_HU[0], shift + _LUNG_HU[1])
+            tissue = near >= _TISSUE or (shift > 0 and self.p98 > 255 and lung > 0.5)
+            dense = near > _BONE * self.between(AIR_HU, np.inf)  # whatever padding lies below
+            moved = shift > 0 and dense and lung > 2 * self.between(*_LUNG_HU)
+            if moved or ((up if shift > 0 else down) and tissue):
                 return shift
         return None
 
