@@ -233,9 +233,13 @@ def _three_axes(shape: tuple[int, ...], path: Path) -> Triple:
     while len(axes) > 3 and axes[-1] == 1:
         axes.pop()
     if len(axes) != 3:
-        raise DataError(
-            f"{path.name}: it has {len(axes)} axes ({by(tuple(axes))}), a scan has 3. "
+        advice = (
             "Export one volume a file."
+            if len(axes) > 3
+            else "Stack a scan's slices in one file; the third axis of a single slice has length 1."
+        )
+        raise DataError(
+            f"{path.name}: it has {len(axes)} axes ({by(tuple(axes))}), a scan has 3. {advice}"
         )
     a, b, c = axes
     return a, b, c
