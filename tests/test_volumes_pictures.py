@@ -388,3 +388,15 @@ def test_a_picture_that_may_not_be_read_is_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "open", forbidden)
     with pytest.raises(DataError, match=r"a\.png: it may not be read or written here"):
         read_picture(path)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB"])
+def test_a_mask_in_black_on_white_is_refused_and_one_that_is_all_white_is_not(tmp_path, mode):
+    lesion = np.zeros((12, 12), bool)
+    lesion[3:6, 4:8] = True
+    Image.fromarray(~lesion).convert("L").convert(mode).save(tmp_path / "m.png")
+    Image.fromarray(lesion | True).convert(mode).save(tmp_path / "all.png")
+
+    with pytest.raises(DataError, match=r"m\.png: the mask marks all of its border .* Invert it"):
+        read_picture_labels(tmp_path / "m.png")
+    assert read_picture_labels(tmp_path / "all.png").voxels.all()
