@@ -135,11 +135,14 @@ def test_folders_inside_that_hold_scans_too_are_named(tmp_path):
     touch(folder / "more" / "deep", "b.png")
     touch(folder / "masks", "a.png")
     touch(folder / "notes", "c.txt")
+    touch(folder / "__MACOSX", "._a.png")
 
     assert find(folder, folder / "masks", PICTURES, ()).notes == (
         "left out, since this import doesn't read them: the folder more.",
     )
-    with pytest.raises(DataError, match=r"holds no .* file\. Name one that does: i\."):
+    with pytest.raises(DataError, match=r"Name one that does: deep\."):
+        files(touch(tmp_path / "i" / "more"), PICTURES)
+    with pytest.raises(DataError, match=r"does: i, i.masks, i.more.deep, or put their files into"):
         files(tmp_path, PICTURES)
 
 

@@ -105,8 +105,10 @@ def files(folder: Path, endings: tuple[str, ...]) -> dict[str, Path]:
         if twin is not path:
             raise DataError(f"{folder}: {twin.name} and {path.name} name one scan. Remove one.")
     if not found:
-        inner = some([path.name for path in _inner(folder, endings)])
-        hint = f"one that does: {inner}" if inner else "another folder"
+        inner = {path.parent: None for one in _inner(folder, endings) for path in _in(one, endings)}
+        names = some([path.relative_to(folder) for path in inner])
+        into_one = ", or put their files into one" if len(inner) > 1 else ""
+        hint = f"one that does: {names}{into_one}" if inner else "another folder"
         raise DataError(
             f"{folder}: it holds no {' or '.join(endings)} file{_instead(folder)}. Name {hint}."
         )
@@ -172,7 +174,15 @@ def _inner(folder: Path, endings: tuple[str, ...]) -> list[Path]:
     return [
         inner
         for inner in sorted(_listed(folder), key=natural)
-        if inner.is_dir() and any(one.name.lower().endswith(endings) for one in inner.rglob("*"))
+        if inner.is_dir() and _in(inner, endings)
+    ]
+
+
+def _in(folder: Path, endings: tuple[str, ...]) -> list[Path]:
+    """List the files of these endings at any depth, without hidden ones, in natural order."""
+    every = sorted(folder.rglob("*"), key=natural)
+    return [
+        one for one in every if one.name.lower().endswith(endings) and not one.name.startswith(".")
     ]
 
 
