@@ -80,7 +80,10 @@ def find(
     scans = without(every, skip)
     if images.is_file() and folder.is_file():
         return Found(scans, dict(zip(scans, masks.values(), strict=False)), left)
-    paired, note = _paired(scans, masks, {*every} - {*scans}, folder)
+    skipped = {*every} - {*scans}
+    if images.is_file():  # the masks of its neighbours are none of its own
+        skipped |= {scan_name(one) for one in _listed(images.parent)}
+    paired, note = _paired(scans, masks, skipped - {*scans}, folder)
     return Found(scans, paired, (*left, *note))
 
 
@@ -132,7 +135,8 @@ def check_folder(folder: Path) -> None:
 
 def without(scans: dict[str, T], skip: Collection[str]) -> dict[str, T]:
     """Leave scans out; a `DataError` names one that is missing."""
-    names, known = {plain_name(one) for one in skip}, {plain_name(scan) for scan in scans}
+    known = {plain_name(scan) for scan in scans}
+    names = {name if name in known else scan_name(name) for name in map(plain_name, skip)}
     if unknown := next(iter(sorted(names - known)), None):
         raise DataError(
             f"--skip {unknown}: there is no such scan. Correct the name{nearest(unknown, known)}."
