@@ -35,6 +35,7 @@ _LUNG_HU = (-950, -400)  # aerated lung, as where all else was cut away
 _NO_AIR_HU = -1074  # air, less 50 for noise
 _AIR_TO_HU = -900  # as the air around a patient, with noise
 _BONE_HU = 3100  # 12 bits end at 3071
+_NEAR_HU = 50  # ours: nearer shifts are one, as of 1000 and 1024
 _NARROW_HU = 20  # ours: noise spans more; fractions and standard scores do not
 LEVELS = 8  # ours: more different values than a mask has labels are soft edges
 
@@ -191,7 +192,7 @@ def reading_of(values: Values, unit: Unit | None, where: str, offset: float | No
     low, high = values.low + added, values.high + added
     body = values.body(added)
     if body and unit != "grey" and offset != 0:
-        _check_shift(body, f"{where}: values {low:g}…{high:g}")
+        _check_shift(body, f"{where}: values {low:g}…{high:g}", added)
     decided = unit or _unit_of(low, high, body, where)
     fractions = values.fractional and _within(low, high, 1)
     if decided == "hu":
@@ -211,13 +212,18 @@ def _within(low: float, high: float, limit: float) -> bool:
     return low >= -CLOSE and high <= limit + CLOSE
 
 
-def _check_shift(body: Body, what: str) -> None:
+def _check_shift(body: Body, what: str, added: float) -> None:
     if (shift := body.shift) is not None:
-        or_1000 = " (-1000 if air is 0)" if shift == SHIFTS[0] else ""
+        like = f"{what} look like HU {'+' if shift > 0 else '-'} {abs(shift)}"
+        if added and abs(shift - added) <= _NEAR_HU:
+            raise DataError(
+                f"{like}: --offset {added:g} seems to be too much for it. Import it without, and "
+                "those that need it by themselves."
+            )
+        or_1000 = " (-1000 if air is 0)" if shift == SHIFTS[0] and not added else ""
         raise DataError(
-            f"{what} look like HU {'+' if shift > 0 else '-'} {abs(shift)}: soft tissue lies near "
-            f"{shift}. Say --unit hu --offset {-shift}{or_1000}, or --unit hu --offset 0 if they "
-            "are HU."
+            f"{like}: soft tissue lies near {shift}. Say --unit hu --offset "
+            f"{added - shift:g}{or_1000}, or --unit hu --offset 0 if they are HU."
         )
     if body.p5 >= SHIFTS[0] + _NO_AIR_HU and body.p98 > SHIFTS[0] + _BONE_HU:
         raise DataError(
