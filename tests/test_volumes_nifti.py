@@ -509,3 +509,24 @@ def test_equal_shapes_along_other_axes_are_no_reason_to_refuse_and_both_grids_ar
 
     with pytest.raises(DataError, match=r"the mask is RAS, 9×6×8 voxels .* the image PSR, 9×6×8"):
         read_mask(tmp_path / "m.nii", volume)
+
+
+@pytest.mark.parametrize("broken", [np.full((4, 4), np.nan), np.diag([0.0, 1, 1, 1])])
+def test_a_broken_sform_gives_way_to_a_qform_and_that_is_said(tmp_path, broken):
+    plain, _, affine = pair(tmp_path, "RAS")
+    data = plain.source.to_file(plain.voxels)
+    image = nib.Nifti1Image(data, affine)
+    image.header.set_qform(affine, 1)
+    image.header.set_sform(broken, 1)
+    with (tmp_path / "b.nii").open("wb") as file:
+        file.write(image.header.binaryblock[:108] + np.float32(0).tobytes())  # no vox_offset
+        file.write(image.header.binaryblock[112:] + bytes(4) + data.tobytes("F"))
+    volume = read_nifti(tmp_path / "b.nii")
+    write_mask(tmp_path / "out.nii", volume.voxels == LESION_HU, volume)
+
+    assert np.array_equal(volume.voxels, plain.voxels)
+    assert np.allclose(volume.affine, affine, atol=1e-4)
+    assert volume.notes == ("its sform is broken, so the qform was used",)
+    assert under(read_mask(tmp_path / "out.nii", volume), volume) == [LESION_HU]
+    with pytest.raises(DataError, match="its sform"):
+        read_nifti(tmp_path / "b.nii", form="sform")

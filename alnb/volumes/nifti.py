@@ -85,8 +85,8 @@ class Frames:
             for pair, code in ((("sform", sform), codes[1]), (("qform", qform), codes[0]))
             if code > 0
         ]
-        # first the one that is asked for, last one that says nothing
-        coded.sort(key=lambda pair: (pair[0] != form, _made_up(pair[1], base)))
+        # first the one that is asked for, then one that can be used, last one that says nothing
+        coded.sort(key=lambda pair: (pair[0] != form, _is_broken(pair[1]), _made_up(pair[1], base)))
         (used, affine), *others = coded or [("pixdim", base)]
         if affine is None:
             raise DataError(
@@ -97,11 +97,10 @@ class Frames:
                 f"{name}: its {used} {fault}. Export it with the scanner's orientation, in mm."
             )
         left, other = others[0] if others else ("", None)
-        if (
-            other is None
-            or frame_fault(other)
-            or (apart := _apart_px(other, affine, stored.shape)) <= _SAME_PX
-        ):
+        if other is None or _is_broken(other):
+            lost = "its sform is broken, so the qform was used" if left == "sform" else ""
+            return cls(affine, None, codes, qform, sform, lost)
+        if (apart := _apart_px(other, affine, stored.shape)) <= _SAME_PX:
             return cls(affine, None, codes, qform, sform, "")
         why = "as asked for" if form else f"--affine {left} takes the other"
         note = f"its qform and sform differ, by {apart:.0f} voxels; the {used} was used ({why})"
@@ -115,12 +114,11 @@ class Frames:
     def source(self, stored: Stored, sha256: str) -> Source:
         """Find the way back to the file; an affine that equals the one in use is not kept twice."""
         source = source_of(stored.path.name, stored.shape, self.affine, self.codes, sha256)
-        broken = self.qform is None or frame_fault(self.qform)  # it can't be written then
-        qform = None if broken else self._kept(self.qform, stored.shape)
-        return replace(source, qform=qform, sform=self._kept(self.sform, stored.shape))
+        qform, sform = (self._kept(form, stored.shape) for form in (self.qform, self.sform))
+        return replace(source, qform=qform, sform=sform)
 
     def _kept(self, form: Affine | None, shape: Triple) -> Matrix | None:
-        if form is None or _apart_px(form, self.affine, shape) <= _EQUAL_PX:
+        if form is None or _is_broken(form) or _apart_px(form, self.affine, shape) <= _EQUAL_PX:
             return None
         return tuple(tuple(row) for row in form.tolist())
 
@@ -247,6 +245,10 @@ def _matrix(read: Callable[[], Any]) -> Affine | None:
     except (ValueError, ArithmeticError):  # its quaternion is none
         return None
     return affine if np.isfinite(affine).all() and np.abs(affine).max() < _HUGE else None
+
+
+def _is_broken(form: Affine | None) -> bool:
+    return form is None or frame_fault(form) is not None
 
 
 def _planes(stored: NDArray[Any]) -> NDArray[Any]:

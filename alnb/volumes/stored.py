@@ -133,7 +133,9 @@ class Stored:
 
     @property
     def _start(self) -> int:
-        return int(self.header.get_data_offset())
+        """Where the voxels begin; some programs write 0 where they follow the header."""
+        offset = int(self.header.get_data_offset())
+        return offset or (self.header.single_vox_offset if self.voxels == self.path else 0)
 
     def _check_length(self) -> None:
         """Refuse before anything is read what can't be there."""
