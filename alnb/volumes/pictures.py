@@ -55,7 +55,12 @@ def read_picture(
     stored, notes = _grey(seen.image, path.name)
     as_hu = offset is not None or unit == "hu"
     pixels = stored if as_hu else _eight_bits(stored, grey=unit == "grey")
-    voxels, decided = to_unit(pixels[None], unit, path.name, offset=offset)
+    try:
+        voxels, decided = to_unit(pixels[None], unit, path.name, offset=offset)
+    except DataError as error:
+        if as_hu or _eight_bits(stored, grey=True) is stored:
+            raise
+        raise DataError(f"{error} If white is 65535, say --unit grey.") from error
     volume = Volume.made(
         scan_name(path), voxels, unit=decided, file=path.name, sha256=sha256_of(path)
     )
