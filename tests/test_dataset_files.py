@@ -135,11 +135,14 @@ def test_folders_inside_that_hold_scans_too_are_named(tmp_path):
     touch(folder / "more" / "deep", "b.png")
     touch(folder / "masks", "a.png")
     touch(folder / "notes", "c.txt")
+    touch(folder / "__MACOSX", "._a.png")
 
     assert find(folder, folder / "masks", PICTURES, ()).notes == (
         "left out, since this import doesn't read them: the folder more.",
     )
-    with pytest.raises(DataError, match=r"holds no .* file\. Name one that does: i\."):
+    with pytest.raises(DataError, match=r"Name one that does: deep\."):
+        files(touch(tmp_path / "i" / "more"), PICTURES)
+    with pytest.raises(DataError, match=r"does: i, i.masks, i.more.deep, or put their files into"):
         files(tmp_path, PICTURES)
 
 
@@ -189,3 +192,14 @@ def test_any_name_goes_through_a_dataset(tmp_path, name):
     assert dataset.mask(SliceId(name, 0)).all()
     dataset.write_mask(tmp_path / f"{name}.nii.gz", name, np.ones((1, 8, 8), bool))
     assert (tmp_path / f"{name}.nii.gz").is_file()
+
+
+def test_one_scan_finds_its_mask_among_those_of_its_neighbours(tmp_path):
+    images = touch(tmp_path / "i", "a.nii", "b.nii", "c_0000.nii")
+    masks = touch(tmp_path / "m", "a_seg.nii", "b_seg.nii", "c.nii")
+
+    assert find(images / "b.nii", masks, NIFTI, ()).masks == {"b": masks / "b_seg.nii"}
+
+
+def test_a_scan_to_skip_may_be_named_by_its_file(tmp_path):
+    assert without({"a": tmp_path, "b": tmp_path}, ["a.nii.gz"]) == {"b": tmp_path}

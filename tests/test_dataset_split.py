@@ -216,6 +216,9 @@ TABLE = "scan,part\na,train\nM\u00fcller,test\n"
         "Nr;Part;Scan;\n1;train;a;\n2;test;M\u00fcller;\n;;;\n".encode(),
         "scan,part\na.nii.gz,train\nM\u00fcller.PNG,test".encode(),
         "scan,z,part\na,,train\nM\u00fcller,0.0,test\nM\u00fcller,1,test".encode(),
+        "scan;z;part\na;;train\nM\u00fcller;0,0;test\nM\u00fcller;1,0;test".encode(),
+        '"scan","part"\n"1","a","train"\n"2","M\u00fcller","test"\n'.encode(),
+        '"scan" "part"\n"1" "a" "train"\n"2" "M\u00fcller" "test"\n'.encode(),
     ],
 )
 def test_a_split_is_read_as_excel_and_others_save_it(tmp_path, content):

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from scans import chest, noisy_chest, soft_tissue
+from scipy import ndimage
 
 from alnb.errors import DataError
 from alnb.volumes import to_labels, to_unit
@@ -116,8 +117,6 @@ def test_lungs_that_were_cut_out_of_shifted_hu_are_refused():
 def test_hu_from_which_1024_was_taken_twice_are_refused():
     with pytest.raises(DataError, match=r"look like HU - 1024: .*--offset 1024"):
         to_unit(noisy_chest() - 1024, None, "a.nii")
-    with pytest.raises(DataError, match=r"look like HU - 1024: .*--offset 1024"):
-        to_unit(noisy_chest(), None, "a.nii", offset=-1024)
 
 
 def test_an_offset_brings_shifted_values_back_to_hu():
@@ -229,3 +228,38 @@ def test_a_rod_in_a_phantom_of_lung_is_no_shifted_scan_beside_padding():
     values[1, 5:9, 5:9] = 1000
 
     assert to_unit(values, None, "a.nii")[1] == "hu"
+
+
+@pytest.mark.parametrize("padding", [-1024, -2000, -3024])
+def test_padding_that_a_spline_smeared_does_not_hide_that_1024_was_added(padding):
+    shifted = np.repeat(padded(noisy_chest() + 1024.0, padding), 4, axis=-1)
+    smeared = ndimage.zoom(shifted, (1, 1, 0.6), order=3)
+
+    for unit in (None, "hu"):
+        with pytest.raises(DataError, match=r"look like HU \+ 1024"):
+            to_unit(smeared, unit, "a.nii")
+    assert to_unit(smeared, "hu", "a.nii", offset=-1024)[1] == "hu"
+
+
+@pytest.mark.parametrize("air", [-1000, -1024])
+@pytest.mark.parametrize("rods", [(), (100,), (-200, -100, 120, 340, 990)])
+def test_air_around_a_phantom_without_noise_is_no_padding(air, rods):
+    values = np.full((4, 60, 60), air, np.int16)
+    values[:, 10:50, 10:50] = 0
+    for number, rod in enumerate(rods):
+        values[:, 12 + 7 * number : 17 + 7 * number, 20:30] = rod
+
+    assert to_unit(values, None, "a.nii")[1] == "hu"
+
+
+@pytest.mark.parametrize("offset", [-1024, -1000, 1024])
+def test_an_offset_that_hu_did_not_need_is_refused(offset):
+    with pytest.raises(
+        DataError, match=f"--offset {offset} seems to be too much .* Import it with"
+    ):
+        to_unit(noisy_chest(), "hu", "a.nii", offset=offset)
+
+
+def test_the_offset_that_is_named_makes_hu_of_shifted_values_that_had_another():
+    with pytest.raises(DataError, match=r"Say --unit hu --offset -1023\.5, or"):
+        to_unit(noisy_chest() + 1024.0, "hu", "a.nii", offset=0.5)

@@ -476,3 +476,57 @@ def test_a_mask_of_other_axes_and_other_shape_is_refused(tmp_path):
 
     with pytest.raises(DataError, match="the mask is 8×9×5, the image 8×9×6"):
         read_mask(headed(tmp_path / "m.nii", mask[..., :5], affine), volume)
+
+
+@pytest.mark.parametrize("codes", ["LPS", "RAS", "PSR"])
+def test_an_identity_says_less_than_the_other_affine_of_a_header(tmp_path, codes):
+    plain, mask, affine = pair(tmp_path, codes)
+    data = plain.source.to_file(plain.voxels)
+    volume = read_nifti(headed(tmp_path / "b.nii", data, np.eye(4), other=affine))
+    labels = read_mask(headed(tmp_path / "m.nii", mask, np.eye(4), other=affine), volume)
+
+    assert np.allclose(volume.affine, affine, atol=1e-4)
+    assert "the qform was used (--affine sform takes the other)" in volume.notes[0]
+    assert under(labels, volume) == [LESION_HU]
+
+
+@pytest.mark.parametrize("codes", ["LPS", "RAS", "PSR"])
+def test_a_scan_with_the_header_of_a_bare_array_is_noted_and_takes_its_mask(tmp_path, codes):
+    plain, mask, affine = pair(tmp_path, codes)
+    path = tmp_path / "b.nii"
+    nib.save(nib.Nifti1Image(plain.source.to_file(plain.voxels), np.eye(4)), path)
+    volume = read_nifti(path)
+    labels = read_mask(headed(tmp_path / "m.nii", mask, affine), volume)
+
+    assert volume.notes[0].startswith("its header seems to know no orientation")
+    assert under(labels, volume) == [LESION_HU]
+    assert "voxel by voxel" in labels.note
+
+
+def test_equal_shapes_along_other_axes_are_no_reason_to_refuse_and_both_grids_are(tmp_path):
+    volume, mask, _ = pair(tmp_path, "PSR")
+    headed(tmp_path / "m.nii", mask, np.diag([0.7, 2, 0.8, 1]))
+
+    with pytest.raises(DataError, match=r"the mask is RAS, 9×6×8 voxels .* the image PSR, 9×6×8"):
+        read_mask(tmp_path / "m.nii", volume)
+
+
+@pytest.mark.parametrize("broken", [np.full((4, 4), np.nan), np.diag([0.0, 1, 1, 1])])
+def test_a_broken_sform_gives_way_to_a_qform_and_that_is_said(tmp_path, broken):
+    plain, _, affine = pair(tmp_path, "RAS")
+    data = plain.source.to_file(plain.voxels)
+    image = nib.Nifti1Image(data, affine)
+    image.header.set_qform(affine, 1)
+    image.header.set_sform(broken, 1)
+    with (tmp_path / "b.nii").open("wb") as file:
+        file.write(image.header.binaryblock[:108] + np.float32(0).tobytes())  # no vox_offset
+        file.write(image.header.binaryblock[112:] + bytes(4) + data.tobytes("F"))
+    volume = read_nifti(tmp_path / "b.nii")
+    write_mask(tmp_path / "out.nii", volume.voxels == LESION_HU, volume)
+
+    assert np.array_equal(volume.voxels, plain.voxels)
+    assert np.allclose(volume.affine, affine, atol=1e-4)
+    assert volume.notes == ("its sform is broken, so the qform was used",)
+    assert under(read_mask(tmp_path / "out.nii", volume), volume) == [LESION_HU]
+    with pytest.raises(DataError, match="its sform"):
+        read_nifti(tmp_path / "b.nii", form="sform")

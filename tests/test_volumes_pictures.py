@@ -316,7 +316,7 @@ def test_16_bits_of_grey_are_rounded_if_a_person_says_that_they_are_grey(tmp_pat
 
     assert np.array_equal(grey.voxels[0], np.rint(ramp / 257))
     assert grey.notes == ("its 16 bits of grey became 8",)
-    with pytest.raises(DataError, match="could be HU or something else"):
+    with pytest.raises(DataError, match=r"could be HU or .* If white is 65535, say --unit grey"):
         read_picture(tmp_path / "a.png")
     with pytest.raises(DataError, match="are not 8-bit grey"):  # HU + 32768, by their range
         read_picture(save(tmp_path / "b.png", ramp // 40 + 31768), unit="grey")
@@ -388,3 +388,15 @@ def test_a_picture_that_may_not_be_read_is_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "open", forbidden)
     with pytest.raises(DataError, match=r"a\.png: it may not be read or written here"):
         read_picture(path)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB"])
+def test_a_mask_in_black_on_white_is_refused_and_one_that_is_all_white_is_not(tmp_path, mode):
+    lesion = np.zeros((12, 12), bool)
+    lesion[3:6, 4:8] = True
+    Image.fromarray(~lesion).convert("L").convert(mode).save(tmp_path / "m.png")
+    Image.fromarray(lesion | True).convert(mode).save(tmp_path / "all.png")
+
+    with pytest.raises(DataError, match=r"m\.png: the mask marks all of its border .* Invert it"):
+        read_picture_labels(tmp_path / "m.png")
+    assert read_picture_labels(tmp_path / "all.png").voxels.all()

@@ -82,7 +82,10 @@ def find(
     scans = without(every, skip)
     if images.is_file() and folder.is_file():
         return Found(scans, dict(zip(scans, masks.values(), strict=False)), left)
-    paired, note = _paired(scans, masks, {*every} - {*scans}, folder)
+    skipped = {*every} - {*scans}
+    if images.is_file():  # the masks of its neighbours are none of its own
+        skipped |= {scan_name(one) for one in _listed(images.parent)}
+    paired, note = _paired(scans, masks, skipped - {*scans}, folder)
     return Found(scans, paired, (*left, *note))
 
 
@@ -107,8 +110,10 @@ def files(folder: Path, endings: tuple[str, ...]) -> dict[str, Path]:
         if twin is not path:
             raise DataError(f"{folder}: {twin.name} and {path.name} name one scan. Remove one.")
     if not found:
-        inner = some([path.name for path in _inner(folder, endings)])
-        hint = f"one that does: {inner}" if inner else "another folder"
+        inner = {path.parent: None for one in _inner(folder, endings) for path in _in(one, endings)}
+        names = some([path.relative_to(folder) for path in inner])
+        into_one = ", or put their files into one" if len(inner) > 1 else ""
+        hint = f"one that does: {names}{into_one}" if inner else "another folder"
         raise DataError(
             f"{folder}: it holds no {' or '.join(endings)} file{_instead(folder)}. Name {hint}."
         )
@@ -132,7 +137,8 @@ def check_folder(folder: Path) -> None:
 
 def without(scans: dict[str, T], skip: Collection[str]) -> dict[str, T]:
     """Leave scans out; a `DataError` names one that is missing."""
-    names, known = {plain_name(one) for one in skip}, {plain_name(scan) for scan in scans}
+    known = {plain_name(scan) for scan in scans}
+    names = {name if name in known else scan_name(name) for name in map(plain_name, skip)}
     if unknown := next(iter(sorted(names - known)), None):
         raise DataError(
             f"--skip {unknown}: there is no such scan. Correct the name{nearest(unknown, known)}."
@@ -174,7 +180,15 @@ def _inner(folder: Path, endings: tuple[str, ...]) -> list[Path]:
     return [
         inner
         for inner in sorted(_listed(folder), key=natural)
-        if inner.is_dir() and any(one.name.lower().endswith(endings) for one in inner.rglob("*"))
+        if inner.is_dir() and _in(inner, endings)
+    ]
+
+
+def _in(folder: Path, endings: tuple[str, ...]) -> list[Path]:
+    """List the files of these endings at any depth, without hidden ones, in natural order."""
+    every = sorted(folder.rglob("*"), key=natural)
+    return [
+        one for one in every if one.name.lower().endswith(endings) and not one.name.startswith(".")
     ]
 
 

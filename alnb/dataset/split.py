@@ -45,7 +45,7 @@ Split: TypeAlias = str | Path | Named
 
 KINDS = ("scan", "sep", "mixed")
 _LIKE = 0.3  # ours: a lower bar than difflib's 0.6, since names of scans are short
-_DELIMITERS = (",", ";", "\t", "|")
+_DELIMITERS = (",", ";", "\t", "|", " ")
 
 
 def deal(split: Split, depths: Mapping[str, int], seed: int = 0) -> dict[SliceId, Part]:
@@ -96,7 +96,7 @@ def read_split(path: Path | str) -> dict[str | SliceId, Part]:
     """Read a split from a CSV file with the columns scan and part, and z where slices differ.
 
     Its first line names the columns, in any case; other columns are ignored. It may be as Excel
-    saves it: in UTF-8, UTF-16 or Windows-1252, between commas, semicolons or tabs.
+    or R saves it: in UTF-8, UTF-16 or Windows-1252, between commas, semicolons, tabs or spaces.
 
     Raises
     ------
@@ -131,6 +131,8 @@ def _rows(path: Path) -> list[dict[str, str]]:
         raise DataError(f"{path.name}: it is no table ({error}). Save it as CSV.") from error
     for table in tables:
         head, *rows = [row for row in table if any(row)] or [[]]
+        if all(len(row) == len(head) + 1 and row[-1] for row in rows):
+            head = ["", *head]  # R doesn't name its column of row numbers
         names = [name.casefold() for name in head]
         if {"scan", "part"} <= set(names):
             return [dict(zip(names, row + [""] * len(names), strict=False)) for row in rows]
@@ -174,9 +176,9 @@ def _key(row: Mapping[str, str], path: Path) -> str | SliceId:
     scan, z = plain_name(row["scan"]), row.get("z")
     if not z:
         return scan
-    if not re.fullmatch(r"\d+(\.0+)?", z):  # pandas writes 3.0 in a column with gaps
+    if not re.fullmatch(r"\d+([.,]0+)?", z):  # pandas writes 3.0 in a column with gaps
         raise DataError(f"{path.name}: z is {shown(z)} for scan {scan[:80]}. Count slices from 0.")
-    return SliceId(scan, int(z.partition(".")[0]))
+    return SliceId(scan, int(re.split("[.,]", z)[0]))
 
 
 def _whole(scans: Sequence[str], seed: int | None) -> dict[str, Part]:

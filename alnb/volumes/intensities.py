@@ -28,11 +28,15 @@ _BINS_FROM, _BINS_TO = -40_000, 70_000  # holds int16 and uint16, shifted by 102
 _ENOUGH = 1000  # ours: fewer voxels have no distribution
 _ISOLATED = 100  # ours: padding lies this far below all else
 _PILE = 10  # ours: or is this much more frequent than the ten values above it together
+_FEW = 64  # ours: a phantom without noise has fewer values; its lowest is air, and no padding
 _TISSUE_HU = 150  # fat and muscle lie within ±150 HU
 _TISSUE = 0.02  # ours: the share of them that any part of a chest holds
+_BONE = 0.1  # ours: the share of what is denser than lung that bone near 1024 HU never reaches
 _LUNG_HU = (-950, -400)  # aerated lung, as where all else was cut away
 _NO_AIR_HU = -1074  # air, less 50 for noise
+_AIR_TO_HU = -900  # as the air around a patient, with noise
 _BONE_HU = 3100  # 12 bits end at 3071
+_NEAR_HU = 50  # ours: nearer shifts are one, as of 1000 and 1024
 _NARROW_HU = 20  # ours: noise spans more; fractions and standard scores do not
 LEVELS = 8  # ours: more different values than a mask has labels are soft edges
 
@@ -101,10 +105,12 @@ class Values:
         if counts.sum() < _ENOUGH:
             return None
         lung = (at + _BINS_FROM > _LUNG_HU[0]) & (at + _BINS_FROM < _LUNG_HU[1])
-        alone = np.append(np.diff(at) >= _ISOLATED, False) & ~lung  # who pads takes no lung's value
+        air = (at + _BINS_FROM > _NO_AIR_HU) & (at + _BINS_FROM < _AIR_TO_HU) & (at.size <= _FEW)
+        tissue = lung | air  # which nobody pads with
+        alone = np.append(np.diff(at) >= _ISOLATED, False) & ~tissue
         first = int(np.argmin(alone))
         here = at[first]
-        piled = counts[here] > _PILE * counts[here + 1 : here + 11].sum() and not lung[first]
+        piled = counts[here] > _PILE * counts[here + 1 : here + 11].sum() and not tissue[first]
         counts[: here + int(piled and first < at.size - 1)] = 0
         low = float(np.flatnonzero(counts)[0])
         share = np.cumsum(counts) / counts.sum()
@@ -137,9 +143,12 @@ class Body:
         for shift in SHIFTS:
             up = self.p5 >= shift + _NO_AIR_HU and self.p98 <= shift + _BONE_HU
             down = self.p5 <= shift + AIR_HU and self.p98 <= AIR_HU + 2 * _TISSUE_HU
-            tissue = self.between(shift - _TISSUE_HU, shift + _TISSUE_HU) >= _TISSUE
-            lungs = self.p98 > 255 and self.between(shift + _LUNG_HU[0], shift + _LUNG_HU[1]) > 0.5
-            if (up and (tissue or lungs)) if shift > 0 else (down and tissue):
+            near = self.between(shift - _TISSUE_HU, shift + _TISSUE_HU)
+            lung = self.between(shift + _LUNG_HU[0], shift + _LUNG_HU[1])
+            tissue = near >= _TISSUE or (shift > 0 and self.p98 > 255 and lung > 0.5)
+            dense = near > _BONE * self.between(AIR_HU, np.inf)  # whatever padding lies below
+            moved = shift > 0 and dense and lung > 2 * self.between(*_LUNG_HU)
+            if moved or ((up if shift > 0 else down) and tissue):
                 return shift
         return None
 
@@ -184,7 +193,7 @@ def reading_of(values: Values, unit: Unit | None, where: str, offset: float | No
     low, high = values.low + added, values.high + added
     body = values.body(added)
     if body and unit != "grey" and offset != 0:
-        _check_shift(body, f"{where}: values {low:g}…{high:g}")
+        _check_shift(body, f"{where}: values {low:g}…{high:g}", added)
     decided = unit or _unit_of(low, high, body, where)
     fractions = values.fractional and _within(low, high, 1)
     if decided == "hu":
@@ -204,13 +213,18 @@ def _within(low: float, high: float, limit: float) -> bool:
     return low >= -CLOSE and high <= limit + CLOSE
 
 
-def _check_shift(body: Body, what: str) -> None:
+def _check_shift(body: Body, what: str, added: float) -> None:
     if (shift := body.shift) is not None:
-        or_1000 = " (-1000 if air is 0)" if shift == SHIFTS[0] else ""
+        like = f"{what} look like HU {'+' if shift > 0 else '-'} {abs(shift)}"
+        if added and abs(shift - added) <= _NEAR_HU:
+            raise DataError(
+                f"{like}: --offset {added:g} seems to be too much for it. Import it without, and "
+                "those that need it by themselves."
+            )
+        or_1000 = " (-1000 if air is 0)" if shift == SHIFTS[0] and not added else ""
         raise DataError(
-            f"{what} look like HU {'+' if shift > 0 else '-'} {abs(shift)}: soft tissue lies near "
-            f"{shift}. Say --unit hu --offset {-shift}{or_1000}, or --unit hu --offset 0 if they "
-            "are HU."
+            f"{like}: soft tissue lies near {shift}. Say --unit hu --offset "
+            f"{added - shift:g}{or_1000}, or --unit hu --offset 0 if they are HU."
         )
     if body.p5 >= SHIFTS[0] + _NO_AIR_HU and body.p98 > SHIFTS[0] + _BONE_HU:
         raise DataError(

@@ -85,22 +85,22 @@ class Frames:
             for pair, code in ((("sform", sform), codes[1]), (("qform", qform), codes[0]))
             if code > 0
         ]
-        coded.sort(key=lambda pair: pair[0] != form)  # the one that is asked for first
+        # first the one that is asked for, then one that can be used, last one that says nothing
+        coded.sort(key=lambda pair: (pair[0] != form, _is_broken(pair[1]), _made_up(pair[1], base)))
         (used, affine), *others = coded or [("pixdim", base)]
         if affine is None:
             raise DataError(
-                f"{name}: its {used} is broken. Export it with the scanner's orientation."
+                f"{name}: its {used} is broken. Export it with the scanner's orientation, in mm."
             )
         if fault := frame_fault(affine):
             raise DataError(
-                f"{name}: its {used} {fault}. Export it with the scanner's orientation."
+                f"{name}: its {used} {fault}. Export it with the scanner's orientation, in mm."
             )
         left, other = others[0] if others else ("", None)
-        if (
-            other is None
-            or frame_fault(other)
-            or (apart := _apart_px(other, affine, stored.shape)) <= _SAME_PX
-        ):
+        if other is None or _is_broken(other):
+            lost = "its sform is broken, so the qform was used" if left == "sform" else ""
+            return cls(affine, None, codes, qform, sform, lost)
+        if (apart := _apart_px(other, affine, stored.shape)) <= _SAME_PX:
             return cls(affine, None, codes, qform, sform, "")
         why = "as asked for" if form else f"--affine {left} takes the other"
         note = f"its qform and sform differ, by {apart:.0f} voxels; the {used} was used ({why})"
@@ -114,12 +114,11 @@ class Frames:
     def source(self, stored: Stored, sha256: str) -> Source:
         """Find the way back to the file; an affine that equals the one in use is not kept twice."""
         source = source_of(stored.path.name, stored.shape, self.affine, self.codes, sha256)
-        broken = self.qform is None or frame_fault(self.qform)  # it can't be written then
-        qform = None if broken else self._kept(self.qform, stored.shape)
-        return replace(source, qform=qform, sform=self._kept(self.sform, stored.shape))
+        qform, sform = (self._kept(form, stored.shape) for form in (self.qform, self.sform))
+        return replace(source, qform=qform, sform=sform)
 
     def _kept(self, form: Affine | None, shape: Triple) -> Matrix | None:
-        if form is None or _apart_px(form, self.affine, shape) <= _EQUAL_PX:
+        if form is None or _is_broken(form) or _apart_px(form, self.affine, shape) <= _EQUAL_PX:
             return None
         return tuple(tuple(row) for row in form.tolist())
 
@@ -160,7 +159,7 @@ def read_nifti(
     voxels = np.empty(source.display_shape, np.int16 if reading.unit == "hu" else np.uint8)
     for plane, target in zip(stored.planes(), _planes(source.to_file(voxels)), strict=True):
         target[...] = reading.voxels(plane)
-    notes = (*([frames.note] if frames.note else []), *added(offset))
+    notes = (*filter(None, (frames.note, _doubt(frames.affine))), *added(offset))
     return Volume(scan_name(path), voxels, frames.affine, source, reading.unit, notes)
 
 
@@ -248,6 +247,10 @@ def _matrix(read: Callable[[], Any]) -> Affine | None:
     return affine if np.isfinite(affine).all() and np.abs(affine).max() < _HUGE else None
 
 
+def _is_broken(form: Affine | None) -> bool:
+    return form is None or frame_fault(form) is not None
+
+
 def _planes(stored: NDArray[Any]) -> NDArray[Any]:
     """Look at an array of the file's axes plane by plane, as the file is read."""
     return np.moveaxis(stored, -1, 0)
@@ -306,10 +309,8 @@ def _laid(stored: Stored, frames: Frames, volume: Volume, form: Form | None) -> 
         return _only(fits, volume)
     if same:
         return _voxel_by_voxel(stored, volume, "the mask's header lays it beside the image")
-    if _made_up(frames.affine, volume.affine):
-        return _voxel_by_voxel(stored, volume, "the mask's header is the one of no scanner")
-    if own.display_shape != volume.source.display_shape:
-        raise mask_misfits(volume.scan, stored.shape, volume.source.shape)
+    if whose := _unoriented(frames.affine, volume.affine):
+        return _voxel_by_voxel(stored, volume, f"the {whose}'s header is the one of no scanner")
     if not _is_near(beside_mm, frames.affine, volume):
         raise _elsewhere(stored, frames, volume)
     return own, (
@@ -368,12 +369,30 @@ def _voxel_by_voxel(stored: Stored, volume: Volume, why: str) -> tuple[Source, s
     return volume.source, f"{why}, so it was taken voxel by voxel"
 
 
-def _made_up(affine: Affine, scan: Affine) -> bool:
-    """Tell whether a mask has the header that nibabel or ITK writes where it is told nothing."""
-    sizes = np.linalg.norm(scan[:3, :3], axis=0)
+def _made_up(affine: Affine | None, other: Affine | None) -> bool:
+    """Tell whether an affine is what nibabel or ITK writes where it is told nothing.
+
+    Voxels of 1 mm may be true, unless another affine of the grid has others.
+    """
+    if affine is None or other is None:
+        return False
+    sizes = np.linalg.norm(other[:3, :3], axis=0)
     identities = (np.eye(4), np.diag([-1.0, -1.0, 1.0, 1.0]))  # in RAS, and in ITK's LPS
     told_nothing = any(np.allclose(affine, one, atol=_EQUAL_PX) for one in identities)
     return told_nothing and not np.allclose(sizes, 1, atol=0.01)
+
+
+def _unoriented(mask: Affine, scan: Affine) -> str:
+    """Return which of the two has a header that was made up; empty: neither."""
+    return "mask" if _made_up(mask, scan) else "image" if _made_up(scan, mask) else ""
+
+
+def _doubt(affine: Affine) -> str:
+    """Return a note on an affine that holds sizes only, as of an array that was written out."""
+    sizes = np.linalg.norm(affine[:3, :3], axis=0)
+    if not np.allclose(affine, np.diag([*sizes, 1.0]), atol=_EQUAL_PX):
+        return ""
+    return "its header seems to know no orientation: check on screen that the heart is right"
 
 
 def _is_near(beside_mm: NDArray[np.float64], affine: Affine, volume: Volume) -> bool:
@@ -382,6 +401,8 @@ def _is_near(beside_mm: NDArray[np.float64], affine: Affine, volume: Volume) -> 
     It can't be told if its header is the scan's with changed signs: that may be a true turn of the
     voxels, or the signs of LPS taken for RAS and no turn.
     """
+    if not np.isfinite(beside_mm).all():  # its shape is another
+        return False
     px = beside_mm @ np.linalg.inv(volume.affine[:3, :3]).T
     return bool(np.abs(px).max() <= _NEAR_PX) and not _with_other_signs(affine, volume)
 
@@ -393,6 +414,8 @@ def _with_other_signs(affine: Affine, volume: Volume) -> bool:
 
 
 def _elsewhere(stored: Stored, frames: Frames, volume: Volume) -> DataError:
+    if sorted(stored.shape) != sorted(volume.source.shape):
+        return mask_misfits(volume.scan, stored.shape, volume.source.shape)
     mask = _grid(stored.shape, frames.affine)
     return DataError(
         f"scan {volume.scan}: the mask's header lays it along other axes and elsewhere: the mask "

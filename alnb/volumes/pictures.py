@@ -55,7 +55,12 @@ def read_picture(
     stored, notes = _grey(seen.image, path.name)
     as_hu = offset is not None or unit == "hu"
     pixels = stored if as_hu else _eight_bits(stored, grey=unit == "grey")
-    voxels, decided = to_unit(pixels[None], unit, path.name, offset=offset)
+    try:
+        voxels, decided = to_unit(pixels[None], unit, path.name, offset=offset)
+    except DataError as error:
+        if as_hu or _eight_bits(stored, grey=True) is stored:
+            raise
+        raise DataError(f"{error} If white is 65535, say --unit grey.") from error
     volume = Volume.made(
         scan_name(path), voxels, unit=decided, file=path.name, sha256=sha256_of(path)
     )
@@ -106,7 +111,8 @@ def read_picture_labels(path: Path | str, *, above: float | None = None) -> Labe
     Raises
     ------
     DataError
-        If the file is missing or no picture, or what is infected can't be told from its colours.
+        If the file is missing or no picture, or what is infected can't be told from its colours or
+        seems to be black on white.
     """
     path = Path(path)
     seen = _seen(path)
@@ -116,6 +122,7 @@ def read_picture_labels(path: Path | str, *, above: float | None = None) -> Labe
         note = "; ".join(filter(None, (note, f"values above {above:g} of the mask are infected")))
     notes = ("the mask was turned, as its EXIF says" if seen.turned else "", note)
     labels = to_labels(numbers, path.name)
+    _check_ground(labels, path.name)
     return Labels(labels[None], path.name, sha256_of(path), "; ".join(filter(None, notes)))
 
 
@@ -289,6 +296,16 @@ def _numbers(seen: _Seen, name: str, *, cut: bool) -> tuple[NDArray[Any], str]:
     if image.mode == "P" and _numbered(image, rgba, name):
         return np.asarray(image), ""
     return _brightest(rgba, name)
+
+
+def _check_ground(labels: NDArray[np.uint8], name: str) -> None:
+    """Refuse a mask whose border is all of one label, and what lies inside it background."""
+    border = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+    if border.min() and np.array_equal(np.unique(labels), [0, border[0]]):
+        raise DataError(
+            f"{name}: the mask marks all of its border and leaves out a part inside, as where "
+            "infection is black on white. Invert it, so that infection is white on black."
+        )
 
 
 def _numbered(image: Image, rgba: NDArray[np.uint8], name: str) -> bool:

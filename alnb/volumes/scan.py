@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Triple: TypeAlias = tuple[int, int, int]
 Matrix: TypeAlias = tuple[tuple[float, ...], ...]  # an affine, row by row
 
-_VOXEL_MM = (0.001, 1000.0)  # ours: beyond, the header counts in other units or is broken
+_VOXEL_MM = (0.02, 100.0)  # ours: beyond, the header counts in metres or µm, or is broken
 _FAR_MM = 1e5  # ours: no scanner counts so far
 _FLAT = 0.05  # ours: the volume that axes of length 1 span; 0.5 at a gantry tilt of 60°
 _FRAME = ("S", "P", "L")  # where the display axes z, y, x run to
@@ -224,7 +224,9 @@ def source_of(
     from nibabel import orientations as nio
 
     if fault := frame_fault(affine):
-        raise DataError(f"{file}: its affine {fault}. Export it with the scanner's orientation.")
+        raise DataError(
+            f"{file}: its affine {fault}. Export it with the scanner's orientation, in mm."
+        )
     where = nio.io_orientation(affine)
     turns = nio.ornt_transform(where, nio.axcodes2ornt(_FRAME))  # a file axis: (display axis, sign)
     axes = np.argsort(turns[:, 0])

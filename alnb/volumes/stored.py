@@ -133,7 +133,9 @@ class Stored:
 
     @property
     def _start(self) -> int:
-        return int(self.header.get_data_offset())
+        """Where the voxels begin; some programs write 0 where they follow the header."""
+        offset = int(self.header.get_data_offset())
+        return offset or (self.header.single_vox_offset if self.voxels == self.path else 0)
 
     def _check_length(self) -> None:
         """Refuse before anything is read what can't be there."""
@@ -233,9 +235,13 @@ def _three_axes(shape: tuple[int, ...], path: Path) -> Triple:
     while len(axes) > 3 and axes[-1] == 1:
         axes.pop()
     if len(axes) != 3:
-        raise DataError(
-            f"{path.name}: it has {len(axes)} axes ({by(tuple(axes))}), a scan has 3. "
+        advice = (
             "Export one volume a file."
+            if len(axes) > 3
+            else "Stack a scan's slices in one file; the third axis of a single slice has length 1."
+        )
+        raise DataError(
+            f"{path.name}: it has {len(axes)} axes ({by(tuple(axes))}), a scan has 3. {advice}"
         )
     a, b, c = axes
     return a, b, c
