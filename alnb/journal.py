@@ -18,9 +18,10 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Annotated, Any, NotRequired, TypeAlias, TypedDict
 
 from filelock import FileLock, Timeout
+from msgspec import Meta
 
 from alnb.annotation import Verdict
 from alnb.cost import Cost
@@ -29,6 +30,8 @@ from alnb.metrics import Scores
 from alnb.reports import FitReport
 from alnb.schema import Count, Number, conform, read_json, shown
 from alnb.storage import LOCK, OWNER, write_text
+
+_Cycle: TypeAlias = Annotated[int, Meta(ge=-1, le=2**53)]  # -1: before anything was asked
 
 
 class _DatasetName(TypedDict):
@@ -68,14 +71,14 @@ class _Answered(TypedDict):  # an `Answer`
 
 
 class _Trained(TypedDict):
-    cycle: Count
+    cycle: _Cycle
     fit: FitReport
     cost: Cost
     on: str  # digest of the answers
 
 
 class _Scored(TypedDict):
-    cycle: Count
+    cycle: _Cycle
     scores: Scores | None
     score_s: Number
 
