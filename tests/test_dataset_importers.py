@@ -239,7 +239,10 @@ def test_what_a_series_lacks_is_noted(tmp_path):
     write_series(tmp_path / "s1", even_chest(4), positions=[0, 2, 4, 8])
     dataset = import_dicom(tmp_path / "s1", tmp_path / "d", size=8, split="mixed")
 
-    assert dataset.notes[0].startswith("scan s1: slices are missing (1 after ")
+    assert dataset.notes[0] == (
+        "scans are named by their folders: check that none names a patient."
+    )
+    assert dataset.notes[1].startswith("scan s1: slices are missing (1 after ")
 
 
 def test_no_patient_is_named_in_a_dataset(tmp_path):
@@ -314,8 +317,8 @@ def test_an_offset_and_an_acquisition_reach_the_series(tmp_path):
 
     shown = dataset.raw(SliceId("s", 2)).max()
     assert even_chest().max() + 200 < shown <= even_chest().max() + 400
-    assert dataset.notes[0].startswith("scan s: the header has a RescaleIntercept")
-    assert "acquisition 2 was taken, as asked for (3 of 6 slices)" in dataset.notes[1]
+    assert dataset.notes[1].startswith("scan s: the header has a RescaleIntercept")
+    assert "acquisition 2 was taken, as asked for (3 of 6 slices)" in dataset.notes[2]
 
 
 def test_the_phantom_is_a_dataset_in_hu(tmp_path):
@@ -415,3 +418,14 @@ def test_an_even_stack_needs_no_places_of_its_slices(tmp_path):
     dataset = import_dicom(tmp_path / "s", tmp_path / "d", size=8, split="mixed")
 
     assert "origins" not in dataset.scans["s"]["source"]
+
+
+def test_an_offset_is_added_only_where_it_is_needed(tmp_path):
+    write_nifti(tmp_path / "i" / "hu.nii", noisy_chest())
+    write_nifti(tmp_path / "i" / "stored.nii", noisy_chest() + 1024)
+    dataset = import_nifti(tmp_path / "i", tmp_path / "d", size=40, unit="hu", offset=-1024)
+
+    both = [dataset.raw(SliceId(scan, 1)) for scan in ("hu", "stored")]
+    assert np.array_equal(*both)
+    assert "scan hu: its values are HU without the offset, so nothing was added." in dataset.notes
+    assert "scan stored: -1024 was added to its values, as asked for." in dataset.notes

@@ -253,11 +253,11 @@ def test_air_around_a_phantom_without_noise_is_no_padding(air, rods):
 
 
 @pytest.mark.parametrize("offset", [-1024, -1000, 1024])
-def test_an_offset_that_hu_did_not_need_is_refused(offset):
-    with pytest.raises(
-        DataError, match=f"--offset {offset} seems to be too much .* Import it with"
-    ):
-        to_unit(noisy_chest(), "hu", "a.nii", offset=offset)
+def test_an_offset_that_hu_do_not_need_is_not_added(offset):
+    voxels, unit = to_unit(noisy_chest(), "hu", "a.nii", offset=offset)
+
+    assert unit == "hu"
+    assert np.array_equal(voxels, noisy_chest())
 
 
 def test_the_offset_that_is_named_makes_hu_of_shifted_values_that_had_another():

@@ -214,6 +214,10 @@ def import_dicom(
             "order."
         )
         options = noted(options, note)
+    else:
+        options = noted(
+            options, "scans are named by their folders: check that none names a patient."
+        )
     series = without(series, skip)
     notes = [f"{note}." for note in found.left_out] + _patient_notes(series)
 

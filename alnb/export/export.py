@@ -115,6 +115,7 @@ those of your files. Masks and the columns `i`, `j`, `k` are on the grid of your
 | `coco/` | the answers as COCO keypoints, and their slices as PNG | working grid |
 | `masks/` | what the network marks, a file for each scan | your files |
 | `png/` | the same as pictures, turned as alnb shows slices | your files, turned |
+| `dicom-seg/` | the masks as DICOM Segmentation, if asked for; **names the patient** | the series |
 | `weights.safetensors`, `MODEL_CARD.md` | the network, and how it was trained and measured | |
 
 Columns of `answers.csv`:

@@ -178,21 +178,18 @@ def reading_of(values: Values, unit: Unit | None, where: str, offset: float | No
     values : Values
         Of all its slices.
     unit, where, offset
-        As `to_unit` takes them, and errors too.
+        As `to_unit` takes them, and errors too. Of several scans only some may need the offset:
+        it is not added where it would be counted twice.
     """
     if unit not in (None, "hu", "grey"):
         raise DataError(f"{where}: there is no unit {shown(unit)}. Say --unit hu or --unit grey.")
     added = offset or 0.0
-    if not np.isfinite(added):
-        raise DataError(f"--offset {offset}: this is no number. Say it as in --offset -1024.")
-    if added and unit != "hu" and _within(values.low, values.high, 255):
-        raise DataError(
-            f"{where}: values {values.low:g}…{values.high:g} are 8-bit grey, to which nothing is "
-            "added. Import it without --offset, or say --unit hu if it is CT."
-        )
+    _check_offset(added, values, unit, where)
     low, high = values.low + added, values.high + added
     body = values.body(added)
     if body and unit != "grey" and offset != 0:
+        if added and body.shift is not None and abs(body.shift - added) <= _NEAR_HU:
+            return reading_of(values, unit, where, None)  # they were HU without it
         _check_shift(body, f"{where}: values {low:g}…{high:g}", added)
     decided = unit or _unit_of(low, high, body, where)
     fractions = values.fractional and _within(low, high, 1)
@@ -208,6 +205,16 @@ def reading_of(values: Values, unit: Unit | None, where: str, offset: float | No
     return Reading("grey", added, 255.0 if fractions else 1.0)
 
 
+def _check_offset(added: float, values: Values, unit: Unit | None, where: str) -> None:
+    if not np.isfinite(added):
+        raise DataError(f"--offset {added}: this is no number. Say it as in --offset -1024.")
+    if added and unit != "hu" and _within(values.low, values.high, 255):
+        raise DataError(
+            f"{where}: values {values.low:g}…{values.high:g} are 8-bit grey, to which nothing is "
+            "added. Import it without --offset, or say --unit hu if it is CT."
+        )
+
+
 def _within(low: float, high: float, limit: float) -> bool:
     """Tell whether values lie in 0…limit, where programs that scale miss the ends a little."""
     return low >= -CLOSE and high <= limit + CLOSE
@@ -216,11 +223,6 @@ def _within(low: float, high: float, limit: float) -> bool:
 def _check_shift(body: Body, what: str, added: float) -> None:
     if (shift := body.shift) is not None:
         like = f"{what} look like HU {'+' if shift > 0 else '-'} {abs(shift)}"
-        if added and abs(shift - added) <= _NEAR_HU:
-            raise DataError(
-                f"{like}: --offset {added:g} seems to be too much for it. Import it without, and "
-                "those that need it by themselves."
-            )
         or_1000 = " (-1000 if air is 0)" if shift == SHIFTS[0] and not added else ""
         raise DataError(
             f"{like}: soft tissue lies near {shift}. Say --unit hu --offset "
@@ -284,9 +286,14 @@ def to_unit(
     return voxels.reshape(data.shape), reading.unit
 
 
-def added(offset: float | None) -> tuple[str, ...]:
-    """Return the note on an offset, if there is one."""
-    return (f"{offset:+g} was added to its values, as asked for",) if offset else ()
+def added(offset: float | None, reading: Reading | None = None) -> tuple[str, ...]:
+    """Return the note on an offset that a person named, if there is one."""
+    if offset is None:
+        return ()
+    if offset and reading and not reading.offset:
+        return ("its values are HU without the offset, so nothing was added",)
+    what = f"{offset:+g}" if offset else "nothing"
+    return (f"{what} was added to its values, as asked for",)
 
 
 def to_labels(data: NDArray[Any], where: str, above: float | None = None) -> NDArray[np.uint8]:

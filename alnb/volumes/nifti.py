@@ -159,7 +159,7 @@ def read_nifti(
     voxels = np.empty(source.display_shape, np.int16 if reading.unit == "hu" else np.uint8)
     for plane, target in zip(stored.planes(), _planes(source.to_file(voxels)), strict=True):
         target[...] = reading.voxels(plane)
-    notes = (*filter(None, (frames.note, _doubt(frames.affine))), *added(offset))
+    notes = (*filter(None, (frames.note, _doubt(frames.affine))), *added(offset, reading))
     return Volume(scan_name(path), voxels, frames.affine, source, reading.unit, notes)
 
 
