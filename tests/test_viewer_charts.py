@@ -28,7 +28,7 @@ def test_a_dataset_without_masks_has_another_score_and_says_so():
     charts.show(ROWS)
 
     assert charts.figure.data[0].y == (0.7, 0.8)
-    assert charts.figure.layout.yaxis.title.text == "Accuracy on held-out regions"
+    assert charts.figure.layout.yaxis.title.text == "Held-out accuracy"
 
 
 def test_a_hint_stands_where_no_point_is_yet(charts):

@@ -31,7 +31,7 @@ SCORES = {  # column of a curve -> what its axis is called
     "recall": "Recall (test)",
     "specificity": "Specificity (test)",
     "iou": "IoU (test)",
-    "heldout_accuracy": "Accuracy on held-out regions",
+    "heldout_accuracy": "Held-out accuracy",
 }
 AXES = {  # column of a curve -> (what its axis is called, its unit)
     "cost_s": ("Labelling cost, nominal (s)", "s"),

@@ -369,7 +369,7 @@ def _viewed(session: Path, data: Path | None) -> widgets.Widget:
 
 def _button(words: str, *classes: str) -> widgets.Button:
     made = widgets.Button(
-        description=words, layout=widgets.Layout(width="130px", margin="4px 8px 4px 0")
+        description=words, layout=widgets.Layout(width="148px", margin="4px 8px 4px 0")
     )
     for name in classes:
         made.add_class(name)

@@ -355,7 +355,7 @@ def test_without_masks_the_chart_shows_held_out_accuracy(serving, watched, phant
 
         text = app.page.locator(".alnb-app").inner_text()
         assert "has no masks, so Dice can't be measured" in text
-        assert "Accuracy on held-out regions" in app.page.locator(".alnb-charts").text_content()
+        assert "Held-out accuracy" in app.page.locator(".alnb-charts").text_content()
 
 
 def _voxels(dataset: Dataset, scan: str):
