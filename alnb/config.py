@@ -57,6 +57,9 @@ MASKS_THRESHOLD = 0.5
 LARGEST = 2**53
 """The largest number that a setting takes: the last that every reader of JSON keeps whole."""
 
+MOST_REGIONS = 4096
+"""The most regions of a slice (ours): of 352 pixels each is 5 or 6 wide then."""
+
 HOLDOUT = 0.2
 """`Config.holdout` if there are no masks to measure the network: held-out answers do it (ours)."""
 FEWEST_TO_HOLD_OUT = 10  # ours: of fewer answers none is held out
@@ -198,6 +201,11 @@ class Config:
         for name in not_negative:
             if getattr(self, name) < 0:
                 raise ConfigError(f"setting {name} is {getattr(self, name)}; it can't be negative.")
+        if self.regions_per_slice > MOST_REGIONS:
+            raise ConfigError(
+                f"setting regions_per_slice is {self.regions_per_slice}; it can be at most "
+                f"{MOST_REGIONS}."
+            )
         if not 1 <= self.predict_zoom <= 4:
             raise ConfigError(f"setting predict_zoom is {self.predict_zoom}; it must be in [1, 4].")
         if self.crop is not None and self.crop < 32:

@@ -126,3 +126,8 @@ def test_a_journal_with_a_retired_setting_is_read():
     assert Config.from_dict(old) == Config(draws=7)
     assert retired_settings(old) == ("power=1.0", "regions=quadtree")
     assert not retired_settings(Config().to_dict() | {"prices": "paper", "smallest_region_px": 4})
+
+
+def test_more_regions_than_a_slice_can_have_are_refused():
+    with pytest.raises(ConfigError, match="4294967295; it can be at most 4096"):
+        Config(regions_per_slice=2**32 - 1)
