@@ -322,7 +322,7 @@ def labelled_dataset(events: Sequence[Event], data: Path | None = None) -> Datas
 
 
 def check_regions(events: Sequence[Event], dataset: Dataset) -> None:
-    """Make sure that all regions lie on a dataset's slices, whoever edited the journal.
+    """Make sure that all regions lie on a dataset's slices; a person may have edited the journal.
 
     Raises
     ------

@@ -18,7 +18,7 @@ def test_seeds_are_read():
     assert seeds_of("0, 1,12") == (0, 1, 12)
 
 
-@pytest.mark.parametrize("text", ["", "a", "0,,1", "-1", "1,1", "0.5"])
+@pytest.mark.parametrize("text", ["", "a", "0,,1", "-1", "1,1", "0.5", "1" * 5000])
 def test_seeds_that_can_not_be_read_are_a_sentence(text):
     with pytest.raises(ConfigError, match=r"give different numbers, as 0,1,2\."):
         seeds_of(text)

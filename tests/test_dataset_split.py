@@ -238,6 +238,7 @@ def test_a_split_is_read_as_excel_and_others_save_it(tmp_path, content):
         (b"scan,part\na\n", "scan a is put into part ''"),
         (b"scan,part\na,train\nB,test\n", "names B, which .* the nearest are b"),
         (b"scan,z,part\na,-1,train\n", "z is '-1' for scan a"),
+        (b"scan,z,part\na," + b"7" * 5000 + b",train\n", "z is '777"),
     ],
 )
 def test_a_split_file_that_can_not_be_read_is_a_sentence(tmp_path, content, sentence):

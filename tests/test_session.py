@@ -361,7 +361,7 @@ def test_a_folder_of_other_things_is_left_alone(squares, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.docx"]
 
 
-def test_a_session_whose_journal_is_gone_may_begin_anew(squares, tmp_path):
+def test_a_session_whose_journal_is_gone_may_begin_again(squares, tmp_path):
     Session.open(tmp_path / "session", squares).close()
     (tmp_path / "session" / "journal.jsonl").unlink()
 

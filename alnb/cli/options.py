@@ -106,7 +106,8 @@ def labels_of(text: str) -> tuple[int, ...]:
 def seeds_of(text: str) -> tuple[int, ...]:
     """Read seeds, as in 0,1,2: different whole numbers from 0 up."""
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() for part in parts) or len({*map(int, parts)}) < len(parts):
+    whole = all(part.isdecimal() and len(part) < 16 for part in parts)
+    if not whole or len({*map(int, parts)}) < len(parts):
         raise ConfigError(f"--seeds {shown(text)} can't be read; give different numbers, as 0,1,2.")
     return tuple(map(int, parts))
 

@@ -176,7 +176,7 @@ def _key(row: Mapping[str, str], path: Path) -> str | SliceId:
     scan, z = plain_name(row["scan"]), row.get("z")
     if not z:
         return scan
-    if not re.fullmatch(r"\d+([.,]0+)?", z):  # pandas writes 3.0 in a column with gaps
+    if not re.fullmatch(r"\d{1,9}([.,]0+)?", z):  # pandas writes 3.0 in a column with gaps
         raise DataError(f"{path.name}: z is {shown(z)} for scan {scan[:80]}. Count slices from 0.")
     return SliceId(scan, int(re.split("[.,]", z)[0]))
 
