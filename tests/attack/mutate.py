@@ -22,7 +22,8 @@ RAW = (
 )  # fmt: skip
 """What JSON may hold that Python does not write."""
 TEXTS = (
-    "", " ", "\0", "\n", "a" * 5000, "7" * 5000, "../../etc/passwd", "/", ".", "..", "CON", "a/b", "a\\b", "é",
+    "", " ", "\0", "\n", "a" * 5000, "7" * 5000, "../../etc/passwd",
+    "/", ".", "..", "CON", "a/b", "a\\b", "é",
     "é", "\ud800", "日本", "﷽" * 100, "\u202e", "<script>alert(1)</script>", "=1+1", "%s%n",
     "NaN", "inf", "-inf", "1e999", "1_000", "0x10", "１", "true", "null", "[]", "{}", '"', "'", ",",
 )  # fmt: skip
