@@ -119,6 +119,7 @@ def test_a_missing_folder_is_a_sentence(run, tmp_path):
     )
 
     assert status == 1
+    assert out == ""  # no bar, and no blank line, where there is no terminal
     assert err.startswith("alnb: ")
     assert "Traceback" not in out + err
 

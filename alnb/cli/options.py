@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from inspect import Parameter, Signature
@@ -191,7 +192,8 @@ def progress_bar(text: str) -> Iterator[Any]:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
-    with Progress(*columns, TimeElapsedColumn(), transient=True) as bar:
+    elsewhere = not sys.stdout.isatty()
+    with Progress(*columns, TimeElapsedColumn(), transient=True, disable=elsewhere) as bar:
         task = bar.add_task(text, total=None, note="")
 
         def update(**changes: Any) -> None:  # noqa: ANN401 - rich's own

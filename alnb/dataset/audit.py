@@ -31,11 +31,11 @@ QUALITIES = (85, 75, 65, 55, 45, 35, 25)  # ours: of JPEG; the first that is sma
 OUTLINE = (255, 45, 149)  # the colour of infected clicks in the app
 
 CHECKS = (
-    "the spine is at the bottom of each picture, and the heart leans to L, the patient's left;",
-    "lungs are dark, and vessels in them are visible: else unit or window are wrong;",
+    "the spine is at the bottom of each picture, and the heart leans to L, the patient's left",
+    "lungs are dark, and vessels in them are visible: if not, unit or window are wrong",
 )
-CHECK_STACK = "the low slice shows the base of the lungs, the high one their top;"
-CHECK_MASKS = "the pink outline runs around the infection. Point at a picture to see it without."
+CHECK_STACK = "the low slice shows the base of the lungs, the high one their top"
+CHECK_MASKS = "the pink outline runs around the infection: point at a picture to see it without"
 STYLE = """
 :root { color-scheme: light dark; --ink: #1f2937; --quiet: #4b5563; --paper: #fff;
   --line: #c7ced8; --warn: #fef3c7; --warn-line: #b45309; }
@@ -141,7 +141,7 @@ def _head(dataset: Dataset) -> str:
     return (
         f"<h1>{escape(dataset.name)}</h1><p>{len(dataset.scans)} scan{plural}, "
         f"{len(dataset.slices)} slices ({parts}), each laid on {dataset.size}×{dataset.size} "
-        f"pixels.</p>{_notes(dataset.notes)}<p class='quiet'>Check that</p>"
+        f"pixels.</p>{_notes(dataset.notes)}<p class='quiet'>Check that:</p>"
         f"<ul class='quiet'>{listed}</ul>"
     )
 

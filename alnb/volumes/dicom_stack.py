@@ -477,7 +477,7 @@ def _step_mm(depths_mm: NDArray[np.float64]) -> tuple[float, tuple[str, ...]]:
     more = f" and in {wide.size - _LISTED} more places" if wide.size > _LISTED else ""
     return step, (
         f"slices are missing ({', '.join(missing)}{more}; {usual:.1f} mm is usual), so exported "
-        "masks lie too low above a gap",
+        "NIfTI masks lie too low above a gap",
     )
 
 
