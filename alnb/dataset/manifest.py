@@ -29,7 +29,7 @@ from alnb.arrays import MAX_SIDE, Window
 from alnb.errors import AlnbError, DataError, saying
 from alnb.schema import Count, Number, conform, read_json, shown
 from alnb.volumes import Source, Unit
-from alnb.volumes.scan import by, check_name
+from alnb.volumes.scan import MOST_VOXELS, by, check_name
 
 Part = Literal["train", "val", "test"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -40,7 +40,6 @@ AUDIT = "import.html"  # what was imported, to look at; may be deleted at any ti
 FEATURES = "features"  # of slices, as a frozen trunk computes them
 SUPERPIXELS = "superpixels"  # of slices
 CACHES = (FEATURES, SUPERPIXELS)  # follow from the slices; may be deleted at any time
-MOST_VOXELS = 2**30  # ours: of a scan; a mask of so many takes 1 GiB, twice a whole body's CT
 
 
 @dataclass(frozen=True, slots=True, order=True)

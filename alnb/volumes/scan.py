@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Triple: TypeAlias = tuple[int, int, int]
 Matrix: TypeAlias = tuple[tuple[float, ...], ...]  # an affine, row by row
 
+MOST_VOXELS = 2**30  # ours: of a scan, twice a whole body's CT; a mask of so many takes 1 GiB
 _VOXEL_MM = (0.02, 100.0)  # ours: beyond, the header counts in metres or µm, or is broken
 _FAR_MM = 1e5  # ours: no scanner counts so far
 _FLAT = 0.05  # ours: the volume that axes of length 1 span; 0.5 at a gantry tilt of 60°

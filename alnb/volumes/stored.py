@@ -19,7 +19,7 @@ import numpy as np
 
 from alnb.errors import DataError
 from alnb.storage import sha256_of
-from alnb.volumes.scan import Triple, by
+from alnb.volumes.scan import MOST_VOXELS, Triple, by
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 NIFTI = (".nii", ".nii.gz", ".hdr")  # a pair goes by the name of its header
 _GZIP = b"\x1f\x8b"
 _DEFLATE = 1032  # zlib: no byte of a gzip file becomes more
-_MOST_VOXELS = 2**30  # ours: five times the 700 slices of a long chest at 512 by 512
 _HEADER = 540  # NIfTI-2's length; NIfTI-1 needs 348
 _KINDS = {
     _GZIP: "a gzip file inside a gzip file", b"NRRD": "NRRD", b"ObjectType": "MetaImage",
@@ -139,7 +138,7 @@ class Stored:
 
     def _check_length(self) -> None:
         """Refuse before anything is read what can't be there."""
-        if math.prod(self.shape) > _MOST_VOXELS:
+        if math.prod(self.shape) > MOST_VOXELS:
             raise DataError(f"{self.path.name}: {by(self.shape)} voxels are no CT. {_ADVICE}")
         needed = self._start + math.prod(self.shape) * self.dtype.itemsize
         size = self.voxels.stat().st_size
