@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alnb.arrays import Map
+from alnb.arrays import Map, read_only
 from alnb.config import Config, RegionScore
 from alnb.errors import ConfigError
 from alnb.posterior import Posterior
@@ -100,12 +100,14 @@ def heuristics_of(config: Config) -> dict[str, Heuristic]:
 class Pick:
     """A region to ask about, and its score: a higher score is more wanted.
 
-    A repeat was answered before, and is asked again to see whether the answers agree.
+    A repeat was answered before, and is asked again to see whether the answers agree. One that the
+    person chose has no score.
     """
 
     region: Region
     score: float
     repeat: bool = False
+    chosen: bool = False
 
 
 def region_scores(score: Map, regions: Sequence[Region], how: RegionScore = "mean") -> RegionScores:
@@ -170,7 +172,10 @@ def rank(
 
 def plugin_names() -> tuple[str, ...]:
     """List the heuristics that installed packages bring, by name; none is loaded."""
-    return tuple(sorted(entry_points(group=GROUP).names))
+    try:
+        return tuple(sorted(entry_points(group=GROUP).names))
+    except Exception:  # the list of any installed package may be broken
+        return ()
 
 
 def load_plugin(name: str) -> Callable[[Posterior], Map]:
@@ -184,7 +189,7 @@ def load_plugin(name: str) -> Callable[[Posterior], Map]:
     ConfigError
         If no package or several packages bring one of that name, or it can't be loaded.
     """
-    found = tuple(entry_points(group=GROUP, name=name))
+    found = tuple(entry_points(group=GROUP, name=name)) if name in plugin_names() else ()
     if len({entry.value for entry in found}) != 1:
         whose = " and ".join(sorted(map(_package, found))) or "no package"
         raise ConfigError(f"heuristic {name!r} is brought by {whose}; it must be one.")
@@ -210,7 +215,10 @@ def _checked(
 
     def checked(posterior: Posterior) -> Map:
         try:
-            scores = np.asarray(heuristic(posterior), dtype=np.float64)
+            theirs = Posterior(
+                read_only(posterior.mean), read_only(posterior.expected_entropy), posterior.draws
+            )
+            scores = np.array(heuristic(theirs), dtype=np.float64)
         except Exception as error:
             raise ConfigError(
                 f"{whose} failed ({_in_words(error)}). Correct it, or choose another heuristic."

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -25,7 +25,20 @@ Outline = tuple[Vertex, ...]
 
 STRAIGHT_PX = 1e-6  # ours: rounding; vertices this near to a straight line are not needed
 CARE = 0.9  # ours: IoU that a polygon must reach; 1 px would take half of a part of 10 pixels
+LONGEST_NAME = 100  # ours: characters; every answer repeats it
+_FACTS = ("mask_shown", "simulated", "corrects", "rest")  # kept where they are true
 _MASK_SHOWN = " (mask shown)"  # behind a name, in journals without the field `mask_shown`
+
+
+def name_of(annotator: str) -> str:
+    """Return who answers without spaces around; DataError for a name that is too long."""
+    name = annotator.strip()
+    if len(name) > LONGEST_NAME:
+        raise DataError(
+            f"the name {name[:20]}… of who answers has {len(name)} characters; it may have "
+            f"{LONGEST_NAME} at most. Write a shorter one."
+        )
+    return name
 
 
 class Verdict(StrEnum):
@@ -83,6 +96,10 @@ class Answer:
     outlines: tuple[Outline, ...] = ()  # empty if the region is labelled by clicks
     mask_shown: bool = False  # whether the true mask was on screen during the answer
     simulated: bool = False  # whether a program answered, not a person
+    # How it was given, which decides its price only: whether it replaces an answer that was shown;
+    # and whether one verdict said it of all that a sweep left without a mark.
+    corrects: bool = field(default=False, compare=False)
+    rest: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         if not (self.seconds >= 0 and math.isfinite(self.seconds)):
@@ -152,7 +169,7 @@ class Answer:
             "seconds": round(self.seconds, 3),
             "annotator": self.annotator,
             **({"outlines": outlines} if outlines else {}),
-            **{name: True for name in ("mask_shown", "simulated") if getattr(self, name)},
+            **{name: True for name in _FACTS if getattr(self, name)},
         }
 
     @classmethod
@@ -172,6 +189,8 @@ class Answer:
                 ),
                 mask_shown=values.get("mask_shown", annotator.endswith(_MASK_SHOWN)),
                 simulated=values.get("simulated", annotator == "oracle"),
+                corrects=values.get("corrects", False),
+                rest=values.get("rest", False),
             )
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, DataError):

@@ -23,6 +23,8 @@ Schedule = Literal["constant", "cosine"]
 Freeze = Literal["none", "stem"]
 Labels = Literal["points", "full"]
 Regions = Literal["grid", "superpixels"]
+Asking = Literal["cycle", "live"]
+AskIn = Literal["lungs", "body", "anywhere"]
 
 FROM_IMAGENET: Mapping[str, Any] = {
     "start_regions": 40,  # 120 s: five clean answers teach it to see no infection
@@ -32,6 +34,9 @@ FROM_IMAGENET: Mapping[str, Any] = {
     "threshold": 0.7,  # a network that learns only from clicks over-segments
 }
 """What `Config.resolved` puts for None and "auto" if a network starts from ImageNet (ours)."""
+
+LIVE_START = 20
+"""`start_regions` from ImageNet where the live layer asks: its answers say more (ours)."""
 
 FROM_SYNTHETIC: Mapping[str, Any] = {
     "start_regions": 5,  # 15 s: after these it can choose what to ask
@@ -66,7 +71,7 @@ FEWEST_TO_HOLD_OUT = 10  # ours: of fewer answers none is held out
 
 RETIRED: Mapping[str, Any] = {
     "neighbours": True, "per_second": False, "power": None, "prices": "paper",
-    "smallest_region_px": 16,
+    "smallest_region_px": 16, "ask_bare": None, "start_in_lungs": None,
 }  # fmt: skip
 """Retired settings, each with the value at which it did nothing."""
 RETIRED_VALUES: Mapping[str, str] = {
@@ -97,24 +102,25 @@ class Config:
     regions_per_slice: int = 64  # paper 5.1: 64 equal rectangles; the most superpixels
 
     # --- acquisition ---
+    asking: Asking = "cycle"  # paper 3: a cycle's regions at once; live (ours): after each answer
     heuristic: str = "entropy"  # paper 3
     region_score: RegionScore = "mean"  # paper 3, the first of two statements
     draws: int = 20  # the authors' code; the paper names no number
     regions_per_cycle: int = 5  # paper 4.1
-    ask_bare: bool = False  # ours: padding and air are clean anyway (paper: asks them, too)
+    ask_in: AskIn = "lungs"  # ours: body: not padding and air around it; anywhere: paper
     one_region_a_slice: bool = True  # paper 3: the best region of each of the best slices
     repeats: float = 0.0  # ours: share of questions that repeat an answered one, unmarked
 
     # --- start and budget ---
     start: Start = "regions"  # ours: whole slices cost 960 s before the first training
     start_regions: int | None = None  # ours: see `FROM_SYNTHETIC`
-    start_in_lungs: float = 1.0  # ours: share; Dice 0.59 instead of 0.56 (folds of medseg's train)
     start_slices: int = 5  # paper 4.1; used if start is "slices"
     cycles: int = 100  # paper 4.1
     budget_s: float | None = None  # nominal seconds; None: only `cycles` limits
 
     # --- training ---
-    pretrain_steps: int = 600  # ours: on synthetic scans, once a seed; 0: none (paper)
+    pretrain_steps: int = 600  # ours: on synthetic scans; 0: none (paper)
+    pretrain_seed: int = 0  # ours: of that; 0 comes with alnb, others are learned once a machine
     loss: Loss = "auto"  # ours: see `FROM_SYNTHETIC`; eq. 1 collapses to background on few clicks
     infected_weight: float = 0.3  # ours: infected against clean; at 1 clicks over-segment
     crf: float = 0.1  # ours: weight of the gated CRF loss; Dice 0.56 instead of 0.54, as above
@@ -174,6 +180,11 @@ class Config:
                 raise ConfigError(
                     f"setting {name} is {shown(value)}; it can be {' or '.join(get_args(hint))}."
                 )
+
+        if self.asking == "live" and self.start == "slices":
+            raise ConfigError(
+                "setting asking is 'live', which asks one region at a time; start must be regions."
+            )
 
     def _check_shares(self) -> None:
         for name in ("dropout", "holdout", "threshold", "repeats"):
@@ -247,6 +258,8 @@ class Config:
         if precision == "auto" and bfloat16 is not None:
             precision = "bfloat16" if bfloat16 else "float32"
         chosen = {name: start[name] for name in start if getattr(self, name) in (None, "auto")}
+        if self.asking == "live" and "start_regions" in chosen:
+            chosen["start_regions"] = min(chosen["start_regions"], LIVE_START)
         adapt = self.threshold is None if self.adapt_threshold is None else self.adapt_threshold
         return Resolved(
             **self.to_dict()
@@ -290,6 +303,9 @@ class Config:
             If a setting is unknown or out of range.
         """
         known = {name: value for name, value in values.items() if name not in RETIRED}
+        if "ask_bare" in values:  # what is now `ask_in`; it goes on as it began
+            known["ask_in"] = "anywhere" if values["ask_bare"] else "body"
+            known.setdefault("pretrain_seed", values.get("seed", 0))  # one seed was for both
         for name, value in RETIRED_VALUES.items():
             if known.get(name) == value:
                 del known[name]
@@ -320,6 +336,7 @@ def retired_settings(values: Mapping[str, Any]) -> tuple[str, ...]:
     """
     gone = {name for name, off in RETIRED.items() if values.get(name, off) != off}
     gone.discard("smallest_region_px")  # it did nothing without regions=quadtree
+    gone -= {"ask_bare", "start_in_lungs"}  # `Config.from_dict` has what they say
     gone |= {name for name, value in RETIRED_VALUES.items() if values.get(name) == value}
     return tuple(f"{name}={values[name]}" for name in sorted(gone))
 
@@ -338,15 +355,19 @@ def _kinds() -> dict[str, tuple[type, ...]]:
     return {name: get_args(hint) or (hint,) for name, hint in plain.items()}
 
 
-THREADS = {"GOMP_SPINCOUNT": "10000"}
+THREADS = {"GOMP_SPINCOUNT": "10000", "OPENBLAS_NUM_THREADS": "1"}
 """For a process that loads torch: a waiting thread spins for some ten microseconds, then sleeps
 (ours). With OpenMP's default, idle threads hold up the page and other trainings. Sleeping at once
-made a cycle on two cores 1.5 times longer."""
+made a cycle on two cores 1.5 times longer. NumPy's products are small: on one thread the live layer
+learns 300 answers many times sooner while a training keeps the cores busy."""
+
+PROGRESS = "ALNB_PROGRESS"
+"""Set for a command that a page runs: its progress becomes lines of JSON, under this name."""
 
 PAPER = Config(
     backbone="vgg16",
     input_padding=100,
-    ask_bare=True,
+    ask_in="anywhere",
     start="slices",
     loss="point_ce",
     pretrain_steps=0,

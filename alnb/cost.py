@@ -1,4 +1,11 @@
-"""What labelling costs, in the paper's nominal seconds and in seconds by the clock."""
+"""What labelling costs, in the paper's nominal seconds and in seconds by the clock.
+
+The price list prices what a person does: a point set, a verdict given. So what was looked at as one
+slice is priced as one. A sweep costs its clicks, and one verdict for all the regions that it left
+without a mark, as a clean region costs one verdict whatever its size (paper 5.3). A region is paid
+for as it is labelled in the end, as the paper prices a labelled set. A correction replaces the
+answer that it corrects, with its price; the time that both took is measured.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +24,9 @@ class Cost:
 
     nominal_s: float = 0.0  # by the price list, in seconds
     measured_s: float = 0.0  # by the clock, as `Answer.seconds` were measured: without pauses
-    regions: int = 0  # answered, skipped ones included
+    regions: int = 0  # answered, skipped ones included; a corrected one once
     clicks: int = 0  # on infection or background, or vertices of outlines around infection
+    answers: int = 0  # given, corrected ones included
 
 
 def price_of(answer: Answer, config: Config) -> float:
@@ -44,11 +52,29 @@ def fully_labelled_cost(slices: int, config: Config) -> float:
 
 
 def cost_of(answers: Iterable[Answer], config: Config) -> Cost:
-    """Add up what answers cost by the price list of a config; zero for no answers."""
+    """Add up what answers cost by the price list of a config; zero for no answers.
+
+    They are in the order in which they were given: one that corrects replaces the one before it
+    on its region.
+    """
     answers = tuple(answers)
+    priced = _without_corrected(answers)
+    swept = {answer.region.where for answer in priced if answer.rest}
+    alone = [answer for answer in priced if not answer.rest]
     return Cost(
-        nominal_s=sum(price_of(answer, config) for answer in answers),
+        nominal_s=sum(price_of(answer, config) for answer in alone) + config.click_s * len(swept),
         measured_s=sum(answer.seconds for answer in answers),
-        regions=len(answers),
-        clicks=sum(answer.points for answer in answers),
+        regions=len(priced),
+        clicks=sum(answer.points for answer in priced),
+        answers=len(answers),
     )
+
+
+def _without_corrected(answers: tuple[Answer, ...]) -> list[Answer]:
+    last: dict[str, int] = {}
+    corrected = set()
+    for number, answer in enumerate(answers):
+        if answer.corrects:
+            corrected.add(last.get(answer.region.key))
+        last[answer.region.key] = number
+    return [answer for number, answer in enumerate(answers) if number not in corrected]

@@ -10,27 +10,23 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from alnb.acquisition import needs_network
 from alnb.annotation import Answer
-from alnb.cost import cost_of, price_of
+from alnb.asking import CANDIDATES, Asker
+from alnb.cost import price_of
 from alnb.dataset import Part, SliceId
 from alnb.errors import ConfigError
+from alnb.live import Basis
 from alnb.metrics import Scores
-from alnb.pool import Pool, affordable, next_picks, start_picks
+from alnb.pool import Pool, ScoreTables, affordable, next_picks, start_picks
 from alnb.regions import Region
 from alnb.reports import CycleReport, FitReport
 from alnb.session import Session
 from alnb.state import State
-
-ScoreTables = Mapping[str, NDArray[np.float64]]
-"""For each heuristic the scores of N slices by K regions, (N, K); higher is more wanted."""
 
 
 class Learner(Protocol):
@@ -46,6 +42,15 @@ class Learner(Protocol):
 
     def score(self, slices: Sequence[SliceId], weights: str) -> ScoreTables:
         """Score every region of every slice; NaN where a slice has fewer than K."""
+        ...
+
+    @property
+    def origin(self) -> str:
+        """The name of the network before any answer."""
+        ...
+
+    def publish(self, slices: Sequence[SliceId], weights: str) -> None:
+        """Write what the live layer learns on, for each slice: `storage.features_path`."""
         ...
 
 
@@ -99,7 +104,19 @@ class Score:
         return learner.score(self.slices, self.weights)
 
 
-Work = Fit | Evaluate | Score
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Publish slices for the live layer; the result is ignored."""
+
+    slices: tuple[SliceId, ...]
+    weights: str
+
+    def by(self, learner: Any) -> Any:  # noqa: ANN401 - as above
+        """Let a learner do it."""
+        return learner.publish(self.slices, self.weights)
+
+
+Work = Fit | Evaluate | Score | Publish
 Request = Answers | Work
 R = TypeVar("R")
 T = TypeVar("T")
@@ -122,7 +139,7 @@ def learn(session: Session, pool: Pool) -> Steps[Work, ScoreTables]:
     state = session.state
     fit = yield Fit(state.answers)
     if not state.trained:
-        session.trained(fit, state.answers, cost_of(state.given, state.config))
+        session.trained(fit, state.answers, state.cost)
     begin = time.perf_counter()
     scores = yield Evaluate("test", fit.weights)
     tables = yield from _score(pool, state, fit)
@@ -194,6 +211,120 @@ def loop(session: Session, pool: Pool, enough: Callable[[State], bool]) -> Steps
             if not picks:
                 return
             session.ask(picks)
+
+
+def learn_live(asker: Asker, *, whole: bool = True) -> Steps[Work, None]:
+    """Train on the answers, let the live layer ask by the new network, then evaluate it.
+
+    Test slices come last, so that they never stand between a person and a question.
+
+    Parameters
+    ----------
+    asker : Asker
+    whole : bool
+        Whether all slices are published before it asks, or only the first `CANDIDATES`.
+
+    Yields
+    ------
+    Fit, Publish, Publish, Evaluate
+        In this order; the second publishes `Asker.sample`.
+    """
+    session = asker.session
+    state = session.state
+    fit = yield Fit(state.answers)
+    if not state.trained:
+        session.trained(fit, state.answers, state.cost)
+    begin = time.perf_counter()
+    order = asker.order(fit.weights)
+    yield Publish(order if whole else order[:CANDIDATES], fit.weights)
+    asker.use(Basis(fit.weights, fit.threshold), fit.weights)
+    yield Publish(asker.sample, fit.weights)
+    asker.measure()
+    scores = yield Evaluate("test", fit.weights)
+    session.scored(scores, time.perf_counter() - begin)
+
+
+def live_loop(asker: Asker, origin: str, enough: Callable[[State], bool]) -> Steps[Request, None]:
+    """Run the whole loop with the live layer: it asks after each answer, and trains as often.
+
+    Parameters
+    ----------
+    asker : Asker
+        Of a session that is open for writing; one that was stopped goes on where it was.
+    origin : str
+        The network before any answer.
+    enough : callable
+        As for `loop`.
+
+    Raises
+    ------
+    ConfigError
+        If the budget does not pay for a single answer.
+    """
+    session = asker.session
+    yield from begin_live(asker, origin)
+    while True:
+        while not (session.state.due or session.state.trained):
+            if not session.state.pending and not asker.ask():
+                break
+            yield Answers(session.state.pending)
+            _check_paid(session.state)
+            if session.state.pending:
+                break  # the budget ended
+            asker.learn()
+            asker.measure()
+        if session.state.stale or session.state.trained:
+            yield from learn_live(asker)
+        if enough(session.state) or session.state.spent or not asker.pool.left(session.state):
+            return
+
+
+def begin_live(asker: Asker, origin: str, *, whole: bool = True) -> Steps[Work, None]:
+    """Let the live layer ask by the last network, or by the one before any answer.
+
+    Parameters
+    ----------
+    asker, origin
+        As for `live_loop`.
+    whole : bool
+        Whether all slices are published, and the test part's sample, or only the first
+        `CANDIDATES`.
+    """
+    state, fit = asker.session.state, asker.session.state.fit
+    trained = "" if fit is None else fit.weights
+    if state.learned:
+        fit = yield Fit(state.learned)  # it is kept, or made again
+    basis = _basis(state, fit, origin)
+    order = asker.order(trained)
+    yield Publish(order if whole else order[:CANDIDATES], basis.weights)
+    asker.use(basis, trained)
+    if whole:
+        yield Publish(asker.sample, basis.weights)
+        asker.measure()
+
+
+def resume_live(asker: Asker, origin: str) -> bool:
+    """Let the live layer ask by the last network without a learner; tell whether that goes.
+
+    It goes once that network has published all slices.
+
+    Parameters
+    ----------
+    asker : Asker
+    origin : str
+        The network before any answer; empty if it is not known.
+    """
+    state, fit = asker.session.state, asker.session.state.fit
+    if fit is None and not origin:
+        return False
+    asker.use(_basis(state, fit, origin), "" if fit is None else fit.weights)
+    return not asker.missing()
+
+
+def _basis(state: State, fit: FitReport | None, origin: str) -> Basis:
+    if fit is None:
+        return Basis(origin, learned=state.config.pretrain_steps > 0)
+    return Basis(fit.weights, fit.threshold)
 
 
 def drive(steps: Steps[R, T], perform: Callable[[R], Any]) -> T:
@@ -284,7 +415,11 @@ def run(
             return answer_pending(session, annotator)
         return request.by(learner)
 
-    drive(loop(session, Pool(session.dataset, session.state.config), enough), perform)
+    pool = Pool(session.dataset, session.state.config)
+    if session.state.config.asking == "live":
+        drive(live_loop(Asker(session, pool), learner.origin, enough), perform)
+    else:
+        drive(loop(session, pool, enough), perform)
     return session.state.reports
 
 

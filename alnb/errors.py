@@ -105,6 +105,16 @@ _REASONS = {
     errno.EEXIST: ("there is a file of this name", "Name another place"),
     errno.ENAMETOOLONG: ("its name is too long", "Name another place"),
 }  # fmt: skip
+_OF_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+
+
+def refused(error: BaseException | None) -> OSError | None:
+    """Find the error of a disk that is full or may only be read, if that is what an error is of."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _OF_DISK:
+            return OSError(error.errno, error.strerror)  # it may name what was read
+        error = error.__cause__
+    return None
 
 
 def path_sentence(error: OSError, path: Path | str) -> str:
@@ -124,20 +134,32 @@ def path_error(error: OSError, path: Path | str) -> DataError:
     return DataError(path_sentence(error, path))
 
 
-def saying(argument: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Decorate a function that writes to a path: its `OSError` becomes a `path_error`.
+def _check_path(path: str) -> None:
+    try:
+        possible = b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        possible = False
+    if not possible:
+        raise DataError(f"{path[:200]!r}: no file or folder can be called so. Check the path.")
 
-    `argument` is the path's name among the function's arguments.
+
+def saying(argument: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Decorate a function that takes a path: its `OSError` becomes a `path_error`.
+
+    `argument` is the path's name among the function's arguments. What no file can be called, with
+    a null or half a letter in it, is a `DataError`, too.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         @wraps(function)
         def call(*args: P.args, **options: P.kwargs) -> R:
+            path = signature(function).bind(*args, **options).arguments[argument]
+            if isinstance(path, str | Path):
+                _check_path(str(path))
             try:
                 return function(*args, **options)
             except OSError as error:
-                named = signature(function).bind(*args, **options).arguments
-                raise path_error(error, named[argument]) from error
+                raise path_error(error, path) from error
 
         return call
 

@@ -60,6 +60,22 @@ class Forecast:
     gain: Gain | None  # None if it is too early
 
     @property
+    def clear(self) -> bool:
+        """Whether it says something: a change above chance, or that none is to be expected."""
+        return self.gain is not None and (
+            not self.gain.within_chance or self.gain.high < self.gain.jump
+        )
+
+    @property
+    def plain(self) -> str:
+        """What it says, in a short sentence; empty unless it is clear."""
+        if self.gain is None or not self.clear:
+            return ""
+        if self.gain.within_chance:
+            return f"One more minute of labelling is not expected to change {self.score}."
+        return f"One more minute of labelling: {self.score} {_signed(self.gain.expected)} or so."
+
+    @property
     def short(self) -> str:
         """A few words for the end of a line; empty if it is too early."""
         if self.gain is None:

@@ -7,15 +7,22 @@ A line is an `Event` as JSON, on disk (fsync) before `append` returns.
 
 One process writes at a time. Its mark stands in `journal.owner`; a process that claims the journal
 later takes it over, and the former writer learns it at its next line.
+
+Other programs restore, synchronise and delete files. A writer whose file is not as it left it
+writes all that it knows again, and keeps the other file beside it: the two are never mixed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import os
+import platform
+import sys
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NotRequired, TypeAlias, TypedDict
@@ -29,7 +36,18 @@ from alnb.errors import SessionError, path_sentence
 from alnb.metrics import Scores
 from alnb.reports import FitReport
 from alnb.schema import Count, Number, conform, read_json, shown
-from alnb.storage import LOCK, OWNER, write_text
+from alnb.storage import (
+    LOCK,
+    OWNER,
+    Stamp,
+    spare_name,
+    stamp_of,
+    write_all,
+    write_durably,
+    write_text,
+)
+
+logger = logging.getLogger(__name__)
 
 _Cycle: TypeAlias = Annotated[int, Meta(ge=-1, le=2**53)]  # -1: before anything was asked
 
@@ -52,10 +70,26 @@ class _Pick(TypedDict):
     repeat: NotRequired[bool]  # of a region that has an answer, which is not shown
 
 
+class _By(TypedDict):
+    weights: str  # the network under the live layer
+    answers: Count  # that the live layer had learned
+    slices: Count  # that it could ask about, of `Asker.order`
+    chosen: NotRequired[bool]  # by the person, whatever it said
+
+
 class _Asked(TypedDict):
     cycle: Count
     heuristic: str
     picks: list[_Pick]
+    by: NotRequired[_By]  # where the live layer chose
+
+
+class _Sampled(TypedDict):  # a `reports.Sample`
+    weights: str
+    answers: Count
+    slices: Count
+    cost: Cost
+    scores: Scores
 
 
 class _Answered(TypedDict):  # an `Answer`
@@ -68,6 +102,8 @@ class _Answered(TypedDict):  # an `Answer`
     mask_shown: NotRequired[bool]
     simulated: NotRequired[bool]
     sweep: NotRequired[Count]  # the number of the first answer of those given in one go
+    corrects: NotRequired[bool]  # older journals don't say: there a correction is priced, too
+    rest: NotRequired[bool]  # likewise: there each region of a sweep is priced on its own
 
 
 class _Trained(TypedDict):
@@ -101,6 +137,7 @@ KINDS: Mapping[str, Any] = {
     "answered": _Answered,
     "trained": _Trained,
     "scored": _Scored,
+    "sampled": _Sampled,
     "undone": _Taken,
     "redone": _Taken,
     "forked": _Forked,
@@ -162,19 +199,24 @@ def _parse(line: bytes, past: Sequence[Event], path: Path) -> Event:
     return event
 
 
-def _read(path: Path) -> tuple[list[Event], int]:
-    """Read whole lines and the length in bytes up to where the last one ends."""
+def _read(path: Path) -> tuple[list[Event], int, Stamp | None]:
+    """Read whole lines, the length in bytes up to where the last one ends, and the file's stamp."""
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            stamp, content = stamp_of(os.fstat(file.fileno())), file.read()
     except FileNotFoundError:
-        return [], 0
+        return [], 0, None
     except OSError as error:
         raise SessionError(path_sentence(error, path)) from error
     whole = content.rfind(b"\n") + 1
     events: list[Event] = []
     for line in content[:whole].split(b"\n")[:-1]:
         events.append(_parse(line, events, path))
-    return events, whole
+    return events, whole, stamp
+
+
+def _lines(events: Iterable[Event]) -> bytes:
+    return "".join(event.line() for event in events).encode()
 
 
 class Journal:
@@ -191,9 +233,10 @@ class Journal:
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         self.path = Path(path)
         self._clock = clock
-        self._events, self._length = _read(self.path)
+        self._events, self._length, self._stamp = _read(self.path)
         self._token = uuid.uuid4().hex
         self._claimed = False
+        self._note = ""
         self._owner_path = self.path.with_name(OWNER)
         self._lock = FileLock(self.path.with_name(LOCK), timeout=5)
 
@@ -202,12 +245,7 @@ class Journal:
         """All that has happened, oldest first."""
         return tuple(self._events)
 
-    def _owner(self) -> dict[str, Any]:
-        try:
-            owner = json.loads(self._owner_path.read_text())
-        except (FileNotFoundError, ValueError):
-            return {}
-        return owner if isinstance(owner, dict) else {}
+    # --- who writes ---
 
     def claim(self, *, take_over: bool = False) -> None:
         """Become the writer; `take_over` claims even from a live process, as a reloaded page does.
@@ -215,50 +253,99 @@ class Journal:
         Raises
         ------
         SessionError
-            If another live process writes it and `take_over` is False.
+            If another live process writes it and `take_over` is False, or the disk refuses.
         """
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self._locked():
+                if (holder := self.holder) and not take_over:
+                    raise SessionError(
+                        f"{self.path.parent} is open in another window or run ({holder}). Close "
+                        "that one, or choose another folder."
+                    )
+                self._mark()
+                self._events, self._length, self._stamp = _read(self.path)
         except OSError as error:
             raise SessionError(path_sentence(error, self.path.parent)) from error
-        with self._locked():
-            if self.held and not take_over:
-                raise SessionError(
-                    f"{self.path.parent} is open in another window or run (process "
-                    f"{self._owner()['pid']}). Close that one, or choose another folder."
-                )
-            write_text(self._owner_path, json.dumps({"token": self._token, "pid": os.getpid()}))
-            self._events, self._length = _read(self.path)
         self._claimed = True
+
+    @property
+    def holder(self) -> str:
+        """Which other process writes it, as far as is known; empty if none that lives does.
+
+        Nobody can tell whether a process on another computer lives.
+        """
+        owner = self._owner()
+        if not owner or owner.get("token") == self._token:
+            return ""
+        number = f"process {shown(owner.get('pid'))}"
+        if host := self.host:
+            return f"{number} on the computer {host}"
+        pid, since = owner.get("pid", 0), owner.get("began")
+        if not another_lives(pid):
+            return ""
+        same = began(pid) == since if since else pid > 1  # 1 is no alnb that didn't say since when
+        return number if same else ""
+
+    @property
+    def host(self) -> str:
+        """The other computer whose process wrote it last, or may do so; empty if it is this one."""
+        host = self._owner().get("host", HOST)
+        return "" if host == HOST else shown(host).strip("'")
 
     @property
     def held(self) -> bool:
         """Whether another process that lives writes it."""
-        owner = self._owner()
-        return owner.get("token") != self._token and _alive(owner.get("pid"))
+        return bool(self.holder)
 
     @property
     def owned(self) -> bool:
-        """Whether this journal may write: claimed, and not taken over since."""
-        return self._claimed and self._owner().get("token") == self._token
+        """Whether this journal may write: claimed, and not taken over since.
+
+        A mark that is gone, or of a process that ended before, was deleted or restored with the
+        folder. Only if the file goes on where this journal ends, another one wrote it meanwhile.
+        """
+        if not self._claimed:
+            return False
+        owner = self._owner()
+        if owner.get("token") == self._token:
+            return True
+        taken = owner.get("pid") == os.getpid() or self.held
+        return not taken and not self._goes_on()
 
     def release(self) -> None:
         """Stop being the writer, so that others need not take over."""
-        if self._claimed:
-            with self._locked():
+        if self._claimed and self.path.parent.is_dir():
+            with contextlib.suppress(OSError, SessionError), self._locked():
                 if self.owned:
                     self._owner_path.unlink(missing_ok=True)
-            self._claimed = False
+        self._claimed = False
 
-    def _locked(self) -> Any:  # noqa: ANN401 - filelock's own context manager
+    def _owner(self) -> dict[str, Any]:
         try:
-            return self._lock.acquire()
+            owner = json.loads(self._owner_path.read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return owner if isinstance(owner, dict) else {}
+
+    def _mark(self) -> None:
+        mark = {"token": self._token, "pid": os.getpid(), "began": began(os.getpid()), "host": HOST}
+        write_text(self._owner_path, json.dumps(mark))
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire()
         except Timeout as error:
             raise SessionError(
                 f"{self.path.parent} is being written by another process and did not come free."
             ) from error
-        except OSError as error:
-            raise SessionError(f"{self.path.parent} can't be written: {error.strerror}.") from error
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    # --- writing ---
 
     def append(self, kind: str, data: dict[str, Any]) -> Event:
         """Write one event and wait until it is on disk.
@@ -269,63 +356,163 @@ class Journal:
             If another window has taken the session over, or the disk refuses; then nothing
             was written.
         """
-        return self.extend(kind, [data])[0]
+        return self.add([(kind, data)])[0]
 
     def extend(self, kind: str, many: Sequence[dict[str, Any]]) -> tuple[Event, ...]:
-        """Write several events of a kind at once, as `append` writes one, with its errors."""
-        if kind not in KINDS:
-            raise SessionError(f"a journal has no events of kind {kind!r}.")
-        for data in many:
+        """Write several events of a kind at once, as `add`."""
+        return self.add([(kind, data) for data in many])
+
+    def add(self, many: Sequence[tuple[str, dict[str, Any]]]) -> tuple[Event, ...]:
+        """Write events, each a kind and its data: all or none, however it ends.
+
+        Raises
+        ------
+        SessionError
+            As `append`.
+        """
+        for kind, data in many:
+            if kind not in KINDS:
+                raise SessionError(f"a journal has no events of kind {kind!r}.")
             conform(data, KINDS[kind])  # what is written can be read
         if not self._claimed:
             self.claim()
-        with self._locked():
-            if not self.owned:
-                raise SessionError(
-                    f"{self.path.parent} was opened in another window, which now writes it. What "
-                    "was answered here is saved; go on there, or reload this page to take it back."
-                )
-            now = round(self._clock(), 3)
-            events = tuple(Event(seq, now, kind, data) for seq, data in enumerate(many, self.count))
-            self._write("".join(event.line() for event in events).encode())
+        now = round(self._clock(), 3)
+        events = [Event(seq, now, *one) for seq, one in enumerate(many, self.count)]
+        try:
+            with self._locked():
+                self._keep_mark()
+                self._write(events)
+        except OSError as error:
+            raise SessionError(
+                f"{self.path} can't be written: {error.strerror or error}. The last answer is not "
+                "saved; make room or mend the permissions, then answer again."
+            ) from error
         self._events.extend(events)
-        return events
+        return tuple(events)
 
     @property
     def count(self) -> int:
         """How many events there are; the number of the next."""
         return len(self._events)
 
-    def _write(self, lines: bytes) -> None:
-        try:
-            with self.path.open("r+b" if self.path.exists() else "xb") as file:
-                file.truncate(self._length)
-                file.seek(self._length)
-                try:
-                    file.write(lines)
-                    file.flush()
-                    os.fsync(file.fileno())
-                except OSError:
-                    file.truncate(self._length)  # what the page calls not saved must not be there
-                    raise
-        except OSError as error:
+    def take_note(self) -> str:
+        """Say once what the person should know of the file; empty if there is nothing."""
+        note, self._note = self._note, ""
+        return note
+
+    def _keep_mark(self) -> None:
+        """Make sure that this journal may write, and that others see it."""
+        if not self.owned:
             raise SessionError(
-                f"{self.path} can't be written: {error.strerror}. The last answer is not saved; "
-                "make room or mend the permissions, then answer again."
-            ) from error
-        self._length += len(lines)
+                f"{self.path.parent} was opened in another window, which now writes it. What "
+                "was answered here is saved; go on there, or reload this page to take it back."
+            )
+        if self._owner().get("token") != self._token:
+            self._mark()
+
+    def _write(self, events: Sequence[Event]) -> None:
+        ours = self._is_ours()
+        if ours and self._stamp is not None and len(events) == 1:
+            self._write_line(_lines(events))
+            return
+        spare = None if ours else spare_name(self.path)
+        lines = _lines([*self._events, *events])
+        write_durably(self.path, lines, spare)
+        self._length, self._stamp = len(lines), stamp_of(self.path.stat())
+        if spare is not None:
+            self._note = self._what_happened(spare)
+            logger.warning("%s", self._note)
+
+    def _write_line(self, line: bytes) -> None:
+        with self.path.open("r+b", buffering=0) as file:
+            try:
+                file.truncate(self._length)  # a torn line, too
+                file.seek(self._length)
+                write_all(file.fileno(), line)
+                os.fsync(file.fileno())
+            except OSError:
+                with contextlib.suppress(OSError):
+                    file.truncate(self._length)  # what is called not saved must not be there
+                    os.fsync(file.fileno())
+                raise
+            finally:
+                self._stamp = stamp_of(os.fstat(file.fileno()))
+        self._length += len(line)
+
+    def _is_ours(self) -> bool:
+        """Tell whether the file holds all events of this journal, and no others."""
+        if self._unchanged():
+            return True
+        now = self._now()
+        if now is None or _lines(now[0]) != _lines(self._events):
+            return False
+        _, self._length, self._stamp = now
+        return True
+
+    def _goes_on(self) -> bool:
+        """Tell whether the file holds all events of this journal, and others after them."""
+        if self._unchanged():
+            return False
+        events = (self._now() or [()])[0]
+        return len(events) > self.count and _lines(events[: self.count]) == _lines(self._events)
+
+    def _now(self) -> tuple[list[Event], int, Stamp | None] | None:
+        """Read the file again; None if it can't be read."""
+        try:
+            return _read(self.path)
+        except SessionError:
+            return None
+
+    def _unchanged(self) -> bool:
+        try:
+            return stamp_of(self.path.stat()) == self._stamp
+        except OSError:
+            return self._stamp is None
+
+    def _what_happened(self, spare: Path) -> str:
+        if not spare.exists():
+            return (
+                f"{self.path} was gone: another program deleted it. All answers are written there "
+                "again."
+            )
+        return (
+            f"Another program changed {self.path} or put another file in its place. All answers "
+            f"given here are written there again; the other file is kept as {spare.name}."
+        )
 
 
-def _alive(pid: int | None) -> bool:
-    if pid is None or pid == os.getpid():
-        return False
+# --- processes ---
+
+HOST = platform.node()
+
+
+def another_lives(pid: Any) -> bool:  # noqa: ANN401 - read from a file
+    """Tell whether there is a process of this number, other than this one."""
+    return type(pid) is int and pid > 0 and pid != os.getpid() and began(pid) is not None
+
+
+def began(pid: int) -> str | None:
+    """Say when a process began, to compare it only; None if it has ended.
+
+    Linux counts from its own start, so that setting the clock changes nothing.
+    """
+    if sys.platform == "linux":
+        boot = ""
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+        except OSError:
+            return None
+        with contextlib.suppress(OSError):  # some containers hide it
+            boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        state, *fields = stat.rpartition(")")[2].split()
+        return None if state in "ZX" else f"{boot} {fields[18]}"
+    import psutil
+
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else str(process.create_time())
+    except (psutil.Error, OverflowError):
+        return None
 
 
 def live(events: Iterable[Event]) -> tuple[Event, ...]:

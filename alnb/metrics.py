@@ -16,6 +16,8 @@ import numpy as np
 from alnb.annotation import Answer, Verdict
 from alnb.arrays import INFECTED, Mask
 
+SPECK_PX = 4  # ours: pixels; less is the edge of a mask, or noise
+
 
 @dataclass(frozen=True, slots=True)
 class Scores:
@@ -74,6 +76,37 @@ class Scores:
     def specificity(self) -> float:
         """TN / (FP + TN), in [0, 1]."""
         return _ratio(self.tn, self.fp + self.tn)
+
+
+@dataclass(frozen=True, slots=True)
+class Lesions:
+    """How many lesions of one slice a prediction finds: infected pixels that touch, as one.
+
+    A lesion of the truth is found if one of its pixels is predicted. A predicted one is false if
+    none of its pixels is infected. Specks below `SPECK_PX` count as neither.
+    """
+
+    found: int
+    of: int  # in the truth
+    false: int
+
+    @classmethod
+    def of_slice(cls, prediction: Mask, truth: Mask) -> Lesions:
+        """Count those of (H, W) bool arrays, True where infected."""
+        true, predicted = _pieces(truth), _pieces(prediction)
+        return cls(
+            found=sum(bool(prediction[piece].any()) for piece in true),
+            of=len(true),
+            false=sum(not truth[piece].any() for piece in predicted),
+        )
+
+
+def _pieces(mask: Mask) -> list[Mask]:
+    from skimage.measure import label
+
+    pieces = label(mask)
+    areas = np.bincount(pieces.ravel())
+    return [pieces == n for n in np.flatnonzero(areas >= SPECK_PX).tolist() if n]
 
 
 @dataclass(frozen=True, slots=True)

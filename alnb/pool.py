@@ -3,28 +3,54 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from alnb.acquisition import (
-    FOREGROUND_RANDOM,
-    Pick,
-    check_heuristic,
-    needs_network,
-    rank,
-)
-from alnb.annotation import Verdict
+from alnb.acquisition import FOREGROUND_RANDOM, Pick, check_heuristic, needs_network, rank
+from alnb.annotation import Answer, Verdict
 from alnb.arrays import Mask
 from alnb.config import Config
 from alnb.dataset import Dataset, SliceId
 from alnb.regions import Region, Tiling, bare, in_lungs, tiling
 from alnb.state import State
+from alnb.storage import read_arrays, scores_path
 
+ScoreTables = Mapping[str, NDArray[np.float64]]
+"""For each heuristic the scores of N slices by K regions, (N, K); higher is more wanted."""
+
+LOOKED_AT = 16  # slices searched at once for an open region: most often the first have one
 REPEAT_AFTER = 10  # ours: answers until a region may be asked again, so that it isn't remembered
+
+
+class _LeftOut:
+    """Which regions are not asked, (N, K), as far as their slices were looked at.
+
+    Parameters
+    ----------
+    shape : (N, K)
+    find : callable
+        Takes a row, returns for each of that slice's regions whether it is left out.
+    """
+
+    def __init__(self, shape: tuple[int, int], find: Callable[[int], Mask]) -> None:
+        self.known: Mask = np.zeros(shape, dtype=bool)
+        self.looked: Mask = np.zeros(shape[0], dtype=bool)
+        self._find = find
+
+    def of(self, n: int) -> Mask:
+        """Return row n, (K,), which is looked at once."""
+        if not self.looked[n]:
+            found = self._find(n)
+            self.known[n] = True  # the table may have columns beyond
+            self.known[n, : len(found)] = found
+            self.looked[n] = True
+        row: Mask = self.known[n]
+        return row
 
 
 @dataclass(frozen=True)
@@ -42,6 +68,15 @@ class Pool:
     @cached_property
     def _row_of(self) -> dict[SliceId, int]:
         return {where: n for n, where in enumerate(self.slices)}
+
+    def row(self, where: SliceId) -> int:
+        """Find the row of one of the slices."""
+        return self._row_of[where]
+
+    def answered(self, answers: Iterable[Answer]) -> NDArray[np.intp]:
+        """Count the answers on each slice, (N,)."""
+        rows = [self._row_of.get(answer.region.where, -1) for answer in answers]
+        return np.bincount([n for n in rows if n >= 0], minlength=len(self.slices))
 
     @cached_property
     def regions(self) -> Tiling:
@@ -87,16 +122,12 @@ class Pool:
         return self._found[region.key]
 
     def picks(
-        self,
-        scores: NDArray[np.float64],
-        count: int,
-        *,
-        one_a_slice: bool,
-        lungs_first: bool = False,
+        self, scores: NDArray[np.float64], count: int, *, one_a_slice: bool
     ) -> tuple[Pick, ...]:
-        """Pick the best of the open regions, most wanted first, without those that show nothing.
+        """Pick the best of the open regions, most wanted first, as `Config.ask_in` wants them.
 
-        Only slices that are about to be picked are looked at, whatever the size of the pool.
+        Regions outside the lungs follow where none in them is open. Only slices that are about to
+        be picked are looked at, whatever the size of the pool.
 
         Parameters
         ----------
@@ -106,49 +137,172 @@ class Pool:
             How many at most.
         one_a_slice : bool
             Whether a slice gives one at most.
-        lungs_first : bool
-            Whether other regions follow those that hold lung; scores must be in [0, 1) then.
         """
-        scores = scores.copy()
-        looked_at: set[int] = set()
+        for left_out in self._places:
+            if found := self._picks(scores, count, left_out, one_a_slice=one_a_slice):
+                return found
+        return ()
+
+    @property
+    def _places(self) -> tuple[_LeftOut, ...]:
+        """Where to ask, first and at last."""
+        return (self._no_lung, self._bare) if self.lungs_first else (self._bare,)
+
+    @property
+    def lungs_first(self) -> bool:
+        """Whether regions outside the lungs are asked only when none in them is open."""
+        return self.config.ask_in == "lungs" or self.config.heuristic == FOREGROUND_RANDOM
+
+    def holds_lung(self, region: Region) -> bool:
+        """Tell whether a region of the table holds some lung, as `regions.in_lungs` finds it."""
+        place = self.place(region)
+        return place is not None and not self._no_lung.of(place[0])[place[1]]
+
+    def look(self, where: SliceId) -> None:
+        """Look at a slice that may be asked about, so that no question waits for it."""
+        for left_out in self._places:
+            left_out.of(self.row(where))
+
+    def _picks(
+        self,
+        scores: NDArray[np.float64],
+        count: int,
+        left_out: _LeftOut,
+        *,
+        one_a_slice: bool,
+    ) -> tuple[Pick, ...]:
+        scores = np.where(left_out.known, np.nan, scores)
         while True:
             best = rank(scores, count, one_a_slice=one_a_slice)
-            new = {n for n, _ in best} - looked_at
+            new = [n for n in {n for n, _ in best} if not left_out.looked[n]]
             if not new:
                 break
             for n in new:
-                left_out = self.left_out(self.slices[n])
-                scores[n, np.flatnonzero(left_out)] = np.nan
-                scores[n, len(left_out) :] = np.nan  # the table may have columns beyond
-                if lungs_first:
-                    scores[n, np.flatnonzero(~self._lungs(self.slices[n]))] -= 1
-            looked_at |= new
+                scores[n, left_out.of(n)] = np.nan
         return tuple(Pick(self.regions(self.slices[n])[k], float(scores[n, k])) for n, k in best)
 
-    def _lungs(self, where: SliceId) -> Mask:
-        return in_lungs(self.dataset.image(where), self.regions(where))
+    def askable(self, scores: NDArray[np.float64], picks: Sequence[Pick]) -> NDArray[np.float64]:
+        """Return a copy of the (N, K) scores, NaN where a region was passed over for these picks.
+
+        Only slices are looked at that have a score as high as the lowest pick's.
+        """
+        scores = scores.copy()
+        first = self.place(picks[0].region) if picks else None
+        if first is not None:
+            row, column = first
+            asked = (left_out for left_out in self._places if not left_out.of(row)[column])
+            left_out = next(asked, self._bare)
+            least = min(pick.score for pick in picks)
+            for n in np.unique(np.nonzero(scores >= least)[0]).tolist():
+                scores[n, left_out.of(n)] = np.nan
+        return scores
+
+    def spread(
+        self,
+        scores: NDArray[np.float64],
+        state: State,
+        count: int,
+        *,
+        aerated_first: bool = False,
+    ) -> tuple[Pick, ...]:
+        """Pick as `picks`, from the slices with the fewest answers first.
+
+        Parameters
+        ----------
+        scores, count
+            As for `picks`.
+        state : State
+            Its answers are counted.
+        aerated_first : bool
+            Whether regions that are mostly aerated lung go before others in the lungs.
+        """
+        answered = self.answered(state.answers)
+        found: tuple[Pick, ...] = ()
+        first = (self._airless,) if aerated_first and self.lungs_first else ()
+        for left_out in (*first, *self._places):
+            for fewest in np.unique(answered):
+                here = np.where((answered == fewest)[:, None], scores, np.nan)
+                found += self._picks(here, count - len(found), left_out, one_a_slice=True)
+                if len(found) == count:
+                    return found
+            if found:
+                break
+        return found
+
+    def left(self, state: State) -> bool:
+        """Tell whether a region is open."""
+        scores = self.open(np.zeros(self.shape), state)
+        return bool(state.pending or self.picks(scores, LOOKED_AT, one_a_slice=True))
+
+    @cached_property
+    def _no_lung(self) -> _LeftOut:
+        """Regions that hold no lung, or show nothing."""
+        return self._outside(aerated=False)
+
+    @cached_property
+    def _airless(self) -> _LeftOut:
+        """Regions that are not mostly aerated lung."""
+        return self._outside(aerated=True)
+
+    def _outside(self, *, aerated: bool) -> _LeftOut:
+        def find(n: int) -> Mask:
+            where, regions = self.slices[n], self.regions(self.slices[n])
+            hu = self._is_hu(where)
+            lungs = in_lungs(self.dataset.raw(where), regions, hu=hu, aerated=aerated)
+            return ~lungs | self._bare.of(n)[: len(regions)]
+
+        return _LeftOut(self.shape, find)
+
+    @cached_property
+    def _bare(self) -> _LeftOut:
+        """Regions that show nothing; none where they are asked about all the same."""
+
+        def find(n: int) -> Mask:
+            where, regions = self.slices[n], self.regions(self.slices[n])
+            if self.config.ask_in == "anywhere":
+                return np.zeros(len(regions), dtype=bool)
+            return bare(self.dataset.raw(where), regions, hu=self._is_hu(where))
+
+        return _LeftOut(self.shape, find)
+
+    def _is_hu(self, where: SliceId) -> bool:
+        return self.dataset.unit(where) == "hu"
 
     def left_out(self, where: SliceId) -> Mask:
         """Tell of each of its regions whether it is never asked since it shows nothing."""
-        regions = self.regions(where)
-        if self.config.ask_bare:
-            return np.zeros(len(regions), dtype=bool)
-        return bare(self.dataset.raw(where), regions, hu=self.dataset.unit(where) == "hu")
+        return self._bare.of(self.row(where))[: len(self.regions(where))]
+
+
+def kept_tables(cache: Path, weights: str, shape: tuple[int, int]) -> ScoreTables:
+    """Read the scores that a network's folder keeps, by heuristic, without those that don't fit.
+
+    Parameters
+    ----------
+    cache : Path
+    weights : str
+        The network's name.
+    shape : (int, int)
+        As `Pool.shape`.
+    """
+    tables = read_arrays(scores_path(cache, weights))
+    return {
+        name: table
+        for name, table in tables.items()
+        if table.shape == shape and table.dtype.kind == "f"
+    }
 
 
 def start_picks(pool: Pool) -> tuple[Pick, ...]:
     """Choose what to ask before there is a network.
 
-    Either random regions, one a slice as long as there are slices, a share of them where there
-    is lung (ours); or all regions of random slices (paper 4.1).
+    Either random regions, one a slice as long as there are slices (ours); or all regions of random
+    slices (paper 4.1).
     """
     config = pool.config
     rng = np.random.default_rng([config.seed, 0])
     scores = pool.open(rng.random(pool.shape), State(config))
     if config.start == "regions":
-        wanted = pool.dataset.resolve(config).start_regions
-        _prefer_lungs(pool, scores, rng, round(config.start_in_lungs * wanted))
-        return pool.picks(scores, wanted, one_a_slice=True)
+        return pool.picks(scores, pool.dataset.resolve(config).start_regions, one_a_slice=True)
     count = min(config.start_slices, len(pool.slices))
     chosen = rng.choice(len(pool.slices), size=count, replace=False)
     return tuple(
@@ -159,22 +313,6 @@ def start_picks(pool: Pool) -> tuple[Pick, ...]:
         )  # the table may have columns beyond
         if not (left_out or np.isnan(score))
     )
-
-
-def _prefer_lungs(
-    pool: Pool, scores: NDArray[np.float64], rng: np.random.Generator, wanted: int
-) -> None:
-    """Raise the random scores of lung regions in as many slices as the start should find lung in.
-
-    Only so many slices are looked at, so that a start costs the same in a pool of any size.
-    """
-    for n in rng.permutation(len(pool.slices)).tolist():
-        if wanted < 1:
-            return
-        lungs = np.flatnonzero(pool._lungs(pool.slices[n]))
-        if len(lungs):
-            scores[n, lungs] += 1
-            wanted -= 1
 
 
 def affordable(picks: Sequence[Pick], state: State) -> tuple[Pick, ...]:
@@ -215,22 +353,30 @@ def next_picks(
     else:
         table = pool.open(rng.random(pool.shape), state)
         one_a_slice = False  # it draws regions, not slices: the paper's baseline (3)
-    picks = pool.picks(
-        table,
-        config.regions_per_cycle,
-        one_a_slice=one_a_slice,
-        lungs_first=config.heuristic == FOREGROUND_RANDOM,
-    )
-    return affordable(_with_repeats(pool, state, picks), state)
+    picks = pool.picks(table, config.regions_per_cycle, one_a_slice=one_a_slice)
+    return affordable(with_repeats(pool, state, picks), state)
 
 
-def _with_repeats(pool: Pool, state: State, picks: tuple[Pick, ...]) -> tuple[Pick, ...]:
-    """Hide regions that were answered some time ago among those to ask, each once."""
+def with_repeats(pool: Pool, state: State, picks: tuple[Pick, ...]) -> tuple[Pick, ...]:
+    """Hide regions that were answered some time ago among those to ask, each once.
+
+    Where the live layer asks, a repeat stands before the one region that would be asked.
+
+    Parameters
+    ----------
+    pool, state
+        As for `next_picks`.
+    picks : tuple of Pick
+        To ask.
+    """
     share = pool.config.repeats
     if not (share and picks):
         return picks
-    rng = np.random.default_rng([pool.config.seed, state.cycle + 1, 1])
-    wanted = int(share * len(picks) / (1 - share) + rng.random())
+    turn, odds = state.cycle + 1, share / (1 - share)
+    if state.live:
+        turn, odds = len(state.given), share
+    rng = np.random.default_rng([pool.config.seed, turn, 1])
+    wanted = int(odds * len(picks) + rng.random())
     before = {first.region.key for first, _ in state.repeated}
     old = [
         answer.region
@@ -239,6 +385,6 @@ def _with_repeats(pool: Pool, state: State, picks: tuple[Pick, ...]) -> tuple[Pi
     ]
     mixed = list(picks)
     for n in rng.permutation(len(old))[:wanted].tolist():
-        place = int(rng.integers(len(mixed) + 1))
+        place = 0 if state.live else int(rng.integers(len(mixed) + 1))
         mixed.insert(place, Pick(old[n], picks[-1].score, repeat=True))
     return tuple(mixed)

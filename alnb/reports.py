@@ -83,6 +83,35 @@ class CycleReport:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """What the live layer predicts after an answer, measured on some slices of the test part."""
+
+    weights: str  # the network under the layer
+    answers: int  # that the layer has learned
+    slices: int  # that were measured
+    cost: Cost  # of all answers given until then
+    scores: Scores
+
+    def row(self) -> dict[str, float]:
+        """Return what a chart draws; as in `CURVE_COLUMNS`."""
+        return {
+            "cost_s": self.cost.nominal_s,
+            "measured_s": round(self.cost.measured_s, 1),
+            "regions": self.cost.regions,
+            "dice": round(self.scores.dice, 5),
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for the journal."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Sample:
+        """Read what `to_dict` wrote; a `ValueError` names a field that does not fit."""
+        return conform(values, cls)
+
+
 def curve_table(reports: Iterable[CycleReport], seed: int) -> pd.DataFrame:
     """Put cycles in a table, a row each, with `CURVE_COLUMNS`."""
     import pandas as pd

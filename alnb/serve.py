@@ -52,6 +52,15 @@ START_S = 60.0  # a cold disk and a busy machine start Voila within this
 CULL_S = 300  # a kernel whose page closed without telling it ends after this; Voila's: never
 CULL_EVERY_S = 30
 STOP_S = 10.0
+FILES = 4096  # ours: that may be open at once; macOS' shells allow 256
+OUTPUT_S = 120  # ours: a busy machine may take this long to show a cell; Voila's: 4, then nothing
+HEARTBEAT_S = 2  # ours: how soon a page learns that its kernel ended while it starts; Voila's: 10
+LOGGING = {
+    "formatters": {"console": {"class": "alnb.guard.TokenlessFormatter"}},
+    "filters": {"ended": {"()": "alnb.guard.KernelEndedFilter"}},
+    "handlers": {"console": {"filters": ["ended"]}},
+    "loggers": {"tornado": {"handlers": ["console"]}, "asyncio": {"handlers": ["console"]}},
+}
 POLICY = (  # Voila writes scripts into the page, and anywidget loads its modules from blobs
     "default-src 'self'; script-src 'self' 'unsafe-inline' blob:; "
     "style-src 'self' 'unsafe-inline'; "
@@ -87,6 +96,9 @@ def voila_config(notebook: Path, port: int) -> dict[str, Any]:
             "root_dir": str(notebook.parent),
             "config_file_paths": [],  # no configuration file on the machine loosens this
             "log_level": "ERROR",
+            "logging_config": LOGGING,
+            "identity_provider_class": "alnb.guard.Identity",
+            "kernel_websocket_connection_class": "alnb.guard.Connection",
             "tornado_settings": {
                 "headers": headers,
                 "allow_remote_access": False,  # refuses a foreign Host, as in DNS rebinding
@@ -105,7 +117,10 @@ def voila_config(notebook: Path, port: int) -> dict[str, Any]:
             "strip_sources": True,
             "show_tracebacks": False,
             "extension_allowlist": EXTENSIONS,
+            "http_keep_alive_timeout": HEARTBEAT_S,
         },
+        "VoilaExecutor": {"iopub_timeout": OUTPUT_S},
+        "IdentityProvider": {"cookie_options": {"samesite": "Strict"}},
         "MappingKernelManager": {
             "cull_idle_timeout": CULL_S,
             "cull_interval": CULL_EVERY_S,
@@ -291,12 +306,25 @@ def _wait_for(server: Server) -> None:
     raise AlnbError(f"the server did not answer within {START_S:.0f} s; try again.")
 
 
+def _allow_files() -> None:
+    """Let this process and its kernels open more files than shells allow: a page needs some 30."""
+    with contextlib.suppress(ImportError, OSError, ValueError):  # Windows has no such limit
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        most = FILES if hard == resource.RLIM_INFINITY else min(hard, FILES)
+        if soft != resource.RLIM_INFINITY and soft < most:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 def main() -> None:
     """Run Voila with the settings on the first line of standard input, until that closes."""
     settings = json.loads(sys.stdin.readline())
+    _allow_files()
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type] # as in alnb.ui
     from traitlets.config import Config
-    from voila.app import Voila  # type: ignore[import-untyped]
+
+    from alnb.guard import Guarded
 
     def end_with_parent() -> None:
         while os.read(sys.stdin.fileno(), 1024):
@@ -305,7 +333,7 @@ def main() -> None:
 
     threading.Thread(target=end_with_parent, daemon=True).start()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until Voila has set its own
-    app = Voila(config=Config(settings))
+    app = Guarded(config=Config(settings))
     app.initialize([])
     app.start()
 

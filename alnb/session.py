@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import reduce
 from itertools import takewhile
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Any
 
 import alnb
 from alnb.acquisition import Pick
-from alnb.annotation import Answer
+from alnb.annotation import Answer, Verdict
 from alnb.config import Config, retired_settings
 from alnb.cost import Cost
 from alnb.dataset import PARTS, Dataset
@@ -21,11 +23,9 @@ from alnb.errors import DataError, SessionError, saying
 from alnb.journal import Event, Journal, live
 from alnb.metrics import Scores
 from alnb.regions import Region
-from alnb.reports import FitReport
+from alnb.reports import FitReport, Sample
 from alnb.state import State, advance, digest, state_of, undone
-from alnb.storage import CACHE, JOURNAL, SESSION_FILES
-
-OLDER_FILES = {"app.log", "training.log"}  # of sessions that older versions began
+from alnb.storage import CACHE, JOURNAL, LOCK, is_of_session
 
 
 def sessions_folder() -> Path:
@@ -85,9 +85,10 @@ class Session:
         """
         folder = Path(folder)
         _check_place(folder)
+        new = not folder.exists()
         journal = Journal(folder / JOURNAL, clock)
-        journal.claim(take_over=take_over)
         try:
+            journal.claim(take_over=take_over)
             if not journal.events:
                 journal.append("opened", _opening(dataset, dataset.resolve(config or Config())))
             session = cls(dataset, journal)
@@ -96,6 +97,8 @@ class Session:
                 session.require(config)
         except Exception:
             journal.release()
+            if new:
+                _take_back(folder)
             raise
         return session
 
@@ -131,7 +134,7 @@ class Session:
 
     @property
     def state(self) -> State:
-        """Where the session stands; follows from the journal alone."""
+        """Where the session stands; only the journal decides it."""
         events = self.journal.events
         read, state = self._read
         new = events[read:]
@@ -147,13 +150,25 @@ class Session:
         """Folder of weights, scores and maps, all of which can be made again."""
         return self.journal.path.parent / CACHE
 
-    def ask(self, picks: Sequence[Pick]) -> None:
-        """Begin the next cycle with these regions."""
+    def ask(self, picks: Sequence[Pick], by: Mapping[str, Any] | None = None) -> None:
+        """Begin the next cycle with these regions.
+
+        Parameters
+        ----------
+        picks : sequence of Pick
+        by : mapping, optional
+            What chose them, if that was the live layer or the person: ``weights``, ``answers``,
+            ``slices`` and ``chosen``, as the journal keeps them. They are asked in this cycle then,
+            as long as it is not trained.
+        """
+        state = self.state
+        more = by is not None and state.cycle >= 0 and state.fit_cycle < state.cycle
         self.journal.append(
             "asked",
             {
-                "cycle": self.state.cycle + 1,
-                "heuristic": self.state.config.heuristic,
+                "cycle": state.cycle + (0 if more else 1),
+                "heuristic": state.config.heuristic,
+                **({} if by is None else {"by": dict(by)}),
                 "picks": [
                     {"region": pick.region.key, "score": round(pick.score, 6)}
                     | ({"repeat": True} if pick.repeat else {})
@@ -161,6 +176,19 @@ class Session:
                 ],
             },
         )
+
+    def choose(self, region: Region, by: Mapping[str, Any] | None = None) -> None:
+        """Ask about a region that the person chose, beside those of this cycle.
+
+        Parameters
+        ----------
+        region : Region
+            Of the pool, without an answer.
+        by : mapping, optional
+            What the person chose against, as in `ask`; nothing if None.
+        """
+        against = by or {"weights": "", "answers": len(self.state.answers), "slices": 0}
+        self.ask([Pick(region, 0.0, chosen=True)], {**against, "chosen": True})
 
     def submit(self, answer: Answer) -> None:
         """Take an answer; one on a region that has one corrects it.
@@ -173,12 +201,14 @@ class Session:
         state, key = self.state, answer.region.key
         if key not in state.ever_asked and key not in state.by_key:
             raise SessionError(f"region {key} was not asked about.")
+        answer = replace(answer, corrects=key in state.by_key)
         self.journal.append("answered", answer.to_dict())
 
     def sweep(self, answers: Sequence[Answer]) -> None:
         """Take answers that were given in one go on regions of one slice, asked about or not.
 
-        They are written together, and taken back together.
+        They are written together, and taken back together. One verdict says that those without
+        infection are clean, so they are priced as one.
 
         Raises
         ------
@@ -188,6 +218,7 @@ class Session:
         if len({answer.region.where for answer in answers}) > 1:
             raise SessionError("a sweep answers regions of one slice.")
         group = {"sweep": self.journal.count}
+        answers = [replace(one, rest=one.verdict is Verdict.CLEAN) for one in answers]
         if answers:
             self.journal.extend("answered", [answer.to_dict() | group for answer in answers])
 
@@ -238,11 +269,15 @@ class Session:
         self.journal.append(
             "scored",
             {
-                "cycle": self.state.cycle,
+                "cycle": self.state.fit_cycle if self.state.live else self.state.cycle,
                 "scores": dataclasses.asdict(scores) if scores else None,
                 "score_s": round(score_s, 3),
             },
         )
+
+    def sampled(self, sample: Sample) -> None:
+        """Note what the live layer predicts after an answer."""
+        self.journal.append("sampled", sample.to_dict())
 
     def fork(self, folder: Path, cycle: int, **changes: Any) -> Session:  # noqa: ANN401
         """Start another session from this one's answers up to a cycle, with settings changed.
@@ -272,13 +307,18 @@ class Session:
                 f"the session never came to cycle {cycle}; it can't be forked there."
             )
         config = self.dataset.resolve(self.state.config.replace(**changes))
-        journal.claim()
-        for event in self.journal.events:
-            if event.kind == "asked" and event.data["cycle"] > cycle:
-                break
-            journal.append(event.kind, event.data)
-        source = {"source": str(self.journal.path.parent), "last": journal.count - 1}
-        journal.append("forked", {**source, "config": config.to_dict()})
+        shared = [
+            (event.kind, event.data)
+            for event in takewhile(
+                lambda one: one.kind != "asked" or one.data["cycle"] <= cycle, self.journal.events
+            )
+        ]
+        source = {"source": str(self.journal.path.parent), "last": len(shared) - 1}
+        try:
+            journal.add([*shared, ("forked", {**source, "config": config.to_dict()})])
+        except Exception:
+            journal.release()
+            raise
         return Session(self.dataset, journal)
 
     def close(self) -> None:
@@ -340,6 +380,13 @@ def check_regions(events: Sequence[Event], dataset: Dataset) -> None:
                 )
 
 
+def _take_back(folder: Path) -> None:
+    """Remove a new folder in which no session could be begun."""
+    with contextlib.suppress(OSError):
+        (folder / LOCK).unlink(missing_ok=True)
+        folder.rmdir()  # unless something is in it
+
+
 @saying("folder")
 def _check_place(folder: Path) -> None:
     """Make sure that a folder is new, empty or a session's."""
@@ -348,7 +395,7 @@ def _check_place(folder: Path) -> None:
     if not folder.is_dir():
         raise SessionError(f"{folder} is a file; a session needs a folder.")
     names = {path.name for path in folder.iterdir()}
-    others = sorted(names - SESSION_FILES - OLDER_FILES)
+    others = sorted(name for name in names if not is_of_session(name))
     if others and JOURNAL not in names:
         raise SessionError(
             f"{folder} holds {others[0]} and no session; name a new folder, so that nothing of "

@@ -1,22 +1,31 @@
-"""The sessions and datasets that the start page offers: the user's own, and those in a folder."""
+"""The sessions and datasets that the start page offers: the user's own, and those in a folder.
+
+A session can be copied, with `fork_session`.
+"""
 
 from __future__ import annotations
 
 import itertools
 import os
+import re
+import shutil
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from alnb.dataset import Dataset
+from alnb.annotation import Verdict
+from alnb.dataset import Dataset, embedded
 from alnb.dataset.importers import embedded_folder
-from alnb.errors import AlnbError
+from alnb.dataset.manifest import MANIFEST, SLICES
+from alnb.errors import AlnbError, SessionError, path_sentence
 from alnb.journal import Journal
-from alnb.session import default_folder, sessions_folder
+from alnb.regions import Region
+from alnb.session import Session, default_folder, sessions_folder
 from alnb.state import State, state_of
-from alnb.storage import JOURNAL
+from alnb.storage import CACHE, JOURNAL
 
+_SHOWN = 80  # ours: characters of a dataset's name
 MOST = 20  # ours: sessions that are listed; an older one is opened by its folder
 
 
@@ -26,9 +35,16 @@ class SessionEntry:
 
     folder: Path
     data: Path | None  # its dataset's folder; None for the embedded dataset
-    words: str  # dataset, heuristic, answers, cycle, score and date
+    words: str  # dataset, heuristic, answers, cycle and date
     problem: str = ""  # why it can't be opened
     held: bool = False  # whether another process writes it now
+    dice: float | None = None  # the last on the test part; None where there is none
+    region: Region | None = None  # what shows the session: infected, answered last, or asked
+
+
+def datasets_folder() -> Path:
+    """Name the folder of the datasets that were imported on the start page."""
+    return sessions_folder().with_name("datasets")
 
 
 def list_sessions(place: Path) -> tuple[SessionEntry, ...]:
@@ -40,22 +56,22 @@ def list_sessions(place: Path) -> tuple[SessionEntry, ...]:
 
 
 def list_datasets(place: Path, sessions: Iterable[SessionEntry] = ()) -> dict[str, Path | None]:
-    """List the datasets in a folder and of sessions: name and folder; the embedded (None) last."""
+    """List datasets by name and folder: in a folder, imported, of sessions; then the embedded one.
+
+    Those that can't be opened come last. Opening one of them says why.
+    """
     used = {entry.data for entry in sessions if entry.data and not entry.problem}
-    folders = used | set(_folders(place))
+    folders = used | {*_folders(place), *_folders(datasets_folder())}
     found: dict[str, Path | None] = {}
+    broken: dict[str, Path | None] = {}
     for folder in sorted(folders):
-        if (folder / "manifest.json").is_file():
+        if (folder / MANIFEST).is_file():
             try:
-                found[f"{Dataset.open(folder).name} ({folder})"] = folder
-            except AlnbError:  # broken, or of another program
-                continue
-    return {**found, "embedded phantom": None}
-
-
-def something_to_choose(place: Path) -> bool:
-    """Tell whether there is a session, or a dataset other than the embedded one."""
-    return bool(list_sessions(place)) or len(list_datasets(place)) > 1
+                found[f"{Dataset.open(folder).name[:_SHOWN]} ({folder})"] = folder
+            except AlnbError:
+                if (folder / SLICES).is_file():  # or else it is another program's
+                    broken[f"{folder.name}: can't be opened ({folder})"] = folder
+    return {**found, "embedded phantom": None, **broken}
 
 
 def free_folder(dataset: Dataset) -> Path:
@@ -65,10 +81,51 @@ def free_folder(dataset: Dataset) -> Path:
     return next(folder for folder in itertools.chain([own], numbered) if not folder.exists())
 
 
+def fork_session(entry: SessionEntry) -> Path:
+    """Copy a session into a new folder beside it, and return that folder.
+
+    The copy goes on from all answers that stand. Networks are shared until one of the two deletes
+    them. The session itself is only read, and may be open elsewhere.
+
+    Raises
+    ------
+    SessionError
+        If nothing was asked yet, or the copy can't be written.
+    """
+    dataset = embedded() if entry.data is None else Dataset.open(entry.data)
+    source = Session(dataset, Journal(entry.folder / JOURNAL))
+    name = re.sub(r"-fork(-\d+)?$", "", entry.folder.name)
+    numbers = itertools.chain(["-fork"], (f"-fork-{number}" for number in itertools.count(2)))
+    places = (entry.folder.with_name(f"{name}{number}") for number in numbers)
+    target = next(place for place in places if not place.exists())
+    if source.state.cycle < 0:
+        raise SessionError("nothing was asked in this session yet; begin a new one.")
+    try:
+        source.fork(target, source.state.cycle).close()
+        if source.cache.is_dir():
+            shutil.copytree(source.cache, target / CACHE, copy_function=_shared)
+    except OSError as error:
+        shutil.rmtree(target, ignore_errors=True)
+        raise SessionError(path_sentence(error, target)) from error
+    except AlnbError:
+        shutil.rmtree(target, ignore_errors=True)
+        raise
+    return target
+
+
+def _shared(source: str, target: str) -> str:
+    """Link a file, since those of a cache are replaced and never changed; or else copy it."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+    return target
+
+
 def _folders(outer: Path) -> Sequence[Path]:
     try:
         return [inner.resolve() for inner in outer.iterdir() if _may_enter(inner)]
-    except OSError:  # not there, or not ours to read
+    except (OSError, ValueError):  # not there, not ours to read, or no path
         return []
 
 
@@ -87,18 +144,28 @@ def session_entry(folder: Path) -> SessionEntry:
     except Exception as error:  # a broken journal: the other sessions are listed all the same
         words = str(error) if isinstance(error, AlnbError) else "its journal can't be read."
         return SessionEntry(folder, None, folder.name, words)
-    words = _words(named["name"], state, events[-1].at)
+    entry = SessionEntry(
+        folder, data, _words(named["name"], state, events[-1].at, journal.host), held=journal.held,
+        dice=next((one.scores.dice for one in reversed(state.reports) if one.scores), None),
+        region=_telling(state),
+    )  # fmt: skip
     if data == embedded_folder().resolve():
-        return SessionEntry(folder, None, words, held=journal.held)
+        return replace(entry, data=None)
     problem = "" if _may_enter(data) else f"its dataset is not in {data} any more."
-    return SessionEntry(folder, data, words, problem, journal.held)
+    return replace(entry, problem=problem)
 
 
-def _words(name: str, state: State, at: float) -> str:
+def _telling(state: State) -> Region | None:
+    """Choose the region by which a person knows a session again."""
+    infected = [one.region for one in state.answers if one.verdict is Verdict.INFECTED]
+    others = [*state.pending[:1], *(one.region for one in state.answers)]
+    return next(iter([*infected[-1:], *others[-1:]]), None)
+
+
+def _words(name: str, state: State, at: float, host: str) -> str:
     count = len(state.answers)
     parts = [name, state.config.heuristic, f"{count} answer{'' if count == 1 else 's'}"]
     if state.reports:
-        scores = state.reports[-1].scores
         parts.append(f"cycle {state.reports[-1].cycle}")
-        parts += [f"Dice {scores.dice:.3f}"] if scores else []
-    return " · ".join([*parts, time.strftime("%d %b %Y %H:%M", time.localtime(at))])
+    parts.append(time.strftime("%d %b %Y %H:%M", time.localtime(at)))
+    return " · ".join([*parts, *([f"open on the computer {host}"] if host else [])])

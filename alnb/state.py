@@ -19,7 +19,7 @@ from alnb.errors import AlnbError, SessionError
 from alnb.journal import Event, live
 from alnb.metrics import Scores
 from alnb.regions import Region
-from alnb.reports import CycleReport, FitReport
+from alnb.reports import CycleReport, FitReport, Sample
 from alnb.schema import conform
 
 NO_COST = Cost()
@@ -43,7 +43,9 @@ class State:
     trained_on: str = ""  # `digest` of the last training's answers; empty before the first
     fit: FitReport | None = None  # the last training
     fit_cost: Cost = NO_COST  # of its answers
+    fit_cycle: int = -1  # its cycle
     reports: tuple[CycleReport, ...] = ()  # the learning curve so far
+    samples: tuple[Sample, ...] = ()  # what the live layer predicted between its points
     ever_asked: frozenset[str] = frozenset()  # keys of the regions asked about in any cycle
     # Keys of this cycle's hidden repeats that wait for their second answer: the first is learned
     # from and paid for, but not shown.
@@ -55,8 +57,12 @@ class State:
 
     @cached_property
     def _last(self) -> Mapping[str, Answer]:
+        return self._last_of(len(self.given))
+
+    def _last_of(self, count: int) -> Mapping[str, Answer]:
+        """Take the last answer of each region from the first answers given, oldest first."""
         last: dict[str, Answer] = {}
-        for n, answer in enumerate(self.given):
+        for n, answer in enumerate(self.given[:count]):
             if n not in self.passed:
                 last.pop(answer.region.key, None)  # a corrected answer is as new as its correction
                 last[answer.region.key] = answer
@@ -76,6 +82,15 @@ class State:
         return tuple(self._last.values())
 
     @cached_property
+    def learned(self) -> tuple[Answer, ...]:
+        """The answers that the last network has learned, oldest first.
+
+        Empty if one of them was taken back: then it is not known which it has learned.
+        """
+        learned = tuple(self._last_of(self.fit_cost.answers).values())
+        return learned if self.fit is not None and digest(learned) == self.trained_on else ()
+
+    @cached_property
     def pending(self) -> tuple[Region, ...]:
         """Regions to answer, next first: those taken back, then those asked in this cycle.
 
@@ -89,7 +104,7 @@ class State:
 
     @cached_property
     def cost(self) -> Cost:
-        """Of every answer that stands, corrected ones included: they took their time."""
+        """Of every answer that stands; one that was corrected only took its time."""
         return cost_of(self.given, self.config)
 
     @property
@@ -109,14 +124,32 @@ class State:
         return digest(self.answers) != self.trained_on
 
     @property
+    def since_training(self) -> int:
+        """How many answers came after those of the last training; they are not learned yet."""
+        return len(self.given) - (0 if self.fit is None else self.fit_cost.answers)
+
+    @property
+    def due(self) -> bool:
+        """Whether there are enough new answers for a training, where the live layer asks."""
+        first = self.fit is None
+        wanted = self.config.start_regions if first else self.config.regions_per_cycle
+        return self.stale and self.since_training >= (wanted or 1)
+
+    @property
+    def live(self) -> bool:
+        """Whether the live layer asks, after each answer."""
+        return self.config.asking == "live"
+
+    @property
     def measured(self) -> bool:
         """Whether this cycle's network was trained and scored."""
-        return len(self.reports) > self.cycle
+        return bool(self.reports) and self.reports[-1].cycle >= self.cycle
 
     @property
     def trained(self) -> bool:
         """Whether this cycle's network exists, if not yet scored."""
-        return self.fit is not None and not self.measured and not self.stale
+        own = not self.live or self.fit_cycle == self.cycle
+        return self.fit is not None and own and not self.measured and not self.stale
 
 
 def _opened(state: State, data: dict[str, Any]) -> State:
@@ -124,15 +157,19 @@ def _opened(state: State, data: dict[str, Any]) -> State:
 
 
 def _asked(state: State, data: dict[str, Any]) -> State:
+    chosen = data.get("by", {}).get("chosen", False)
     picks = tuple(
-        Pick(Region.parse(p["region"]), p["score"], p.get("repeat", False)) for p in data["picks"]
+        Pick(Region.parse(p["region"]), p["score"], p.get("repeat", False), chosen)
+        for p in data["picks"]
     )
+    repeats = frozenset(pick.region.key for pick in picks if pick.repeat)
+    more = data["cycle"] == state.cycle  # as the live layer asks: one after the other
     return dataclasses.replace(
         state,
         cycle=data["cycle"],
-        asked=picks,
+        asked=(*state.asked, *picks) if more else picks,
         ever_asked=state.ever_asked | {pick.region.key for pick in picks},
-        withheld=frozenset(pick.region.key for pick in picks if pick.repeat),
+        withheld=state.withheld | repeats if more else repeats,
     )
 
 
@@ -163,10 +200,14 @@ def _undone(state: State, data: dict[str, Any]) -> State:
 
 
 def _trained(state: State, data: dict[str, Any]) -> State:
+    cost = conform(data["cost"], Cost)
+    if not cost.answers:  # of an older journal, which counted a corrected region again
+        cost = dataclasses.replace(cost, answers=cost.regions)
     return dataclasses.replace(
         state,
         fit=FitReport.from_dict(data["fit"]),
-        fit_cost=conform(data["cost"], Cost),
+        fit_cost=cost,
+        fit_cycle=data["cycle"],
         trained_on=data["on"],
     )
 
@@ -184,6 +225,12 @@ def _scored(state: State, data: dict[str, Any]) -> State:
     return dataclasses.replace(state, reports=(*state.reports, report))
 
 
+def _sampled(state: State, data: dict[str, Any]) -> State:
+    sample = Sample.from_dict(data)
+    before = tuple(one for one in state.samples if one.cost.nominal_s < sample.cost.nominal_s)
+    return dataclasses.replace(state, samples=(*before, sample))  # answers may have been undone
+
+
 _ADVANCE: dict[str, Callable[[State, dict[str, Any]], State]] = {
     "opened": _opened,
     "asked": _asked,
@@ -191,6 +238,7 @@ _ADVANCE: dict[str, Callable[[State, dict[str, Any]], State]] = {
     "undone": _undone,
     "trained": _trained,
     "scored": _scored,
+    "sampled": _sampled,
     "forked": _opened,
 }
 

@@ -1,7 +1,8 @@
 """Starts the training process, talks to it and stops it, on an asyncio loop.
 
 `alnb.training.process` documents the messages. The process is started at the first need and again
-after it died. It ends with the program that started it, because its standard input closes.
+after it died. It ends after `IDLE_S` without a command, since torch takes some 500 MB, and with the
+program that started it, because its standard input closes.
 """
 
 from __future__ import annotations
@@ -24,19 +25,22 @@ import numpy as np
 from alnb.annotation import Answer
 from alnb.arrays import Map
 from alnb.config import THREADS, Config
-from alnb.cycle import ScoreTables
 from alnb.dataset import Dataset, SliceId
 from alnb.errors import TrainerError, log_hint
 from alnb.metrics import Scores
+from alnb.pool import ScoreTables
 from alnb.reports import FitReport
-from alnb.storage import maps_path, read_arrays, scores_path
+from alnb.storage import UNREADABLE, maps_path, read_arrays, scores_path, short_hash, write_text
 
 SILENCE_S = 30.0  # ours: beats come every second; a process silent for longer is given up
+IDLE_S = 120.0  # ours: a person who trains presses Train again sooner; a start takes seconds
 QUIT_S = 2.0
 CANCEL_S = 1.5  # ours: a cancel is promised within 2 s; a step of VGG16 takes up to 9 on two cores
 CANCELLED = "cancelled; the last network is kept."
 SAVED = "Every answer is saved; press Train to start it again."
 
+ORIGIN = "origin.json"  # in the cache: a page whose slices are published needs no process
+KNOWN = ("device", "backbone", "origin")
 CHUNK = 2**16  # ours: bytes of standard error that make one entry of the log
 
 logger = logging.getLogger(__name__)
@@ -55,7 +59,8 @@ class _Restarted(TrainerError):
 class Progress:
     """How far a command is: `done` of `total` steps or slices; while fitting, the loss.
 
-    `stage` is draw or prepare (once for a machine), believe, fit, score, evaluate or predict.
+    `stage` is draw or prepare (once for a machine), believe, fit, score, evaluate, publish or
+    predict.
     """
 
     stage: str
@@ -70,6 +75,7 @@ class Maps:
 
     mean: Map
     entropy: Map
+    threshold: float | None = None  # of the probability; None: the network's own
 
 
 class Worker:
@@ -88,11 +94,14 @@ class Worker:
         Called on the loop with each `Progress`.
     silence_s : float
         A process that is silent for longer is given up.
+    idle_s : float
+        A process without a command for longer is ended; the next command starts another.
 
     Attributes
     ----------
-    device, backbone : str
-        Empty until the process has started.
+    device, backbone, origin : str
+        Empty until a process has started with these settings and this cache; `origin` names the
+        network before any answer.
 
     Raises
     ------
@@ -109,6 +118,7 @@ class Worker:
         cache: Path,
         on_progress: Callable[[Progress], None] = lambda progress: None,
         silence_s: float = SILENCE_S,
+        idle_s: float = IDLE_S,
     ) -> None:
         self._dataset, self._config, self._cache = dataset, config, Path(cache)
         self._on_progress, self._silence_s = on_progress, silence_s
@@ -119,7 +129,10 @@ class Worker:
         self._cancelled_to = -1
         self._starting = asyncio.Lock()
         self._hearing: set[asyncio.Future[None]] = set()  # of a cancel, during a start
-        self.device = self.backbone = ""
+        self._idle_s, self._wanted = idle_s, 0
+        self._idle: asyncio.TimerHandle | None = None
+        self._resting: asyncio.Task[None] | None = None
+        self.device, self.backbone, self.origin = self._known()
 
     @property
     def pid(self) -> int | None:
@@ -146,6 +159,10 @@ class Worker:
         """Compare with the masks of a part; see `cycle.Learner.evaluate`."""
         done = await self._request("evaluate", part=part, weights=weights)
         return Scores(**done["scores"]) if done["scores"] else None
+
+    async def publish(self, slices: Sequence[SliceId], weights: str) -> None:
+        """Write what the live layer learns on; see `cycle.Learner.publish`."""
+        await self._request("publish", slices=_named(slices), weights=weights)
 
     async def predict(self, slices: Sequence[SliceId], weights: str) -> dict[SliceId, Maps]:
         """Return the maps of a few slices."""
@@ -184,15 +201,23 @@ class Worker:
             self._reader = asyncio.create_task(self._read(self._process))
             dataset, cache = str(self._dataset.folder.resolve()), str(self._cache.resolve())
             what = {"dataset": dataset, "cache": cache, "config": self._config.to_dict()}
+            mark = self._dataset.fingerprint
             try:
-                ready = await self._ask("open", **what, log_hint=log_hint())
+                ready = await self._ask("open", **what, fingerprint=mark, log_hint=log_hint())
             except TrainerError:
                 await self.stop()  # a process that has opened nothing is of no use
                 raise
             self.device, self.backbone = ready["device"], ready["backbone"]
+            self.origin = ready["origin"]
+            with contextlib.suppress(OSError):  # another process then says it again
+                known = {name: ready[name] for name in KNOWN} | {"of": self._settings()}
+                write_text(self._cache / ORIGIN, json.dumps(known))
+            self._rest_later()
 
     async def stop(self) -> None:
         """End the process, by force if it does not end by itself."""
+        if self._idle is not None:
+            self._idle.cancel()
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(OSError, TrainerError):
                 self._send({"do": "quit"})
@@ -215,11 +240,46 @@ class Worker:
             cancelled = number <= self._cancelled_to
             future.set_exception(TrainingCancelled(CANCELLED) if cancelled else _Restarted())
 
+    def _known(self) -> list[str]:
+        """Read what an earlier process said of these settings; empty words if none did."""
+        try:
+            known = json.loads((self._cache / ORIGIN).read_text(encoding="utf-8"))
+            same = known["of"] == self._settings()
+            return [str(known[name]) if same else "" for name in KNOWN]
+        except UNREADABLE:
+            return [""] * len(KNOWN)
+
+    def _settings(self) -> str:
+        """Hash what the network before any answer follows from, but the machine."""
+        weights = self._config.weights
+        file = Path(weights).stat() if weights and Path(weights).is_file() else None
+        dated = [file.st_size, file.st_mtime_ns] if file else []
+        return short_hash([self._dataset.fingerprint, self._config.to_dict(), dated])
+
+    def _rest_later(self) -> None:
+        """End the process once it was without a command for a while."""
+        if self._idle is not None:
+            self._idle.cancel()
+        self._idle = asyncio.get_running_loop().call_later(self._idle_s, self._rest_now)
+
+    def _rest_now(self) -> None:
+        self._resting = asyncio.get_running_loop().create_task(self._rest())
+
+    async def _rest(self) -> None:
+        async with self._starting:  # a command that comes now waits, and starts another
+            if not self._wanted:
+                await self.stop()
+
     async def _request(self, do: str, **fields: Any) -> dict[str, Any]:  # noqa: ANN401
-        while True:
-            await self._started()
-            with contextlib.suppress(_Restarted):
-                return await self._ask(do, **fields)
+        self._wanted += 1
+        try:
+            while True:
+                await self._started()
+                with contextlib.suppress(_Restarted):
+                    return await self._ask(do, **fields)
+        finally:
+            self._wanted -= 1
+            self._rest_later()
 
     async def _started(self) -> None:
         """Wait until the process has started, or until a cancel."""

@@ -14,11 +14,13 @@ from alnb.config import Config
 from alnb.dataset import Dataset, SliceId
 from alnb.errors import SessionError, TrainerError
 from alnb.journal import Event, live
+from alnb.live import NUMBERS, STRIDE
 from alnb.metrics import Scores
 from alnb.posterior import Posterior, binary_entropy
 from alnb.regions import Region
 from alnb.reports import FitReport
 from alnb.state import digest
+from alnb.storage import features_path
 from alnb.volumes import Source, Volume
 from alnb.worker import Maps, Progress, TrainingCancelled
 
@@ -43,7 +45,7 @@ class FakeWorker:
         cache: object,
         on_progress: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
-        self._learner = FakeLearner(dataset, config)
+        self._learner = FakeLearner(dataset, config, cache)
         self._on_progress = on_progress
         self._fits: dict[str, FitReport] = {}
         self._cancels = 0
@@ -55,6 +57,7 @@ class FakeWorker:
         self.did: list[str] = []
         self.device = ""
         self.backbone = ""
+        self.origin = FakeLearner.origin
 
     async def _begin(self, stage: str, total: int) -> None:
         self.did.append(stage)
@@ -96,6 +99,10 @@ class FakeWorker:
         mean = np.full((size, size), 0.6, dtype=np.float32)
         return {where: Maps(mean, mean) for where in slices}
 
+    async def publish(self, slices: Sequence[SliceId], weights: str) -> None:
+        await self._begin("publish", len(slices))
+        self._learner.publish(slices, weights)
+
     def cancel(self) -> None:
         self._cancels += 1
         self.gate.set()
@@ -107,11 +114,17 @@ class FakeWorker:
 
 
 class FakeLearner:
-    """Learns nothing: all it says follows from the digest of the answers."""
+    """Learns nothing: all it says follows from the digest of the answers.
 
-    def __init__(self, dataset: Dataset, config: Config) -> None:
+    As features it publishes the grey level of a cell, its square, and noise; with its logits 0.
+    """
+
+    origin = "00000000"
+
+    def __init__(self, dataset: Dataset, config: Config, cache: Path | None = None) -> None:
         self.dataset = dataset
         self.config = config
+        self.cache = cache
         self.fits: list[int] = []
 
     def fit(self, answers: Sequence[Answer]) -> FitReport:
@@ -127,10 +140,28 @@ class FakeLearner:
         shape = (len(slices), self.config.regions_per_slice)
         return {name: rng.random(shape) for name in HEURISTICS}
 
+    def publish(self, slices: Sequence[SliceId], weights: str) -> None:
+        assert self.cache is not None
+        for where in slices:
+            path = features_path(self.cache, weights, where.scan, where.z)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.save(path, published(np.asarray(self.dataset.image(where))))
+
     def evaluate(self, part: str, weights: str) -> Scores | None:
         if not self.dataset.has_masks:
             return None
         return Scores(tp=int(weights[:4], 16), fp=1, fn=10, tn=100)
+
+
+def published(image: np.ndarray, logit: float = 0.0) -> np.ndarray:
+    """Describe a slice of (H, W) grey levels for the live layer, without a network."""
+    side = -(-len(image) // STRIDE)
+    whole = np.pad(image, (0, side * STRIDE - len(image)), mode="edge").astype(np.float32)
+    grey = whole.reshape(side, STRIDE, side, STRIDE).mean((1, 3)) / 128 - 1
+    cells = np.random.default_rng(0).normal(0, 0.1, (side, side, NUMBERS))
+    cells[..., :4] = logit
+    cells[..., 4], cells[..., 5] = grey, grey**2
+    return cells.astype(np.float16)
 
 
 def scan_of(name: str, depth: int, size: int, seed: int) -> tuple[Volume, np.ndarray]:

@@ -227,3 +227,33 @@ def test_what_is_named_as_one_of_ours_is_not_used(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
 
     assert heuristics_of(Config())["entropy"](POSTERIOR).shape == (4, 4)
+
+
+def test_a_packages_heuristic_changes_nothing_that_others_score(tmp_path, monkeypatch):
+    code = """
+def greedy(posterior):
+    posterior.mean[:] = 1
+    return posterior.mean
+
+def same(posterior):
+    return posterior.mean
+"""
+    install_heuristics(tmp_path, code, greedy="theirs:greedy", same="theirs:same")
+    monkeypatch.syspath_prepend(tmp_path)
+    before = POSTERIOR.mean.copy()
+
+    with pytest.raises(ConfigError, match="'greedy' of the package theirs failed"):
+        load_plugin("greedy")(POSTERIOR)
+    load_plugin("same")(POSTERIOR)[:] = 7
+    assert np.array_equal(POSTERIOR.mean, before)
+
+
+def test_a_broken_list_of_any_package_brings_no_heuristic(tmp_path, monkeypatch):
+    install_heuristics(tmp_path, CODE, mine="theirs:flat")
+    (tmp_path / "theirs-1.0.dist-info" / "entry_points.txt").write_text("[alnb.heuristics]\nmine\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    assert "mine" not in plugin_names()
+    for find in (check_heuristic, load_plugin):
+        with pytest.raises(ConfigError, match="mine"):
+            find("mine")

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from tests.attack import mutate
+from tests.attack.kills import rounds
 from tests.attack.run import Outcome, attempt, run, table
 from tests.attack.targets import TARGETS
 
@@ -24,9 +25,19 @@ def test_what_is_not_spoilt_is_read(monkeypatch, name):
     monkeypatch.setattr(mutate, "json_value", lambda rng, value: json.dumps(value))
     monkeypatch.setattr(mutate, "lines", lambda rng, good: "".join(f"{line}\n" for line in good))
     monkeypatch.setattr(mutate, "table", lambda rng, text: text.encode())
+    monkeypatch.setattr(mutate, "a_zip", lambda rng: b"")
+    monkeypatch.setattr(mutate, "an_argument", lambda rng: "")
     monkeypatch.setattr(mutate, "a_setting", lambda rng, names: "steps=3")
 
     assert {attempt(name, seed).ended for seed in range(2)} == {"read"}
+
+
+def test_a_process_that_is_killed_loses_nothing_that_it_acknowledged():
+    ended = list(rounds(8, seed=0))
+
+    assert len(ended) == 8
+    assert [outcome for outcome, _ in ended if not outcome.held] == []
+    assert sum(answers for _, answers in ended) > 0
 
 
 def test_what_does_not_hold_is_told_and_counted():

@@ -2,6 +2,7 @@ import csv
 import inspect
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -113,6 +114,17 @@ def test_importing_writes_a_dataset(data):
     assert len(dataset.slices) == 12
 
 
+def test_a_page_is_told_the_progress_in_lines(run, folders, tmp_path, monkeypatch):
+    monkeypatch.setenv("ALNB_PROGRESS", "1")
+    words = ("--images", folders / "images", "--size", 32, "--out", tmp_path / "d")
+    status, out, _ = run("import", "nifti", *words)
+    told = [json.loads(line)["ALNB_PROGRESS"] for line in out.splitlines() if line[0] == "{"]
+
+    assert status == 0
+    assert told[1] == {"note": "2 scans, last b", "completed": 2}
+    assert len(told) == 3
+
+
 def test_a_missing_folder_is_a_sentence(run, tmp_path):
     status, out, err = run(
         "import", "nifti", "--images", tmp_path / "none", "--out", tmp_path / "d"
@@ -216,6 +228,45 @@ def test_what_a_person_can_mend_is_a_sentence(run, monkeypatch, error, sentence)
     assert err.startswith(sentence)
 
 
+@pytest.fixture
+def refusing(disk):
+    """A small disk that takes nothing, or next to nothing, or may only be read."""
+
+    def refuse(how):
+        if how == "read only":
+            disk.set_writable(False)
+        else:
+            disk.fill(left=how)
+        return disk.path / "out"
+
+    return refuse
+
+
+@pytest.mark.parametrize("how", ["read only", 0, 4096])
+@pytest.mark.parametrize("command", ["phantom", "import", "export", "compare", "run"])
+def test_a_disk_that_refuses_is_a_sentence_and_nothing_is_left_half(
+    run, folders, four_runs, squares, refusing, command, how
+):
+    words = {
+        "phantom": ("phantom", "--scans", 1, "--size", 32),
+        "import": ("import", "nifti", "--images", folders / "images", "--size", 32),
+        "export": ("export", four_runs / "random-0"),
+        "compare": ("compare", four_runs / "random-0", four_runs / "random-1"),
+        "run": ("run", squares.folder, "--set", "steps=1", "--set", "pretrain_steps=0"),
+    }[command]
+    if command == "import":
+        words = (*words, "--masks", folders / "masks")
+    out = refusing(how)
+    status, _, err = run(*words, "--out", out)
+
+    assert status == 1
+    assert re.search("no room|may not be read or written|can't be written", err)
+    assert str(out) in err
+    assert "Traceback" not in err
+    left = {path.name for path in out.rglob("*") if path.is_file()} if out.exists() else set()
+    assert left <= ({"journal.jsonl", "journal.lock"} if command == "run" else set())
+
+
 @pytest.mark.parametrize("command", imports.registered_commands, ids=lambda command: command.name)
 def test_an_import_asks_for_what_its_importer_takes(command):
     importer = inspect.signature(getattr(alnb.dataset, f"import_{command.name}")).parameters
@@ -262,16 +313,20 @@ def test_a_run_prints_a_line_a_cycle_and_goes_on(run, data, tmp_path):
     assert "\nOne more minute of labelling is " in out
 
 
-def test_export_writes_clicks_curve_and_masks_on_the_sources_grid(run, data, folders, tmp_path):
+def test_export_writes_clicks_curve_and_masks_on_the_sources_grid(
+    run, data, folders, tmp_path, monkeypatch
+):
     import nibabel as nib
     from PIL import Image
 
     words = ("--backbone", "efficientnet_lite0", "--cycles", 0, *FAST)
     run("run", data, "--out", tmp_path / "run", *words)
+    monkeypatch.setenv("ALNB_PROGRESS", "1")
     status, out, err = run("export", tmp_path / "run", "--out", tmp_path / "export")
 
     assert (status, err) == (0, "")
     assert out.count("Written") == 13
+    assert '"masks 12 of 12", "completed": 12, "total": 12' in out
     mask = nib.load(tmp_path / "export" / "masks" / "a.nii.gz")
     source = nib.load(folders / "images" / "a.nii.gz")
     assert mask.shape == source.shape
@@ -432,11 +487,15 @@ def test_label_hands_the_annotators_name_to_the_page(run, data, tmp_path, handed
     assert "ALNB_START" not in handed
 
 
-def test_label_lets_choose_where_there_is_something_to_choose(run, data, handed, monkeypatch):
-    monkeypatch.chdir(data)  # holds no dataset, but is one
-    run("label")
-    assert "ALNB_START" not in handed
+def test_label_refuses_a_name_that_is_too_long(run, handed):
+    status, _, said = run("label", "--annotator", "a" * 10**7)
 
+    assert status == 1
+    assert "has 10000000 characters; it may have 100 at most" in said
+    assert handed == {}
+
+
+def test_label_shows_the_start_page_unless_more_is_said(run, data, handed, monkeypatch):
     monkeypatch.chdir(data.parent)
     run("label", "--heuristic", "margin")
     assert "ALNB_START" not in handed

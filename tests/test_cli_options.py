@@ -1,6 +1,6 @@
 import pytest
 
-from alnb.cli.options import arms_of, seeds_of
+from alnb.cli.options import arms_of, config_of, seeds_of
 from alnb.errors import ConfigError
 
 
@@ -22,3 +22,9 @@ def test_seeds_are_read():
 def test_seeds_that_can_not_be_read_are_a_sentence(text):
     with pytest.raises(ConfigError, match=r"give different numbers, as 0,1,2\."):
         seeds_of(text)
+
+
+@pytest.mark.parametrize("named", ["", "a\0b", "x" * 200, "/"])
+def test_weights_that_are_no_file_are_said_before_a_session_is_made(named):
+    with pytest.raises(ConfigError, match="there is no such file"):
+        config_of("default", weights=named)

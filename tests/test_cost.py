@@ -74,3 +74,35 @@ def test_a_click_and_a_clean_region_cost_the_same():
 
 def test_the_papers_whole_train_part_costs_35328_seconds():
     assert fully_labelled_cost(368, PAPER) == 35328
+
+
+def test_a_correction_replaces_price_region_and_clicks_and_adds_its_time():
+    wrong = Answer(REGION, Verdict.INFECTED, (Click(1, 1), Click(2, 2)), seconds=4)
+    right = Answer(REGION, Verdict.CLEAN, seconds=2, corrects=True)
+    again = Answer(REGION, Verdict.INFECTED, (Click(1, 1),), seconds=1, corrects=True)
+
+    assert cost_of([wrong, right], PAPER) == Cost(3, 6, regions=1, clicks=0, answers=2)
+    assert cost_of([wrong, right, again], PAPER) == Cost(3, 7, regions=1, clicks=1, answers=3)
+
+
+def test_a_hidden_repeat_is_work_of_its_own_and_a_correction_replaces_only_it():
+    first, repeat = Answer(REGION, Verdict.CLEAN), Answer(REGION, Verdict.CLEAN)
+    corrected = Answer(REGION, Verdict.INFECTED, (Click(1, 1), Click(2, 2)), corrects=True)
+
+    assert cost_of([first, repeat], PAPER).nominal_s == 6
+    assert cost_of([first, repeat, corrected], PAPER).nominal_s == 9
+
+
+def test_a_swept_slice_costs_its_clicks_and_one_verdict_and_less_than_outlining_it():
+    cells = grid(SliceId("scan_01", 0), (352, 352), 64)
+    marked = [
+        Answer(cell, Verdict.INFECTED, (Click(cell.row, cell.col), Click(cell.row + 1, cell.col)))
+        for cell in cells[:3]
+    ]
+    rest = [Answer(cell, Verdict.CLEAN, rest=True) for cell in cells[3:52]]
+    cost = cost_of([*marked, *rest], PAPER)
+
+    assert (cost.nominal_s, cost.regions) == (3 * 6 + 3, 52)
+    assert cost.nominal_s < PAPER.slice_s
+    other = [Answer(cell, Verdict.CLEAN, rest=True) for cell in grid(SliceId("b", 1), (8, 8), 4)]
+    assert cost_of([*rest, *other], PAPER).nominal_s == 6

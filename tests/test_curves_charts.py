@@ -106,3 +106,15 @@ def test_a_browser_that_hangs_is_said(page, tmp_path, monkeypatch):
 
     with pytest.raises(NoPictureError, match=r"slow took more than 0 s"):
         photograph(page, tmp_path / "page.png", (300, 200))
+
+
+def test_a_picture_that_finds_no_room_is_said_and_leaves_nothing(page, disk):
+    try:
+        charts.browser()
+    except NoPictureError as error:
+        pytest.skip(str(error))
+    disk.fill()
+    with pytest.raises(NoPictureError, match="there is no room for it"):
+        photograph(page, disk.path / "page.png", (300, 200))
+
+    assert [path.name for path in disk.path.iterdir()] == ["filler"]

@@ -112,10 +112,53 @@ def test_other_axes_have_their_units(runs):
     assert "at 10 regions" in lines[0]
 
 
-def test_seconds_nobody_measured_compare_nothing(runs):
-    assert Comparison(group(runs), "measured_s").conclusions() == [
-        "nothing can be compared: the curves share no part of the axis"
+def test_runs_without_measured_seconds_are_not_drawn_at_0(runs):
+    comparison = Comparison(group(runs), "measured_s")
+
+    assert comparison.traces() == []
+    assert comparison.summary() == []
+    assert comparison.conclusions() == ["no run has measured seconds: their answers are simulated"]
+
+
+def test_runs_that_a_person_labelled_are_drawn_beside_them(runs):
+    taken = tuple(
+        replace(report, cost=replace(report.cost, measured_s=10.0 * report.cost.regions))
+        for report in runs[0].state.reports
+    )
+    person = replace(runs[0], state=replace(runs[0].state, reports=taken), name="Ann")
+    comparison = Comparison(group((person, runs[2]), "run"), "measured_s")
+
+    assert [trace["name"] for trace in comparison.traces()] == ["Ann"]
+    assert comparison.conclusions() == [
+        f"not drawn, since their answers are simulated and took no time: {runs[2].name}",
+        "only one arm is shown: Ann. Add runs to compare it with",
     ]
+
+
+def moved(run, by_s):
+    """The same run at another cost."""
+    reports = tuple(
+        replace(report, cost=replace(report.cost, nominal_s=report.cost.nominal_s + by_s))
+        for report in run.state.reports
+    )
+    return replace(run, state=replace(run.state, reports=reports))
+
+
+def test_curves_that_share_no_cost_say_where_they_end_and_begin(runs):
+    comparison = Comparison(group((runs[0], moved(runs[2], 600))))
+
+    assert comparison.conclusions() == [
+        f"no difference can be shown: {runs[0].name} ends at 30 s, before {runs[2].name} begins at "
+        "618 s"
+    ]
+
+
+def test_curves_that_share_a_point_are_compared_there(runs):
+    comparison = Comparison(group((runs[0], moved(runs[2], 12))))
+    (line,) = comparison.conclusions()
+
+    assert comparison.common == (30.0, 30.0)
+    assert "no difference can be shown between entropy and random at 30 s (" in line
 
 
 @pytest.mark.parametrize(
@@ -146,7 +189,7 @@ def test_the_summary_is_of_the_table(runs):
 
 
 def test_without_a_common_part_the_summary_has_gaps(runs):
-    comparison = Comparison(group(runs), "measured_s")
+    comparison = Comparison(group((runs[0], moved(runs[2], 600))))
 
     assert math.isnan(comparison.summary()[0]["area"])
     assert "–" in summary_html(comparison)
@@ -189,6 +232,14 @@ def test_figure_and_data_are_written(runs, tmp_path, monkeypatch):
     text = (tmp_path / "out" / "compare.html").read_text(encoding="utf-8")
     assert "between entropy and random" in text or "beats" in text
     assert "no Chrome" in lines[-1]
+
+
+def test_a_spreadsheet_runs_nothing_of_a_runs_or_an_arms_name(runs, tmp_path, monkeypatch):
+    monkeypatch.setattr(charts, "browser", _no_browser)
+    list(write(Comparison([replace(run, name="@x", arm="=1+1") for run in runs]), tmp_path))
+
+    lines = (tmp_path / "compare.csv").read_text().splitlines()
+    assert all(line.startswith("'@x,'=1+1,") for line in lines[1:])
 
 
 def _no_browser():

@@ -93,16 +93,10 @@ def test_our_start_spreads_over_the_slices(squares):
     assert len({pick.region.where for pick in picks}) == 6
 
 
-def test_a_share_of_our_start_lies_where_there_is_lung(tmp_path):
-    dataset = import_phantom(
-        tmp_path / "data", scans=2, size=64, split=dict.fromkeys(NAMES, "train")
-    )
-    pool = Pool(dataset, Config(start_regions=20, start_in_lungs=0.75))
-    picks = start_picks(pool)
-    inside = [in_lungs(dataset.image(pick.region.where), [pick.region])[0] for pick in picks]
+def test_our_start_lies_in_the_lungs(chest):
+    pool = Pool(chest, Config(start_regions=20))
 
-    assert sum(inside) >= 15
-    assert all(inside[:15])
+    assert all(in_lung(chest, pick) for pick in start_picks(pool))
 
 
 def test_a_budget_is_never_exceeded(tmp_path, squares):
@@ -236,15 +230,33 @@ def chest(tmp_path_factory):
 
 
 def in_lung(dataset, pick):
-    return bool(in_lungs(dataset.image(pick.region.where), [pick.region])[0])
+    raw = dataset.raw(pick.region.where)
+    return bool(in_lungs(raw, [pick.region], hu=dataset.unit(pick.region.where) == "hu")[0])
 
 
-def test_foreground_random_asks_in_the_lungs_alone(chest):
-    config = Config(heuristic="foreground_random", regions_per_cycle=30)
-    picks = next_picks(Pool(chest, config), State(config, cycle=0), {})
+@pytest.mark.parametrize(
+    "settings", [{"heuristic": "random"}, {"heuristic": "foreground_random", "ask_in": "body"}]
+)
+def test_regions_are_asked_in_the_lungs_and_elsewhere_only_after_them(chest, settings):
+    config = Config(regions_per_cycle=30, **settings)
+    pool = Pool(chest, config)
+    picks = next_picks(pool, State(config, cycle=0), {})
+    lungs = pool.picks(np.ones(pool.shape), 9999, one_a_slice=False)
+    scores = np.ones(pool.shape)
+    for pick in lungs:
+        scores[pool.place(pick.region)] = np.nan
 
     assert len(picks) == 30
-    assert all(in_lung(chest, pick) for pick in picks)
+    assert all(in_lung(chest, pick) for pick in (*picks, *lungs))
+    others = pool.picks(scores, 9999, one_a_slice=False)
+    assert others and not any(in_lung(chest, pick) for pick in others)
+
+
+def test_a_body_is_asked_about_where_a_person_wants_it(chest):
+    config = Config(heuristic="random", regions_per_cycle=200, ask_in="body")
+    picks = next_picks(Pool(chest, config), State(config, cycle=0), {})
+
+    assert 0 < sum(in_lung(chest, pick) for pick in picks) < 200
 
 
 def test_foreground_random_follows_from_the_seed_and_the_cycle(chest):
@@ -258,27 +270,18 @@ def test_foreground_random_follows_from_the_seed_and_the_cycle(chest):
     assert picks() != picks(seed=1) and picks() != picks(cycle=1)
 
 
-def test_foreground_random_looks_at_few_slices(chest, monkeypatch):
+def test_lungs_are_looked_for_in_few_slices(chest, monkeypatch):
     looked = []
     monkeypatch.setattr(
         pool_module,
         "in_lungs",
-        lambda image, regions: looked.append(1) or in_lungs(image, regions),
+        lambda values, regions, **how: looked.append(1) or in_lungs(values, regions, **how),
     )
-    config = Config(heuristic="foreground_random", regions_per_cycle=2)
+    config = Config(heuristic="random", regions_per_cycle=2)
     pool = Pool(chest, config)
     next_picks(pool, State(config, cycle=0), {})
 
     assert 2 <= len(looked) < len(pool.slices) / 2
-
-
-def test_foreground_random_goes_on_where_no_lung_is_left(chest):
-    config = Config(heuristic="foreground_random", regions_per_cycle=9999)
-    picks = next_picks(Pool(chest, config), State(config, cycle=0), {})
-    inside = [in_lung(chest, pick) for pick in picks]
-
-    assert inside == sorted(inside, reverse=True)
-    assert not inside[-1]
 
 
 def test_a_packages_heuristic_runs_the_loop(tmp_path, squares, monkeypatch):
@@ -295,14 +298,14 @@ def test_a_packages_heuristic_runs_the_loop(tmp_path, squares, monkeypatch):
     )
 
 
-@pytest.mark.parametrize(("ask_bare", "asked"), [(False, 3 * 4), (True, 4 * 4)])
+@pytest.mark.parametrize(("ask_in", "asked"), [("body", 3 * 4), ("anywhere", 4 * 4)])
 @pytest.mark.parametrize("start", ["regions", "slices"])
-def test_regions_that_show_nothing_are_asked_in_the_paper_alone(padded, start, ask_bare, asked):
-    config = Config(regions_per_slice=4, start=start, start_regions=99, ask_bare=ask_bare)
+def test_regions_that_show_nothing_are_asked_in_the_paper_alone(padded, start, ask_in, asked):
+    config = Config(regions_per_slice=4, start=start, start_regions=99, ask_in=ask_in)
     regions = [pick.region for pick in start_picks(Pool(padded, config))]
 
     assert len(regions) == asked
-    assert any(region.row == region.col == 0 for region in regions) is ask_bare
+    assert any(region.row == region.col == 0 for region in regions) is (ask_in == "anywhere")
 
 
 def test_the_next_regions_show_something(padded, tmp_path):

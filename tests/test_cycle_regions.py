@@ -19,7 +19,7 @@ from alnb.session import Session
 from alnb.state import State, state_of
 from alnb.volumes import Volume
 
-CONFIG = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=5, ask_bare=True)
+CONFIG = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=5, ask_in="anywhere")
 KINDS = ("grid", "superpixels")
 
 
@@ -189,8 +189,8 @@ def test_regions_that_show_nothing_are_asked_in_the_paper_alone(tmp_path, kind, 
     dataset = build([(volume, None)], tmp_path / "padded", size=32, split={"padded": "train"})
     config = CONFIG.replace(regions=kind, start=start, start_regions=99)
     asked, shown = (
-        [pick.region for pick in start_picks(Pool(dataset, config.replace(ask_bare=ask_bare)))]
-        for ask_bare in (True, False)
+        [pick.region for pick in start_picks(Pool(dataset, config.replace(ask_in=ask_in)))]
+        for ask_in in ("anywhere", "body")
     )
 
     for where in dataset.slices:

@@ -1,15 +1,18 @@
+from itertools import groupby
+
 import numpy as np
 import pytest
 from fakes import FakeLearner
 
 from alnb.annotation import Answer, Verdict
+from alnb.asking import Asker
 from alnb.config import Config
 from alnb.cycle import run
 from alnb.errors import ConfigError
 from alnb.journal import Journal
 from alnb.metrics import Agreement
 from alnb.oracle import Oracle
-from alnb.pool import REPEAT_AFTER
+from alnb.pool import REPEAT_AFTER, Pool
 from alnb.regions import Region
 from alnb.session import Session
 from alnb.state import state_of
@@ -51,6 +54,27 @@ def test_a_share_of_the_questions_are_hidden_repeats(labelled):
         assert n - asked.index(asked[n]) > REPEAT_AFTER
         assert asked[:n].count(asked[n]) == 1  # once each
     assert any(asked[n + 1] not in asked[:n] for n in repeats if n + 1 < len(asked))  # mixed in
+
+
+def test_the_live_layer_repeats_that_share_one_at_a_time(squares, tmp_path):
+    config = CONFIG.replace(asking="live", heuristic="random")
+    session, learner = (
+        Session.open(tmp_path / "live", squares, config),
+        FakeLearner(squares, config),
+    )
+    asker = Asker(session, Pool(squares, config))
+    repeats = []
+    for _ in range(20):  # trainings
+        for _ in range(6):
+            assert asker.ask()
+            (region,) = session.state.pending
+            repeats.append(region.key in session.state.withheld)
+            session.submit(Answer(region, Verdict.CLEAN))
+        answers = session.state.answers
+        session.trained(learner.fit(answers), answers, session.state.cost)
+
+    assert sum(repeats) == len(session.state.repeated) == pytest.approx(0.25 * 120, abs=10)
+    assert max(len(list(run)) for repeat, run in groupby(repeats) if repeat) < 5
 
 
 def test_a_repeat_costs_what_a_question_costs(labelled):

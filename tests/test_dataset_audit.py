@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
@@ -92,7 +93,7 @@ def test_the_facts_of_a_scan_are_said(tmp_path):
     for fact in (
         "HU; here −800 to 250", "−1000 to 400 HU", "10 of 64×64 pixels", "part|train",
         "0.8×0.8 mm in the slice, 5 mm between slices", "2 of 10 slices infected",
-        "low · slice 1|", "high · slice 7 · 3.9 % infected|", "A|P|R|L",
+        "low · slice 2|", "high · slice 8 · 3.9 % infected|", "A|P|R|L",
     ):  # fmt: skip
         assert fact in words
     assert "part|test" in page.text(2)
@@ -146,9 +147,9 @@ def test_pictures_have_no_letters_and_no_millimetres(tmp_path):
 
     assert "base of the lungs" not in page.text(0)
     assert "A|P|R|L" not in words
-    assert "the file names none, so there are no letters" in words
+    assert "are not in the file, so there are no letters" in words
     assert "spacing|not known" in words
-    assert "slice 0" in words and "low" not in words
+    assert "slice 1" in words and "low" not in words
     assert "8-bit grey; here 0 to 255" in words
 
 
@@ -201,3 +202,13 @@ def test_a_page_that_can_not_be_written_is_a_sentence_and_the_dataset_stays(tmp_
     with pytest.raises(DataError, match=r"No space left on device.*The dataset itself is complete"):
         build([ct()], tmp_path / "d", size=16, split="mixed")
     assert len(Dataset.open(tmp_path / "d").slices) == 4
+
+
+def test_letters_that_may_be_wrong_are_not_drawn(tmp_path):
+    voxels = np.zeros((16, 16, 3), np.int16)  # as a program saves it that is told nothing
+    (tmp_path / "in").mkdir()
+    nib.save(nib.Nifti1Image(voxels, np.eye(4)), tmp_path / "in" / "a.nii.gz")
+    words = page_of(import_nifti(tmp_path / "in", tmp_path / "d", size=32)).text(1)
+
+    assert "A|P|R|L" not in words
+    assert "no letters" in words

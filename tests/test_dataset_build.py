@@ -103,6 +103,15 @@ def test_arrays_are_stored_as_numpy_stores_them(tmp_path):
     dataset.verify()
 
 
+def test_a_scan_named_like_a_formula_keeps_its_name_and_a_spreadsheet_runs_nothing(tmp_path):
+    build([ct("=1+cmd()")], tmp_path / "d", size=16, split="mixed")
+
+    lines = (tmp_path / "d" / "slices.csv").read_text().splitlines()
+    assert all(line.startswith("'=1+cmd(),") for line in lines[1:])
+    assert list(Dataset.open(tmp_path / "d").scans) == ["=1+cmd()"]
+    assert {where.scan for where in Dataset.open(tmp_path / "d").slices} == {"=1+cmd()"}
+
+
 @pytest.mark.parametrize("labels", [(), (0, 1), (256,)])
 def test_what_is_no_label_is_not_infected(labels):
     with pytest.raises(DataError, match="labels are whole numbers in 1…255"):

@@ -1,4 +1,6 @@
+import dataclasses
 import json
+import os
 import subprocess
 import sys
 
@@ -8,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scans import ct, write_nifti
+from skimage.transform import resize
 
 from alnb.arrays import Window
 from alnb.dataset import (
@@ -189,6 +192,87 @@ def test_an_array_of_another_shape_or_content_is_a_sentence(tmp_path):
     np.save(tmp_path / "d" / "images" / "a.npy", np.zeros((4, 16, 16), np.int16))
     with pytest.raises(DataError, match="it was changed"):
         dataset.verify()
+
+
+def imported(folder, seed=0):
+    return build([ct(seed=seed)], folder, size=16, split="mixed")
+
+
+def cut_short(folder):
+    os.truncate(folder / "images" / "a.npy", 300)
+
+
+def change_in_place(folder):
+    with (folder / "images" / "a.npy").open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"\x7f")
+
+
+def import_another(folder):
+    imported(folder, seed=1)
+
+
+@pytest.mark.parametrize("read", [True, False])
+@pytest.mark.parametrize("harm", [cut_short, change_in_place, import_another])
+def test_an_array_that_changes_while_it_is_open_is_a_sentence(tmp_path, harm, read):
+    dataset = imported(tmp_path / "d")
+    if read:
+        dataset.raw(SliceId("a", 0))
+        dataset.check()
+    harm(tmp_path / "d")
+
+    with pytest.raises(DataError, match=r"truncated|changed.*What was labelled is kept"):
+        dataset.image(SliceId("a", 3))
+    if read:
+        with pytest.raises(DataError, match=r"truncated|changed|another dataset is there now"):
+            dataset.check()
+
+
+def test_an_array_that_was_changed_in_place_is_noticed_where_it_is_opened(tmp_path):
+    imported(tmp_path / "d")
+    change_in_place(tmp_path / "d")
+
+    with pytest.raises(DataError, match=r"a\.npy: it was changed after its import"):
+        Dataset.open(tmp_path / "d").raw(SliceId("a", 0))
+
+
+def test_another_split_in_its_place_is_another_dataset(tmp_path):
+    dataset = imported(tmp_path / "d")
+    dataset.check()
+    build([ct()], tmp_path / "d", size=16, split="mixed", seed=5)
+
+    with pytest.raises(DataError, match="another dataset is there now"):
+        dataset.check()
+    with pytest.raises(DataError, match="another dataset is there now"):
+        Dataset.open(tmp_path / "d", dataset.fingerprint)
+
+
+def test_a_dataset_that_was_only_copied_touched_or_imported_likewise_is_the_same(tmp_path):
+    dataset = imported(tmp_path / "d")
+    before = dataset.raw(SliceId("a", 0))
+    os.utime(tmp_path / "d" / "images" / "a.npy")
+    dataset.check()
+    imported(tmp_path / "d")
+    dataset.check()
+
+    assert np.array_equal(dataset.raw(SliceId("a", 0)), before)
+
+
+def test_a_file_that_is_cut_short_in_use_ends_no_process(tmp_path):
+    code = (
+        "import os, sys; from alnb.dataset import Dataset; from alnb.errors import DataError\n"
+        "data = Dataset.open(sys.argv[1]); where = data.slices[-1]; shown = data.raw(where)\n"
+        "os.truncate(data.folder / 'images' / 'a.npy', 0)\n"
+        "total = int(shown.sum())\n"
+        "try:\n    data.raw(where)\n"
+        "except DataError as error:\n    print(error)\n"
+    )
+    folder = build([ct(height=256, width=256)], tmp_path / "d", size=256, split="mixed").folder
+    words = [sys.executable, "-c", code, str(folder)]
+    done = subprocess.run(words, capture_output=True, text=True)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "missing or truncated" in done.stdout
 
 
 def test_a_slice_keeps_its_shape_and_is_padded_with_air(tmp_path):
@@ -374,3 +458,118 @@ def test_a_dataset_of_before_these_fields_opens_as_it_did(tmp_path, scan, synthe
 
     assert dataset.synthetic is synthetic
     assert not dataset.pseudo_masks
+
+
+# --- sides and scale ---
+
+
+def scanned(folder, *, forms=("LPS",), first=(120.0, 90.0, -300.0), mm=(0.7, 0.7, 2.0)):
+    """Write a scan whose sform, and qform if there are two, name these axes; import it."""
+    volume, _ = ct()
+    grid = nib.Nifti1Image(volume.voxels.transpose(2, 1, 0), np.eye(4))
+    for form, setting in zip(forms, (grid.set_sform, grid.set_qform), strict=False):
+        signs = [1 if code in "RAS" else -1 for code in form]
+        affine = np.diag([*np.multiply(signs, mm), 1.0])
+        affine[:3, 3] = first
+        setting(affine, 1)
+    if len(forms) == 1:
+        grid.set_qform(None, 0)
+    (folder / "i").mkdir(parents=True)
+    nib.save(grid, folder / "i" / "a.nii.gz")
+    return folder / "i"
+
+
+@pytest.mark.parametrize("form", ["LPS", "RAS", "LAS", "RPS"])
+def test_the_sides_of_a_scan_are_known_where_its_scanner_names_them(tmp_path, form):
+    dataset = import_nifti(scanned(tmp_path, forms=(form,)), tmp_path / "d", split="mixed", size=32)
+
+    assert dataset.oriented("a")
+    assert dataset.pixel_mm("a") == pytest.approx(0.7 / 2)
+
+
+def test_a_tilted_scan_has_sides_too(tmp_path):
+    volume, _ = ct()
+    write_nifti(tmp_path / "i" / "a.nii.gz", volume.voxels, "SAL", tilt=0.3)
+    image = nib.load(tmp_path / "i" / "a.nii.gz")
+    affine = image.affine.copy()
+    affine[:3, 3] += (11, 12, 13)
+    nib.save(nib.Nifti1Image(image.dataobj, affine), tmp_path / "i" / "a.nii.gz")
+
+    assert import_nifti(tmp_path / "i", tmp_path / "d", split="mixed", size=16).oriented("a")
+
+
+@pytest.mark.parametrize("form", ["LPS", "RAS", "RPS"])
+def test_directions_that_a_program_made_up_name_no_side(tmp_path, form):
+    images = scanned(tmp_path, forms=(form,), first=(0, 0, 0))
+    dataset = import_nifti(images, tmp_path / "d", split="mixed", size=16)
+
+    assert not dataset.oriented("a")
+    assert dataset.pixel_mm("a") == pytest.approx(0.7)  # a size that somebody wrote
+
+
+def test_a_made_up_grid_that_was_turned_names_no_side_either(tmp_path):
+    write_nifti(tmp_path / "i" / "a.nii.gz", ct()[0].voxels, "RAS")
+
+    assert not import_nifti(tmp_path / "i", tmp_path / "d", split="mixed", size=16).oriented("a")
+
+
+def test_voxels_of_a_millimetre_from_nowhere_have_no_scale(tmp_path):
+    images = scanned(tmp_path, first=(0, 0, 0), mm=(1, 1, 1))
+
+    assert import_nifti(images, tmp_path / "d", split="mixed", size=16).pixel_mm("a") is None
+
+
+def test_affines_that_contradict_each_other_name_no_side(tmp_path):
+    images = scanned(tmp_path, forms=("LPS", "RPS"))
+    dataset = import_nifti(images, tmp_path / "d", affine="sform", split="mixed", size=16)
+
+    assert not dataset.oriented("a")
+
+
+def test_a_scan_that_a_person_turned_has_no_sides(tmp_path):
+    images = scanned(tmp_path)
+
+    assert not import_nifti(images, tmp_path / "d", flip=["a"], split="mixed", size=16).oriented(
+        "a"
+    )
+
+
+def test_made_data_lies_as_it_is_shown(tmp_path):
+    dataset = build([ct()], tmp_path / "d", size=16, split="mixed")
+
+    assert dataset.oriented("a")
+
+
+def test_pictures_and_slices_of_several_patients_have_neither_sides_nor_scale(tmp_path):
+    pair = ct()
+    picture = dataclasses.replace(pair[0], located=False)
+    several = dataclasses.replace(pair[0], stacked=False)
+    for number, volume in enumerate((picture, several)):
+        dataset = build([(volume, pair[1])], tmp_path / f"{number}", size=16, split="mixed")
+        assert not dataset.oriented("a")
+        assert dataset.pixel_mm("a") is None
+
+
+@pytest.mark.parametrize("shape", [(1, 500_000), (500_000, 2), (4000, 4000)])
+def test_a_slice_far_larger_than_the_grid_is_averaged_first_and_keeps_its_mean(shape, monkeypatch):
+    ramp = np.linspace(-1000, 400, shape[0] * shape[1]).reshape(shape).astype(np.int16)
+    smoothed = []
+    monkeypatch.setattr(
+        "skimage.transform.resize",
+        lambda array, *args, **how: smoothed.append(array.size) or resize(array, *args, **how),
+    )
+
+    place = Placement(16, shape)
+    laid = place.image(ramp)[place.window]
+
+    assert max(smoothed) <= (2 * 8 * 16) ** 2  # of what takes time: at most 16 times as wide
+    assert abs(laid.mean() - ramp.mean()) < 10
+    assert laid.flat[0] < -900 and laid.flat[-1] > 300
+
+
+def test_a_slice_is_averaged_first_only_where_no_ct_is_so_large():
+    grey = np.random.default_rng(0).integers(0, 255, (512, 512)).astype(np.uint8)
+    wanted = resize(grey.astype(np.float32), (64, 64), order=1, mode="edge",
+                    preserve_range=True, anti_aliasing=True)  # fmt: skip
+
+    assert np.array_equal(Placement(64, (512, 512)).image(grey), np.rint(wanted))

@@ -1,10 +1,27 @@
 import errno
 import logging
+from pathlib import Path
 
 import pytest
 
 from alnb import errors
+from alnb.dataset import (
+    Dataset,
+    import_covid19a,
+    import_covid19b,
+    import_dicom,
+    import_medseg,
+    import_nifti,
+    import_pairs,
+    import_phantom,
+    import_semiseg,
+    read_split,
+)
 from alnb.errors import LOG, DataError, log_to, path_sentence, saying, sentence_of
+from alnb.ui.importing import plan_of
+from alnb.volumes import read_nifti, read_picture
+from alnb.volumes.dicom import read_series
+from alnb.volumes.dicom_files import find_series
 
 
 @pytest.fixture(autouse=True)
@@ -81,3 +98,21 @@ def test_a_decorated_function_says_which_path_it_could_not_write(tmp_path):
     assert write("a", tmp_path / "a").read_text() == "a"
     with pytest.raises(DataError, match="it is a folder"):
         write("a", out=tmp_path)
+
+
+@pytest.mark.parametrize("named", ["a\0b", "a\udc00b", "x" * 300, "/dev/null/x"])
+def test_what_can_be_no_path_is_a_sentence_wherever_it_is_named(tmp_path, named):
+    out = tmp_path / "out"
+    readers = [
+        Dataset.open, read_split, read_nifti, read_picture, read_series, find_series,
+        lambda path: plan_of(Path(path)),
+        *(lambda path, make=make: make(path, out) for make in (
+            import_nifti, import_pairs, import_dicom, import_medseg, import_covid19a,
+            import_covid19b, import_semiseg,
+        )),
+        lambda path: import_phantom(path, scans=1, size=32),
+    ]  # fmt: skip
+    for read in readers:
+        with pytest.raises(DataError) as raised:
+            read(named)
+        assert len(str(raised.value)) < 700

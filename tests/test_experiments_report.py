@@ -1,5 +1,6 @@
 import json
 import math
+import shutil
 from html import escape
 
 import pandas as pd
@@ -102,6 +103,32 @@ def test_broken_results_are_a_sentence(tmp_path):
 
     with pytest.raises(DataError, match="can't be read"):
         read(tmp_path, "fig5")
+
+
+@pytest.mark.parametrize(
+    ("file", "spoil"),
+    [
+        ("json", lambda text: "[]"),
+        ("json", lambda text: "[" * 100_000),
+        ("json", lambda text: text.replace('"arms"', '"legs"')),
+        ("json", lambda text: text.replace('"slices"', '"slides"')),
+        ("json", lambda text: text.replace('"experiment": "fig5"', '"experiment": "fig6"')),
+        ("csv", lambda text: ""),
+        ("csv", lambda text: text.replace("dice", "mice")),
+        ("csv", lambda text: text.splitlines()[0]),
+        ("csv", lambda text: text.replace("entropy", "bald")),
+    ],
+)
+def test_spoilt_results_are_a_short_sentence(done, tmp_path, file, spoil):
+    for ending in ("json", "csv"):
+        shutil.copyfile(done / f"fig5.{ending}", tmp_path / f"fig5.{ending}")
+    path = tmp_path / f"fig5.{file}"
+    path.write_text(spoil(path.read_text()))
+
+    with pytest.raises(DataError) as raised:
+        report.write_report(tmp_path)
+    assert len(str(raised.value).replace(str(tmp_path), "")) <= 300
+    assert "alnb bench fig5 again" in str(raised.value)
 
 
 def test_a_folder_without_results_is_a_sentence(tmp_path):

@@ -124,7 +124,7 @@ def test_a_run_that_was_stopped_errs_as_if_it_had_not_been(tmp_path, squares, la
         ({}, ""),
         ({"budget_s": 20}, "the budget of 20 s is spent (18 s)"),
         (
-            {"budget_s": 20, "labels": "full", "start_in_lungs": 0.0},
+            {"budget_s": 20, "labels": "full", "ask_in": "body"},
             "of the budget of 20 s, ",
         ),
         ({"regions_per_cycle": 999}, "every region has been asked"),
@@ -240,6 +240,15 @@ def test_what_is_finished_is_not_run_again_but_goes_on_with_more_cycles(squares,
     )  # fmt: skip
 
     assert again == [3] * 4
+
+
+@pytest.mark.parametrize("mark", ["[]", "{}", '{"cycles": "2"}', "[" * 100_000, "\0"])
+def test_a_spoilt_mark_of_the_end_is_none(squares, tmp_path, mark):
+    (run, *_) = runs(squares, tmp_path)
+    run.folder.mkdir(parents=True)
+    (run.folder / "finished.json").write_text(mark)
+
+    assert not run.finished
 
 
 def test_weights_go_when_a_run_is_finished_and_the_journal_stays(squares, tmp_path):

@@ -229,6 +229,56 @@ def test_two_runs_are_shown_side_by_side(run, other):
     assert "network of cycle 0" in titles(app)[1]
 
 
+def test_two_runs_show_the_same_slice_unless_each_is_to_show_its_own(run, other):
+    app = explorer(run, other)
+    app.page.cycle.value = 1
+    left, right = app.state.sides
+    assert left.region == right.region == app.state.picks[0][0].region
+    assert left.network is not right.network
+
+    app.page.same.value = False
+    left, right = app.state.sides
+    assert [left.region, right.region] == [picks[0].region for picks in app.state.picks]
+    assert left.region != right.region
+
+
+def test_a_process_that_has_started_is_not_waited_for_again(run):
+    app = explorer(run)
+    said = []
+    app.page.progress = lambda stage, done, total: said.append(stage)
+    app.page.cycle.value, app.page.again.value = 1, True
+    settled(app)
+
+    assert said[0] == words.WAIT
+    assert words.WAIT not in said[1:]
+    assert said[-1] == ""
+
+
+def test_a_run_of_one_cycle_can_not_be_played(run, tmp_path, squares):
+    simulate(squares, tmp_path / "short", FEW, cycles=0, learner=FakeLearner(squares, FEW))
+
+    assert explorer(tmp_path / "short").page.play.disabled
+    assert not explorer(run).page.play.disabled
+
+
+def test_the_explorer_leads_back_and_ends_its_process(run):
+    app = explorer(run)
+    assert app.page.leave.layout.display == "none"
+    back = []
+
+    async def story():
+        app.leads_back(lambda: back.append(True))
+        app.page.leave.click()
+        await asyncio.sleep(0)
+        await app.recomputers[0]._ending
+        app.page.cycle.value = 1  # of a page that is gone: nothing is drawn or computed
+        await app.settle()
+
+    asyncio.run(story())
+    assert back == [True]
+    assert app.recomputers[0]._worker.did == ["stop"]
+
+
 def test_a_shorter_run_stays_at_its_last_cycle(run, other):
     app = explorer(run, other)
     app.page.cycle.value = 2
@@ -344,7 +394,7 @@ def test_regions_of_any_kind_can_be_stepped_through(tmp_path, squares, kind):
 @pytest.fixture
 def labelled(tmp_path, squares, monkeypatch):
     """A session that another process is labelling, at its start."""
-    monkeypatch.setattr(journal, "_alive", lambda pid: pid is not None)
+    monkeypatch.setattr(journal, "another_lives", lambda pid: pid is not None)
     session = Session.open(tmp_path / "labelled", squares, FEW)
     session.ask(start_picks(Pool(squares, FEW)))
     yield session

@@ -88,11 +88,12 @@ def test_a_table_that_the_run_left_is_read(recomputer, recording):
     step = recording.steps[0]
     folder = recording.folder / "cache"
     folder.mkdir(exist_ok=True)
-    np.savez(folder / f"scores-{step.fit.weights}.npz", entropy=np.eye(2))
+    given = np.random.default_rng(0).random(recording.pool.shape)
+    np.savez(folder / f"scores-{step.fit.weights}.npz", entropy=given)
 
     table = asyncio.run(recomputer.table(step, "entropy"))
 
-    np.testing.assert_array_equal(table["entropy"], np.eye(2))
+    np.testing.assert_array_equal(table["entropy"], given)
     assert recomputer._worker.did == []
     asyncio.run(recomputer.table(step, "margin"))  # which that table lacks
     assert recomputer._worker.did == ["fit", "score"]
@@ -129,3 +130,20 @@ def test_a_cycle_that_was_not_trained_has_no_network(recomputer, recording):
     assert not recomputer.has_network(step)
     with pytest.raises(SessionError, match="was not trained"):
         asyncio.run(recomputer.predict(step, []))
+
+
+@pytest.mark.parametrize(
+    "spoilt", [{}, {"mean": np.ones((2, 2)), "entropy": np.ones((2, 2))}, {"mean": np.ones(3)}]
+)
+def test_spoilt_maps_and_tables_are_computed_again(recomputer, recording, spoilt):
+    step = recording.steps[0]
+    where = step.asked[0].region.where
+    asyncio.run(recomputer.predict(step, [where]))
+    later = Recomputer(recording, worker=FakeWorker)
+    np.savez(later._path(step.fit.weights, where), **spoilt)
+    (recording.folder / "cache").mkdir(exist_ok=True)
+    np.savez(recording.folder / f"cache/scores-{step.fit.weights}.npz", entropy=np.eye(2))
+
+    assert later.maps(step, where) is None
+    asyncio.run(later.table(step, "entropy"))
+    assert later._worker.did == ["fit", "score"]

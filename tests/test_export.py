@@ -1,3 +1,4 @@
+import contextlib
 import csv
 import json
 from collections import Counter
@@ -16,7 +17,7 @@ from alnb.acquisition import Pick
 from alnb.annotation import Answer, Click, Verdict, fill
 from alnb.config import Config
 from alnb.dataset import SliceId, build, import_nifti, import_pairs
-from alnb.errors import DataError
+from alnb.errors import DataError, SessionError, TrainerError
 from alnb.export.export import write_coco, write_export
 from alnb.pool import Pool, start_picks
 from alnb.regions import Region
@@ -50,6 +51,28 @@ def test_a_corrected_answer_is_told_from_the_one_that_stands(squares, tmp_path):
         (second.key, "clean", "True"),
         (first.key, "clean", "True"),
     ]
+
+
+@pytest.mark.parametrize("left", [0, 4096, 8192, 16_384])
+def test_an_export_without_room_leaves_the_one_before_as_it_was(four_runs, disk, left):
+    def export():
+        with contextlib.suppress(TrainerError):  # its network was never trained
+            list(write_export(four_runs / "entropy-0", disk.path / "out"))
+
+    def found():
+        files = [path for path in (disk.path / "out").rglob("*") if path.is_file()]
+        return {path: (path.stat().st_ino, path.read_bytes()) for path in files}
+
+    export()
+    before = found()
+    disk.fill(left)
+    with pytest.raises(SessionError, match="there is no room for it"):
+        export()
+    assert found() == before
+
+    disk.free()
+    export()
+    assert found().keys() == before.keys()
 
 
 # --- voxels and millimetres ---

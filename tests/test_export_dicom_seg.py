@@ -201,6 +201,14 @@ def test_a_sessions_probabilities_are_written_if_asked_for(session, tmp_path):
     assert set(np.unique(hd.seg.segread(path).pixel_array)) == {0, 102}
 
 
+def test_a_disk_without_room_takes_no_part_of_a_segmentation(session, tmp_path, disk):
+    disk.fill(left=4096)
+    with pytest.raises(SessionError, match="there is no room for it"):
+        list(write_dicom_seg(session, disk.path / "out", tmp_path / "s"))
+
+    assert not (disk.path / "out").exists()
+
+
 def test_a_folder_of_another_series_is_a_sentence(session, tmp_path):
     other = source(tmp_path / "t", positions=[0, 3, 6, 9])
     with pytest.raises(DataError, match="no scan of d came from it; it is another series"):

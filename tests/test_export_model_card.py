@@ -43,7 +43,7 @@ def test_it_names_data_answers_and_settings(squares, events):
 
 
 def test_its_snippet_predicts_as_was_measured(squares, tmp_path):
-    config = CONFIG.replace(ask_bare=True, predict_zoom=1.0)
+    config = CONFIG.replace(ask_in="anywhere", predict_zoom=1.0)
     simulate(squares, tmp_path / "run", config, cycles=1, learner=FakeLearner(squares, config))
     events = Journal(tmp_path / "run" / "journal.jsonl").events
     asked = model_card(state_of(events), events[0].data)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alnb.cost import Cost
-from alnb.forecast import FEWEST, Gain, expected_gain, forecast
+from alnb.forecast import FEWEST, Forecast, Gain, expected_gain, forecast
 from alnb.metrics import Scores
 from alnb.reports import CycleReport, FitReport
 
@@ -202,3 +202,20 @@ def test_a_dice_that_is_no_number_is_no_point():
     empty = dataclasses.replace(report(120, 0.5), scores=nothing)
 
     assert forecast([empty] * 9).gain is None
+
+
+@pytest.mark.parametrize(
+    ("gain", "said"),
+    [
+        (None, ""),
+        (Gain(0.01, -0.02, 0.04, 0.02), ""),  # it may change, or not
+        (Gain(0.005, -0.01, 0.01, 0.02), "is not expected to change Dice."),
+        (Gain(0.03, 0.01, 0.05, 0.02), "One more minute of labelling: Dice +0.03 or so."),
+    ],
+)
+def test_a_forecast_is_shown_only_where_it_says_something(gain, said):
+    found = Forecast("Dice", 6, gain)
+
+    assert found.clear is bool(said)
+    assert said in found.plain
+    assert bool(found.plain) is bool(said)

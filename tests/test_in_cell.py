@@ -117,3 +117,12 @@ def test_the_end_is_said(cell):
 
 def _middle(region):
     return region.row + region.height / 2 - 0.5, region.col + region.width / 2 - 0.5
+
+
+def test_a_region_with_only_background_marked_is_answered_as_clean(cell, session):
+    region = session.state.pending[0]
+    press(cell, region.row + 1.0, region.col + 2.0, shift=True)
+    assert "Only background is marked" in cell._text.value
+    push(cell, "clean")
+
+    assert session.state.by_key[region.key].verdict is Verdict.CLEAN

@@ -1,15 +1,17 @@
 import json
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from alnb.errors import SessionError
-from alnb.journal import Event, Journal, live
+from alnb.journal import Event, Journal, began, live
 
 OPENING = {
     "version": "0",
@@ -100,23 +102,23 @@ def test_a_journal_that_does_not_begin_with_its_opening_is_refused(path):
         Journal(path)
 
 
-def _hold(path, held, done):
+def _hold(path, held):
     journal = Journal(path)
     journal.append("opened", OPENING)
     held.set()
-    done.wait(30)
+    time.sleep(60)
 
 
 @pytest.fixture
 def elsewhere(path):
     """Another process that has the journal open for writing."""
     context = multiprocessing.get_context("spawn")
-    held, done = context.Event(), context.Event()
-    process = context.Process(target=_hold, args=(path, held, done))
+    held = context.Event()
+    process = context.Process(target=_hold, args=(path, held))
     process.start()
     assert held.wait(30)
     yield process
-    done.set()
+    process.kill()
     process.join()
 
 
@@ -172,6 +174,267 @@ def test_releasing_lets_others_write(path):
 
     assert not journal.owned
     assert not path.with_name("journal.owner").exists()
+
+
+# --- who writes ---
+
+FREE = [
+    {"pid": 0}, {"pid": -1}, {"pid": 1}, {"pid": True}, {"pid": "12"}, {"pid": None},
+    {"pid": 2**70}, {"pid": os.getppid(), "began": "another time"}, {"pid": [1]}, {},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("mark", FREE)
+def test_a_mark_of_no_living_writer_holds_nothing(path, mark):
+    Journal(path).append("opened", OPENING)
+    path.with_name("journal.owner").write_text(json.dumps({"token": "theirs"} | mark))
+    journal = Journal(path)
+
+    assert not journal.held
+    journal.claim()
+    assert journal.owned
+
+
+def test_a_number_that_another_process_has_now_holds_nothing(path, elsewhere):
+    owner = path.with_name("journal.owner")
+    mark = json.loads(owner.read_text())
+    elsewhere.kill()
+    elsewhere.join()
+    owner.write_text(json.dumps(mark | {"pid": os.getppid()}))
+
+    journal = Journal(path)
+    journal.claim()
+    assert journal.append("answered", CLEAN).seq == 1
+
+
+def test_a_process_that_ended_and_was_not_waited_for_holds_nothing(path):
+    code = "import sys; from pathlib import Path; from alnb.journal import Journal; " + (
+        "j = Journal(Path(sys.argv[1])); j.claim(); print('held', flush=True); input()"
+    )
+    words = [sys.executable, "-c", code, str(path)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        assert Journal(path).held
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it stays a zombie
+
+        assert not Journal(path).held
+
+
+@pytest.mark.parametrize("system", ["linux", "darwin"])
+def test_a_process_is_known_by_when_it_began(monkeypatch, system):
+    import psutil  # while the system is known
+
+    words = [sys.executable, "-c", "input()"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE) as process:
+        monkeypatch.setattr(sys, "platform", system)
+        first = began(process.pid)
+        process.kill()
+
+    assert first
+    assert first != began(os.getpid()) == began(os.getpid())
+    assert began(process.pid) is None
+    assert not psutil.pid_exists(process.pid)
+
+
+def test_a_writer_on_another_computer_is_named(path):
+    Journal(path).append("opened", OPENING)
+    mark = {"token": "theirs", "pid": 12, "host": "reading-room"}
+    path.with_name("journal.owner").write_text(json.dumps(mark))
+
+    with pytest.raises(SessionError, match="process 12 on the computer reading-room"):
+        Journal(path).claim()
+    journal = Journal(path)
+    journal.claim(take_over=True)
+    assert journal.owned
+
+
+# --- what other programs do to the file ---
+
+
+def _cut(path, older):
+    path.write_bytes(path.read_bytes()[:-30])
+
+
+def _restore(path, older):
+    path.write_bytes(older)
+
+
+def _replace(path, older):
+    path.with_name("theirs").write_bytes(older)
+    path.with_name("theirs").replace(path)
+
+
+def _prolong(path, older):
+    line = Event(3, 0, "answered", CLEAN | {"annotator": "Ben"}).line()
+    path.write_bytes(path.read_bytes() + line.encode())
+
+
+def _diverge(path, older):
+    path.write_bytes(path.read_bytes().replace(b"Ada", b"Ben"))
+
+
+def _fill_with_zeros(path, older):
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+@pytest.mark.parametrize("many", [1, 3])
+@pytest.mark.parametrize("change", [_cut, _restore, _replace, _prolong, _diverge, _fill_with_zeros])
+def test_a_journal_that_another_program_changed_is_written_again_and_theirs_is_kept(
+    path, change, many
+):
+    journal = Journal(path)
+    journal.append("opened", OPENING)
+    older = path.read_bytes()
+    journal.append("answered", CLEAN)
+    journal.append("answered", CLEAN)
+    change(path, older)
+    theirs = path.read_bytes()
+    journal.extend("answered", [CLEAN] * many)
+
+    assert Journal(path).events == journal.events
+    assert journal.count == 3 + many
+    assert path.with_name("journal.other-1.jsonl").read_bytes() == theirs
+    assert "is kept as journal.other-1.jsonl" in journal.take_note()
+    assert not journal.take_note()
+    journal.append("answered", CLEAN)
+    assert not journal.take_note()
+    assert len([*path.parent.glob("journal.other-*")]) == 1
+
+
+def test_each_other_file_is_kept(path):
+    journal = Journal(path)
+    journal.append("opened", OPENING)
+    for text in ("first", "second"):
+        path.write_text(text)
+        journal.append("answered", CLEAN)
+
+    others = sorted(path.parent.glob("journal.other-*"))
+    assert [one.read_text() for one in others] == ["first", "second"]
+
+
+def test_a_journal_that_was_deleted_is_written_again(path):
+    journal = Journal(path)
+    journal.append("opened", OPENING)
+    path.unlink()
+    journal.append("answered", CLEAN)
+
+    assert Journal(path).events == journal.events
+    assert "another program deleted it" in journal.take_note()
+
+
+def test_a_folder_that_was_deleted_is_made_again(path):
+    path = path.parent / "session" / path.name
+    journal = Journal(path)
+    journal.append("opened", OPENING)
+    shutil.rmtree(path.parent)
+    assert journal.owned
+    journal.append("answered", CLEAN)
+
+    assert Journal(path).events == journal.events
+    assert json.loads(path.with_name("journal.owner").read_text())["pid"] == os.getpid()
+
+
+def test_a_folder_restored_from_a_copy_is_written_on(path):
+    path = path.parent / "session" / path.name
+    journal = Journal(path)
+    journal.append("opened", OPENING)
+    shutil.copytree(path.parent, path.parents[1] / "copy")
+    mark = {"token": "of before", "pid": 2**22 + 1, "began": "before"}
+    (path.parents[1] / "copy" / "journal.owner").write_text(json.dumps(mark))
+    journal.append("answered", CLEAN)
+    shutil.rmtree(path.parent)
+    (path.parents[1] / "copy").rename(path.parent)
+    journal.append("answered", CLEAN)
+
+    assert Journal(path).events == journal.events
+    assert journal.count == 3
+    assert journal.owned
+
+
+def test_who_took_over_and_let_go_again_is_not_overwritten(path):
+    first, second = Journal(path), Journal(path)
+    first.append("opened", OPENING)
+    second.claim(take_over=True)
+    second.append("answered", CLEAN)
+    second.release()
+
+    assert not first.owned
+    with pytest.raises(SessionError, match="another window"):
+        first.append("answered", CLEAN)
+    assert Journal(path).events == second.events
+
+
+def test_a_file_that_was_only_copied_or_touched_is_ours(path):
+    journal = Journal(path)
+    journal.append("opened", OPENING)
+    path.with_name("theirs").write_bytes(path.read_bytes())
+    path.with_name("theirs").replace(path)
+    journal.append("answered", CLEAN)
+    os.utime(path)
+    with path.open("a") as file:
+        file.write('{"kind": "answ')  # torn: no line yet
+    journal.append("answered", CLEAN)
+
+    assert Journal(path).events == journal.events
+    assert not journal.take_note()
+    assert not [*path.parent.glob("journal.other-*")]
+
+
+# --- a disk without room ---
+
+LONG = CLEAN | {"annotator": "Ada" * 3000}  # more than the room in a page that is begun
+
+
+@pytest.mark.parametrize("many", [[LONG], [CLEAN] * 64])
+@pytest.mark.parametrize("left", [0, 4096])
+def test_on_a_full_disk_all_is_written_or_nothing(disk, many, left):
+    journal = Journal(disk.path / "journal.jsonl")
+    journal.append("opened", OPENING)
+    journal.append("answered", CLEAN)
+    before = journal.path.read_bytes()
+    disk.fill(left)
+    with pytest.raises(SessionError, match=r"No space left.*not saved"):
+        journal.extend("answered", many)
+
+    assert journal.path.read_bytes() == before
+    assert journal.count == 2
+    disk.free()
+    journal.extend("answered", many)
+    assert Journal(journal.path).events == journal.events
+    assert not journal.take_note()
+
+
+def test_a_full_disk_can_not_lose_what_another_program_changed(disk):
+    journal = Journal(disk.path / "journal.jsonl")
+    journal.append("opened", OPENING)
+    journal.append("answered", LONG)
+    journal.path.write_text("theirs")
+    disk.fill()
+    for _ in range(2):
+        with pytest.raises(SessionError, match="not saved"):
+            journal.append("answered", CLEAN)
+    assert journal.path.read_text() == "theirs"
+    assert not [*disk.path.glob("*other*")]
+
+    disk.free()
+    journal.append("answered", CLEAN)
+    assert Journal(journal.path).events == journal.events
+
+
+def test_a_disk_that_may_only_be_read_is_said(disk):
+    journal = Journal(disk.path / "journal.jsonl")
+    journal.append("opened", OPENING)
+    disk.set_writable(False)
+
+    with pytest.raises(SessionError, match=r"Read-only file system.*not saved"):
+        journal.append("answered", CLEAN)
+    with pytest.raises(SessionError, match="it may not be read or written here"):
+        Journal(journal.path).claim()
+    assert journal.owned
+    disk.set_writable(True)
+    journal.append("answered", CLEAN)
+    assert Journal(journal.path).events == journal.events
 
 
 def test_an_unknown_kind_is_not_written(path):

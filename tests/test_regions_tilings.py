@@ -113,7 +113,7 @@ def test_superpixels_are_found_once_a_slice(dataset, counted):
     assert counted == [12, 9]
 
 
-@pytest.mark.parametrize("harm", ["delete", "truncate", "confuse"])
+@pytest.mark.parametrize("harm", ["delete", "truncate", "confuse", "spoil", "claim"])
 def test_a_file_that_is_gone_or_broken_is_made_again(dataset, counted, harm):
     where = dataset.slices[0]
     once = superpixels(dataset, 12)(where)
@@ -123,8 +123,11 @@ def test_a_file_that_is_gone_or_broken_is_made_again(dataset, counted, harm):
         shutil.rmtree(folder)
     elif harm == "truncate":
         file.write_bytes(file.read_bytes()[:50])
-    else:
+    elif harm == "confuse":
         np.savez(file, labels=np.ones((3, 3), np.uint8))
+    else:
+        labels = np.ones((dataset.size, dataset.size))
+        np.savez(file, labels=labels if harm == "spoil" else (labels * 2**40).astype(np.uint64))
 
     assert superpixels(dataset, 12)(where) == once
     assert len(counted) == 2

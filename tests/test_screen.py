@@ -8,7 +8,7 @@ from alnb.config import Config
 from alnb.cost import Cost
 from alnb.dataset import SliceId
 from alnb.metrics import Scores
-from alnb.regions import grid
+from alnb.regions import Region, grid
 from alnb.reports import CycleReport, FitReport
 from alnb.state import State, digest
 from alnb.ui.label.draft import Draft
@@ -198,7 +198,7 @@ def test_a_pool_that_ends_with_a_skip_is_the_end_and_counts_it(screen):
     assert works(shown) == {"undo"}
     assert shown.question == "<b>There is nothing left to ask: 2 answered and 1 skipped.</b>"
     assert shown.network == "Network: up to date"
-    assert shown.title == "squares · cycle 1 · 0 of 1 regions answered, 1 skipped"
+    assert shown.title == "squares · cycle 1 · 0 of 1 still open, 1 skipped"
 
 
 def test_a_pool_of_only_skips_says_so(screen):
@@ -282,7 +282,7 @@ def test_a_network_of_few_answers_is_said_to_ask_poorly(screen, answers, said):
     shown = screen(asked(30, infected(FIRST), *map(clean, REGIONS[1:answers])))
 
     assert shown.can_train
-    assert ("So far there are few answers" in shown.train_hint) is said
+    assert ("Few answers so far" in shown.train_hint) is said
 
 
 # --- words ---
@@ -331,10 +331,13 @@ def test_clicks_that_are_no_answer_yet_are_priced(screen, count, words):
     assert screen(asked(), Draft(FIRST, clicks)).question.startswith(words)
 
 
-def test_the_title_counts_what_is_answered(screen):
-    assert screen(asked(3, clean(SECOND))).title == "squares · start · 1 of 3 regions answered"
+def test_the_title_counts_what_is_open_and_only_the_cost_what_is_answered(screen):
+    swept = [clean(region) for region in REGIONS[4:10]]
+    shown = screen(asked(3, clean(SECOND), *swept))
+    assert shown.title == "squares · start · 2 of 3 still open"
+    assert "· 7 regions ·" in shown.cost
     state = trained(asked(2, clean(FIRST), infected(SECOND)))
-    assert screen(state).title == "squares · cycle 1 · 0 of 1 regions answered"
+    assert screen(state).title == "squares · cycle 1 · 1 of 1 still open"
 
 
 def test_the_question_is_asked(screen):
@@ -524,11 +527,67 @@ def test_what_was_taken_back_can_be_given_again(screen):
     assert "redo" in works(screen(asked(3), draft))
 
 
-def test_only_background_is_no_answer(screen):
-    draft = Draft(FIRST, (dataclasses.replace(CLICK, label=0),))
+def test_a_region_with_only_background_marked_can_be_said_to_be_clean(screen):
+    draft = Draft(FIRST).toggled(dataclasses.replace(CLICK, label=0), 1)
+    shown = screen(asked(), draft)
 
-    assert works(screen(asked(), draft)) == {"undo"}
-    assert "Click the infection, too" in screen(asked(), draft).question
+    assert works(shown) == {"clean", "undo"}
+    assert "Only background is marked" in shown.question
+    assert "press <b>No infection</b> if all in the frame is background" in shown.question
+
+
+def test_a_reopened_answer_is_told_and_can_be_left_also_with_marks(screen):
+    shown = screen(asked(3, infected(FIRST)), Draft.of(infected(FIRST)))
+
+    assert "You answered: infection, 1 click." in shown.question
+    assert "data-act='back'" in shown.question
+
+
+def test_a_session_with_outlines_never_speaks_of_clicks_alone(screen):
+    full = Config(labels="full")
+    outlined = Answer(FIRST, Verdict.INFECTED, outlines=(((0, 0), (0, 3), (3, 3)),))
+    state = dataclasses.replace(asked(3, outlined), config=full)
+    shown = screen(state, Draft(SECOND, (Click(SECOND.row, SECOND.col),)), fresh=True)
+
+    assert "· 3 points" in shown.cost
+    assert "Draw around all infection in the frame" in shown.question
+    assert "Click more infections" not in shown.question
+    assert shown.hint.startswith("Draw around the infection")
+
+
+def test_the_first_question_has_a_hint(screen):
+    assert screen(asked(), fresh=True).hint.startswith("Click the infection, then press <b>Next")
+    assert screen(asked()).hint == ""
+    assert screen(asked(), fresh=True, owned=False).hint == ""
+
+
+@pytest.mark.parametrize(
+    ("activity", "share"),
+    [
+        (Activity("warm"), 0.0),
+        (Activity("warm", 5, 10, detail="draw"), 0.05),
+        (Activity("wait", 5, 10, detail="prepare"), 0.55),
+        (Activity("prepare", 10, 10), 1.0),
+        (Activity("fit", 5, 10), 0.35),
+    ],
+)
+def test_the_bar_moves_while_the_network_learns_from_synthetic_scans(activity, share):
+    assert activity.fraction == pytest.approx(share)
+
+
+def test_a_first_use_is_not_called_a_training(screen):
+    shown = screen(asked(), activity=Activity("wait", 5, 10, detail="prepare"))
+
+    assert shown.network == "Network: preparing 55 %"
+
+
+def test_a_sweep_leaves_the_strip_where_the_question_was(screen):
+    state = asked(40, *map(clean, REGIONS[:20]))
+    before = screen(state)
+    whole = Region(FIRST.where, 0, 0, 32, 32)
+    swept = screen(state, Draft(whole, held=True, sweep=True))
+
+    assert (swept.earlier, swept.tiles, swept.later) == (14, before.tiles, 13)
 
 
 def test_background_clicks_are_said_while_they_are_set(screen):
@@ -548,7 +607,7 @@ def test_a_sweep_ends_with_the_rest_clean_or_is_left(screen):
 
     assert works(shown) == {"clean", "sweep", "undo"}
     assert "The rest is clean" in shown.question
-    assert "1 click" in shown.question
+    assert "<b>1 click</b> and the rest: 6 s" in shown.question
 
 
 # --- the budget ---

@@ -11,7 +11,7 @@ from alnb.reports import CycleReport, FitReport
 from alnb.state import State
 from alnb.ui.label.screen import MAY_REPEAT, Explainer, asking_weights
 
-CONFIG = Config(regions_per_slice=4, regions_per_cycle=2, ask_bare=True)
+CONFIG = Config(regions_per_slice=4, regions_per_cycle=2, ask_in="anywhere")
 FIT = FitReport(
     weights="w", backbone="fake", device="none", steps=1, loss=1.0, threshold=0.5,
     heldout=0, heldout_accuracy=None, train_s=0.25,
@@ -68,12 +68,12 @@ def told(pool):
     return explain
 
 
-@pytest.mark.parametrize("settings", [{}, {"one_region_a_slice": False}, {"ask_bare": False}])
+@pytest.mark.parametrize("settings", [{}, {"one_region_a_slice": False}, {"ask_in": "body"}])
 def test_ranks_follow_the_order_in_which_the_cycle_asked(pool, rng, told, monkeypatch, settings):
     entropy = rng.random(pool.shape)
     entropy[0] = 1.0, 1.1, 1.2, 1.3  # the best of all, in one slice
     monkeypatch.setattr(Pool, "left_out", lambda pool, where: np.array(
-        [False, False, False, not pool.config.ask_bare]
+        [False, False, False, pool.config.ask_in != "anywhere"]
     ))  # fmt: skip
     asked = told(entropy, regions_per_cycle=6, **settings)
 
@@ -115,8 +115,7 @@ def test_the_start_is_random(pool, state):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({}, "inside the lungs first"),
-        ({"start_in_lungs": 0.0}, "drawn at random; there"),
+        ({"ask_in": "body"}, "drawn at random; there"),
         ({"start": "slices"}, "all regions of slices"),
     ],
 )
@@ -136,12 +135,18 @@ def test_random_says_so(pool, state):
     assert explanation.reasons == ()
 
 
-def test_a_draw_that_prefers_lungs_says_so(pool, state):
-    config = CONFIG.replace(heuristic="foreground_random")
-    drawn = dataclasses.replace(state, config=config)
-    explanation = Explainer(pool, drawn, {}).explain(state.asked[0].region)
+@pytest.mark.parametrize("heuristic", ["foreground_random", "entropy"])
+@pytest.mark.parametrize(("found", "words"), [(True, " in and around the lungs"), (False, "")])
+def test_a_draw_in_the_lungs_says_so(pool, state, monkeypatch, heuristic, found, words):
+    monkeypatch.setattr(
+        "alnb.pool.in_lungs", lambda _, regions, **how: np.full(len(regions), found)
+    )
+    config = CONFIG.replace(heuristic=heuristic, ask_in="lungs")
+    start = dataclasses.replace(state, config=config, cycle=0, given=(), reports=())
+    explainer = Explainer(Pool(pool.dataset, config), start, {})
 
-    assert explanation.sentence == "Number 1 of 2 drawn at random, inside the lungs first."
+    sentence = explainer.explain(state.asked[0].region).sentence
+    assert sentence == f"Start: drawn at random{words}; there is no network yet."
 
 
 def test_no_score_tells_which_question_comes_twice(squares, state, tables):
@@ -157,4 +162,4 @@ def test_no_score_tells_which_question_comes_twice(squares, state, tables):
 def test_a_region_opened_again_was_not_asked(pool, state, tables):
     explanation = Explainer(pool, state, tables).explain(state.given[0].region)
 
-    assert "You opened this region yourself" in explanation.sentence
+    assert "You chose this region" in explanation.sentence

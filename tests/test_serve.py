@@ -1,6 +1,7 @@
 import contextlib
 import json
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from alnb.errors import AlnbError
-from alnb.serve import HOST, TEMPLATES, app_notebook, free_port, serve, voila_config
+from alnb.serve import FILES, HOST, TEMPLATES, app_notebook, free_port, serve, voila_config
 
 SHARED = Path(__file__).parents[1] / "apps" / "voila.json"
 ENV = {"PYTHONPATH": str(Path(__file__).parents[1])}  # where alnb is not installed
@@ -151,7 +152,7 @@ def test_a_server_of_ones_own_is_as_closed(notebook):
     config["Voila"]["tornado_settings"]["local_hostnames"].append("label.example")
     (notebook.parent / "voila.json").write_text(json.dumps(config))
     port = free_port()
-    command = [sys.executable, "-m", "voila", notebook.name, f"--port={port}"]
+    command = [sys.executable, "-m", "alnb.guard", notebook.name, f"--port={port}"]
     env = {**os.environ, **ENV, "JUPYTER_TOKEN": "t0", "JUPYTER_PATH": str(TEMPLATES)}
     home = f"http://{HOST}:{port}"
     with subprocess.Popen(command, cwd=notebook.parent, env=env) as process:
@@ -162,6 +163,8 @@ def test_a_server_of_ones_own_is_as_closed(notebook):
             assert status(f"{home}/?token=t0", Host="label.example")[0] == 200
             assert status(f"{home}/?token=t0", Host="elsewhere.example")[0] == 403
             assert status(f"{home}/voila/files/secret.png?token=t0")[0] == 403
+            assert status(f"{home}/voila/templates/?token=t0")[0] == 404
+            assert status(f"{home}/login", Origin="http://elsewhere.example")[0] == 403
         finally:
             process.terminate()
 
@@ -185,6 +188,18 @@ def wait_until(true, within_s=30):
             return True
         time.sleep(0.05)
     return False
+
+
+def test_a_server_may_open_more_files_than_a_shell_allows(notebook):
+    if sys.platform != "linux":
+        pytest.skip("reads the limit of another process")
+    shell = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, shell[1]))
+    try:
+        with serve(notebook, open_browser=False, env=ENV) as server:
+            assert resource.prlimit(server.pid, resource.RLIMIT_NOFILE)[0] >= min(FILES, shell[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, shell)
 
 
 def test_a_server_that_fails_says_so(notebook, monkeypatch):

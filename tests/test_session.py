@@ -10,6 +10,7 @@ from alnb.acquisition import Pick
 from alnb.annotation import Answer, Click, Verdict, point_labels
 from alnb.arrays import INFECTED
 from alnb.config import Config
+from alnb.cost import Cost
 from alnb.dataset import SliceId
 from alnb.errors import ConfigError, SessionError
 from alnb.journal import Journal
@@ -162,14 +163,58 @@ def train(session, dataset):
     session.scored(Scores(3, 1, 1, 5), 0.5)
 
 
-def test_a_correction_counts_as_the_answer_and_costs_too(session):
-    session.submit(clean(REGIONS[0]))
-    session.submit(infected(REGIONS[0], 1, 2))
+def test_a_correction_counts_as_the_answer_and_takes_its_price_and_its_time(session):
+    session.submit(dataclasses.replace(clean(REGIONS[0]), seconds=5))
+    session.submit(dataclasses.replace(infected(REGIONS[0], 1, 2), seconds=4))
 
     assert [a.verdict for a in session.state.answers] == [Verdict.INFECTED]
-    assert session.state.cost.nominal_s == 9
+    assert session.state.cost == Cost(6, 9, regions=1, clicks=2, answers=2)
+    session.submit(clean(REGIONS[0]))
+    assert session.state.cost.nominal_s == 3
     session.undo()
-    assert [a.verdict for a in session.state.answers] == [Verdict.CLEAN]
+    session.undo()
+    assert session.state.cost == Cost(3, 5, regions=1, clicks=0, answers=1)
+
+
+def test_a_journal_that_priced_corrections_and_cells_of_a_sweep_replays_as_it_was(session):
+    session.submit(clean(REGIONS[0]))
+    session.submit(clean(REGIONS[0]))
+    session.sweep([clean(REGIONS[1]), clean(UNASKED)])
+    assert session.state.cost.nominal_s == 6
+    older = [
+        dataclasses.replace(event, data={
+            key: value for key, value in event.data.items() if key not in ("corrects", "rest")
+        })
+        for event in session.journal.events
+    ]  # fmt: skip
+
+    assert state_of(older).cost == Cost(12, state_of(older).cost.measured_s, 4, 0, 4)
+
+
+def test_what_an_older_journal_learned_is_known_by_its_count_of_regions(session, squares):
+    session.submit(clean(REGIONS[0]))
+    session.submit(infected(REGIONS[0]))
+    train(session, squares)
+    session.submit(clean(REGIONS[1]))
+    older = [
+        dataclasses.replace(event, data=event.data | {"cost": {
+            "nominal_s": 6.0, "measured_s": 2.0, "regions": 2, "clicks": 1,
+        }}) if event.kind == "trained" else event
+        for event in session.journal.events
+    ]  # fmt: skip
+
+    for state in (session.state, state_of(older)):
+        assert state.learned == (infected(REGIONS[0]),)
+        assert state.since_training == 1
+
+
+def test_a_sweep_costs_its_clicks_and_one_verdict_for_the_rest(session):
+    session.sweep([infected(REGIONS[0], 1, 2), *map(clean, REGIONS[1:]), clean(UNASKED)])
+
+    assert session.state.cost.nominal_s == 3 * 2 + 3
+    assert session.state.cost.regions == 5
+    session.submit(infected(UNASKED))  # corrected: the rest is still one verdict
+    assert session.state.cost.nominal_s == 3 * 2 + 3 + 3
 
 
 def test_a_correction_taken_back_can_be_given_again(session):
@@ -359,6 +404,38 @@ def test_a_folder_of_other_things_is_left_alone(squares, tmp_path):
         Session.open(tmp_path, squares)
 
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.docx"]
+
+
+@pytest.mark.parametrize("left", [0, 4096])
+def test_a_session_that_found_no_room_opens_once_there_is_some(squares, disk, left):
+    folder = disk.path / "session"
+    disk.fill(left)
+    with pytest.raises(SessionError, match=r"there is no room|No space left"):
+        Session.open(folder, squares, CONFIG)
+    assert not (folder / "journal.jsonl").exists()
+
+    disk.free()
+    assert Session.open(folder, squares, CONFIG).state.cycle == -1
+
+
+@pytest.mark.parametrize(
+    "name", ["journal.new", ".123-journal.jsonl", ".7-draft.json", "journal.other-2.jsonl"]
+)
+def test_what_a_kill_or_an_older_version_left_keeps_no_session_out(squares, tmp_path, name):
+    (tmp_path / name).write_text('{"seq":0,')
+
+    assert Session.open(tmp_path, squares, CONFIG).state.cycle == -1
+
+
+def test_a_fork_is_written_whole_or_not_at_all(session, disk):
+    session.submit(dataclasses.replace(clean(REGIONS[0]), annotator="Ada" * 3000))
+    disk.fill(8192)
+    with pytest.raises(SessionError, match="No space left"):
+        session.fork(disk.path / "fork", 0)
+    assert not Journal(disk.path / "fork" / "journal.jsonl").events
+
+    disk.free()
+    assert session.fork(disk.path / "fork", 0).state.answers == session.state.answers
 
 
 def test_a_session_whose_journal_is_gone_may_begin_again(squares, tmp_path):

@@ -1,17 +1,24 @@
 import os
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from alnb.storage import (
+    csv_of,
     forget,
+    from_inert,
+    inert,
     maps_path,
     read_arrays,
     replacing,
     scores_path,
     sha256_of,
     short_hash,
+    spare_name,
+    staged,
     write_arrays,
+    write_durably,
     write_text,
 )
 
@@ -79,3 +86,56 @@ def test_the_oldest_files_of_a_kind_are_forgotten(tmp_path):
         "scores-c.npz",
         "weights-x.safetensors",
     ]
+
+
+def test_what_is_staged_moves_in_together_or_leaves_no_trace(tmp_path):
+    with pytest.raises(ZeroDivisionError), staged(tmp_path / "out") as stage:
+        (stage / "a.txt").write_text("new")
+        raise ZeroDivisionError
+    assert not (tmp_path / "out").exists()
+
+    (tmp_path / "out" / "inner").mkdir(parents=True)
+    (tmp_path / "out" / "inner" / "a.txt").write_text("old")
+    (tmp_path / "out" / "kept.txt").write_text("kept")
+    with staged(tmp_path / "out") as stage:
+        write_text(stage / "inner" / "a.txt", "new")
+        assert (tmp_path / "out" / "inner" / "a.txt").read_text() == "old"
+
+    assert (tmp_path / "out" / "inner" / "a.txt").read_text() == "new"
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["inner", "kept.txt"]
+
+
+def test_what_a_durable_file_replaces_can_be_kept(tmp_path, monkeypatch):
+    path = tmp_path / "a.txt"
+    path.write_text("first")
+    write_durably(path, b"second", spare_name(path))
+
+    def no_links(*_):
+        raise PermissionError(1, "this disk has no such links")
+
+    monkeypatch.setattr(os, "link", no_links)
+    write_durably(path, b"third", spare_name(path))
+
+    assert path.read_bytes() == b"third"
+    assert (tmp_path / "a.other-1.txt").read_bytes() == b"first"
+    assert (tmp_path / "a.other-2.txt").read_bytes() == b"second"
+
+
+@pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "'=", "''@"])
+def test_a_text_that_a_spreadsheet_would_run_is_written_as_text_and_read_as_it_was(first):
+    text = f"{first}1+cmd()"
+    assert inert(text) == f"'{text}"
+    assert from_inert(inert(text)) == text
+
+
+@pytest.mark.parametrize("text", ["", "scan_01", "'quoted'", " =1", "a=1", "'", -1.5, None, True])
+def test_any_other_value_is_written_as_it_is(text):
+    assert inert(text) is text
+    if isinstance(text, str):
+        assert from_inert(text) == text
+
+
+def test_a_table_keeps_its_numbers():
+    table = pd.DataFrame({"a": ["=1", None], "b": [-1, 2], "c": [-0.5, float("nan")], "d": True})
+
+    assert csv_of(table) == "a,b,c,d\n'=1,-1,-0.5,True\n,2,,True\n"

@@ -1,3 +1,7 @@
+import errno
+import math
+import zipfile
+
 import pytest
 import timm
 import torch
@@ -233,3 +237,87 @@ def test_weights_that_would_run_code_are_refused(tmp_path, capsys):
 def test_missing_weights_are_a_sentence(tmp_path):
     with pytest.raises(TrainerError, match="there is no such file"):
         backbones.read_weights(tmp_path / "none.pth")
+
+
+def test_weights_that_claim_more_than_the_file_holds_are_refused(tmp_path):
+    torch.save({"a": torch.ones(1).expand(2**40)}, tmp_path / "claims.pth")
+    torch.save({"a": torch.zeros(2**20)}, tmp_path / "plain.pth")
+    with (
+        zipfile.ZipFile(tmp_path / "plain.pth") as plain,
+        zipfile.ZipFile(tmp_path / "packed.pth", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for one in plain.infolist():
+            packed.writestr(one.filename, plain.read(one))
+
+    for name in ("claims.pth", "packed.pth"):
+        with pytest.raises(TrainerError, match=f"{name}: the file can't be read"):
+            backbones.read_weights(tmp_path / name)
+    assert backbones.read_weights(tmp_path / "plain.pth")["a"].shape == (2**20,)
+
+
+@pytest.fixture(scope="module")
+def lite0():
+    return FCN8("efficientnet_lite0")
+
+
+@pytest.mark.parametrize("ending", ["pth", "safetensors"])
+def test_an_empty_file_of_weights_is_not_imagenet(lite0, tmp_path, ending):
+    path = tmp_path / f"a.{ending}"
+    (torch.save if ending == "pth" else save_file)({}, path)
+    before = {name: value.clone() for name, value in lite0.state_dict().items()}
+
+    with pytest.raises(TrainerError, match="not those of EfficientNet-Lite0"):
+        lite0.backbone.load(lite0, backbones.read_weights(path))
+    path.write_bytes(b"")
+    with pytest.raises(TrainerError, match="can't be read"):
+        backbones.read_weights(path)
+    assert all(torch.equal(value, before[name]) for name, value in lite0.state_dict().items())
+
+
+def test_weights_that_are_no_numbers_are_refused(lite0):
+    tensors = backbones.lite0_weights()
+    name = next(iter(tensors))
+    for value, why in ((torch.full_like(tensors[name], math.nan), "not finite"),
+                       (tensors[name].to(torch.int32), "names or shapes differ")):  # fmt: skip
+        with pytest.raises(TrainerError, match=why):
+            lite0.backbone.load(lite0, tensors | {name: value})
+
+
+@pytest.mark.parametrize("shape", [(4096, 7), (0,)])
+def test_another_classifier_than_vgg16s_is_refused(vgg16, shape):
+    tensors = {"features.0.weight": torch.zeros(1), "classifier.0.weight": torch.zeros(shape)}
+
+    with pytest.raises(TrainerError, match="not those of VGG16"):
+        vgg16.backbone.load(vgg16, tensors)
+
+
+def test_a_network_is_read_as_it_was_written_or_not_at_all(lite0, tmp_path):
+    path = tmp_path / "a.safetensors"
+    backbones.write_weights(lite0, path, {"who": "me"})
+    content = path.read_bytes()
+    other = FCN8("efficientnet_lite0")
+    before = {name: value.clone() for name, value in other.state_dict().items()}
+
+    for at in (len(content) - 1, len(content) // 2):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 64]) + content[at + 1 :])
+        with pytest.raises(TrainerError, match="was changed"):
+            backbones.load_weights(other, path)
+    for state in ({}, {"a": torch.zeros(1)}, dict(list(lite0.state_dict().items())[:-1])):
+        save_file(state, path)
+        with pytest.raises(TrainerError, match="of another network"):
+            backbones.load_weights(other, path)
+    assert all(torch.equal(value, before[name]) for name, value in other.state_dict().items())
+
+    path.write_bytes(content)
+    assert backbones.load_weights(other, path)["who"] == "me"
+    ours, theirs = other.state_dict(), lite0.state_dict()
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+
+
+def test_weights_without_room_are_an_error_of_the_disk_and_leave_nothing(disk):
+    disk.fill(left=8192)
+    with pytest.raises(OSError, match="No space left on device") as error:
+        backbones.write_weights(torch.nn.Linear(100, 100), disk.path / "w" / "a.safetensors")
+
+    assert error.value.errno == errno.ENOSPC
+    assert [*(disk.path / "w").iterdir()] == []

@@ -1,9 +1,15 @@
+import os
+import shutil
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from fakes import TWO_STEPS
 
 from alnb.annotation import Answer, Verdict
 from alnb.errors import TrainerError
+from alnb.storage import weights_path
 from alnb.training.trainer import Trainer
 
 
@@ -54,6 +60,55 @@ def test_broken_weights_are_as_good_as_none(trained, squares, answered, tmp_path
     (tmp_path / f"weights-{report.weights}.safetensors").write_bytes(b"torn")
 
     assert Trainer(squares, TWO_STEPS, tmp_path).fit(answered).weights == report.weights
+
+
+def spoilt(path, how):
+    content = path.read_bytes()
+    size = 8 + int.from_bytes(content[:8], "little")
+    if how == "bytes":
+        path.write_bytes(content[:-4] + b"\0\0\xc0\x7f")
+    else:
+        head = content[:size].replace(b"trunk.body.conv_stem", b"trunk.body.konv_stem")
+        path.write_bytes(head + content[size:])
+    assert path.read_bytes() != content
+
+
+@pytest.mark.parametrize("how", ["bytes", "names"])
+def test_spoilt_weights_are_told_and_trained_again(trained, squares, answered, tmp_path, how):
+    trainer, report = trained
+    path = weights_path(tmp_path, report.weights)
+    shutil.copyfile(weights_path(trainer.cache, report.weights), path)
+    spoilt(path, how)
+    where = squares.part("test")[:1]
+
+    with pytest.raises(TrainerError, match="was changed, or is of another network"):
+        list(Trainer(squares, TWO_STEPS, tmp_path).infection(where, report.weights))
+    again = Trainer(squares, TWO_STEPS, tmp_path)
+    assert again.fit(answered).loss == report.loss
+    ((_, found),) = Trainer(squares, TWO_STEPS, tmp_path).infection(where, report.weights)
+    ((_, wanted),) = trainer.infection(where, report.weights)
+    assert np.array_equal(found, wanted)
+
+
+def test_weights_under_the_name_of_others_are_as_good_as_none(trained, squares, tmp_path):
+    trainer, report = trained
+    shutil.copyfile(weights_path(trainer.cache, report.weights), weights_path(tmp_path, "0" * 16))
+
+    with pytest.raises(TrainerError, match="are not in"):
+        Trainer(squares, TWO_STEPS, tmp_path).evaluate("test", "0" * 16)
+
+
+def test_what_killed_trainings_left_is_forgotten(squares, answered, tmp_path):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    left = [tmp_path / "weights-0123.tmp", tmp_path / f".{gone.pid}-weights-0123.safetensors"]
+    others = tmp_path / f".{os.getppid()}-weights-0123.safetensors"
+    for path in (*left, others):
+        path.write_bytes(b"half")
+
+    Trainer(squares, TWO_STEPS.replace(steps=1), tmp_path).fit(answered)
+
+    assert not any(path.exists() for path in left) and others.exists()
 
 
 def test_old_weights_are_forgotten(squares, answered, tmp_path):

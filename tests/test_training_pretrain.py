@@ -88,23 +88,71 @@ def test_other_settings_learn_it_again(squares, tmp_path, small, change):
     assert len(list(small.glob("pretrained-*.safetensors"))) == 2
 
 
+def test_the_default_start_comes_with_alnb_whatever_the_seed(squares, tmp_path, small):
+    default = [Config(), Config(seed=4), Config(steps=9, epochs=3)]
+    found = [weights(trainer(squares, tmp_path, config)) for config in default]
+
+    assert not list(small.glob("*"))  # nothing was learned
+    assert all(same(found[0], other) for other in found[1:])
+    assert pretrain.SHIPPED.stat().st_size < 10 * 2**20
+    assert {value.dtype for value in found[0].values()} <= {torch.float32, torch.int64}
+
+
+@pytest.mark.parametrize("change", [{"pretrain_seed": 1}, {"pretrain_steps": 2}, {"dropout": 0.2}])
+def test_a_start_that_does_not_come_with_alnb_is_learned(squares, tmp_path, small, change):
+    config = Config(pretrain_steps=2).replace(**change)
+    config = config if "pretrain_seed" not in change else config.replace(pretrain_steps=1)
+    trainer(squares, tmp_path, config).prepare()
+
+    assert len(list(small.glob("pretrained-*.safetensors"))) == 1
+
+
+def test_without_the_file_it_is_learned(squares, tmp_path, small, monkeypatch):
+    monkeypatch.setattr(pretrain, "SHIPPED", tmp_path / "absent")
+    monkeypatch.setattr(pretrain, "_learn", lambda *_: None)
+    pretrain.shipped_name.cache_clear()
+    try:
+        trainer(squares, tmp_path, Config()).prepare()
+    finally:
+        pretrain.shipped_name.cache_clear()
+
+    assert len(list(small.glob("pretrained-*.safetensors"))) == 1
+
+
+def test_a_start_is_shipped_in_half_precision(squares, tmp_path):
+    network = trainer(squares, tmp_path).networks.fresh()
+    pretrain.ship(network, "a name", tmp_path / "start.safetensors")
+    kept = load_file(tmp_path / "start.safetensors")
+
+    statistics = {name for name, _ in network.named_buffers()}
+    assert {kept[name].dtype for name in kept if name not in statistics} == {torch.float16}
+    assert all(
+        torch.allclose(kept[name].float(), value.float(), atol=1e-3, rtol=1e-3)
+        for name, value in network.state_dict().items()
+    )
+
+
 def test_each_seed_has_a_start_of_its_own_whichever_is_the_first(squares, tmp_path, small):
-    nine = weights(trainer(squares, tmp_path, CONFIG.replace(seed=9)))
+    nine = weights(trainer(squares, tmp_path, CONFIG.replace(pretrain_seed=9)))
     zero = weights(trainer(squares, tmp_path))
     for kept in small.glob("pretrained-*.safetensors"):
         kept.unlink()
 
     assert not same(nine, zero)
     assert same(zero, weights(trainer(squares, tmp_path)))
-    assert same(nine, weights(trainer(squares, tmp_path, CONFIG.replace(seed=9))))
+    assert same(nine, weights(trainer(squares, tmp_path, CONFIG.replace(pretrain_seed=9))))
 
 
 def test_a_broken_file_is_made_again(squares, tmp_path, small):
     one = trainer(squares, tmp_path)
     found = weights(one)
-    next(small.glob("pretrained-*.safetensors")).write_bytes(b"broken")
+    path = next(small.glob("pretrained-*.safetensors"))
+    content = path.read_bytes()
 
-    assert same(found, weights(one))
+    for broken in (b"broken", content[:-4] + b"\0\0\xc0\x7f", content[:-4]):
+        path.write_bytes(broken)
+        assert same(found, weights(one))
+        assert path.read_bytes() == content
 
 
 def test_where_nothing_can_be_kept_it_is_learned_all_the_same(squares, tmp_path, monkeypatch):

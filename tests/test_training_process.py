@@ -110,6 +110,18 @@ def test_what_else_fails_is_told_with_where_to_read_more():
     )
 
 
+def test_another_dataset_than_the_page_has_is_not_opened(squares, tmp_path):
+    out = io.StringIO()
+    what = {"dataset": str(squares.folder), "fingerprint": "of another", "cache": str(tmp_path)}
+    Commands(out).run({"do": "open", "id": 1, "config": {}, "log_hint": "", **what})
+
+    assert "another dataset is there now" in json.loads(out.getvalue())["message"]
+
+
+def test_a_disk_without_room_is_said():
+    assert "there is no room for it. Make room" in said(OSError(28, "No space left on device"))
+
+
 def test_score_tables_of_old_networks_are_forgotten(tmp_path):
     commands = Commands(io.StringIO())
     commands.cache = tmp_path

@@ -11,7 +11,7 @@ from alnb.acquisition import HEURISTICS, region_scores
 from alnb.annotation import Answer, Verdict
 from alnb.config import Config
 from alnb.dataset import build
-from alnb.errors import ConfigError, TrainerError
+from alnb.errors import ConfigError, DataError, TrainerError
 from alnb.metrics import Scores
 from alnb.oracle import Oracle
 from alnb.pool import Pool, start_picks
@@ -39,6 +39,17 @@ def test_the_same_answers_are_not_trained_on_twice(trained, squares, answered):
 
     assert again.fit(answered) == report
     assert steps == []
+
+
+def test_a_dataset_that_changed_since_it_was_read_is_not_trained_on(tmp_path):
+    dataset = build([scan_of("one", 4, 32, 0)], tmp_path / "d", size=32, split={"one": "train"})
+    answers = [Oracle(dataset).answer(r) for r in grid(dataset.slices[0], (32, 32), 4)]
+    with (tmp_path / "d" / "images" / "one.npy").open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\x7f")
+
+    with pytest.raises(DataError, match="changed after its import"):
+        Trainer(dataset, TWO_STEPS, tmp_path / "cache").fit(answers)
 
 
 def test_deleted_weights_are_made_again_the_same(trained, squares, answered, tmp_path):
@@ -229,8 +240,8 @@ def test_padding_is_clean_whatever_the_network_says(tmp_path):
     answers = [oracle.answer(region) for region in grid(where, (32, 32), 4)]
 
     means = []
-    for ask_bare in (False, True):
-        trainer = Trainer(dataset, TWO_STEPS.replace(ask_bare=ask_bare), tmp_path / "cache")
+    for ask_in in ("body", "anywhere"):
+        trainer = Trainer(dataset, TWO_STEPS.replace(ask_in=ask_in), tmp_path / "cache")
         _, posterior = next(iter(trainer.predict([where], trainer.fit(answers).weights)))
         means.append(posterior.mean)
 

@@ -39,6 +39,19 @@ def test_a_hint_stands_where_no_point_is_yet(charts):
     assert charts.figure.layout.annotations[0].visible is False
 
 
+def test_one_sample_is_seen_and_one_at_0_s_leaves_the_hint(charts):
+    charts.show([], samples=[{"cost_s": 0.0, "dice": 0.0}])
+    assert charts.figure.layout.annotations[0].visible is True
+    assert charts.figure.layout.xaxis.autorange is False
+
+    charts.show([], samples=[{"cost_s": 15.0, "dice": 0.2}])
+    assert charts.figure.layout.annotations[0].visible is False
+    assert charts.figure.data[2].mode == "markers"
+
+    charts.show([], samples=[{"cost_s": 15.0, "dice": 0.2}, {"cost_s": 18.0, "dice": 0.3}])
+    assert charts.figure.data[2].mode == "lines"
+
+
 def test_the_hint_is_the_one_given_on_lines_that_fit(charts):
     charts.show([], "No point could be measured: that takes 10 answered regions, and more.")
 
@@ -101,3 +114,46 @@ def test_the_axis_reaches_just_above_the_highest_score():
     chart.show([ROWS], [0])
 
     assert chart.figure.layout.yaxis.range == (0, 0.6)
+
+
+@pytest.mark.parametrize(
+    ("scores", "axis"),
+    [
+        ([], (0, 1)), ([0.41, 0.62], (0.35, 0.65)), ([0.9, 1.0], (0.8, 1)), ([0.0], (0, 0.2)),
+        ([0.7, 0.72], (0.6, 0.85)), ([0.1, 0.9], (0.05, 0.95)),
+    ],
+)  # fmt: skip
+def test_the_axis_shows_the_range_of_the_scores(charts, scores, axis):
+    charts.show([{"cycle": n, "cost_s": n, "dice": score} for n, score in enumerate(scores)])
+
+    assert charts.figure.layout.yaxis.range == axis
+
+
+def test_text_and_lines_grow_with_the_charts_box(charts):
+    charts.show([], "A point appears here after each training.")
+    sizes = []
+    for size in ((300, 200), (352, 330), (531, 700), (900, 1100)):
+        charts.resize(*size)
+        layout = charts.figure.layout
+        assert (layout.width, layout.height) == size
+        lines = layout.annotations[0].text.split("<br>")
+        assert max(map(len, lines)) * 0.5 * layout.font.size < size[0] - layout.margin.l
+        sizes.append(layout.font.size)
+
+    assert sizes == [13, 14, 22, 24]
+
+
+def test_the_curve_has_all_the_height_until_there_is_a_loss(charts):
+    charts.resize(400, 400)
+    alone = charts.figure.layout.yaxis.domain[0]
+    charts.show_losses([0.7, 0.4])
+
+    assert charts.figure.layout.yaxis.domain[0] > alone + 0.1
+
+
+def test_a_chart_of_runs_fills_its_box():
+    chart = CurveChart(["one", "two"])
+    chart.resize(600, 500)
+
+    assert (chart.figure.layout.width, chart.figure.layout.height) == (600, 500)
+    assert chart.figure.layout.font.size == 24

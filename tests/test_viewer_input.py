@@ -1,6 +1,7 @@
+import numpy as np
 import pytest
 
-from alnb.ui.viewer.input import Act, Drag, Key, Press, Stroke, Tap, Wheel
+from alnb.ui.viewer.input import Act, Drag, Key, Press, Stroke, Tap, Wheel, Windowing
 
 
 @pytest.fixture
@@ -50,6 +51,7 @@ def test_a_key_arrives_by_its_name(tap):
         ({"kind": "act", "name": "open:a/1"}, Act("open:a/1", 3)),
         ({"kind": "stroke", "points": [[1, 2], [3, 4]]}, Stroke(((2, 1), (4, 3)), 3)),
         ({"kind": "drag", "dx": 1, "dy": 2}, Drag(2, 1, 3)),
+        ({"kind": "window", "dx": 9, "dy": -4, "hold": 2}, Windowing(9, -4, 2, 3)),
         (
             {"kind": "wheel", "x": 1, "y": 2, "turn": -1.5, "panel": "xy"},
             Wheel(-1.5, 2, 1, 3, elsewhere=True),
@@ -100,3 +102,27 @@ def test_its_page_half_loads_nothing_from_elsewhere():
     assert "export default" in code
     assert "import" not in code
     assert "http" not in code
+
+
+def test_a_figure_hears_of_its_boxs_size_when_that_changes(tap):
+    sizes = []
+    tap.on_room("figure-1", lambda *size: sizes.append(size))
+    tap.rooms = {"figure-1": [800, 400], "other": [1, 1]}
+    tap.rooms = {"figure-1": [800, 400], "other": [2, 2]}
+    tap.rooms = {"figure-1": [900, 400], "other": [2, 2]}
+
+    assert tap.watched == ["figure-1"]
+    assert sizes == [(800, 400), (900, 400)]
+
+
+def test_values_travel_as_bytes_that_any_machine_reads_alike(tap):
+    tap.read(4, np.array([[-1024, 3], [40, 700]], ">i2"), "HU")
+    assert np.frombuffer(tap.values, "<i2").tolist() == [-1024, 3, 40, 700]
+    assert tap.reading == {"number": 4, "shape": [2, 2], "unit": "HU"}
+
+    tap.read(5, np.array([[1, 2, 255]], np.uint8), "grey")
+    assert tap.values == b"\x01\x02\xff"
+    assert tap.reading == {"number": 5, "shape": [1, 3], "unit": "grey"}
+
+    tap.read(6, None)
+    assert (tap.values, tap.reading["shape"]) == (b"", [0, 0])

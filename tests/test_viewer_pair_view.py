@@ -95,3 +95,14 @@ def test_a_note_stands_where_there_is_nothing_to_see(view):
 
     assert (notes[0].text, notes[1].text, notes[1].visible) == ("title", "nothing was asked", True)
     assert trace(view, "left ct").source == NOTHING
+
+
+@pytest.mark.parametrize("size", [(900, 500), (1400, 400)])
+def test_its_panels_are_as_large_as_their_box_allows(view, size):
+    view.resize(*size)
+    sides = view.plan.panels.values()
+    layout = view.figure.layout
+
+    assert max(left + side for left, _, side in sides) in (size[0], 2 * 374 + 16)
+    assert (layout.width, layout.height) == size
+    assert layout.xaxis2.domain[0] * size[0] == layout.annotations[2].x * size[0] > 374

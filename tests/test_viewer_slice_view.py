@@ -1,4 +1,5 @@
 import io
+import re
 from base64 import b64decode
 
 import numpy as np
@@ -9,7 +10,7 @@ from alnb.annotation import Click
 from alnb.dataset import SliceId
 from alnb.regions import Region, grid
 from alnb.ui.viewer.input import Press
-from alnb.ui.viewer.slice_view import SliceView
+from alnb.ui.viewer.slice_view import GAP_PX, Facts, SliceView, plan
 
 WHERE = SliceId("scan_01", 23)
 REGION = Region(WHERE, 132, 88, 44, 44)
@@ -63,9 +64,9 @@ def test_the_surroundings_of_the_region_are_dimmed(view):
 def test_the_panel_is_centred_and_row_0_is_at_the_top(view, image):
     view.show(image, REGION)
 
-    assert view.scale == 8
-    assert view.figure.layout.xaxis2.range == (79.5, 139.5)
-    assert view.figure.layout.yaxis2.range == (183.5, 123.5)
+    assert view.scale == pytest.approx(480 / (44 * 1.36))
+    assert view.figure.layout.xaxis2.range == pytest.approx((79.58, 139.42))
+    assert view.figure.layout.yaxis2.range == pytest.approx((183.42, 123.58))
 
 
 def test_overlays_that_are_missing_are_clear(view, image):
@@ -94,7 +95,7 @@ def test_a_new_region_is_a_new_screen_and_the_same_one_is_not(view, image):
 
     view.show(image, Region(WHERE, 0, 0, 44, 44))
     assert view.screen == 2
-    assert view.figure.layout.meta == {"screen": 2}
+    assert view.figure.layout.meta["screen"] == 2
 
 
 def test_a_press_meant_for_the_last_region_is_dropped(view, image):
@@ -124,6 +125,21 @@ def test_hidden_overlays_keep_their_place_and_lose_their_key(view, image):
     assert view._traces["slice prediction"].opacity == 0.3
     assert view.figure.layout.shapes[0].opacity == 0.3  # the grid
     assert view.figure.layout.annotations[2].visible is False
+
+
+def test_a_prediction_over_entropy_is_only_an_outline(view, image):
+    given = {"entropy": image / 400, "prediction": image > 9}
+    ahead = view.encode(image, REGION, given)
+    view.show(image, REGION, overlays=given, encoded=ahead)
+
+    def inside(panel):
+        return set(picture(view, f"{panel} prediction")[..., 3].ravel().tolist())
+
+    assert inside("slice") == inside("region") == {0, 255}
+    view.set_overlays({"prediction"}, 1)
+    assert inside("slice") == inside("region") == {0, 89, 255}
+    view.show(image, REGION, overlays=given, encoded=ahead)  # made before the entropy was hidden
+    assert inside("region") == {0, 89, 255}
 
 
 def test_a_region_with_a_mask_has_its_own_border(view, image):
@@ -177,7 +193,7 @@ def test_a_page_that_asks_late_gets_the_figure_as_it_is(view, image):
 
     shown = {trace["name"]: trace for trace in state["_widget_data"]}
     assert shown["slice ct"]["source"] == view._traces["slice ct"].source
-    assert state["_widget_layout"]["meta"] == {"screen": 1}
+    assert state["_widget_layout"]["meta"]["screen"] == 1
     assert state["_config"]["displayModeBar"] is False
 
 
@@ -206,9 +222,10 @@ def test_zooming_keeps_the_place_under_the_hand_and_stays_while_the_region_does(
     near = view.viewport
     view.show(image, REGION, overlays={"entropy": image / 400})
 
-    assert view.scale == 16
     assert view.viewport == near
-    assert view.figure.layout.xaxis2.range == (95 - 15.5 / 2, 95 - 15.5 / 2 + 30)
+    assert view.viewport.side == pytest.approx(44 * 1.36 / 2)
+    left, right = view.figure.layout.xaxis2.range
+    assert (95 - left) / (right - left) == pytest.approx((95 - 79.58) / (44 * 1.36))
 
 
 def test_another_region_is_shown_as_it_would_be_at_first(view, image):
@@ -217,7 +234,7 @@ def test_another_region_is_shown_as_it_would_be_at_first(view, image):
     view.show(image, Region(WHERE, 0, 0, 44, 44))
     view.show(image, REGION)
 
-    assert view.scale == 8
+    assert view.viewport.side == pytest.approx(44 * 1.36)
 
 
 def test_unzooming_shows_the_region_again(view, image):
@@ -226,8 +243,8 @@ def test_unzooming_shows_the_region_again(view, image):
     view.pan(40, -20)
     view.unzoom()
 
-    assert view.figure.layout.xaxis2.range == (79.5, 139.5)
-    assert view.figure.layout.yaxis2.range == (183.5, 123.5)
+    assert view.figure.layout.xaxis2.range == pytest.approx((79.58, 139.42))
+    assert view.figure.layout.yaxis2.range == pytest.approx((183.42, 123.58))
 
 
 def test_what_is_panned_to_is_drawn(view, image):
@@ -282,3 +299,192 @@ def test_outlines_and_the_cursor_are_drawn(view, image):
 
     assert view._part("outlines").path == "M2,1L4,3L2,5Z"
     assert view._traces["cursor"].x == (90.5,)
+
+
+# --- what is known of the slice ---
+
+
+def facts(where=WHERE, **known):
+    values = np.full((352, 352), where.z, np.int16)
+    return Facts(where=where, place="slice 24 of 199", values=values, unit="HU", **known)
+
+
+def noted(view, name):
+    note = view.figure.layout.annotations[view._notes.index(name)]
+    return note.text if note.visible else ""
+
+
+def bar_px(view, panel):
+    """How long a scale bar is, in pixels of the slice; None if there is none."""
+    left, right = re.fullmatch(
+        r"M([\d.-]+),.*?H([\d.-]+)V.*", view._part(f"{panel} bar").path
+    ).groups()
+    return float(right) - float(left)
+
+
+def test_a_slice_is_named_under_its_picture_and_a_long_name_is_cut_short(view, image):
+    view.show(image, REGION, facts=facts())
+    assert noted(view, "place") == "<b>scan_01</b>, slice 24 of 199"
+
+    long = SliceId("a_scan_with_<a>_very_long_name_of_a_hospital", 23)
+    view.show(image, REGION, facts=facts(long))
+    assert noted(view, "place") == "<b>a_scan_with_&lt;a&gt;_very_long_name…</b>, slice 24 of 199"
+    view.resize(2450, 850)
+    assert "of_a_hospital</b>" in noted(view, "place")
+
+
+def test_the_patients_sides_are_named_where_they_are_known_and_only_there(view, image):
+    view.show(image, REGION, facts=facts(oriented=True))
+    letters = [noted(view, f"{panel} {side}") for panel in ("slice", "region") for side in "RL"]
+    assert letters == ["R", "L", "R", "L"]
+    right, left = (view.figure.layout.annotations[view._notes.index(f"slice {side}")].x
+                   for side in "RL")  # fmt: skip
+    assert right < left
+
+    view.show(image, REGION, facts=facts())
+    assert not any(noted(view, f"{panel} {side}") for panel in ("slice", "region") for side in "RL")
+
+
+def test_a_scale_bar_is_as_long_as_it_says_in_both_panels_and_after_a_zoom(view, image):
+    view.show(image, REGION, facts=facts(pixel_mm=0.8))
+    assert noted(view, "slice scale") == "5 cm"
+    assert bar_px(view, "slice") == pytest.approx(50 / 0.8, abs=0.01)
+    assert noted(view, "region scale") == "1 cm"
+    assert bar_px(view, "region") == pytest.approx(10 / 0.8, abs=0.01)
+
+    view.zoom(3, 140, 95)
+    assert noted(view, "region scale") == "2 mm"
+    assert bar_px(view, "region") == pytest.approx(2 / 0.8, abs=0.01)
+
+
+def test_a_scale_bar_stays_in_the_corner_when_the_picture_moves(view, image):
+    view.show(image, REGION, facts=facts(pixel_mm=0.8))
+    view.pan(-30, 12)
+    view.resize(1349, 851)
+    (_, right), (_, bottom) = view.viewport.ranges
+    one = view.viewport.side / view.plan.panels["region"][2]
+    path = view._part("region bar").path
+
+    assert path.endswith("Z")
+    at = list(map(float, re.findall(r"H([\d.-]+)V([\d.-]+)", path)[0]))
+    assert at == pytest.approx([right - 10 * one, bottom - 10 * one], abs=0.01)
+
+
+def test_no_scale_is_drawn_where_none_is_known(view, image):
+    view.show(image, REGION, facts=facts(pixel_mm=0.8))
+    view.show(image, REGION, facts=facts())
+
+    assert noted(view, "slice scale") == noted(view, "region scale") == ""
+    assert view._part("region bar").path == "M0,0Z"
+
+
+def test_the_values_of_a_slice_are_sent_once_and_after_its_pictures(view, image):
+    sent = []
+    view.tap.observe(lambda _: sent.append(view.figure.layout.meta["values"]), "reading")
+    view.show(image, REGION, facts=facts())
+    assert np.frombuffer(view.tap.values, "<i2").tolist()[:2] == [23, 23]
+    assert view.tap.reading["number"] == view.figure.layout.meta["values"] == 1
+    view.show(image, Region(WHERE, 0, 0, 44, 44), facts=facts())
+    view.show(image, Region(WHERE, 0, 0, 44, 44), facts=facts(SliceId("scan_01", 24)))
+    assert np.frombuffer(view.tap.values, "<i2")[0] == 24
+    view.clear()
+
+    assert view.tap.values == b""
+    assert sent == [1, 2, 3]
+
+
+def test_nothing_is_said_of_a_slice_that_is_gone(view, image):
+    view.show(image, REGION, facts=facts(pixel_mm=0.8, oriented=True, window="L 40 W 400"))
+    assert noted(view, "window") == "L 40 W 400"
+    view.clear("No region is left.")
+
+    assert [note.text for note in view.figure.layout.annotations if note.visible] == [
+        "No region is left."
+    ]
+    assert view._part("slice bar").path == "M0,0Z"
+
+
+def test_another_window_changes_the_picture_of_ct_and_nothing_else(view, image):
+    view.show(image, REGION, overlays={"entropy": image / 400}, facts=facts(oriented=True))
+    view.zoom(2, 140, 95)
+    brighter = np.minimum(image, 127) * 2
+    sources = {trace.name: trace.source for trace in view.figure.data if trace.type == "image"}
+    view.rewindow(brighter, "L 40 W 400")
+    after = {trace.name: trace.source for trace in view.figure.data if trace.type == "image"}
+    assert {name for name in sources if after[name] != sources[name]} == {"slice ct", "region ct"}
+    assert noted(view, "window") == "L 40 W 400"
+    assert (picture(view, "slice ct")[..., 0] == brighter).all()
+
+
+def test_what_is_panned_to_is_seen_through_the_window_that_is_on(view):
+    view.show(np.full((352, 352), 100, np.uint8), REGION, facts=facts())
+    view.rewindow(np.full((352, 352), 200, np.uint8), "L 40 W 400")
+    view.pan(100, 100)
+
+    assert set(np.unique(picture(view, "region ct")[..., 0])) == {110}  # dimmed outside the region
+
+
+def test_the_cursor_of_the_keys_is_told_to_what_reads_the_values(view, image):
+    view.show(image, REGION, facts=facts())
+    view.mark([], cursor=(140, 90.5))
+    assert view.tap.cursor == [140, 90.5]
+    view.mark([])
+    assert view.tap.cursor == []
+
+
+# --- the box that it fills ---
+
+
+SIZES = [(848, 480), (888, 518), (684, 434), (1349, 851), (1810, 1211), (744, 461), (2450, 850)]
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_its_panels_are_squares_that_fill_the_box_and_leave_room_under_the_slice(width, height):
+    panels = plan(width, height).panels
+    (left, top, small), (right, _, large) = panels["slice"], panels["region"]
+
+    assert (left, top) == (0, 0)
+    assert large > small
+    assert small + GAP_PX == right
+    assert right + large <= width
+    assert large in (height, int(0.65 * (width - GAP_PX)))
+    assert right + large in (width, width - 1) or small == height - 128
+
+
+def test_a_box_of_another_size_moves_everything(view, image):
+    view.show(image, REGION)
+    pictures = view._traces["region ct"].source
+    view.resize(1349, 851)
+    layout, (left, _, side) = view.figure.layout, view.plan.panels["region"]
+
+    assert (layout.width, layout.height) == (1349, 851)
+    assert layout.xaxis2.domain == pytest.approx((left / 1349, (left + side) / 1349))
+    assert layout.yaxis2.domain == pytest.approx((1 - side / 851, 1))
+    assert view.scale == pytest.approx(side / (44 * 1.36))
+    assert layout.xaxis2.range == pytest.approx((79.58, 139.42))
+    assert view._traces["region ct"].source == pictures
+    slice_side = view.plan.panels["slice"][2]
+    assert view.spare[1] > slice_side
+    assert view.spare[1] + view.spare[3] == 851
+    assert layout.annotations[0].y == pytest.approx(1 - (slice_side + 6) / 851)
+    assert layout.images[0].sizex == pytest.approx(36 / 1349)
+
+
+def test_a_box_that_closes_moves_nothing(view):
+    view.resize(3, 900)
+
+    assert (view.figure.layout.width, view.figure.layout.height) == (848, 480)
+
+
+def test_pixels_are_squares_where_that_is_asked_for(view, image):
+    view.show(image, REGION, overlays={"entropy": image / 400, "mask": image > 200})
+    smooth = [view._traces[f"region {name}"].zsmooth for name in ("ct", "entropy", "mask")]
+    assert smooth == ["fast", "fast", False]
+
+    view.smooth = False
+    view.show(image, REGION, overlays={"entropy": image / 400})
+    rows, cols = view.viewport.box((352, 352))
+    drawn = picture(view, "region ct")[..., 0]
+    inside = drawn[REGION.row - rows.start :, REGION.col - cols.start :][:44, :44]
+    assert (inside == image[REGION.window]).all()
+    assert view._traces["region ct"].zsmooth is view._traces["region entropy"].zsmooth is False

@@ -1,5 +1,6 @@
 import io
 import struct
+import tracemalloc
 
 import nibabel as nib
 import numpy as np
@@ -345,3 +346,27 @@ def test_an_empty_slope_is_1_and_an_empty_position_a_sentence(tmp_path):
     one.save_as(path)
     with pytest.raises(DataError, match=f"the file {path.name} has no ImagePositionPatient"):
         volume_of(folder)
+
+
+@pytest.mark.parametrize("slope", [1, 0.5])
+def test_a_long_series_takes_little_more_memory_than_its_voxels(tmp_path, slope):
+    side, depth = 512, 40
+    plane = np.resize(even_chest(1)[0], (side, side))
+    folder = write_series(
+        tmp_path / "s",
+        np.broadcast_to(plane, (depth, side, side)),
+        orientation=(-1, 0, 0, 0, -1, 0),
+    )
+    for path in folder.iterdir():
+        one = pydicom.dcmread(path)
+        one.RescaleSlope = slope
+        one.save_as(path)
+    volume_of(folder, unit="hu", offset=0)  # imports, too, take memory
+
+    tracemalloc.start()
+    volume = volume_of(folder, unit="hu", offset=0)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert volume.voxels.shape == (depth, side, side)
+    assert peak < 1.8 * volume.voxels.nbytes

@@ -1,15 +1,24 @@
 import contextlib
+import io
 import shutil
+import struct
+import zlib
 
 import numpy as np
 import pydicom
 import pytest
+from PIL import Image
 from pydicom.dataset import Dataset as Tags
 from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.encaps import encapsulate
 from pydicom.uid import (
     CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
     EnhancedCTImageStorage,
     ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGLSLossless,
     PositronEmissionTomographyImageStorage,
     RTStructureSetStorage,
     SecondaryCaptureImageStorage,
@@ -309,3 +318,57 @@ def test_ct_is_taken_in_every_form_of_its_sop_class(tmp_path):
 
     assert find_series(folder).series[0].kind == CTImageStorage.name.removesuffix(" Storage")
     assert find_series(folder).series[0].is_ct
+
+
+def test_a_deflated_file_is_read_and_a_bomb_refused(tmp_path, monkeypatch):
+    folder = write_series(tmp_path / "s", even_chest())
+    for path in folder.iterdir():
+        one = pydicom.dcmread(path)
+        one.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+        one.save_as(path)
+    assert np.array_equal(read_series(folder)[0].voxels, even_chest())
+
+    path = min(folder.iterdir())
+    content = path.read_bytes()
+    begin = 132 + 12 + pydicom.dcmread(path).file_meta.FileMetaInformationGroupLength
+    plain = zlib.decompress(content[begin:], -zlib.MAX_WBITS)
+    deflate = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+    zeros = bytes(2**24)
+    packed = b"".join([deflate.compress(plain), *(deflate.compress(zeros) for _ in range(20))])
+    path.write_bytes(content[:begin] + packed + deflate.flush())
+    monkeypatch.setattr("pydicom.dcmread", lambda *_, **__: pytest.fail("it was inflated"))
+    with pytest.raises(DataError, match="too large to be read at once"):
+        find_series(folder)
+
+
+def jpeg(side):
+    stream = io.BytesIO()
+    Image.new("L", (side, side)).save(stream, "jpeg")
+    return stream.getvalue()
+
+
+def jpeg_ls(side):
+    return b"\xff\xd8\xff\xf7\0\x0b\x08" + struct.pack(">HH", side, side) + bytes(20)
+
+
+def jpeg_2000(side):
+    return b"\xff\x4f\xff\x51\0\x29\0\0" + struct.pack(">4I", side, side, 0, 0) + bytes(20)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "picture"),
+    [(JPEGBaseline8Bit, jpeg), (JPEGLSLossless, jpeg_ls), (JPEG2000Lossless, jpeg_2000)],
+)
+def test_a_picture_in_a_slice_is_no_larger_than_it(tmp_path, syntax, picture):
+    folder = write_series(tmp_path / "s", even_chest())
+    for path in folder.iterdir():
+        one = pydicom.dcmread(path)
+        one.PixelData = encapsulate([picture(8000)])
+        one["PixelData"].VR = "OB"
+        one.file_meta.TransferSyntaxUID = syntax
+        one.BitsAllocated = one.BitsStored = 8
+        one.HighBit = 7
+        one.save_as(path)
+
+    with pytest.raises(DataError, match="claims 64000000 pixels"):
+        read_series(folder)

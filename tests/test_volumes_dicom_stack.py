@@ -3,7 +3,7 @@ import pydicom
 import pytest
 from scans import chest
 from test_volumes_dicom import even_chest, volume_of, write_series
-from test_volumes_dicom_files import changed
+from test_volumes_dicom_files import changed, write_enhanced
 
 from alnb.errors import DataError
 from alnb.volumes.dicom import read_series
@@ -336,3 +336,36 @@ def test_slices_of_two_sizes_are_counted(tmp_path):
     folder = write_series(tmp_path / "s", chest(1, 9), uid=UID, name="b{z}")
     with pytest.raises(DataError, match="than a0, as 1 of 5 slices have"):
         volume_of(folder)
+
+
+@pytest.mark.parametrize("apart", [0.0, 100.0])
+@pytest.mark.parametrize("turned", [False, True])
+def test_two_stacks_of_one_file_are_chosen_by_number(tmp_path, turned, apart):
+    voxels = np.concatenate([even_chest(4), even_chest(4)])
+    at = [*range(0, 8, 2), *(apart + z for z in range(1, 5))]
+    path = write_enhanced(tmp_path / "s", voxels, positions=at)
+    one = pydicom.dcmread(path)
+    for k, frame in enumerate(one.PerFrameFunctionalGroupsSequence):
+        content, orientation = pydicom.Dataset(), pydicom.Dataset()
+        content.StackID = "1" if k < 4 else "2"
+        coronal = turned and k >= 4
+        orientation.ImageOrientationPatient = [1, 0, 0, 0, 0, -1] if coronal else [1, 0, 0, 0, 1, 0]
+        frame.FrameContentSequence, frame.PlaneOrientationSequence = [content], [orientation]
+        place = frame.PlanePositionSequence[0]
+        x, y, z = place.ImagePositionPatient
+        place.ImagePositionPatient = [x, z, y] if coronal else [x, y, z]
+    del one.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence
+    one.save_as(path)
+
+    with pytest.raises(
+        DataError,
+        match=r"2 acquisitions are in one series, told apart by StackID: 4 slices of 1 \(1\), 4 "
+        r"slices of 2 \(2\)\. Choose one, as with --acquisition 1",
+    ):
+        read_series(tmp_path / "s")
+    volume, _ = read_series(tmp_path / "s", acquisition=1)
+    assert np.array_equal(volume.voxels, even_chest(4))
+    assert volume.notes == ("acquisition 1 was taken, as asked for (4 of 8 slices)",)
+    assert read_series(tmp_path / "s", acquisition=2)[0].source.shape[2] == 4
+    (series,) = find_series(tmp_path / "s").series
+    assert [len(stack.groups) for stack in every_stack(series.planes, "s")] == [4, 4]

@@ -263,3 +263,30 @@ def test_an_offset_that_hu_do_not_need_is_not_added(offset):
 def test_the_offset_that_is_named_makes_hu_of_shifted_values_that_had_another():
     with pytest.raises(DataError, match=r"Say --unit hu --offset -1023\.5, or"):
         to_unit(noisy_chest() + 1024.0, "hu", "a.nii", offset=0.5)
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
+def test_hu_that_lost_their_sign_get_it_back(dtype):
+    stored = padded(noisy_chest(), -3024).astype(np.uint16).astype(dtype)  # -1000 is 64536
+
+    for unit in (None, "hu"):
+        voxels, decided = to_unit(stored, unit, "a.nii")
+        assert decided == "hu"
+        assert np.array_equal(voxels, padded(noisy_chest(), -3024))
+
+
+@pytest.mark.parametrize("padding", [65535, 64512])
+def test_padding_of_16_bits_is_no_lost_sign(padding):
+    stored = padded((noisy_chest() + 1024).astype(np.uint16), padding)
+
+    with pytest.raises(DataError, match=r"look like HU \+ 1024"):
+        to_unit(stored, None, "a.nii")
+
+
+@pytest.mark.parametrize("times", [4, 10, 16])
+def test_hu_times_a_number_are_refused(times):
+    stored = padded(np.clip(times * noisy_chest().astype(np.int32), -(2**15), 2**15 - 1), -32768)
+
+    with pytest.raises(DataError, match="are no HU: air lies at -1000, and a part of them below"):
+        to_unit(stored.astype(np.int16), None, "a.nii")
+    assert to_unit(stored.astype(np.int16), "hu", "a.nii")[1] == "hu"

@@ -67,14 +67,14 @@ def started(squares, tmp_path_factory):
 def pretended(squares, tmp_path, monkeypatch):
     """Run a coroutine that is given a worker, whose process does what Python code says."""
 
-    def run(story, code, on_progress=lambda progress: None):
+    def run(story, code, on_progress=lambda progress: None, **options):
         program = tmp_path / "process"
         program.write_text(PROGRAM.format(python=sys.executable, code=indent(code, " " * 8)))
         program.chmod(0o755)
         monkeypatch.setattr("alnb.worker.sys.executable", str(program))
 
         async def whole():
-            worker = Worker(squares, CONFIG, tmp_path / "cache", on_progress)
+            worker = Worker(squares, CONFIG, tmp_path / "cache", on_progress, **options)
             try:
                 return await asyncio.wait_for(story(worker), 20)
             finally:
@@ -95,7 +95,7 @@ for line in sys.stdin:
     if do == "quit":
         break
     if do == "open":
-        say("done", id=number, device="none", backbone="none")
+        say("done", id=number, device="none", backbone="none", origin="abc")
     else:
 {code}
 """
@@ -181,6 +181,40 @@ say("done", id=number, scores=None)"""
 
     assert pretended(lambda worker: worker.evaluate("test", ""), code, fail) is None
     assert "could not be shown" in caplog.text and "a closed page" in caplog.text
+
+
+def test_a_process_without_a_command_ends_and_the_next_command_starts_another(pretended):
+    async def story(worker):
+        await worker.prepare()
+        first = worker.pid
+        while worker.pid is not None:
+            await asyncio.sleep(0.01)
+        assert gone(first)
+
+        works = asyncio.create_task(worker.fit([]))
+        while worker.pid is None:
+            await asyncio.sleep(0.01)
+        second = worker.pid
+        await asyncio.sleep(0.3)  # longer than it may be without a command, but it has one
+        assert worker.pid == second
+        worker.cancel()
+        with pytest.raises(TrainingCancelled):
+            await works
+
+    code = "if do == 'fit': continue\nif do == 'cancel': say('cancelled', id=number)\n"
+    pretended(story, code + "else: say('done', id=number)", idle_s=0.1)
+
+
+def test_what_a_process_said_of_the_network_is_known_to_the_next_page(pretended, squares, tmp_path):
+    cache = tmp_path / "cache"
+    assert Worker(squares, CONFIG, cache).origin == ""
+    pretended(lambda worker: worker.prepare(), "say('done', id=number)")
+
+    again = Worker(squares, CONFIG, cache)
+    assert (again.origin, again.backbone, again.pid) == ("abc", "none", None)
+    assert Worker(squares, CONFIG.replace(seed=8), cache).origin == ""  # other settings
+    (cache / "origin.json").write_text('{"of": [')
+    assert Worker(squares, CONFIG, cache).origin == ""
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ from alnb.cli.options import (
     say,
 )
 from alnb.config import THREADS
-from alnb.errors import AlnbError, path_sentence
+from alnb.errors import AlnbError, SessionError, path_sentence
 
 if TYPE_CHECKING:
     from alnb.dataset import Dataset
@@ -106,7 +106,7 @@ def run(
 def label(
     data: Annotated[
         Path | None,
-        typer.Argument(help="A dataset's folder; by default you choose, or get the embedded one."),
+        typer.Argument(help="A dataset's folder; by default you choose on a start page."),
     ] = None,
     session: Annotated[
         Path | None,
@@ -132,16 +132,18 @@ def label(
     """Open the label app in a browser; settings apply to a new session only."""
     import json
 
+    from alnb.annotation import name_of
     from alnb.serve import app_notebook, serve
     from alnb.session import default_folder
-    from alnb.sessions import something_to_choose
 
     changes = changes_of(backbone, weights, settings, heuristic)
     config_of("default", **changes)
-    env = {"ALNB_SETTINGS": json.dumps(changes), "ALNB_ANNOTATOR": annotator or ""}
+    if session is not None and session.exists() and not session.is_dir():
+        raise SessionError(f"{session}: it is a file. Name the session's folder.")
+    env = {"ALNB_SETTINGS": json.dumps(changes), "ALNB_ANNOTATOR": name_of(annotator or "")}
     named = {"ALNB_DATA": data, "ALNB_SESSION": session}
     env |= {name: str(path.resolve()) for name, path in named.items() if path is not None}
-    if choose := not (data or session or changes) and something_to_choose(Path.cwd()):
+    if choose := not (data or session or changes):
         env["ALNB_START"] = str(Path.cwd())
     with ThreadPoolExecutor(1) as drawing:
         opening = drawing.submit(_dataset, data)  # the embedded one is drawn while the page starts
@@ -152,7 +154,7 @@ def label(
             dataset = opening.result()
             folder = (session or default_folder(dataset)).resolve()
             place = f"Labelling {dataset.name}; answers are kept in {folder}"
-            say("Choose a session or a dataset on the page." if choose else place)
+            say("Choose a session or scans on the page." if choose else place)
             say("Ctrl-C ends it; nothing is lost.")
             raise typer.Exit(server.wait())
 
@@ -188,8 +190,13 @@ def export(
     if dicom_seg is not None:  # first: it may be the wrong folder
         for path in write_dicom_seg(session, out, dicom_seg, kind=seg_type, data=data):
             say(f"Written: {path}")
-    for path in write_export(session, out, data):
-        say(f"Written: {path}")
+    with progress_bar("exporting") as update:
+
+        def progress(done: int, total: int) -> None:
+            update(note=f"masks {done} of {total}", completed=done, total=total)
+
+        for path in write_export(session, out, data, progress):
+            say(f"Written: {path}")
 
 
 @app.command()

@@ -114,7 +114,7 @@ def _build(name: str, *, out: Path, **options: Any) -> None:  # noqa: ANN401 - a
     with progress_bar("importing") as update:
 
         def progress(scan: str, count: int) -> None:
-            update(note=f"{count} scans, last {scan}")
+            update(note=f"{count} scans, last {scan}", completed=count)
 
         _describe(make(out=out, progress=progress, **options))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
+from alnb.config import PROGRESS
 from alnb.errors import ConfigError
 from alnb.schema import read_json, shown
 
@@ -169,6 +172,9 @@ def config_of(preset: str, **changes: Any) -> Config:  # noqa: ANN401 - any sett
         raise ConfigError(f"preset {shown(preset)} is unknown; there are {', '.join(PRESETS)}.")
     config = PRESETS[preset].replace(**_given(changes))
     check_heuristic(config.heuristic)
+    named = config.weights
+    if named is not None and not os.path.isfile(named):  # noqa: PTH113 - any text may be named
+        raise ConfigError(f"--weights {shown(named)}: there is no such file. Correct it.")
     if config.backbone != PRESETS[preset].backbone:
         from alnb.training import backbones
 
@@ -186,9 +192,18 @@ def say(text: str) -> None:
     Console(highlight=False, soft_wrap=True).print(text, markup=False)
 
 
+def _say_progress(changes: Mapping[str, Any]) -> None:
+    """Tell a page how far a command is."""
+    sys.stdout.write(json.dumps({PROGRESS: changes}) + "\n")
+    sys.stdout.flush()
+
+
 @contextmanager
 def progress_bar(text: str) -> Iterator[Any]:
-    """Show a progress bar on a terminal, and nothing elsewhere."""
+    """Show a progress bar on a terminal, lines to a page (see `PROGRESS`), nothing elsewhere."""
+    if os.environ.get(PROGRESS):
+        yield lambda **changes: _say_progress(changes)
+        return
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))

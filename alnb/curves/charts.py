@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alnb.curves.statistics import read_steps
+from alnb.errors import path_sentence
+from alnb.storage import replacing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -349,7 +351,11 @@ def photograph(page: Path, png: Path, size: tuple[int, int], scale: int = 2) -> 
             raise NoPictureError(f"{Path(program).name} took more than {LIMIT_S:.0f} s") from None
         if not shot.exists():
             raise NoPictureError(f"{Path(program).name} drew nothing")
-        _trimmed(shot, scale).save(png, optimize=True)
+        try:
+            with replacing(png) as temporary:
+                _trimmed(shot, scale).save(temporary, "PNG", optimize=True)
+        except OSError as error:
+            raise NoPictureError(path_sentence(error, png).rstrip(".")) from error
 
 
 def _trimmed(shot: Path, scale: int) -> Image.Image:

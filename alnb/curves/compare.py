@@ -31,7 +31,7 @@ from alnb.errors import DataError, SessionError
 from alnb.journal import Journal
 from alnb.reports import CURVE_COLUMNS
 from alnb.state import State, state_of
-from alnb.storage import JOURNAL, write_text
+from alnb.storage import JOURNAL, csv_of, staged, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -202,8 +202,20 @@ class Comparison:
     def table(self) -> pd.DataFrame:
         """The curves with ``x`` as ``cost_s`` and ``y`` as ``dice``, as `statistics` reads them."""
         whole = table_of(self.runs)
+        whole = whole[~whole["run"].isin(self.unmeasured)]
         chosen = whole.assign(cost_s=whole[self.x].astype(float), dice=whole[self.y])
         return chosen[["run", "arm", "seed", "cycle", "cost_s", "dice"]].dropna(subset=["dice"])
+
+    @cached_property
+    def unmeasured(self) -> list[str]:
+        """The runs that have no place on the axis, since simulated answers took no time."""
+        if self.x != "measured_s":
+            return []
+        return [
+            run.name
+            for run in self.runs
+            if not any(report.cost.measured_s for report in run.state.reports)
+        ]
 
     @cached_property
     def curves(self) -> dict[str, dict[str, pd.DataFrame]]:
@@ -225,29 +237,51 @@ class Comparison:
 
     @cached_property
     def common(self) -> tuple[float, float] | None:
-        """From where all curves have begun to where the first ends; None if nothing is shared."""
+        """From where all curves have begun to where the first ends; None if they share no point."""
         spans = self.table.groupby("run")["cost_s"].agg(["min", "max"])
         if spans.empty:
             return None
         begin, end = float(spans["min"].max()), float(spans["max"].min())
-        return (begin, end) if begin < end else None
+        return (begin, end) if begin <= end else None
 
     def areas(self, arm: str) -> dict[int, float]:
         """Return the area under each of an arm's curves, by seed; see `statistics.area`."""
-        if self.common is None:
+        if self.common is None or self.common[0] == self.common[1]:
             return {}
         seeds = {run.name: run.seed for run in self.runs}
         return {seeds[name]: area(c, *self.common) for name, c in self.curves[arm].items()}
 
     def conclusions(self) -> list[str]:
         """Say, in a sentence each, what the first arm shows against the others."""
+        return [*self._left_out(), *self._differences()]
+
+    def _left_out(self) -> list[str]:
+        """Name the runs that are not drawn."""
+        if len(self.unmeasured) == len(self.runs):
+            return ["no run has measured seconds: their answers are simulated"]
+        names = ", ".join(self.unmeasured)
+        what = "not drawn, since their answers are simulated and took no time"
+        return [f"{what}: {names}"] if names else []
+
+    def _differences(self) -> list[str]:
         first, *others = [*self.curves] or [""]
         if not others:
-            return ["there is only one arm: nothing to compare it with"]
+            return [f"only one arm is shown: {first}. Add runs to compare it with"] if first else []
         if not _are_paired(self.runs):
-            return ["nothing can be compared: an arm has several runs of one seed, so no pairs"]
+            return [
+                "no difference can be shown: an arm has several runs of one seed, so there are no "
+                "pairs. Group by run to see each"
+            ]
         if self.common is None:
-            return ["nothing can be compared: the curves share no part of the axis"]
+            costs = {str(run): curve["cost_s"] for run, curve in self.table.groupby("run")}
+            ends, begins = (
+                min(costs, key=lambda run: float(costs[run].max())),
+                max(costs, key=lambda run: float(costs[run].min())),
+            )
+            return [
+                f"no difference can be shown: {ends} ends at {costs[ends].max():.0f} {self.unit}, "
+                f"before {begins} begins at {costs[begins].min():.0f} {self.unit}"
+            ]
         end = self.common[1]
         lines = [line for second in others[:OTHERS] for line in self._concluded(first, second, end)]
         if (left := len(others) - OTHERS) > 0:
@@ -255,15 +289,21 @@ class Comparison:
         return lines
 
     def _concluded(self, first: str, second: str, end: float) -> list[str]:
+        if not self._seeds(first) & self._seeds(second):
+            return [
+                f"no difference can be shown between {first} and {second}: they share no seed, so "
+                "there are no pairs"
+            ]
+        at_end = conclusion(self.table, (first, first), (second, second), end, self.unit)
         a, b = self.areas(first), self.areas(second)
         seeds = sorted(a.keys() & b.keys())
-        if not seeds:
-            return [f"{first} and {second} can't be compared: they share no seed"]
+        if not seeds:  # the curves share a point only
+            return [at_end]
         found = difference([a[seed] for seed in seeds], [b[seed] for seed in seeds])
-        return [
-            conclusion(self.table, (first, first), (second, second), end, self.unit),
-            sentence(found, first, second, f"in area up to {end:.0f} {self.unit}"),
-        ]
+        return [at_end, sentence(found, first, second, f"in area up to {end:.0f} {self.unit}")]
+
+    def _seeds(self, arm: str) -> set[int]:
+        return {run.seed for run in self.runs if run.name in self.curves[arm]}
 
     def summary(self) -> list[dict[str, Any]]:
         """Describe each arm.
@@ -344,7 +384,7 @@ def page_of(comparison: Comparison) -> str:
 
 
 def write(comparison: Comparison, out: Path) -> Iterator[str]:
-    """Write the figure and its data; yield a sentence for each file, once it is written.
+    """Write the figure and its data; yield a sentence for each file, once all are written.
 
     Parameters
     ----------
@@ -356,15 +396,17 @@ def write(comparison: Comparison, out: Path) -> Iterator[str]:
     Raises
     ------
     SessionError
-        If the folder can't be written.
+        If the folder can't be written; it is then as it was.
     """
+    texts = {"compare.csv": csv_of(table_of(comparison.runs)), "compare.html": page_of(comparison)}
     try:
-        table = table_of(comparison.runs).to_csv(index=False, lineterminator="\n")
-        for name, text in (("compare.csv", table), ("compare.html", page_of(comparison))):
-            write_text(out / name, text)
-            yield f"Written: {out / name}"
+        with staged(out) as stage:
+            for name, text in texts.items():
+                write_text(stage / name, text)
     except OSError as error:
         raise SessionError(
             f"{out} can't be written: {error.strerror}. Choose another folder with --out."
         ) from error
+    for name in texts:
+        yield f"Written: {out / name}"
     yield write_picture(out / "compare.html", PICTURE)

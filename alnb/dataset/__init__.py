@@ -13,7 +13,7 @@
 
 from alnb.dataset.audit import read_audit
 from alnb.dataset.build import build
-from alnb.dataset.dataset import Dataset, Placement
+from alnb.dataset.dataset import Dataset
 from alnb.dataset.importers import (
     embedded,
     embedded_folder,
@@ -23,6 +23,7 @@ from alnb.dataset.importers import (
     import_phantom,
 )
 from alnb.dataset.manifest import PARTS, Part, SliceId
+from alnb.dataset.placement import Placement
 from alnb.dataset.published import import_covid19a, import_covid19b, import_medseg, import_semiseg
 from alnb.dataset.split import fold, read_split
 

@@ -191,8 +191,9 @@ def _facts(
     alone = parts[0][0] if len(parts) == 1 else ""
     yield "part", alone or ", ".join(f"{count} {part}" for part, count in parts)
     yield "mask", _mask_words(dataset, slices)
-    if not dataset.located(scan):
-        yield "directions", "the file names none, so there are no letters"
+    if not dataset.oriented(scan):
+        reason = "are made up, or in doubt" if dataset.located(scan) else "are not in the file"
+        yield "directions", f"{reason}, so there are no letters"
 
 
 def _signed(value: float) -> str:
@@ -221,10 +222,10 @@ def _figure(dataset: Dataset, where: SliceId, shown: Sequence[SliceId]) -> str:
     from PIL import Image
 
     picture = _small(Image.fromarray(dataset.image(where)))
-    layers = _img(_jpeg(picture), "jpeg", f"{where.scan}, slice {where.z}", "")
+    layers = _img(_jpeg(picture), "jpeg", f"{where.scan}, slice {where.number}", "")
     if dataset.infected_px(where):
         layers += _img(_outline(dataset.mask(where), picture.size[0]), "png", "", "mask")
-    if dataset.located(where.scan):
+    if dataset.oriented(where.scan):
         layers += "<b class='top'>A</b><b class='bottom'>P</b>"
         layers += "<b class='left'>R</b><b class='right'>L</b>"
     return (
@@ -234,7 +235,7 @@ def _figure(dataset: Dataset, where: SliceId, shown: Sequence[SliceId]) -> str:
 
 
 def _caption(dataset: Dataset, where: SliceId, shown: Sequence[SliceId]) -> str:
-    words = [f"slice {where.z}"]
+    words = [f"slice {where.number}"]
     if dataset.stacked(where.scan) and len(shown) == len(SHARES):
         words.insert(0, ("low", "middle", "high")[shown.index(where)])
     if share := dataset.infected_px(where) / dataset.size**2:

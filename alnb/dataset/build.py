@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from alnb.arrays import MAX_SIDE, Window
 from alnb.dataset.audit import write_audit
-from alnb.dataset.dataset import Dataset, Placement
+from alnb.dataset.dataset import Dataset
 from alnb.dataset.manifest import (
     AUDIT,
     CACHES,
@@ -30,9 +30,11 @@ from alnb.dataset.manifest import (
     Part,
     SliceId,
 )
+from alnb.dataset.placement import Placement
 from alnb.dataset.split import KINDS, Split, deal, shared_scans, some
 from alnb.errors import DataError, saying
 from alnb.schema import shown
+from alnb.storage import inert
 from alnb.volumes import Labels, Source, Volume, mask_misfits, to_labels
 from alnb.volumes.intensities import LEVELS, soft_edges
 
@@ -402,7 +404,9 @@ def _table(parts: dict[SliceId, Part], infected: dict[SliceId, int]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["scan", "z", "part", "infected_px"])
-    writer.writerows((where.scan, where.z, part, infected[where]) for where, part in parts.items())
+    writer.writerows(
+        (inert(where.scan), where.z, part, infected[where]) for where, part in parts.items()
+    )
     return text.getvalue().encode("utf-8")
 
 

@@ -2,180 +2,53 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from dataclasses import dataclass, replace
-from functools import lru_cache
+import itertools
+import math
+import os
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from alnb.arrays import Grey, Mask, Window, read_only
 from alnb.config import Config, Resolved
-from alnb.dataset.manifest import IMAGES, MASKS, PARTS, Part, Row, SliceId, read_tables
-from alnb.errors import DataError
+from alnb.dataset.manifest import (
+    IMAGES,
+    MANIFEST,
+    MASKS,
+    PARTS,
+    Part,
+    Row,
+    SliceId,
+    read_tables,
+)
+from alnb.dataset.placement import Placement
+from alnb.errors import DataError, saying
 from alnb.schema import conform
-from alnb.storage import UNREADABLE, sha256_of
+from alnb.storage import UNREADABLE, Stamp, sha256_of, stamp_of
 from alnb.volumes import PICTURES, Origin, Source, Unit, write_mask
 from alnb.volumes.scan import by
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
-AIR = {"hu": -1024, "grey": 0}  # what lies outside the scanner's circle
-_ROUNDING = 1e-6  # ours: px; a vertex on the outer edge still lies on the slice
-SQUARE = 1e-3  # ours: pixels whose sides differ by less are square; 352 of them err by 0.4 px
-_OPEN_ARRAYS = 64  # mapped files kept open; a process may hold about 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """Where a source slice lies on the working grid, laid out by millimetres.
-
-    Parameters
-    ----------
-    size : int
-        Side of the working grid, whose pixels are square.
-    shape : (int, int)
-        Height and width of the source slice, in its pixels.
-    spacing : (float, float)
-        Distance of its rows and of its columns; only their ratio counts.
-    inner : (int, int) or None
-        Height and width of the slice on the working grid. None: its side that is longer in mm
-        fills the grid.
-
-    Raises
-    ------
-    DataError
-        If a length is not positive, or `inner` is larger than the grid.
-
-    Examples
-    --------
-    >>> place = Placement(352, (400, 512))
-    >>> place.inner, place.corner
-    ((275, 352), (38, 0))
-    >>> Placement(352, (256, 512), spacing=(1.4, 0.7)).inner
-    (352, 352)
-    """
-
-    size: int
-    shape: tuple[int, int]
-    spacing: tuple[float, float] = (1.0, 1.0)
-    inner: tuple[int, int] = None  # type: ignore[assignment]  # decided where it is made
-
-    def __post_init__(self) -> None:
-        if min(self.size, *self.shape) < 1:
-            raise DataError(
-                f"a working grid of {self.size} px can't hold slices of "
-                f"{self.shape[0]}×{self.shape[1]} px. Choose --size above 0."
-            )
-        if not all(0 < one < np.inf for one in self.spacing):
-            raise DataError(
-                f"pixels of {self.spacing[0]:g}×{self.spacing[1]:g} mm can't be laid out. Export "
-                "the scan with the spacing of its pixels."
-            )
-        if self.inner is None:
-            object.__setattr__(self, "inner", self._filling())
-        if not all(0 < one <= self.size for one in self.inner):
-            raise DataError(
-                f"a slice of {by(self.inner)} px doesn't fit a working grid of {self.size} px. "
-                "Import the data again."
-            )
-
-    def _filling(self) -> tuple[int, int]:
-        sides: tuple[float, float] = self.shape
-        if not self.square:
-            sides = sides[0] * self.spacing[0], sides[1] * self.spacing[1]
-        height, width = (max(1, round(side * self.size / max(sides))) for side in sides)
-        return height, width
-
-    @property
-    def square(self) -> bool:
-        """Whether the source's pixels are as high as wide, to `SQUARE`."""
-        return abs(self.spacing[0] / self.spacing[1] - 1) <= SQUARE
-
-    @property
-    def corner(self) -> tuple[int, int]:
-        """Row and column where the slice begins; it is centred."""
-        height, width = self.inner
-        return (self.size - height) // 2, (self.size - width) // 2
-
-    @property
-    def window(self) -> tuple[slice, slice]:
-        """Index the slice on the working grid, without the padding."""
-        (top, left), (height, width) = self.corner, self.inner
-        return slice(top, top + height), slice(left, left + width)
-
-    def image(self, voxels: NDArray[Any]) -> NDArray[Any]:
-        """Lay an (H0, W0) slice, int16 HU or uint8 grey, on the working grid, padded with air.
-
-        Bilinear, with anti-aliasing where it shrinks; (size, size) of the same type.
-        """
-        if self.inner != self.shape:
-            from skimage.transform import resize
-
-            shrinks = any(new < old for new, old in zip(self.inner, self.shape, strict=True))
-            resized = resize(
-                voxels.astype(np.float32), self.inner, order=1, mode="edge",
-                preserve_range=True, anti_aliasing=shrinks,
-            )  # fmt: skip
-            limits = np.iinfo(voxels.dtype)
-            voxels = np.clip(np.rint(resized), limits.min, limits.max).astype(voxels.dtype)
-        return self._padded(voxels, AIR["hu" if voxels.dtype == np.int16 else "grey"])
-
-    def labels(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Lay an (H0, W0) mask on the grid, padded with 0; each pixel takes its nearest label."""
-        return self._padded(_nearest(mask, self.inner), 0)
-
-    def back(self, masks: NDArray[Any]) -> NDArray[Any]:
-        """Lay (..., size, size) masks of the working grid on the source's, (..., H0, W0).
-
-        What lies in the padding is lost; a mask that `labels` enlarged returns exactly.
-        """
-        return _nearest(masks[(..., *self.window)], self.shape)
-
-    def to_source(
-        self, rows: NDArray[Any], cols: NDArray[Any], *, whole: bool = False
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return where positions of the working grid lie on the source slice.
-
-        Parameters
-        ----------
-        rows, cols : (N,) array
-            On the working grid; integers are pixel centres, which are aligned as in `image` and
-            `labels`.
-        whole : bool
-            Give the pixel that holds each position, as `labels` takes it, and NaN in the padding.
-
-        Returns
-        -------
-        (N,) float array, twice
-            Rows and columns of the source; integers are pixel centres.
-        """
-        exact = (
-            (np.asarray(at, dtype=np.float64) - begin + 0.5) * old / new - 0.5
-            for at, begin, old, new in zip(
-                (rows, cols), self.corner, self.shape, self.inner, strict=True
-            )
-        )
-        y, x = map(_held, exact, self.shape) if whole else exact
-        return y, x
-
-    def _padded(self, inner: NDArray[Any], value: int) -> NDArray[Any]:
-        grid = np.full((self.size, self.size), value, dtype=inner.dtype)
-        grid[self.window] = inner
-        return grid
+_NOWHERE_MM = 1e-3  # ours: less than any scanner or rounding can mean
+_ADVICE = "Restore it from a copy, or import the data again. What was labelled is kept."
 
 
 class Dataset:
     """Slices, masks and split of a dataset folder, read only.
 
-    `Dataset.open` reads the two tables. Arrays are mapped into memory when a slice is first
-    asked for. Methods raise a `DataError` for a slice or scan that is not in the dataset, and for a
-    file that is missing, truncated or was changed.
+    `Dataset.open` reads the two tables, and a slice is read when it is asked for. Methods raise a
+    `DataError` for a slice or scan that is not in the dataset, and for a file that is missing,
+    truncated or was changed. A file counts as changed if it was written to after the import, or
+    after it was read first, and has another checksum.
 
     Attributes
     ----------
@@ -198,7 +71,12 @@ class Dataset:
     """
 
     def __init__(
-        self, folder: Path, manifest: dict[str, Any], rows: dict[SliceId, Row], fingerprint: str
+        self,
+        folder: Path,
+        manifest: dict[str, Any],
+        rows: dict[SliceId, Row],
+        fingerprint: str,
+        checksum: str = "",
     ) -> None:
         self.folder = folder
         self.fingerprint = fingerprint
@@ -215,20 +93,31 @@ class Dataset:
         self._parts = {
             part: tuple(where for where, row in rows.items() if row.part == part) for part in PARTS
         }
-        self._array = lru_cache(maxsize=_OPEN_ARRAYS)(self._map)
+        self._checksum = checksum or fingerprint  # of the manifest
+        self._imported = _stamp(folder / MANIFEST)
+        self._seen: dict[Path, tuple[Stamp, int]] = {}  # and where the voxels begin
 
     @classmethod
-    def open(cls, folder: Path | str) -> Dataset:
+    @saying("folder")
+    def open(cls, folder: Path | str, expected: str = "") -> Dataset:
         """Open a dataset folder, as `build` or an `import_*` function wrote it.
+
+        Parameters
+        ----------
+        folder : path
+        expected : str
+            The fingerprint that it had before; empty takes any.
 
         Raises
         ------
         DataError
-            If the folder is missing, no dataset, of a newer format, or a file of it is
-            missing or was changed.
+            If the folder is missing, no dataset, another than expected, of a newer format, or a
+            file of it is missing or was changed.
         """
         folder = Path(folder)
         manifest, rows, fingerprint = read_tables(folder)
+        if expected not in ("", fingerprint):
+            raise _replaced(folder)
         return cls(folder, manifest, rows, fingerprint)
 
     def divided(self, parts: Mapping[SliceId, Part], name: str) -> Dataset:
@@ -240,7 +129,8 @@ class Dataset:
         rows = {where: replace(self._row(where), part=part) for where, part in parts.items()}
         text = "\n".join(f"{where} {part}" for where, part in parts.items())
         fingerprint = hashlib.sha256(f"{self.fingerprint}\n{text}".encode()).hexdigest()
-        return Dataset(self.folder, {**self._manifest, "name": name}, rows, fingerprint)
+        manifest = {**self._manifest, "name": name}
+        return Dataset(self.folder, manifest, rows, fingerprint, self._checksum)
 
     def __repr__(self) -> str:
         return f"<Dataset {self.name}: {len(self.scans)} scans, {len(self.slices)} slices>"
@@ -277,8 +167,7 @@ class Dataset:
     def raw(self, where: SliceId) -> NDArray[Any]:
         """Return a slice as stored: (size, size), int16 HU or uint8 grey, read-only."""
         self._row(where)
-        voxels: NDArray[Any] = self._array(IMAGES, where.scan)[where.z]
-        return voxels
+        return self._read(IMAGES, where)
 
     def image(self, where: SliceId, window: Window | None = None) -> Grey:
         """Return a slice as the network sees it: (size, size) uint8, read-only.
@@ -304,7 +193,7 @@ class Dataset:
                 "from them. Import it with --masks, or label it by hand."
             )
         self._row(where)
-        return cast("NDArray[np.uint8]", self._array(MASKS, where.scan)[where.z])
+        return self._read(MASKS, where)
 
     def mask(self, where: SliceId) -> Mask:
         """Return where a slice is infected, (size, size) bool, read-only; raises as `labels`."""
@@ -364,6 +253,35 @@ class Dataset:
         picture = source.file.lower().endswith(PICTURES)  # datasets of before have no such field
         return any(source.codes) and bool(self._scan(scan).get("located", not picture))
 
+    def oriented(self, scan: str) -> bool:
+        """Return whether column 0 is known to be the patient's right, and row 0 the front.
+
+        False where a letter might be wrong: the file names no directions, a program made them up,
+        its affines contradict each other, a person turned the scan at import, or the slices are of
+        several patients.
+        """
+        origin = self.origin(scan)
+        source = origin.source
+        if not (self.located(scan) and self.stacked(scan)):
+            return False
+        if source.file and _made_up(origin):  # made data has no file, and is in display order
+            return False
+        forms = zip((source.qform, source.sform), source.codes, strict=True)
+        others = [np.array(form) for form, code in forms if form is not None and code]
+        return all(_radiological(affine, source) for affine in (origin.affine, *others))
+
+    def pixel_mm(self, scan: str) -> float | None:
+        """Return the side of a pixel of the working grid in mm; None where it is not known.
+
+        Voxels of 1 mm from (0, 0, 0) on are what programs write that are told nothing.
+        """
+        if not (self.located(scan) and self.stacked(scan)):
+            return None
+        origin, place = self.origin(scan), self.placement(scan)
+        if _made_up(origin) and np.allclose(origin.spacing_mm, 1):
+            return None
+        return origin.spacing_mm[2] * place.shape[1] / place.inner[1]
+
     def to_source(self, scan: str, masks: NDArray[Any]) -> NDArray[Any]:
         """Lay (Z, size, size) masks on the (Z, Y, X) grid that the scan came from.
 
@@ -417,10 +335,27 @@ class Dataset:
         """Read every array and compare it with the manifest's checksum."""
         for scan, record in self.scans.items():
             for kind, checksum in record["stored_sha256"].items():
-                path = self.folder / kind / f"{scan}.npy"
-                self._array(kind, scan)
-                if sha256_of(path) != checksum:
-                    raise DataError(f"{path}: it was changed. Import the data again.")
+                path = self._path(kind, scan)
+                with _sentences(path), path.open("rb") as file:
+                    self._begin(file, kind, scan)
+                    if sha256_of(path) != checksum:
+                        raise _changed(path)
+
+    def check(self) -> None:
+        """Make sure that the dataset is still the one that was opened; this takes milliseconds.
+
+        Raises
+        ------
+        DataError
+            If it was imported again, or an array that was read is missing, truncated or changed.
+        """
+        manifest = self.folder / MANIFEST
+        with _sentences(manifest):
+            if _stamp(manifest) != self._imported and sha256_of(manifest) != self._checksum:
+                raise _replaced(self.folder)
+        for path in [*self._seen]:
+            with _sentences(path), path.open("rb", buffering=0) as file:
+                self._found(file, path)
 
     def _row(self, where: SliceId) -> Row:
         if where not in self._rows:
@@ -437,31 +372,94 @@ class Dataset:
             f"dataset {self.name}: it has no {what}. Was the session begun with another dataset?"
         )
 
-    def _map(self, kind: str, scan: str) -> NDArray[Any]:
-        path = self.folder / kind / f"{scan}.npy"
-        record = self._scan(scan)
-        try:
-            array = cast("NDArray[Any]", np.load(path, mmap_mode="r", allow_pickle=False))
-        except UNREADABLE as error:
-            raise DataError(
-                f"{path}: it is missing or truncated. Import the data again."
-            ) from error
-        dtype = np.int16 if (kind, record["unit"]) == (IMAGES, "hu") else np.uint8
-        if array.shape != (record["depth"], self.size, self.size) or array.dtype != dtype:
-            raise DataError(f"{path}: it was changed. Import the data again.")
-        return array.view(np.ndarray)
+    def _path(self, kind: str, scan: str) -> Path:
+        return self.folder / kind / f"{scan}.npy"
+
+    def _read(self, kind: str, where: SliceId) -> NDArray[Any]:
+        """Read a slice. Its file is not mapped: one that is cut short would end the process."""
+        path, dtype = self._path(kind, where.scan), self._dtype(kind, where.scan)
+        length = self.size**2 * dtype.itemsize
+        with _sentences(path), path.open("rb", buffering=0) as file:
+            file.seek(self._found(file, path) + where.z * length)
+            raw = file.read(length)
+            return np.frombuffer(raw, dtype).reshape(self.size, self.size)
+
+    def _dtype(self, kind: str, scan: str) -> np.dtype[Any]:
+        hu = (kind, self._scan(scan)["unit"]) == (IMAGES, "hu")
+        return np.dtype(np.int16 if hu else np.uint8)
+
+    def _found(self, file: IO[bytes], path: Path) -> int:
+        """Return where the voxels begin in a file; check a file that is new or was written to."""
+        stamp = stamp_of(os.fstat(file.fileno()))
+        known = self._seen.get(path)
+        if known is not None and known[0] == stamp:
+            return known[1]
+        kind, scan = path.parent.name, path.stem
+        begin = self._begin(file, kind, scan)
+        late = known is not None or self._imported is None or stamp[-1] > self._imported[-1]
+        if late and sha256_of(path) != self._scan(scan)["stored_sha256"].get(kind):
+            raise _changed(path)
+        self._seen[path] = stamp, begin
+        return begin
+
+    def _begin(self, file: IO[bytes], kind: str, scan: str) -> int:
+        """Read the head of an array, which must be as the manifest says; return where it ends."""
+        path, dtype = self._path(kind, scan), self._dtype(kind, scan)
+        shape = (self._scan(scan)["depth"], self.size, self.size)
+        if np.lib.format.read_magic(file) != (1, 0):
+            raise _changed(path)
+        if np.lib.format.read_array_header_1_0(file) != (shape, False, dtype):
+            raise _changed(path)
+        begin = file.tell()
+        if os.fstat(file.fileno()).st_size < begin + math.prod(shape) * dtype.itemsize:
+            raise ValueError("it ends too early")
+        return begin
 
 
-def _held(at: NDArray[np.float64], length: int) -> NDArray[np.float64]:
-    """Return which of `length` pixels holds each position; NaN if none does."""
-    beyond = np.abs(at - (length - 1) / 2) > length / 2 + _ROUNDING
-    return np.where(beyond, np.nan, np.clip(np.floor(at + 0.5), 0, length - 1))
+@contextlib.contextmanager
+def _sentences(path: Path) -> Iterator[None]:
+    """Turn what reading a broken file raises into a sentence."""
+    try:
+        yield
+    except DataError:
+        raise
+    except UNREADABLE as error:
+        raise DataError(f"{path}: it is missing or truncated. {_ADVICE}") from error
 
 
-def _nearest(array: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
-    """Resize the last two axes; pixel centres are aligned, as skimage's resize does it."""
-    rows, cols = (
-        ((np.arange(new) + 0.5) * old / new).astype(np.intp)
-        for new, old in zip(shape, array.shape[-2:], strict=True)
+def _changed(path: Path) -> DataError:
+    return DataError(f"{path}: it was changed after its import. {_ADVICE}")
+
+
+def _replaced(folder: Path) -> DataError:
+    return DataError(
+        f"{folder}: another dataset is there now than the one that was opened. Import it into a "
+        "folder of its own, and restore this one. What was labelled is kept."
     )
-    return array[..., rows[:, None], cols]
+
+
+def _stamp(path: Path) -> Stamp | None:
+    try:
+        return stamp_of(path.stat())
+    except OSError:
+        return None
+
+
+def _made_up(origin: Origin) -> bool:
+    """Tell whether a corner of the scan lies at (0, 0, 0): no scanner puts it there."""
+    ends = [(0, length - 1) for length in origin.source.shape]
+    corners = np.array(list(itertools.product(*ends)))
+    corners_mm = corners @ origin.affine[:3, :3].T + origin.affine[:3, 3]
+    return bool((np.abs(corners_mm).max(axis=1) < _NOWHERE_MM).any())
+
+
+def _radiological(affine: NDArray[np.float64], source: Source) -> bool:
+    """Tell whether an affine lets the display's rows run to the back and its columns to the left.
+
+    Along an oblique axis the largest of its parts counts.
+    """
+    for display, towards in ((1, 1), (2, 0)):  # y to -A, x to -R
+        runs = affine[:3, source.axes[display]] * (-1 if source.flips[display] else 1)
+        if int(np.abs(runs).argmax()) != towards or runs[towards] > 0:
+            return False
+    return True

@@ -126,6 +126,11 @@ def _instead(folder: Path) -> str:
     return f", only {', '.join(kinds[:5])}" if kinds else ""
 
 
+def is_called_mask(path: Path) -> bool:
+    """Tell whether a file or folder is called like a mask, as ``x_mask.png`` or ``masks``."""
+    return bool(_OF_MASKS & {*_words(scan_name(path))})
+
+
 @saying("folder")
 def check_folder(folder: Path) -> None:
     """Refuse what is no folder, with a `DataError`."""

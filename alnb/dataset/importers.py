@@ -20,7 +20,7 @@ from alnb.dataset.build import SIZE, LabelGate, OnStored, Pair, build
 from alnb.dataset.dataset import Dataset
 from alnb.dataset.files import find, natural, without
 from alnb.dataset.split import Split, nearest, some
-from alnb.errors import DataError
+from alnb.errors import DataError, saying
 from alnb.volumes import (
     NIFTI,
     PICTURES,
@@ -61,6 +61,7 @@ class BuildOptions(TypedDict, total=False):
     progress: OnStored | None
 
 
+@saying("images")
 def import_nifti(
     images: Path | str,
     out: Path | str,
@@ -138,6 +139,7 @@ def _named(scan: str, pattern: str) -> bool:
     return scan == pattern or fnmatchcase(scan, pattern)
 
 
+@saying("images")
 def import_pairs(
     images: Path | str,
     out: Path | str,
@@ -173,6 +175,7 @@ def import_pairs(
     return build(pairs, out, **noted(options, note, *found.notes))
 
 
+@saying("folder")
 def import_dicom(
     folder: Path | str,
     out: Path | str,

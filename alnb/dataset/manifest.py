@@ -28,6 +28,7 @@ from msgspec import Meta
 from alnb.arrays import MAX_SIDE, Window
 from alnb.errors import AlnbError, DataError, saying
 from alnb.schema import Count, Number, conform, read_json, shown
+from alnb.storage import from_inert
 from alnb.volumes import Source, Unit
 from alnb.volumes.scan import MOST_VOXELS, by, check_name
 
@@ -51,6 +52,11 @@ class SliceId:
 
     def __str__(self) -> str:
         return f"{self.scan}/{self.z}"
+
+    @property
+    def number(self) -> int:
+        """The slice's number in its scan from 1, as people count."""
+        return self.z + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +191,7 @@ def _parse_slices(table: bytes, folder: Path, scans: Mapping[str, Any]) -> dict[
         for line, row in enumerate(csv.reader(table.decode("utf-8").splitlines(), strict=True), 1):
             if line > 1:
                 scan, z, part, infected = row
+                scan = from_inert(scan)
                 where = SliceId(scan, int(z))
                 if where in rows or part not in PARTS or not 0 <= where.z < scans[scan]["depth"]:
                     raise ValueError("it is there twice, or has no such slice or part")

@@ -25,7 +25,7 @@ from alnb.dataset.importers import (
 )
 from alnb.dataset.manifest import Part
 from alnb.dataset.split import nearest, some
-from alnb.errors import DataError
+from alnb.errors import DataError, saying
 from alnb.storage import sha256_of
 from alnb.volumes import (
     NIFTI,
@@ -60,6 +60,7 @@ _MASK_FOLDERS = {"gt", "gts", "masks", "mask"}
 # --- MedSeg ----------------------------------------------------------------------------------
 
 
+@saying("folder")
 def import_medseg(
     folder: Path | str,
     out: Path | str,
@@ -145,6 +146,7 @@ def _medseg(folder: Path, part: str) -> Pair:
 # --- COVID-19-B ------------------------------------------------------------------------------
 
 
+@saying("folder")
 def import_covid19b(
     folder: Path | str,
     out: Path | str,
@@ -210,6 +212,7 @@ def _covid19b_notes(scans: list[str], flip: Collection[str], split: object) -> l
 # --- COVID-19-A ------------------------------------------------------------------------------
 
 
+@saying("folder")
 def import_covid19a(
     folder: Path | str,
     out: Path | str,
@@ -332,6 +335,7 @@ def _turned_mask(paths: list[Path], scan: str, shape: tuple[int, int]) -> NDArra
 # --- COVID-SemiSeg ---------------------------------------------------------------------------
 
 
+@saying("folder")
 def import_semiseg(
     folder: Path | str,
     out: Path | str,

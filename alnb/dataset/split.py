@@ -33,7 +33,7 @@ import numpy as np
 
 from alnb.dataset.dataset import Dataset
 from alnb.dataset.manifest import PARTS, Part, SliceId
-from alnb.errors import DataError, path_error
+from alnb.errors import DataError, path_error, saying
 from alnb.schema import shown
 from alnb.volumes.scan import plain_name, scan_name
 
@@ -92,6 +92,7 @@ def shared_scans(parts: Mapping[SliceId, Part]) -> tuple[str, ...]:
     return tuple(scan for scan, theirs in found.items() if len(theirs) > 1)
 
 
+@saying("path")
 def read_split(path: Path | str) -> dict[str | SliceId, Part]:
     """Read a split from a CSV file with the columns scan and part, and z where slices differ.
 

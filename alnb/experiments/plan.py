@@ -275,8 +275,8 @@ def _upper_bound(dataset: Dataset, base: Config, options: Options) -> Experiment
         steps = base.steps if options.quick else max(base.steps, BOUND_STEPS)
     epochs = base.epochs or FROM_IMAGENET["epochs"]
     config = base.replace(
-        regions_per_slice=1, ask_bare=True, start="regions", start_regions=slices,
-        start_in_lungs=0.0, crf=0.0, distil=0.0, prior_answers=0.0,
+        regions_per_slice=1, ask_in="anywhere", start="regions", start_regions=slices,
+        crf=0.0, distil=0.0, prior_answers=0.0,
         labels="full", loss="full", outline_tolerance_px=0.0, budget_s=None,
         miss_rate=0.0, click_jitter_px=0.0, wrong_rate=0.0,
         steps=steps, epochs=max(epochs, steps or 1), holdout=0.0,
@@ -311,7 +311,7 @@ ABLATIONS: Mapping[str, Mapping[str, Any]] = {
     "predicts from no mirror image": {"predict_mirrored": False},
     "holds a fifth of the answers out": {"holdout": 0.2},
     "no CRF": {"crf": 0.0},
-    "starts anywhere": {"start_in_lungs": 0.0},
+    "asks outside the lungs, too": {"ask_in": "body"},
     "a second click, on background": {"background_click": True},
     "random": {"heuristic": "random"},
     "random in the lungs": {"heuristic": "foreground_random"},

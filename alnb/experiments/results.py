@@ -11,7 +11,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import alnb
 from alnb.curves.compare import settings_of
@@ -22,16 +22,70 @@ from alnb.experiments.plan import EXPERIMENTS, Experiment
 from alnb.experiments.run import PlannedRun
 from alnb.journal import Journal
 from alnb.reports import CURVE_COLUMNS
+from alnb.schema import Count, Number, read_json
 from alnb.state import state_of
-from alnb.storage import JOURNAL, write_text
+from alnb.storage import JOURNAL, csv_of, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
+_SHOWN = 120  # ours: characters of an error in a sentence
 COLUMNS = (
     "experiment", "dataset", "arm", "seed", *(name for name in CURVE_COLUMNS if name != "seed"),
 )  # fmt: skip
+
+
+class _Settings(TypedDict):
+    budget_s: Number | None
+
+
+class _Arm(TypedDict):
+    label: str
+    cycles: Count
+    config: _Settings
+
+
+class _Part(TypedDict):
+    scans: Count
+    slices: Count
+    infected_slices: Count | None
+
+
+class _Parts(TypedDict):
+    train: _Part
+    val: _Part
+    test: _Part
+
+
+class _Data(TypedDict):
+    name: str
+    size: Count
+    scans: Count
+    slices: Count
+    parts: _Parts
+    fingerprint: str
+    notes: list[str]
+    pseudo_labels: bool
+
+
+class _Facts(TypedDict):
+    experiment: str
+    title: str
+    command: str
+    seeds: list[Count]
+    notes: list[str]
+    comparisons: list[tuple[str, str, Number | None]]
+    dataset: _Data
+    folds: Count | None
+    only_ends: bool
+    quick: bool
+    full_cost_s: Number
+    network: str
+    device: str
+    versions: dict[str, str]
+    platform: str
+    arms: dict[str, _Arm]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +134,29 @@ def table_of(experiment: Experiment, runs: Sequence[PlannedRun], dataset: Datase
 
     tables = []
     for run in runs:
-        curve = pd.read_csv(run.folder / "curve.csv")
+        curve = _curve(run.folder / "curve.csv")
         curve = curve[curve["cycle"] <= run.arm.cycles]
         curve = curve.assign(experiment=experiment.name, dataset=dataset.name, arm=run.arm.name)
         priced = {} if run.arm.cost_s is None else {"cost_s": run.arm.cost_s}
         tables.append(curve.assign(**priced))
     return pd.concat(tables, ignore_index=True)[list(COLUMNS)]
+
+
+def _curve(path: Path) -> pd.DataFrame:
+    """Read the curve of a finished run."""
+    import pandas as pd
+
+    try:
+        curve = pd.read_csv(path)
+        odd = [name for name in CURVE_COLUMNS if curve[name].dtype.kind not in "iuf"]
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(
+            f"{path}: it is missing or broken ({str(error)[:_SHOWN]}). Delete its folder; the run "
+            "is made again."
+        ) from error
+    if odd:
+        raise DataError(f"{path}: {odd[0]} holds no numbers. Delete its folder; it is made again.")
+    return curve
 
 
 def facts_of(
@@ -137,7 +208,7 @@ def facts_of(
 @saying("out")
 def write(result: Result, out: Path) -> None:
     """Write an experiment's table and facts."""
-    write_text(out / f"{result.name}.csv", result.table.to_csv(index=False, lineterminator="\n"))
+    write_text(out / f"{result.name}.csv", csv_of(result.table))
     facts = json.dumps(result.facts, indent=1, ensure_ascii=False)
     write_text(out / f"{result.name}.json", facts + "\n")
 
@@ -150,13 +221,30 @@ def read(out: Path, name: str) -> Result | None:
     if not path.exists():
         return None
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        return Result(facts, pd.read_csv(out / f"{name}.csv"))
+        facts = read_json(path.read_bytes(), _Facts)
+        table = _checked(pd.read_csv(out / f"{name}.csv"), facts)
     except (OSError, ValueError) as error:
         raise DataError(
-            f"{path.with_suffix('')}: its .json or .csv can't be read ({error}). Run "
+            f"{path.with_suffix('')}: its .json or .csv can't be read ({str(error)[:_SHOWN]}). Run "
             f"alnb bench {name} again: finished runs are kept."
         ) from error
+    if facts["experiment"] != name:
+        raise DataError(f"{path}: it is of another experiment. Run alnb bench {name} again.")
+    return Result(facts, table)
+
+
+def _checked(table: pd.DataFrame, facts: Mapping[str, Any]) -> pd.DataFrame:
+    """Return a table that fits its facts; a `ValueError` says if it doesn't."""
+    lacking = [name for name in COLUMNS if name not in table.columns]
+    numbers = [name for name in COLUMNS[3:] if name not in lacking]
+    odd = [name for name in numbers if table[name].dtype.kind not in "iuf"]
+    arms = {str(arm) for arm in table["arm"]} if "arm" in table else set()
+    if lacking or odd or not len(table) or not arms <= facts["arms"].keys():
+        raise ValueError(f"columns {', '.join(lacking + odd) or 'arm'} are missing or others")
+    compared = {arm for first, second, _ in facts["comparisons"] for arm in (first, second)}
+    if not compared <= arms:
+        raise ValueError("an arm that is compared is missing")
+    return table
 
 
 def read_all(out: Path) -> dict[str, Result]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import alnb
 from alnb.config import Config
@@ -30,15 +30,20 @@ from alnb.errors import AlnbError, ConfigError, SessionError, TrainerError, sayi
 from alnb.experiments.plan import Arm, Experiment, check_masks
 from alnb.oracle import Oracle
 from alnb.reports import CycleReport, curve_table
+from alnb.schema import Count, read_json
 from alnb.session import Session
 from alnb.state import State
-from alnb.storage import CACHE, JOURNAL, write_text
+from alnb.storage import CACHE, JOURNAL, csv_of, write_text
 
 if TYPE_CHECKING:
     from alnb.training import OnProgress
 
 FINISHED = "finished.json"
 END_S = 5.0  # how long a process may take to end before it is killed
+
+
+class _Mark(TypedDict):
+    cycles: Count
 
 
 # --- one run ---
@@ -119,7 +124,7 @@ def _write_curve(session: Session, out: Path) -> None:
     """Write a session's curve as a table and, for a browser, as a page."""
     dataset, config, reports = session.dataset, session.state.config, session.state.reports
     table = curve_table(reports, config.seed)
-    write_text(out / "curve.csv", table.to_csv(index=False))
+    write_text(out / "curve.csv", csv_of(table))
     score = "dice" if dataset.has_masks and dataset.part("test") else "heldout_accuracy"
     figure = curve_figure({config.heuristic: [one.row(config.seed) for one in reports]}, score)
     figure.update_layout(title=f"{dataset.name}, {config.heuristic}")
@@ -140,8 +145,9 @@ class PlannedRun:
 
     @property
     def config(self) -> Config:
-        """The arm's settings with this run's seed."""
-        return self.arm.config.replace(seed=self.seed)
+        """The arm's settings with this run's seed, and a start of its own."""
+        config = self.arm.config
+        return config.replace(seed=self.seed, pretrain_seed=config.pretrain_seed + self.seed)
 
     def data(self, dataset: Dataset) -> Dataset:
         """Return the dataset that it trains and is measured on."""
@@ -153,7 +159,7 @@ class PlannedRun:
     def finished(self) -> bool:
         """Whether it reached the arm's last cycle, or its end before that."""
         try:
-            mark = json.loads((self.folder / FINISHED).read_text(encoding="utf-8"))
+            mark = read_json((self.folder / FINISHED).read_bytes(), _Mark)
         except (FileNotFoundError, ValueError):
             return False
         return bool(mark["cycles"] >= self.arm.cycles)

@@ -15,11 +15,11 @@ import numpy as np
 
 import alnb
 from alnb.dataset import Dataset
-from alnb.errors import DataError, SessionError
+from alnb.errors import DataError, SessionError, path_sentence, refused
 from alnb.journal import Journal
 from alnb.session import labelled_dataset
 from alnb.state import state_of
-from alnb.storage import CACHE, JOURNAL, replacing
+from alnb.storage import CACHE, JOURNAL, staged
 from alnb.volumes import Origin
 from alnb.volumes.dicom import matching_planes
 from alnb.volumes.dicom_files import Plane, find_series, read_header
@@ -64,12 +64,12 @@ def write_dicom_seg(
     Yields
     ------
     Path
-        Of each file, once it is written.
+        Of each file, once all are written.
 
     Raises
     ------
     SessionError
-        If there is no session in the folder, or no network yet.
+        If there is no session in the folder, no network yet, or `out` can't be written.
     DataError
         If no scan was DICOM, none of them came from these series, highdicom is missing, or as
         `find_series`.
@@ -87,16 +87,19 @@ def write_dicom_seg(
     sources = _sources(dataset, series)
     trainer = Trainer(dataset, state.config, session / CACHE)
     found = trainer.segment if kind == "binary" else trainer.infection
-    (out / "dicom-seg").mkdir(parents=True, exist_ok=True)
-    for scan, planes in sources.items():
-        slices = [where for where in dataset.slices if where.scan == scan]
-        maps = np.stack([one for _, one in found(slices, state.fit.weights)])
-        stored = dataset.origin(scan).source.to_file(dataset.to_source(scan, maps))
-        path = out / "dicom-seg" / f"{scan}.dcm"
-        segmentation = dicom_seg(planes, stored.transpose(2, 1, 0), state.fit.weights)
-        with replacing(path) as temporary:
-            segmentation.save_as(temporary)
-        yield path
+    try:
+        with staged(out) as stage:
+            (stage / "dicom-seg").mkdir()
+            for scan, planes in sources.items():
+                slices = [where for where in dataset.slices if where.scan == scan]
+                maps = np.stack([one for _, one in found(slices, state.fit.weights)])
+                stored = dataset.origin(scan).source.to_file(dataset.to_source(scan, maps))
+                segmentation = dicom_seg(planes, stored.transpose(2, 1, 0), state.fit.weights)
+                segmentation.save_as(stage / "dicom-seg" / f"{scan}.dcm")
+    except OSError as error:
+        raise SessionError(path_sentence(refused(error) or error, out)) from error
+    for scan in sources:
+        yield out / "dicom-seg" / f"{scan}.dcm"
 
 
 def dicom_seg(planes: Sequence[Plane], masks: NDArray[Any], weights: str) -> Any:  # noqa: ANN401

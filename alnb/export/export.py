@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,17 +15,22 @@ from alnb.annotation import Answer, Outline, Verdict, fill
 from alnb.arrays import BACKGROUND, INFECTED, Mask
 from alnb.config import Config
 from alnb.dataset import Dataset, SliceId
-from alnb.errors import AlnbError, SessionError
+from alnb.errors import AlnbError, SessionError, path_sentence, refused
 from alnb.export.model_card import last_part, model_card, without_paths
 from alnb.journal import Event, Journal
 from alnb.regions.region import Region, runs
 from alnb.reports import curve_table
 from alnb.session import labelled_dataset
 from alnb.state import State, state_of
-from alnb.storage import CACHE, JOURNAL, replacing, weights_path, write_text
+from alnb.storage import CACHE, JOURNAL, csv_of, staged, weights_path, write_text
 
 
-def write_export(session: Path, out: Path, data: Path | None = None) -> Iterator[Path]:
+def write_export(
+    session: Path,
+    out: Path,
+    data: Path | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Iterator[Path]:
     """Write a session's answers, its curve and its network's masks.
 
     Parameters
@@ -41,24 +46,51 @@ def write_export(session: Path, out: Path, data: Path | None = None) -> Iterator
         show it.
     data : Path, optional
         The dataset's folder; None takes the one that the journal names.
+    progress : callable
+        Called after each mask with how many slices have theirs, and how many there are.
 
     Yields
     ------
     Path
-        Of each file, once it is written; of pictures their folder.
+        Of each file, once all are written; of pictures their folder.
 
     Raises
     ------
     SessionError
-        If there is no session in the folder.
+        If there is no session in the folder, or `out` can't be written; nothing is then.
     DataError
         If the dataset is not there any more, or is a different one.
     """
     events = Journal(session / JOURNAL).events
     if not events:
         raise SessionError(f"{session} holds no session: there is no journal.jsonl in it.")
+    written: list[Path] = []
+    lacking: AlnbError | None = None
+    try:
+        with staged(out) as stage:
+            try:
+                written.extend(_files(session, events, stage, data, progress))
+            except AlnbError as error:
+                if no_room := refused(error):
+                    raise no_room from error
+                lacking = error
+            written = [out / path.relative_to(stage) for path in written]
+    except OSError as error:
+        raise SessionError(path_sentence(refused(error) or error, out)) from error
+    yield from written
+    if lacking is not None:
+        raise lacking
+
+
+def _files(
+    session: Path,
+    events: Sequence[Event],
+    out: Path,
+    data: Path | None,
+    progress: Callable[[int, int], None],
+) -> Iterator[Path]:
+    """Write the files of `write_export`, and yield each."""
     state = state_of(events)
-    out.mkdir(parents=True, exist_ok=True)
     dataset = _labelled(events, data)
     yield from _tables(state, events, dataset, out)
     yield from _network(state, events, session / CACHE, out)
@@ -69,7 +101,8 @@ def write_export(session: Path, out: Path, data: Path | None = None) -> Iterator
         yield write_coco(dataset, state.answers, out / "coco")
         lacking = "the masks"
         if state.fit is not None:
-            yield from _masks(dataset, state.config, state.fit.weights, session / CACHE, out)
+            network = state.config, state.fit.weights, session / CACHE
+            yield from _masks(dataset, *network, out, progress)
     except AlnbError as error:
         raise type(error)(f"the tables are complete, but {lacking} are missing: {error}") from error
 
@@ -91,11 +124,9 @@ def _tables(
     standing = {id(answer) for answer in state.answers}
     rows = [row for one in state.given for row in _rows(one, id(one) in standing, known)]
     table = pd.DataFrame(rows, columns=list(_COLUMNS)).astype(dict.fromkeys("ijk", "Int64"))
-    for column in ("scan", "region", "annotator"):
-        table[column] = table[column].map(_inert)
-    table.to_csv(out / "answers.csv", index=False)
+    write_text(out / "answers.csv", csv_of(table))
     yield out / "answers.csv"
-    curve_table(state.reports, state.config.seed).to_csv(out / "curve.csv", index=False)
+    write_text(out / "curve.csv", csv_of(curve_table(state.reports, state.config.seed)))
     yield out / "curve.csv"
     write_text(out / JOURNAL, "".join(_without_paths(event).line() for event in events))
     yield out / JOURNAL
@@ -147,14 +178,8 @@ _COLUMNS = (
     "outline",  # which of the region's outlines a vertex belongs to
     "stands",  # whether the network learns from it
 )  # fmt: skip
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # OWASP, CSV injection
 _NOWHERE = (None,) * 6
 _MM_DIGITS = 3  # ours: a header's single precision says no more
-
-
-def _inert(text: str) -> str:
-    """Put an apostrophe before what a spreadsheet would run as a formula."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _rows(answer: Answer, stands: bool, dataset: Dataset | None) -> list[tuple[object, ...]]:
@@ -210,19 +235,25 @@ def _without_paths(event: Event) -> Event:
 
 def _network(state: State, events: Sequence[Event], cache: Path, out: Path) -> Iterator[Path]:
     """Write the last weights and their model card; if they are gone, `_masks` says so."""
-    from alnb.training.checkpoints import kept_report
-
-    if state.fit is None or kept_report(cache, state.fit.weights) is None:
+    if state.fit is None:
         return
-    with replacing(out / "weights.safetensors") as temporary:
-        shutil.copyfile(weights_path(cache, state.fit.weights), temporary)
+    from alnb.training.checkpoints import kept_report  # torch takes seconds
+
+    if kept_report(cache, state.fit.weights) is None:
+        return
+    shutil.copyfile(weights_path(cache, state.fit.weights), out / "weights.safetensors")
     yield out / "weights.safetensors"
     write_text(out / "MODEL_CARD.md", model_card(state, events[0].data))
     yield out / "MODEL_CARD.md"
 
 
 def _masks(
-    dataset: Dataset, config: Config, weights: str, cache: Path, out: Path
+    dataset: Dataset,
+    config: Config,
+    weights: str,
+    cache: Path,
+    out: Path,
+    progress: Callable[[int, int], None],
 ) -> Iterator[Path]:
     from PIL import Image
 
@@ -230,9 +261,14 @@ def _masks(
 
     (out / "masks").mkdir(exist_ok=True)
     trainer = Trainer(dataset, config, cache)
+    done = 0
     for scan in dataset.scans:
         slices = [where for where in dataset.slices if where.scan == scan]
-        found = [infected for _, infected in trainer.segment(slices, weights)]
+        found = []
+        for _, infected in trainer.segment(slices, weights):
+            found.append(infected)
+            done += 1
+            progress(done, len(dataset.slices))
         masks = np.stack(found).astype(np.uint8)
         path = out / "masks" / f"{scan}.nii.gz"
         dataset.write_mask(path, scan, masks)

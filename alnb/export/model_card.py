@@ -93,7 +93,7 @@ def model_card(state: State, opened: Mapping[str, Any]) -> str:
         split=", ".join(f"{count} {part}" for part, count in dataset["split"].items()),
         version=opened["version"],
         config=config,
-        bare="" if config.ask_bare else BARE,
+        bare="" if config.ask_in == "anywhere" else BARE,
         cost=cost,
         since="; the answers have changed since" if state.stale else "",
         who=_who(state),

@@ -4,7 +4,7 @@
 that `Config.regions` names.
 """
 
-from alnb.regions.lungs import bare, in_lungs, lung_like
+from alnb.regions.lungs import bare, find_lungs, in_lungs
 from alnb.regions.region import Region
 from alnb.regions.tilings import Tiling, grid, superpixels, tiling
 
@@ -12,9 +12,9 @@ __all__ = [
     "Region",
     "Tiling",
     "bare",
+    "find_lungs",
     "grid",
     "in_lungs",
-    "lung_like",
     "superpixels",
     "tiling",
 ]

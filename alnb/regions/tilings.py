@@ -141,6 +141,11 @@ def shapes(where: SliceId, labels: LabelMap) -> tuple[Region, ...]:
     )  # fmt: skip
 
 
+def _are_labels(labels: LabelMap, n: int) -> bool:
+    """Tell whether a map that was kept can be one of at most `n` superpixels."""
+    return labels.dtype.kind == "u" and bool(labels.max() <= n)
+
+
 def superpixels(dataset: Dataset, n: int) -> Tiling:
     """Return the tiling by at most `n` superpixels a slice, found when one is first asked for."""
     follows_from = [
@@ -153,7 +158,7 @@ def superpixels(dataset: Dataset, n: int) -> Tiling:
         scan = hashlib.sha256(where.scan.encode()).hexdigest()[:12]  # it may be no file's name
         path = folder / f"{scan}-{where.z}.npz"
         labels: LabelMap = read_arrays(path).get("labels", np.empty(0, np.uint8))
-        if labels.shape != (dataset.size, dataset.size):
+        if labels.shape != (dataset.size, dataset.size) or not _are_labels(labels, n):
             labels = label_map(dataset.image(where), n)
             small = labels.astype(np.min_scalar_type(int(labels.max())))
             with contextlib.suppress(OSError), replacing(path) as partial:

@@ -2,9 +2,9 @@
 
 `backbones` and `fcn8` are the network. `pretrain` teaches it from synthetic scans, `losses` and
 `fit` from answers; `validation` holds answers out and chooses the threshold. `dropout` is its
-uncertainty. `checkpoints` keeps the weights. `trainer.Trainer` puts all of it to use on a
-dataset, and `process` runs a trainer for the label app. Importing this package does not import
-torch.
+uncertainty, and `features` is what the live layer learns on. `checkpoints` keeps the weights.
+`trainer.Trainer` puts all of it to use on a dataset, and `process` runs a trainer for the label
+app. Importing this package does not import torch.
 """
 
 from __future__ import annotations

@@ -10,13 +10,19 @@ The file also reads and writes weights.
 
 from __future__ import annotations
 
+import errno
+import hashlib
+import math
+import os
 import re
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -40,6 +46,10 @@ TIMM_CENTRES = {
     "densenet": (2.0, 6.0, 14.0),  # average pools of 2 without padding
 }
 """timm's names, before their number, to `Backbone.centres`; a test measures each."""
+
+_CHECKSUM = "sha256"  # of tensors, in the head of their file
+_SHOWN = 200  # ours: characters of a path in a sentence
+_SHARED = 4  # ours: times the file's size; layers may share their tensors
 
 Tensors = Mapping[str, Tensor]
 Maps = tuple[Tensor, Tensor, Tensor]
@@ -144,13 +154,31 @@ def _put(network: nn.Module, state: Tensors, what: str) -> None:
     """Load a part of a network's state that must hold the whole trunk, or refuse it."""
     own = network.state_dict()
     trunk = {name for name in own if name.startswith("trunk.") and "num_batches" not in name}
-    fits = all(name in own and own[name].shape == value.shape for name, value in state.items())
-    if not fits or trunk - state.keys():
+    if not _fit(state, own) or trunk - state.keys():
         raise TrainerError(
             f"the weights are not those of {what}: names or shapes differ. "
             "Name the right file, or leave --weights out."
         )
+    if not _finite(state):
+        raise TrainerError(
+            f"the weights of {what} hold numbers that are not finite. Name another file, or leave "
+            "--weights out."
+        )
     network.load_state_dict(dict(state), strict=False)
+
+
+def _fit(state: Tensors, own: Tensors) -> bool:
+    """Tell whether tensors have names and shapes of a network's own; counts may be floats."""
+    return all(
+        name in own
+        and own[name].shape == value.shape
+        and (value.is_floating_point() or not own[name].is_floating_point())
+        for name, value in state.items()
+    )
+
+
+def _finite(state: Tensors) -> bool:
+    return all(bool(value.isfinite().all()) for value in state.values())
 
 
 # --- VGG16 ---
@@ -167,8 +195,13 @@ def _load_vgg16(network: nn.Module, tensors: Tensors | None) -> str:
     dense = "classifier.0.weight" in values
     if dense:
         for layer, index, shape in (("fc6", 0, (4096, 512, 7, 7)), ("fc7", 3, (4096, 4096, 1, 1))):
-            state[f"{layer}.weight"] = values[f"classifier.{index}.weight"].reshape(shape)
-            state[f"{layer}.bias"] = values[f"classifier.{index}.bias"]
+            kinds = ("weight", "bias")
+            weight, bias = (
+                values.get(f"classifier.{index}.{one}", torch.empty(0)) for one in kinds
+            )
+            whole = weight.numel() == math.prod(shape)  # or else it is refused by its shape
+            state[f"{layer}.weight"] = weight.reshape(shape) if whole else weight
+            state[f"{layer}.bias"] = bias
     _put(network, state, "VGG16")
     if dense:
         return "VGG16 with ImageNet weights"
@@ -313,18 +346,66 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     TrainerError
         If the file is missing, broken or holds more than tensors.
     """
-    if not path.is_file():
-        raise TrainerError(f"weights {path}: there is no such file. Check the path.")
+    if not os.path.isfile(path):  # noqa: PTH113 - any text may be named
+        raise TrainerError(f"weights {str(path)[:_SHOWN]}: there is no such file. Check the path.")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
+        _check_packed(path)
         values = torch.load(path, map_location="cpu", weights_only=True)
+        _check_stored(values, path.stat().st_size)
         return {str(name): tensor.float() for name, tensor in values.items()}
     except Exception as error:
         raise TrainerError(
             f"weights {path}: the file can't be read ({type(error).__name__}). "
             "Give a .safetensors file, or a .pth that holds a state dict and nothing else."
         ) from error
+
+
+def _check_packed(path: Path) -> None:
+    """Refuse a zip that unpacks to more than it is; torch stores tensors as they are."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if any(one.compress_type for one in archive.infolist()):
+                raise ValueError("it is compressed")
+
+
+def _check_stored(values: Tensors, size: int) -> None:
+    """Refuse tensors that claim many times more numbers than the file has bytes."""
+    claimed = sum(tensor.numel() * tensor.element_size() for tensor in values.values())
+    if claimed > _SHARED * size:
+        raise ValueError("it claims more than it holds")
+
+
+def load_weights(network: nn.Module, path: Path) -> dict[str, str]:
+    """Put into a network what `write_weights` wrote, all of it or nothing.
+
+    Parameters
+    ----------
+    network : Module
+    path : Path
+
+    Returns
+    -------
+    dict of str to str
+        What was kept in the file's head.
+
+    Raises
+    ------
+    TrainerError
+        If the file is missing, broken, was changed since, or is of another network.
+    """
+    state, own = read_weights(path), network.state_dict()
+    with safe_open(path, "pt") as file:
+        head: dict[str, str] = file.metadata() or {}
+    changed = head.get(_CHECKSUM, digest := _digest(state)) != digest  # older files have none
+    if changed or state.keys() != own.keys() or not _fit(state, own) or not _finite(state):
+        raise TrainerError(
+            f"weights {path}: the file was changed, or is of another network. Delete it; what was "
+            "in it is learned again."
+        )
+    network.load_state_dict(state)
+    return head
 
 
 def write_weights(network: nn.Module, path: Path, metadata: dict[str, str] | None = None) -> None:
@@ -337,7 +418,40 @@ def write_weights(network: nn.Module, path: Path, metadata: dict[str, str] | Non
     path : Path
     metadata : dict of str to str, optional
         Kept in the file's head.
+
+    Raises
+    ------
+    OSError
+        If the disk refuses.
     """
     state = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
+    save_weights(state, path, metadata or {})
+
+
+def save_weights(state: Tensors, path: Path, metadata: Mapping[str, str]) -> None:
+    """Write tensors of the CPU as safetensors with their checksum, whole or not at all.
+
+    Parameters
+    ----------
+    state : mapping of str to Tensor
+    path : Path
+    metadata : mapping of str to str
+        Kept in the file's head.
+    """
     with replacing(path) as temporary:
-        save_file(state, temporary, metadata=metadata)
+        try:
+            save_file(dict(state), temporary, metadata={**metadata, _CHECKSUM: _digest(state)})
+        except SafetensorError as error:  # it holds what the system said
+            found = re.search(r"os error (\d+)", str(error))
+            number = int(found[1]) if found else errno.EIO
+            raise OSError(number, os.strerror(number), str(path)) from error
+
+
+def _digest(state: Tensors) -> str:
+    """Hash names, types, shapes and bytes of tensors."""
+    found = hashlib.sha256()
+    for name in sorted(state):
+        value = state[name]
+        found.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        found.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
 
 from alnb.annotation import Answer, Verdict
 from alnb.config import Resolved
 from alnb.dataset import Dataset
-from alnb.errors import TrainerError
+from alnb.errors import ConfigError, TrainerError
 from alnb.reports import FitReport
+from alnb.schema import read_json
 from alnb.storage import forget, sha256_of, short_hash, weights_path
 from alnb.training import OnProgress, backbones
 from alnb.training.fcn8 import FCN8
@@ -23,8 +25,8 @@ from alnb.training.pretrain import VERSION, pretrained
 KEPT = 5  # ours: networks; older ones are trained again if need be; VGG16's fill 0.5 GB each
 
 TRAINING_SETTINGS = (
-    "labels", "ask_bare",
-    "input_padding", "dropout", "pretrain_steps", "loss", "infected_weight", "crf",
+    "labels", "ask_in",
+    "input_padding", "dropout", "pretrain_steps", "pretrain_seed", "loss", "infected_weight", "crf",
     "prior_answers", "distil", "epochs", "steps", "batch", "crop", "learning_rate", "head_rate",
     "schedule", "freeze", "threshold", "adapt_threshold", "validate", "holdout",
     "predict_zoom", "predict_mirrored", "seed",
@@ -32,12 +34,13 @@ TRAINING_SETTINGS = (
 
 
 def kept_report(cache: Path, weights: str) -> FitReport | None:
-    """Read the report stored with weights; None if they are missing or unreadable."""
+    """Read the report stored with weights; None if they are missing, unreadable or others."""
     try:
         with safe_open(weights_path(cache, weights), "pt") as file:
-            return FitReport.from_dict(json.loads(file.metadata()["report"]))
+            report = FitReport.from_dict(read_json(file.metadata()["report"].encode(), Any))
     except (OSError, SafetensorError, KeyError, TypeError, ValueError):
         return None
+    return report if report.weights == weights else None
 
 
 class Networks:
@@ -81,7 +84,7 @@ class Networks:
         self.backbone = backbones.find(config.backbone).name
         self.notice = ""
         self._progress, self._stop, self._cache = progress, stop, cache
-        self._loaded: tuple[str, FCN8] | None = None
+        self._loaded: tuple[str, FCN8, FitReport | None] | None = None
 
     @property
     def device_name(self) -> str:
@@ -127,12 +130,32 @@ class Networks:
             pretrained(network, self.config, origin, self._progress, self._stop)
         return network
 
+    @property
+    def origin(self) -> str:
+        """The name of the network before any answer."""
+        return self.name(())
+
+    def find(self, weights: str) -> FCN8:
+        """Find a network by its name: trained, as `kept`, or the one before any answer."""
+        if weights != self.origin:
+            return self.kept(weights)[0]
+        if self._loaded is None or self._loaded[0] != weights:
+            self._loaded = (weights, self.fresh(), None)
+        return self._loaded[1]
+
     def keep(self, network: FCN8, report: FitReport) -> None:
         """Keep a trained network under its report's name; forget the oldest beyond `KEPT`."""
         metadata = {"report": json.dumps(report.to_dict())}
         backbones.write_weights(network, weights_path(self._cache, report.weights), metadata)
         forget(self._cache, "weights", KEPT)
-        self._loaded = (report.weights, network)
+        self._loaded = (report.weights, network, report)
+
+    def report(self, weights: str) -> FitReport | None:
+        """Return the report of a network that is kept; None if it is not, or can't be used."""
+        try:
+            return self.kept(weights)[1]
+        except (ConfigError, TrainerError):
+            return None
 
     def kept(self, weights: str) -> tuple[FCN8, FitReport]:
         """Find trained weights, in memory or in the cache.
@@ -140,32 +163,35 @@ class Networks:
         Raises
         ------
         TrainerError
-            If there are none of that name.
+            If there are none of that name, or their file was changed.
         """
+        if self._loaded and self._loaded[0] == weights and self._loaded[2]:
+            return self._loaded[1], self._loaded[2]
         report = kept_report(self._cache, weights)
         if report is None:
             raise TrainerError(
                 f"weights {weights} are not in {self._cache}. Train again: the answers are kept."
             )
-        if self._loaded is None or self._loaded[0] != weights:
-            network = self._build(report.backbone)  # perhaps another machine's
-            network.load_state_dict(load_file(weights_path(self._cache, weights)))
-            self._loaded = (weights, self._placed(network))
-        return self._loaded[1], report
+        network = self._build(report.backbone)  # perhaps another machine's
+        backbones.load_weights(network, weights_path(self._cache, weights))
+        network = self._placed(network)
+        self._loaded = (weights, network, report)
+        return network, report
 
     def _file_hash(self) -> str | None:
         """Hash the file of `Config.weights`; None if the backbone's own are used."""
         if self.config.weights is None:
             return None
         path = Path(self.config.weights)
-        if not path.is_file():
-            raise TrainerError(f"weights {path}: there is no such file. Check the path.")
+        if not os.path.isfile(path):  # noqa: PTH113 - any text may be named
+            raise TrainerError(f"weights {str(path)[:200]}: there is no such file. Check the path.")
         return sha256_of(path)
 
     def _build(self, backbone: str) -> FCN8:
         """Build a network, initialised by the seed without touching torch's global state."""
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(self.config.seed)
+            seed = self.config.pretrain_seed if self.pretrains else self.config.seed
+            torch.default_generator.manual_seed(seed)
             return FCN8(backbone, 2, self.config.input_padding, self.config.dropout)
 
     def _placed(self, network: FCN8) -> FCN8:

@@ -101,10 +101,15 @@ class FCN8(nn.Module):
 
     def features(self, x: Tensor) -> Features:
         """Run everything before the first dropout on a normalised (B, 3, H, W) image."""
+        s8, s16, s32 = self.maps(x)
         with self._precision(x):
-            s8, s16, s32 = self.trunk(x)
             fc6 = functional.relu(self.fc6(s32))  # (B, C, h, w)
         return Features(fc6, self.score_pool4(s16.float()), self.score_pool3(s8.float()), _size(x))
+
+    def maps(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Run the trunk on a normalised image: maps at strides 8, 16 and 32."""
+        with self._precision(x):
+            return self.trunk(x)  # type: ignore[no-any-return]
 
     def _precision(self, x: Tensor) -> torch.autocast:
         """Compute in bfloat16 where the network is `mixed`."""

@@ -7,7 +7,10 @@ is not used on synthetic scans themselves: there it would be cheating.
 
 Hospitals differ in more than anatomy: each crop gets its own window, size of the chest in the
 picture, sharpness and noise. Some lesions get a web of thickened septa, which the phantom's smooth
-ones lack. All this is learned once for a machine and seed, and kept in the user's cache.
+ones lack.
+
+What the default settings learn comes with alnb, in half precision. All other starts are learned
+once for a machine and `Config.pretrain_seed`, and kept in the user's cache.
 """
 
 from __future__ import annotations
@@ -15,26 +18,28 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from filelock import FileLock
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
 from scipy import ndimage
 from torch.nn import functional
 
 from alnb.config import FROM_IMAGENET, Resolved
+from alnb.errors import TrainerError
 from alnb.phantom import phantom
 from alnb.storage import short_hash
 from alnb.training import OnProgress
-from alnb.training.backbones import write_weights
+from alnb.training.backbones import load_weights, save_weights, write_weights
 from alnb.training.fcn8 import FCN8
 from alnb.training.fit import descend, drawn, freeze
 from alnb.training.losses import balanced_point
 
+SHIPPED = Path(__file__).with_name("start.safetensors")  # by `python -m tests.benchmarks start`
 VERSION = 4  # of the recipe and of the phantom; raise it when either changes
 BATCH, CROP = 8, 128  # ours: as in a cycle
 HEAD_RATE: float = FROM_IMAGENET["head_rate"]  # whatever a cycle trains with
@@ -176,16 +181,16 @@ def pretrained(
     progress: OnProgress,
     stop: Callable[[], None],
 ) -> None:
-    """Put into a network what it learns from synthetic scans; learn it first if it is not kept.
+    """Put into a network what it learns from synthetic scans; learn it first if it is not there.
 
     Of two processes that need it at once, one learns and the other waits.
 
     Parameters
     ----------
     network : FCN8
-        With the weights of its backbone, the rest initialised by the seed; on its device.
+        With the weights of its backbone, the rest initialised by `Config.pretrain_seed`; on its
+        device.
     config : Resolved
-        Runs with several seeds differ in this too.
     origin : str
         Names the weights of the backbone; another origin, another file.
     progress : callable
@@ -193,7 +198,10 @@ def pretrained(
     stop : callable
         Called before each scan and step; may raise.
     """
-    path = _folder() / f"pretrained-{_name(network, config, origin)}.safetensors"
+    if name_of(network, config, origin, mixed=False) == shipped_name() and _read(network, SHIPPED):
+        return
+    name = name_of(network, config, origin, mixed=network.mixed)
+    path = _folder() / f"pretrained-{name}.safetensors"
     if _read(network, path):
         return
     with contextlib.ExitStack() as held:
@@ -219,10 +227,11 @@ def _learn(network: FCN8, config: Resolved, progress: OnProgress, stop: Callable
 
     slices = Slices.draw(on_scan)
     device = next(network.parameters()).device
-    generator = torch.Generator(device).manual_seed(config.seed)
+    seed = config.pretrain_seed
+    generator = torch.Generator(device).manual_seed(seed)
 
     def losses() -> Iterator[torch.Tensor]:
-        for grey, labels in batches(slices, BATCH, CROP, np.random.default_rng(config.seed)):
+        for grey, labels in batches(slices, BATCH, CROP, np.random.default_rng(seed)):
             logits = drawn(network, torch.from_numpy(grey), generator)
             yield balanced_point(logits, torch.from_numpy(labels).to(device), INFECTED_WEIGHT)
 
@@ -238,22 +247,61 @@ def _folder() -> Path:
     return user_cache_path("alnb")
 
 
-def _name(network: FCN8, config: Resolved, origin: str) -> str:
-    """Hash all that the pretrained weights follow from."""
-    settings = ("pretrain_steps", "input_padding", "dropout", "learning_rate", "freeze", "seed")
+def name_of(network: FCN8, config: Resolved, origin: str, *, mixed: bool) -> str:
+    """Hash all that the pretrained weights follow from.
+
+    Parameters
+    ----------
+    network, config, origin
+        As for `pretrained`.
+    mixed : bool
+        Whether they are computed in bfloat16.
+    """
+    settings = (
+        "pretrain_steps", "input_padding", "dropout", "learning_rate", "freeze", "pretrain_seed"
+    )  # fmt: skip
     return short_hash({
         "version": VERSION,
         "backbone": network.backbone.name,
         "origin": origin,
-        "bfloat16": network.mixed,
+        "bfloat16": mixed,
         "settings": [getattr(config, name) for name in settings],
     })  # fmt: skip
 
 
-def _read(network: FCN8, path: Path) -> bool:
-    """Load kept weights; false where there are none, or they can't be read."""
+@cache
+def shipped_name() -> str:
+    """Return the name of the start that comes with alnb; empty where it does not."""
     try:
-        network.load_state_dict(load_file(path))
-    except (OSError, SafetensorError, RuntimeError):
+        with safe_open(SHIPPED, "pt") as file:
+            return str(file.metadata()["name"])
+    except (OSError, SafetensorError, KeyError, TypeError):
+        return ""
+
+
+def ship(network: FCN8, name: str, path: Path = SHIPPED) -> None:
+    """Write a start as it comes with alnb: floats of 16 bits, but for statistics of batches.
+
+    Parameters
+    ----------
+    network : FCN8
+        Of the default settings, pretrained.
+    name : str
+        As `name_of` gives it.
+    path : Path
+    """
+    statistics = {name for name, _ in network.named_buffers()}
+    half = {
+        name: value.cpu().contiguous() if name in statistics else value.cpu().half().contiguous()
+        for name, value in network.state_dict().items()
+    }
+    save_weights(half, path, {"name": name})
+
+
+def _read(network: FCN8, path: Path) -> bool:
+    """Load kept weights; false where there are none, or they were changed."""
+    try:
+        load_weights(network, path)
+    except TrainerError:
         return False
     return True

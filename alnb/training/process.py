@@ -6,12 +6,14 @@ another, and each but `cancel` ends in exactly one of `done`, `cancelled` and `f
 =============  ===============================  ==================================================
 command        fields besides id                `done` has
 =============  ===============================  ==================================================
-``open``       dataset, cache, config,          device, backbone
-               log_hint (a sentence or empty)
+``open``       dataset, fingerprint, cache,     device, backbone, origin
+               config, log_hint (a sentence or
+               empty)
 ``prepare``    –                                –: learns from synthetic scans, if that is set
 ``fit``        answers                          fit (a `FitReport`)
 ``score``      slices, weights                  –: `storage.scores_path`, (N, K) a heuristic
 ``evaluate``   part, weights                    scores (tp, fp, fn, tn) or null
+``publish``    slices, weights                  –: `storage.features_path` of each, in this order
 ``predict``    slices, weights                  –: `storage.maps_path`, mean and entropy of each
 ``cancel``     –                                –: stops the command of that id and those before
 ``quit``       –                                –: the process ends
@@ -50,7 +52,7 @@ import numpy as np
 from alnb.annotation import Answer
 from alnb.config import Config
 from alnb.dataset import Dataset, SliceId
-from alnb.errors import AlnbError, TrainerError
+from alnb.errors import AlnbError, TrainerError, path_sentence, refused
 from alnb.storage import forget, maps_path, scores_path, write_arrays
 from alnb.training import Cancelled
 
@@ -106,6 +108,10 @@ class Commands:
         full = isinstance(error, MemoryError) or any(words in text for words in OUT_OF_MEMORY)
         if full and self.trainer is not None:
             return self._out_of_memory(self.trainer, trains=command.get("do") == "fit")
+        if no_room := refused(error):
+            return (
+                f"the training failed. {path_sentence(no_room, self.cache)} Every answer is saved."
+            )
         reason = text.splitlines()[0] if text else type(error).__name__
         return (
             f"the training failed ({reason}). Every answer is saved; train again, and if it fails "
@@ -145,6 +151,8 @@ class Commands:
             case "evaluate":
                 scores = self._ready.evaluate(command["part"], command["weights"])
                 return {"scores": dataclasses.asdict(scores) if scores else None}
+            case "publish":
+                self._ready.publish(_slices(command), command["weights"])
             case "predict":
                 self._predict(_slices(command), command["weights"])
             case name:
@@ -169,10 +177,14 @@ class Commands:
 
     def _open(self, command: dict[str, Any]) -> dict[str, Any]:
         self.cache, self._log_hint = Path(command["cache"]), command["log_hint"]
-        dataset, config = Dataset.open(command["dataset"]), Config.from_dict(command["config"])
+        dataset = Dataset.open(command["dataset"], command.get("fingerprint", ""))
+        config = Config.from_dict(command["config"])
         self.trainer = self._make(dataset, config)
         networks = self.trainer.networks
-        return {"device": networks.device_name, "backbone": networks.backbone}
+        return {
+            "device": networks.device_name, "backbone": networks.backbone,
+            "origin": networks.origin,
+        }  # fmt: skip
 
     def _make(self, dataset: Dataset, config: Config) -> Trainer:
         from alnb.training.trainer import Trainer

@@ -24,10 +24,12 @@ from alnb.metrics import Scores
 from alnb.posterior import Posterior
 from alnb.regions import bare, grid, tiling
 from alnb.reports import FitReport
+from alnb.storage import features_path, forget, replacing
 from alnb.training import Cancelled, OnProgress
-from alnb.training.checkpoints import Networks, kept_report
+from alnb.training.checkpoints import Networks
 from alnb.training.dropout import mc_dropout
 from alnb.training.fcn8 import FCN8
+from alnb.training.features import SAMPLED, Basis, describe
 from alnb.training.fit import Labelled, Trained, train
 from alnb.training.validation import (
     Validate,
@@ -38,6 +40,7 @@ from alnb.training.validation import (
     validate_by_masks,
 )
 
+FEATURES_KEPT = 2  # networks; a session may go back to the one before the newest
 BACKGROUND_GRID = 64  # ours: regions a slice, as the default asks
 
 
@@ -91,7 +94,14 @@ class Trainer:
         )
         self._heuristics = heuristics_of(config)
         self._predict = partial(infection, zoom=config.predict_zoom, mirror=config.predict_mirrored)
+        self._basis: tuple[str, Basis] | None = None  # of the network that was published last
+        self._tested: dict[SliceId, Map] = {}  # what it predicts of test slices, to evaluate them
         self._priors: dict[SliceId, Tensor] = {}  # (H, W) probabilities before any answer
+
+    @property
+    def origin(self) -> str:
+        """The name of the network before any answer."""
+        return self.networks.origin
 
     # --- training ---
 
@@ -103,8 +113,9 @@ class Trainer:
     def fit(self, answers: Sequence[Answer]) -> FitReport:
         """Train on answers of the train part, or find that it was done before."""
         name, config = self.networks.name(answers), self.config
-        if (report := kept_report(self.cache, name)) is not None:
+        if (report := self.networks.report(name)) is not None:
             return report
+        self.dataset.check()
         training, held = hold_out(answers, config.holdout, config.seed)
         if not training:
             raise TrainerError(
@@ -214,6 +225,39 @@ class Trainer:
                 scores[name][n, : len(regions)] = values
         return scores
 
+    def publish(self, slices: Sequence[SliceId], weights: str) -> None:
+        """Write what the live layer learns on, where it is not there yet: `features_path`.
+
+        Parameters
+        ----------
+        slices : sequence of SliceId
+            In this order.
+        weights : str
+            May be `origin`.
+        """
+        paths = {w: features_path(self.cache, weights, w.scan, w.z) for w in slices}
+        missing = [where for where in slices if not paths[where].is_file()]
+        if not missing:
+            return
+        network = self.networks.find(weights)
+        if self._basis is None or self._basis[0] != weights:
+            self._tested = {}
+            train = self.dataset.part("train")
+            sampled = train[:: max(1, len(train) // SAMPLED)][:SAMPLED]
+            self._basis = weights, Basis.of(network, map(self._grey, sampled))
+        learned, test = (
+            weights != self.origin or self.networks.pretrains,
+            set(self.dataset.part("test")),
+        )
+        for where in self._each(missing, "publish"):
+            p = self._infected(network, where) if learned else self._untaught(where)
+            if where in test:
+                self._tested[where] = p
+            described = describe(network, self._basis[1], self._grey(where), p)
+            with replacing(paths[where]) as temporary:
+                np.save(temporary, described, allow_pickle=False)
+        forget(self.cache, "features", FEATURES_KEPT)
+
     def evaluate(self, part: Part, weights: str) -> Scores | None:
         """Compare predictions, without dropout, with the masks of a part.
 
@@ -245,8 +289,10 @@ class Trainer:
         self, slices: Sequence[SliceId], weights: str, stage: str
     ) -> Iterator[tuple[SliceId, Mask]]:
         network, report = self.networks.kept(weights)
+        known = self._tested if self._basis and self._basis[0] == weights else {}
         for where in self._each(slices, stage):
-            yield where, self._infected(network, where) >= report.threshold
+            p = known[where] if where in known else self._infected(network, where)
+            yield where, p >= report.threshold
 
     def _posteriors(
         self, slices: Sequence[SliceId], weights: str, stage: str
@@ -272,15 +318,21 @@ class Trainer:
         p[self._background(where)] = 0
         return p
 
+    def _untaught(self, where: SliceId) -> Map:
+        """Say of a slice what a network says that has learned nothing, without running it."""
+        p: Map = np.full((self.dataset.size, self.dataset.size), 0.5, dtype=np.float32)
+        p[self._background(where)] = 0
+        return p
+
     def _background(self, where: SliceId) -> Mask:
-        """Find the regions that show nothing, (H, W); none if they are asked (`Config.ask_bare`).
+        """Find the regions that show nothing, (H, W); none if they are asked (`Config.ask_in`).
 
         One grid is used for all kinds and numbers of regions, so that all networks are compared
         alike.
         """
         size = self.dataset.size
         background = np.zeros((size, size), dtype=bool)
-        if not self.config.ask_bare:
+        if self.config.ask_in != "anywhere":
             regions = grid(where, (size, size), BACKGROUND_GRID)
             hu = self.dataset.unit(where) == "hu"
             empty = bare(self.dataset.raw(where), regions, hu=hu)

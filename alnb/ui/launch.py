@@ -1,7 +1,7 @@
 """Open the label app on what is named or what the page's address names, or show a page to choose.
 
-`StartPage` offers sessions to continue or begin; `HeldPage` asks before one is taken over. An
-address names a session, never a path.
+`StartPage` offers sessions to continue or begin, and an import. `HeldPage` asks before a session is
+taken over. An address names a session, never a path.
 """
 
 from __future__ import annotations
@@ -21,14 +21,26 @@ from urllib.parse import parse_qs
 import ipywidgets as widgets
 
 from alnb.acquisition import FOREGROUND_RANDOM, HEURISTICS, RANDOM, plugin_names
+from alnb.annotation import name_of
 from alnb.config import Config
-from alnb.dataset import Dataset, embedded, read_audit
+from alnb.dataset import Dataset, embedded, embedded_folder, read_audit
+from alnb.dataset.manifest import MANIFEST
 from alnb.errors import AlnbError, log_to, sentence_of, user_log_folder
 from alnb.journal import Journal
+from alnb.regions import Region
 from alnb.session import Session, default_folder
-from alnb.sessions import SessionEntry, free_folder, list_datasets, list_sessions, session_entry
+from alnb.sessions import (
+    SessionEntry,
+    fork_session,
+    free_folder,
+    list_datasets,
+    list_sessions,
+    session_entry,
+)
+from alnb.ui.import_panel import Fold, ImportPanel
 from alnb.ui.label.app import LabelApp
-from alnb.ui.label.page import CSS, Page, capital, message_html
+from alnb.ui.parts import CSS, Message, capital, failure_page, message_html
+from alnb.ui.viewer.drawing import thumbnail_png, uri
 
 GONE_S = 5.0  # ours: after a reload, the old page's kernel ends within about two seconds
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # ours: a file name on every system
@@ -44,8 +56,19 @@ ASKED = (
     "<b>Continue here</b> takes the session over: every answer given there is saved, and the other "
     "window can't answer any more. <b>View</b> only reads it, and follows the answers given there."
 )
-LOOK, HIDE = "Look at scans", "Hide scans"
-FIELD = {"layout": {"width": "530px"}, "style": {"description_width": "260px"}}
+INTRO = (
+    "<p>alnb asks you about the regions of CT that its network is least sure of, and learns from "
+    "each answer.<br>Choose scans, click the infection you see, and watch the network's Dice "
+    "rise.</p>"
+)
+DATASET = "What you label. The embedded phantom is synthetic CT, to try alnb with."
+LABELLING = (
+    "<b>Clicks</b>: one in each infection. Fast, and enough to teach where infection is. "
+    "<b>Outlines</b>: draw round each infection. Slower, but the borders are yours."
+)
+LOOK = "Look at scans"
+FIELD = {"layout": {"width": "min(600px, 100%)"}, "style": {"description_width": "140px"}}
+START_CSS = Path(__file__).with_name("start.css").read_text(encoding="utf-8")
 
 
 def session_named(query: str, folder: Path) -> Path | None:
@@ -98,7 +121,8 @@ def label_app(
     ----------
     data : path, optional
         A dataset's folder; None takes ``ALNB_DATA``, or the embedded phantom. Without data,
-        session and settings, ``ALNB_START`` names the folder whose start page is shown.
+        session and settings the start page is shown: of the folder ``ALNB_START``, or, in a
+        notebook, of the home folder. A page that Voila serves without ``ALNB_START`` has none.
     session : path, optional
         The session's folder; an existing session continues. None takes ``ALNB_SESSION``, or the
         dataset's own session in the user's data folder; ``?session=NAME`` in the page's address
@@ -118,18 +142,23 @@ def label_app(
     try:
         with contextlib.suppress(OSError):  # of the log only
             log_to(user_log_folder())
-        annotator = annotator or os.environ.get("ALNB_ANNOTATOR", "")
+        annotator = name_of(annotator or os.environ.get("ALNB_ANNOTATOR", ""))
         data = data or os.environ.get("ALNB_DATA")
         named = session or os.environ.get("ALNB_SESSION")
         settings = settings or json.loads(os.environ.get("ALNB_SETTINGS") or "{}")
-        place = os.environ.get("ALNB_START")
+        place = os.environ.get("ALNB_START") or ("" if _is_served() else Path.home())
         if place and not (data or named or settings):
             return StartPage(Path(place), annotator).widget
         dataset = Dataset.open(Path(data)) if data else embedded()
         folder = Path(named) if named else _addressed(dataset)
         return _opened(dataset, folder, annotator, settings, wait_s=GONE_S)
     except Exception as error:  # without this the page would stay empty
-        return Page.failure(_in_words(error))
+        return failure_page(_in_words(error))
+
+
+def _is_served() -> bool:
+    """Tell whether Voila runs this: it hands on the address's query."""
+    return "QUERY_STRING" in os.environ
 
 
 def _addressed(dataset: Dataset) -> Path:
@@ -169,7 +198,8 @@ def _started(
     dataset: Dataset, folder: Path, annotator: str, settings: dict[str, Any]
 ) -> widgets.Widget:
     begun = (folder / "journal.jsonl").exists()
-    fresh = None if begun else Config().replace(**settings)
+    asking = "cycle" if settings.get("start") == "slices" else "live"
+    fresh = None if begun else Config().replace(**{"asking": asking} | settings)
     session = Session.open(folder, dataset, fresh, take_over=True)
     try:
         session.require(session.state.config.replace(**settings))
@@ -181,15 +211,16 @@ def _started(
     return app.page.widget
 
 
-def _in_words(error: Exception) -> str:
+def _in_words(error: Exception) -> Message:
     """Say what went wrong in opening; the log has the trace of an unexpected error."""
     if isinstance(error, OSError):
         place = error.filename or "a file"
-        return (
+        return Message(
             f"{place} can't be used: {error.strerror}. Change its permissions, free some space, or "
-            "choose another folder with --session."
+            "choose another folder with --session.",
+            "error",
         )
-    return sentence_of(error)
+    return Message(sentence_of(error), "error")
 
 
 class OpeningPage:
@@ -204,7 +235,9 @@ class OpeningPage:
         self.widget.add_class("alnb-app")
 
     def _show(self, *parts: widgets.Widget) -> None:
-        style = widgets.HTML(f"<style>{CSS}</style>", layout=widgets.Layout(display="none"))
+        style = widgets.HTML(
+            f"<style>{CSS}{START_CSS}</style>", layout=widgets.Layout(display="none")
+        )
         self.widget.children = [style, self._title, *parts]
 
     def _put(self, make: Callable[[], widgets.Widget]) -> None:
@@ -218,7 +251,8 @@ class OpeningPage:
             self.message.value = message_html(_in_words(error))
             return
         self._begun = True
-        self.widget.remove_class("alnb-app")  # the app brings its own
+        for name in ("alnb-app", "alnb-start-page"):  # the app brings its own
+            self.widget.remove_class(name)
         self.widget.children = [app]
 
 
@@ -237,7 +271,8 @@ class HeldPage(OpeningPage):
 
     def __init__(self, session: Path, data: Path, take_over: Callable[[], widgets.Widget]) -> None:
         super().__init__()
-        words = escape(session_entry(session).words)
+        entry = session_entry(session)
+        words = f"{_dice(entry)} {escape(entry.words)}"
         self.take_over = _button("Continue here", "alnb-main")
         self.view = _button("View")
         self.take_over.on_click(lambda _: self._put(take_over))
@@ -248,95 +283,139 @@ class HeldPage(OpeningPage):
 
 
 class StartPage(OpeningPage):
-    """Offer the sessions to continue or view, and a new session with its main settings.
+    """Offer the sessions to continue, view or fork, a new session, and an import of scans.
 
     Parameters
     ----------
     place : Path
-        Datasets and sessions directly in it are offered, beside the user's own.
+        Datasets and sessions directly in it are offered, beside the user's own. Folders below it
+        can be imported.
     annotator : str
         Who answers.
     """
 
     def __init__(self, place: Path, annotator: str) -> None:
         super().__init__()
-        entries = list_sessions(place)
-        self._datasets = list_datasets(place, entries)
+        self._place = place
         self.annotator = widgets.Text(description="your name", value=annotator, **FIELD)
         self._make_fields()
+        self.importing = ImportPanel(place, FIELD, self._on_imported)
         self.begin = _button("Begin", "alnb-main")
         self.begin.on_click(
             lambda _: self._open(self._datasets[self.dataset.value], None, self.settings)
         )
+        self.back = _button("‹ Start page", "alnb-main")
+        self.back.on_click(lambda _: self.home())
+        self.home()
+
+    def home(self, said: str = "") -> None:
+        """Show the page as it is now, with a sentence for the person."""
+        self._begun = False
+        entries = list_sessions(self._place)
+        self._datasets = list_datasets(self._place, entries)
+        chosen = self.dataset.value
+        self.dataset.options = list(self._datasets)
+        self.dataset.value = chosen if chosen in self._datasets else next(iter(self._datasets))
         rows = [self._row(entry) for entry in entries]
-        ready = [row.children[0] for row in rows if not row.children[0].disabled]
+        ready = [row.children[1] for row in rows if not row.children[1].disabled]
         for newest in ready[:1]:
             newest.add_class("alnb-main")
         old = [_heading("Continue a session"), *rows] if rows else []
-        fields = [
-            widgets.HBox([self.dataset, self.look]), self.scans, self.heuristic, self.labels,
-            self.regions, self.start_regions, self.per_cycle, self.budget,
-        ]  # fmt: skip
-        new = [_heading("Begin a new session"), *fields, self.begin]
-        self._show(self.annotator, self.message, *old, *new)
+        new = widgets.VBox([
+            _heading("Begin a new session"),
+            widgets.HBox([self.dataset, self.look]), _choice(DATASET), self.labels,
+            _choice(LABELLING), self.more.widget, self.begin,
+        ])  # fmt: skip
+        scans = widgets.VBox([_heading("Import your own scans"), self.importing.widget])
+        columns = widgets.Box([new, scans])
+        columns.add_class("alnb-columns")
+        self.widget.add_class("alnb-app")
+        self.widget.add_class("alnb-start-page")
+        self.message.value = message_html(said)
+        self._show(widgets.HTML(INTRO), self.message, self.annotator, *old, columns)
 
     def _look(self) -> None:
-        """Show what was imported of the chosen dataset, in a frame without scripts; or hide it."""
-        if self.scans.value:
-            self._hide()
-            return
+        """Show what was imported of the chosen dataset."""
         folder = self._datasets[self.dataset.value]
+        self.message.value = message_html("Opening…")
         try:
-            page = read_audit(embedded() if folder is None else Dataset.open(folder))
+            self._show_scans(embedded() if folder is None else Dataset.open(folder))
+        except Exception as error:
+            self.message.value = message_html(_in_words(error))
+
+    def _show_scans(self, dataset: Dataset, said: str = "") -> None:
+        """Show the page that ends an import in a frame without scripts, and a way back."""
+        self.scans.value = (
+            "<iframe sandbox title='what was imported' class='alnb-scans' "
+            f"srcdoc='{escape(read_audit(dataset))}'></iframe>"
+        )
+        line = widgets.HTML(f"<div role='status'>{escape(said)}</div>")
+        self._show(widgets.HBox([self.back, line]), self.scans)
+
+    def _on_imported(self, folder: Path, said: str) -> None:
+        """Choose the new dataset, and show what was imported unless the person is elsewhere."""
+        if self._begun:
+            return
+        self.home()
+        self.dataset.value = next(name for name, at in self._datasets.items() if at == folder)
+        self._show_scans(Dataset.open(folder), said)
+
+    def _fork(self, entry: SessionEntry) -> None:
+        """Copy a session; the copy is the newest, so it is listed first."""
+        try:
+            folder = fork_session(entry)
         except Exception as error:
             self.message.value = message_html(_in_words(error))
             return
-        self.scans.value = (
-            "<iframe sandbox title='what was imported' style='width: 100%; height: 75vh; "
-            f"border: 1px solid var(--line)' srcdoc='{escape(page)}'></iframe>"
-        )
-        self.look.description = HIDE
-
-    def _hide(self) -> None:
-        self.scans.value, self.look.description = "", LOOK
+        self.home(f"Copied into {folder}. It is the first of the list.")
 
     def _make_fields(self) -> None:
         heuristics = [*HEURISTICS, RANDOM, FOREGROUND_RANDOM, *plugin_names()]
-        self.dataset = widgets.Dropdown(
-            options=list(self._datasets), description="dataset", **FIELD
-        )
+        self.dataset = widgets.Dropdown(description="dataset", **FIELD)
+        self.dataset.layout.flex, self.dataset.layout.width = "1 1 0", "auto"
+        self.dataset.layout.min_width = "0"  # long paths are cut short
         self.look = _button(LOOK)
-        self.look.layout.margin = "0 0 4px 8px"
+        self.look.layout.margin, self.look.layout.flex = "0 0 4px 8px", "0 0 auto"
         self.look.tooltip = "Three slices of each scan of this dataset, as they were imported"
         self.scans = widgets.HTML(layout=widgets.Layout(width="100%"))
         self.look.on_click(lambda _: self._look())
-        self.dataset.observe(lambda _: self._hide(), "value")
         self.heuristic = widgets.Dropdown(
             options=heuristics, value=DEFAULT.heuristic, description="ask by", **FIELD
         )
         self.labels = widgets.Dropdown(options=LABELS, description="label by", **FIELD)
         self.regions = widgets.Dropdown(options=REGIONS, description="regions", **FIELD)
         self.start_regions = widgets.BoundedIntText(
-            0, min=0, max=999, description="regions at the start; 0: as needed", **FIELD
+            0, min=0, max=999, description="regions at the start", **FIELD
         )
         self.per_cycle = widgets.BoundedIntText(
             DEFAULT.regions_per_cycle, min=1, max=99, description="regions a cycle", **FIELD
         )
         self.budget = widgets.BoundedFloatText(
-            0, min=0, max=1e6, description="budget in s; 0 for none", **FIELD
+            0, min=0, max=1e6, description="budget in s", **FIELD
         )
+        self.more = Fold("More settings", [
+            self.heuristic, self.regions, self.start_regions, _choice("0: as many as needed."),
+            self.per_cycle, self.budget, _choice("0: no budget."),
+        ])  # fmt: skip
 
     def _row(self, entry: SessionEntry) -> widgets.HBox:
         note = capital(entry.problem or (HELD if entry.held else ""))
-        words = f"{escape(entry.words)}<br><span class='alnb-small'>{note} "
+        words = f"{_dice(entry)} {escape(entry.words)}<br><span class='alnb-small'>{note} "
         words += f"{escape(str(entry.folder))}</span>"
-        go_on, view = _button("Continue"), _button("View")
+        go_on, view, fork = _button("Continue"), _button("View"), _button("Fork")
         go_on.tooltip = f"Continue {entry.words}"
-        view.tooltip = f"Step through {entry.words}, or fork it; this only reads it"
+        view.tooltip = f"Step through {entry.words}; this only reads it"
+        fork.tooltip = f"Copy {entry.words}, to try something else with the same answers"
+        for button in (go_on, view, fork):
+            button.disabled, button.layout.width = bool(entry.problem), "92px"
         go_on.on_click(lambda _: self._open(entry.data, entry.folder, {}))
-        view.on_click(lambda _: self._put(partial(_viewed, entry.folder, entry.data)))
-        go_on.disabled = view.disabled = bool(entry.problem)
-        return widgets.HBox([go_on, view, widgets.HTML(words)])
+        view.on_click(lambda _: self._put(partial(_viewed, entry.folder, entry.data, self.home)))
+        fork.on_click(lambda _: self._fork(entry))
+        picture = widgets.HTML(_picture(entry))
+        picture.add_class("alnb-seen")
+        row = widgets.HBox([picture, go_on, view, fork, widgets.HTML(words)])
+        row.add_class("alnb-session")
+        return row
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -352,19 +431,47 @@ class StartPage(OpeningPage):
         }
 
     def _open(self, data: Path | None, session: Path | None, settings: dict[str, Any]) -> None:
-        annotator = self.annotator.value.strip()
-
         def make() -> widgets.Widget:
+            annotator = name_of(self.annotator.value)
             dataset = embedded() if data is None else Dataset.open(data)
             return _opened(dataset, session or free_folder(dataset), annotator, settings)
 
         self._put(make)
 
 
-def _viewed(session: Path, data: Path | None) -> widgets.Widget:
+def _dice(entry: SessionEntry) -> str:
+    if entry.problem:
+        return ""
+    words = "no Dice" if entry.dice is None else f"Dice {entry.dice:.2f}"
+    return f"<span class='alnb-dice'>{words}</span> ·"
+
+
+def _picture(entry: SessionEntry) -> str:
+    """Draw a session's slice with its region; a black square if there is none to draw."""
+    inside = ""
+    with contextlib.suppress(AlnbError, OSError):
+        folder = entry.data or embedded_folder()
+        if entry.region is not None and not entry.problem and (folder / MANIFEST).is_file():
+            inside = _drawn(Dataset.open(folder), entry.region)
+    return f"<span class='alnb-picture'>{inside}</span>"
+
+
+def _drawn(dataset: Dataset, region: Region) -> str:
+    png = thumbnail_png(dataset.image(region.where), (slice(None), slice(None)))
+    sides = {
+        "left": region.col, "top": region.row, "width": region.width, "height": region.height,
+    }  # fmt: skip
+    place = "; ".join(f"{side}: {100 * px / dataset.size:.1f}%" for side, px in sides.items())
+    what = f"{region.where.scan}, slice {region.where.number}"
+    return f"<img alt='{escape(what)}' src='{uri(png)}'><i style='{place}'></i>"
+
+
+def _viewed(
+    session: Path, data: Path | None, leave: Callable[[], None] | None = None
+) -> widgets.Widget:
     from alnb.ui.explore.explorer import look_at
 
-    return look_at(session, data)
+    return look_at(session, data, leave)
 
 
 def _button(words: str, *classes: str) -> widgets.Button:
@@ -374,6 +481,10 @@ def _button(words: str, *classes: str) -> widgets.Button:
     for name in classes:
         made.add_class(name)
     return made
+
+
+def _choice(words: str) -> widgets.HTML:
+    return widgets.HTML(f"<div class='alnb-small alnb-choice'>{words}</div>")
 
 
 def _heading(words: str) -> widgets.HTML:

@@ -8,23 +8,26 @@ JPEG with Pillow, JPEG lossless and JPEG-LS with the extra ``alnb[dicom]``.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alnb.errors import DataError
-from alnb.volumes import Origin, Unit, Volume, source_of
+from alnb.errors import DataError, saying
+from alnb.volumes import Origin, Source, Unit, Volume, source_of
 from alnb.volumes.dicom_files import Plane, Series, find_series
 from alnb.volumes.dicom_pixels import Pixels
 from alnb.volumes.dicom_stack import MOVED_MM, Stack, differing, every_stack, stacked
 from alnb.volumes.intensities import Reading, Values, added, reading_of
+from alnb.volumes.scan import room_for
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+@saying("series")
 def read_series(
     series: Series | Path | str,
     *,
@@ -75,24 +78,29 @@ def read_series(
     where = series.folder.resolve().name
     stack = stacked(series.planes, where, acquisition)
     pixels = Pixels([group[0] for group in stack.groups], where)
-    planes, checksum = _voxels(stack, pixels, where)
     name = where if scan is None else scan
-    source = source_of(name, planes.shape[::-1], stack.affine, (1, 1), checksum)
+    rows, columns = stack.groups[0][0].shape
+    source = source_of(name, (columns, rows, len(stack.groups)), stack.affine, (1, 1), "")
     if stack.origins is not None:
         x, y, z = stack.origins.T.tolist()
         source = replace(source, origins=tuple(zip(x, y, z, strict=True)))
+    voxels = room_for(name, source.display_shape, np.int16)
+    checksum = hashlib.sha256()
+    planes = _kept(_slices(stack, pixels, where, checksum), _planes(voxels, source))
+    values = Values.of(planes, voxels.dtype, name)
     known = any(group[0].intercept for group in stack.groups)
     try:
-        values = Values.of(planes, planes.dtype, name)
         spared = known and offset is not None and _is_clear(values, unit, name)
         reading = reading_of(values, unit, name, None if spared else offset)
     except DataError as error:
         lacking = map(_sentence, (*_kind_notes(series), *pixels.notes))
         raise DataError(" ".join([str(error), *lacking])) from error
-    voxels = source.to_display(_converted(planes, reading).transpose(2, 1, 0))
-    said = (*_kind_notes(series), *pixels.notes, *_offset_notes(offset, spared))
+    again = (pixels(group[0]) for group in stack.groups) if values.fractional else None
+    voxels = _converted(voxels, reading, source, again)
+    source = replace(source, sha256=checksum.hexdigest())
+    said = (*_kind_notes(series), *pixels.notes, *_offset_notes(offset, reading, spared=spared))
     notes = (*left, *said, *stack.notes)
-    volume = Volume(name, np.ascontiguousarray(voxels), stack.affine, source, reading.unit, notes)
+    volume = Volume(name, voxels, stack.affine, source, reading.unit, notes)
     files = tuple(tuple(plane.path.name for plane in group) for group in stack.groups)
     return volume, files
 
@@ -106,11 +114,11 @@ def _only_series(folder: Path) -> tuple[Series, tuple[str, ...]]:
     return found.series[0], found.left_out
 
 
-def _voxels(stack: Stack, pixels: Pixels, where: str) -> tuple[NDArray[Any], str]:
-    """Return the (slices, rows, columns) values of a stack, and their checksum."""
-    checksum = hashlib.sha256()
-    planes: NDArray[Any] | None = None
-    for at, group in enumerate(stack.groups):
+def _slices(
+    stack: Stack, pixels: Pixels, where: str, checksum: hashlib._Hash
+) -> Iterator[NDArray[Any]]:
+    """Yield the (rows, columns) values of each slice, and hash it with its position."""
+    for group in stack.groups:
         one = pixels(group[0])
         for twin in group[1:]:
             beside = np.abs(twin.position - group[0].position).max() > MOVED_MM
@@ -118,22 +126,33 @@ def _voxels(stack: Stack, pixels: Pixels, where: str) -> tuple[NDArray[Any], str
                 everything = [plane for theirs in stack.groups for plane in theirs]
                 raise differing((group[0], twin), everything, where)
         checksum.update(group[0].position.tobytes() + one.tobytes())
-        if planes is None:
-            planes = np.empty((len(stack.groups), *one.shape), one.dtype)
-        elif planes.dtype != one.dtype:
-            planes = planes.astype(np.float32)
-        planes[at] = one
-    if planes is None:
-        raise DataError(f"{where}: it holds no slice. Name the folder of a series.")
-    return planes, checksum.hexdigest()
+        yield one
 
 
-def _converted(planes: NDArray[Any], reading: Reading) -> NDArray[Any]:
-    """Turn values into voxels in their own memory, which is as large as a scan; plane by plane."""
-    dtype = np.int16 if reading.unit == "hu" else np.uint8
-    voxels = planes.reshape(-1).view(dtype)[: planes.size].reshape(planes.shape)
-    for at, plane in enumerate(planes):
-        voxels[at] = reading.voxels(plane)  # what comes later lies behind
+def _planes(voxels: NDArray[Any], source: Source) -> NDArray[Any]:
+    """Look at voxels in display order as slices of the series, (slices, rows, columns)."""
+    return source.to_file(voxels).transpose(2, 1, 0)
+
+
+def _kept(planes: Iterable[NDArray[Any]], into: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Pass planes on, and keep those of whole numbers; the others are read once more."""
+    for plane, target in zip(planes, into, strict=True):
+        if plane.dtype == into.dtype:
+            target[...] = plane
+        yield plane
+
+
+def _converted(
+    kept: NDArray[Any],
+    reading: Reading,
+    source: Source,
+    again: Iterable[NDArray[Any]] | None,
+) -> NDArray[Any]:
+    """Turn values, as they were kept or are read again, into voxels in display order."""
+    voxels = kept if reading.unit == "hu" else room_for(source.file, kept.shape, np.uint8)
+    planes = _planes(kept, source) if again is None else again
+    for plane, target in zip(planes, _planes(voxels, source), strict=True):
+        target[...] = reading.voxels(plane)
     return voxels
 
 
@@ -142,10 +161,10 @@ def _kind_notes(series: Series) -> list[str]:
     return [] if series.is_ct else [f"its files say that they hold no CT ({series.kind})"]
 
 
-def _offset_notes(offset: float | None, spared: bool) -> list[str]:
+def _offset_notes(offset: float | None, reading: Reading, *, spared: bool) -> list[str]:
     if offset and spared:
         return ["the header has a RescaleIntercept, so no offset was added"]
-    return [*added(offset)]
+    return [*added(offset, reading)]
 
 
 def _is_clear(values: Values, unit: Unit | None, name: str) -> bool:
@@ -173,7 +192,9 @@ def matching_planes(series: Series, origin: Origin) -> list[Plane] | None:
         shape = (*planes[0].shape[::-1], len(planes))
         if shape != origin.source.shape or not np.allclose(stack.affine, origin.affine, atol=1e-3):
             continue
-        _, checksum = _voxels(stack, Pixels(planes, where), where)
-        if checksum == origin.source.sha256:
+        checksum = hashlib.sha256()
+        for _ in _slices(stack, Pixels(planes, where), where, checksum):
+            pass
+        if checksum.hexdigest() == origin.source.sha256:
             return planes
     return None

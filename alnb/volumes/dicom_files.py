@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 import warnings
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from alnb.errors import DataError
+from alnb.errors import DataError, saying
 from alnb.volumes.stored import NIFTI
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 Marks: TypeAlias = "dict[str, float | str]"
 
+_INFLATED = 2**28  # ours: bytes of a deflated file, 512 slices of 512×512
+_PIECE = 2**20
 ENOUGH = 3  # ours: a series at fewer positions is a scout view or a bolus, beside one with more
 _CT = ("CT Image", "Enhanced CT Image", "Legacy Converted Enhanced CT Image")
 _NEEDED = (("ImagePositionPatient", 3), ("ImageOrientationPatient", 6), ("PixelSpacing", 2))
@@ -47,7 +50,8 @@ _A_UID = re.compile(r"\d+(\.\d+){5,}")  # ours: versions and dates have fewer pa
 _NO_ACCENTS = str.maketrans({"ø": "o", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d", "å": "a"})
 _UMLAUTS = re.compile(r"([aou])e")
 _NUMBERS = re.compile(r"\d+")
-_BARE = (b"\x08\x00", b"\x02\x00", b"\x00\x08")  # DICOM without preamble begins with these groups
+_META = b"\x02\x00"
+_BARE = (b"\x08\x00", _META, b"\x00\x08")  # DICOM without preamble begins with these groups
 _COLOURED = ("RGB", "YBR", "PALETTE", "HSV", "ARGB", "CMYK")  # PS3.3 C.7.6.3.1.2
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
 _NOT_DICOM, _COLOUR, _NIFTI = "files that are not DICOM", "pictures in colour", "NIfTI files"
@@ -110,6 +114,7 @@ class Found:
     left_out: tuple[str, ...]  # a note, or none
 
 
+@saying("folder")
 def find_series(folder: Path | str) -> Found:
     """Find the image series in a folder and all folders below it.
 
@@ -198,8 +203,12 @@ def read_header(path: Path, *, pixels: bool = False) -> Header | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd values, of which we check those that we use
+            if marked or head[:2] == _META:
+                _check_deflated(path, 132 if marked else 0)
             header = pydicom.dcmread(path, stop_before_pixels=not pixels, force=True)
             _name_syntax(header)
+    except DataError:
+        raise
     except Exception as error:  # a broken file fails in any way inside pydicom
         if marked:
             raise _broken_off(path) from error
@@ -209,6 +218,26 @@ def read_header(path: Path, *, pixels: bool = False) -> Header | None:
     if marked:
         raise _broken_off(path)
     return None
+
+
+def _check_deflated(path: Path, begin: int) -> None:
+    """Refuse a deflated file that becomes too large, since pydicom inflates it as a whole."""
+    from pydicom.filereader import read_dataset
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+    with path.open("rb") as file:
+        file.seek(begin)
+        meta = read_dataset(file, False, True, stop_when=lambda tag, *_: tag.group != 2)
+        if text_of(meta, "TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+            return
+        inflate, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
+        while piece := inflate.unconsumed_tail or file.read(_PIECE):
+            size += len(inflate.decompress(piece, _PIECE))
+            if size > _INFLATED:
+                raise DataError(
+                    f"{path}: it is compressed (deflated) and too large to be read at once. Export "
+                    "the series uncompressed."
+                )
 
 
 def _broken_off(path: Path) -> DataError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 
 from alnb.errors import DataError
 from alnb.volumes.dicom_files import Plane, number_of, read_header, text_of
+from alnb.volumes.scan import MOST_PIXELS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,6 +22,7 @@ _HIGHEST_HU = 3071  # of 12 bits, as scanners store HU; a padding value above it
 _HU_TYPES = ("", "HU", "US")  # PS3.3 C.11.1.1.2; US is unspecified
 _SHOWN = "PhotometricInterpretation"
 _AIR_HU = -500  # as `to_unit` has it
+_FRAMES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # markers before a picture's size
 _OUTSIDE = 5  # ours: percentile; more than that of a slice is air around the patient
 
 
@@ -47,6 +50,7 @@ class Pixels:
     def __init__(self, planes: Sequence[Plane], where: str) -> None:
         self._where = where
         self._open: tuple[Path, Header] | None = None
+        self._checked: Path | None = None  # whose compressed frames claim no more than they may
         self._invert = False
         self.notes = _rescale_notes(planes, where)
         self._check(planes)
@@ -112,6 +116,9 @@ class Pixels:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of odd lengths; what matters is checked below
+                if self._checked != plane.path:  # of all frames at once
+                    _check_claims(header)
+                    self._checked = plane.path
                 stored = _decoded(header, plane.frame)
         except Exception as error:  # a broken file fails in any way inside a decoder
             raise _undecoded(header, self._where, plane.path.name, error) from error
@@ -121,6 +128,34 @@ class Pixels:
                 f"{plane.shape}. Export the series again."
             )
         return stored
+
+
+def _check_claims(header: Header) -> None:
+    """Refuse compressed frames that claim more pixels than a slice has, before any is decoded."""
+    from pydicom.encaps import generate_fragments
+
+    if header.file_meta.TransferSyntaxUID.is_encapsulated:
+        for fragment in generate_fragments(header.PixelData):
+            if (claimed := _claimed(fragment)) > MOST_PIXELS:
+                raise ValueError(f"a compressed picture claims {claimed} pixels")
+
+
+def _claimed(picture: bytes) -> int:
+    """Read how many pixels a JPEG, JPEG-LS or JPEG 2000 stream claims; 0 if it does not say."""
+    try:
+        if picture.startswith(b"\xff\x4f\xff\x51"):  # JPEG 2000, ISO 15444-1 A.5.1
+            right, bottom, left, top = struct.unpack_from(">4I", picture, 8)
+            return int((right - left) * (bottom - top))
+        at = 2 if picture.startswith(b"\xff\xd8") else len(picture)
+        while at < len(picture):  # a segment after the other, ISO 10918-1 B.1
+            _, marker, length = struct.unpack_from(">BBH", picture, at)
+            if marker in _FRAMES:
+                height, width = struct.unpack_from(">HH", picture, at + 5)
+                return int(height * width)
+            at += 1 if marker == 0xFF else 2 + length
+    except struct.error:
+        pass
+    return 0
 
 
 def _decoded(header: Header, frame: int | None) -> NDArray[Any]:

@@ -95,8 +95,10 @@ def stacked(planes: Sequence[Plane], where: str, acquisition: int | None = None)
         acquisitions lie in one another and none of them was chosen.
     """
     _check_tags(planes, where)
+    planes, chosen = _one_stack(planes, where, acquisition)
     planes, scouts = _without_scouts(planes, where)
-    planes, chosen = _one_acquisition(planes, where, acquisition)
+    if not chosen:
+        planes, chosen = _one_acquisition(planes, where, acquisition)
     groups = _by_depth(planes)
     positions = np.array([group[0].position for group in groups])
     affine, uneven = _affine(positions, groups[0][0])
@@ -116,10 +118,11 @@ def every_stack(planes: Sequence[Plane], where: str) -> Iterator[Stack]:
 
     `planes` and `where` are as it takes them. What it refuses is left out.
     """
-    numbers: list[int | None] = [None]
+    choices = _stacks(planes)
     with suppress(DataError):
         main, _ = _without_scouts(planes, where)
-        numbers = [None, *(_choices(main)[1] or _passes(main))]
+        choices = choices or _choices(main)[1] or _passes(main)
+    numbers = [None, *choices]
     for number in numbers:
         with suppress(DataError):
             yield stacked(planes, where, number)
@@ -226,6 +229,45 @@ def _are_scouts(planes: Sequence[Plane], main: Plane) -> bool:
 # --- acquisitions ------------------------------------------------------------------------------
 
 
+def _stacks(planes: Sequence[Plane]) -> Choices:
+    """Find the stacks that a header of many frames tells apart, wherever they lie."""
+    parts: dict[float | str, list[Plane]] = {}
+    for plane in planes:
+        parts.setdefault(plane.marks.get("StackID", ""), []).append(plane)
+    large = [part for part in parts.values() if len(part) >= _RUN]
+    if len(large) < 2 or "" in parts:
+        return {}
+    values = sorted(parts, key=lambda value: (isinstance(value, str), value))
+    return {number: parts[value] for number, value in enumerate(values, 1)}
+
+
+def _one_stack(
+    planes: Sequence[Plane], where: str, acquisition: int | None
+) -> tuple[Sequence[Plane], tuple[str, ...]]:
+    """Take one of several stacks; refuse them if none is named."""
+    choices = _stacks(planes)
+    if not choices:
+        return planes, ()
+    if acquisition is None or acquisition not in choices:
+        raise _several(choices, "StackID", where, acquisition)
+    return _taken(choices, acquisition, len(planes), where)
+
+
+def _taken(
+    choices: Choices, acquisition: int, count: int, where: str
+) -> tuple[list[Plane], tuple[str, ...]]:
+    """Return an acquisition's slices, and the note that it was chosen; refuse several in it."""
+    taken = choices[acquisition]
+    again, more = _choices(taken)
+    if more:
+        raise DataError(
+            f"{where}: acquisition {acquisition} holds {len(more)} more that differ in their "
+            f"{again}. Put the slices of one into a folder of their own."
+        )
+    counts = f"{len(taken)} of {count} slices"
+    return taken, (f"acquisition {acquisition} was taken, as asked for ({counts})",)
+
+
 def _one_acquisition(
     planes: Sequence[Plane], where: str, acquisition: int | None
 ) -> tuple[list[Plane], tuple[str, ...]]:
@@ -238,15 +280,7 @@ def _one_acquisition(
         return list(planes), () if acquisition is None else (only,)
     if acquisition is None or acquisition not in choices:
         raise _several(choices, tag, where, acquisition)
-    taken = choices[acquisition]
-    again, more = _choices(taken)
-    if more:
-        raise DataError(
-            f"{where}: acquisition {acquisition} holds {len(more)} more that differ in their "
-            f"{again}. Put the slices of one into a folder of their own."
-        )
-    counts = f"{len(taken)} of {len(planes)} slices"
-    return taken, (f"acquisition {acquisition} was taken, as asked for ({counts})",)
+    return _taken(choices, acquisition, len(planes), where)
 
 
 def _choices(planes: Sequence[Plane]) -> tuple[str, Choices]:
@@ -387,8 +421,9 @@ def _several(
     rest = len(numbers) - _LISTED
     more = f" and {rest} more" if rest > 0 else ""
     wrong = "" if asked is None else f"there is no acquisition {asked}; "
+    lie = "are in one series" if tag == "StackID" else "lie in one another"
     return DataError(
-        f"{where}: {wrong}{len(choices)} acquisitions lie in one another, told apart by {tag}: "
+        f"{where}: {wrong}{len(choices)} acquisitions {lie}, told apart by {tag}: "
         f"{counts}{more}. Choose one, as with --acquisition {numbers[0]}."
     )
 

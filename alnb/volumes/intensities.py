@@ -6,7 +6,7 @@ padding value far below the rest, or one noisy voxel, changes neither.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -37,6 +37,10 @@ _NO_AIR_HU = -1074  # air, less 50 for noise
 _AIR_TO_HU = -900  # as the air around a patient, with noise
 _BONE_HU = 3100  # 12 bits end at 3071
 _NEAR_HU = 50  # ours: nearer shifts are one, as of 1000 and 1024
+_HIGHEST_HU = 4096  # 12 bits above 0, which stay as they are without a sign
+_WRAP = 2**16  # what a value below 0 gains where 16 bits are read without their sign
+_LOWEST_HU = -4096  # ours: no scanner or padding in use lies lower, but -32768
+_FAR_BELOW_HU = -3100  # ours: padding at -3024 is the lowest that is common
 _NARROW_HU = 20  # ours: noise spans more; fractions and standard scores do not
 LEVELS = 8  # ours: more different values than a mask has labels are soft edges
 
@@ -91,12 +95,32 @@ class Values:
         """Count the values of an array of any shape."""
         if plane.size == 0:
             return
+        self.fractional |= plane.dtype.kind == "f"
         low, high = float(plane.min()), float(plane.max())
         self.low, self.high = float(np.minimum(self.low, low)), float(np.maximum(self.high, high))
         if np.isfinite(low + high):
             near = np.clip(np.rint(plane.astype(np.float64)), _BINS_FROM, _BINS_TO - 1)
             bins = near.astype(np.intp).ravel() - _BINS_FROM
             self._counts += np.bincount(bins, minlength=self._counts.size)
+
+    def signed(self) -> Values | None:
+        """Return the values below 0 as they were, if they are HU whose sign was lost; else None.
+
+        Then nothing lies between the highest HU and what the lowest have become.
+        """
+        bins = np.arange(_BINS_FROM, _BINS_TO)
+        inside = bins[self._counts > 0]
+        below = inside[inside >= _WRAP + _LOWEST_HU] - _WRAP
+        kept = inside[inside < _HIGHEST_HU]
+        whole = len(below) + len(kept) == len(inside) and self.low >= 0 and self.high < _WRAP
+        if not whole or len(below) < 2 or not len(kept) or below[0] > AIR_HU:
+            return None
+        found = Values(np.dtype(float if self.fractional else int), "")
+        found.low, found.high = float(below[0]), float(kept[-1])
+        found._counts = np.where(bins < _HIGHEST_HU, self._counts, 0)
+        at = np.array([*below, *kept]) - _BINS_FROM
+        found._counts[at[: len(below)]] = self._counts[at[: len(below)] + _WRAP]
+        return found
 
     def body(self, offset: float) -> Body | None:
         """Describe the values but for padding, with `offset` added; None: too few to tell."""
@@ -160,10 +184,14 @@ class Reading:
     unit: Unit
     offset: float = 0.0
     factor: float = 1.0
+    signed: bool = False  # values that lost their sign get it back
 
     def voxels(self, plane: NDArray[Any]) -> NDArray[Any]:
         """Return int16 HU, rounded and clipped to the range of int16, or uint8 grey, rounded."""
-        values = (plane.astype(np.float64) + self.offset) * self.factor
+        values = plane.astype(np.float64)
+        if self.signed:
+            values[values >= _HIGHEST_HU] -= _WRAP
+        values = (values + self.offset) * self.factor
         dtype = np.int16 if self.unit == "hu" else np.uint8
         limits = np.iinfo(dtype)
         voxels: NDArray[Any] = np.clip(np.rint(values), limits.min, limits.max).astype(dtype)
@@ -183,6 +211,9 @@ def reading_of(values: Values, unit: Unit | None, where: str, offset: float | No
     """
     if unit not in (None, "hu", "grey"):
         raise DataError(f"{where}: there is no unit {shown(unit)}. Say --unit hu or --unit grey.")
+    signed = values.signed() if offset is None and unit != "grey" else None
+    if signed is not None:
+        return replace(reading_of(signed, unit, where, None), signed=True)
     added = offset or 0.0
     _check_offset(added, values, unit, where)
     low, high = values.low + added, values.high + added
@@ -194,8 +225,7 @@ def reading_of(values: Values, unit: Unit | None, where: str, offset: float | No
     decided = unit or _unit_of(low, high, body, where)
     fractions = values.fractional and _within(low, high, 1)
     if decided == "hu":
-        if values.fractional and low > AIR_HU and high - low < _NARROW_HU:
-            raise DataError(f"{where}: values {low:g}…{high:g} are no HU. Leave --unit hu out.")
+        _check_hu(f"{where}: values {low:g}…{high:g} are no HU", values, body, unit)
         return Reading("hu", added)
     if not _within(low, high, 255):
         raise DataError(
@@ -212,6 +242,18 @@ def _check_offset(added: float, values: Values, unit: Unit | None, where: str) -
         raise DataError(
             f"{where}: values {values.low:g}…{values.high:g} are 8-bit grey, to which nothing is "
             "added. Import it without --offset, or say --unit hu if it is CT."
+        )
+
+
+def _check_hu(what: str, values: Values, body: Body | None, unit: Unit | None) -> None:
+    """Refuse fractions, and what lies far below air, as HU times 10; a person may insist on it."""
+    narrow = values.high - values.low < _NARROW_HU
+    if values.fractional and values.low > AIR_HU and narrow:
+        raise DataError(f"{what}. Leave --unit hu out.")
+    if body and body.p5 < _FAR_BELOW_HU and unit is None:
+        raise DataError(
+            f"{what}: air lies at -1000, and a part of them below {body.p5:g}. Export the scan in "
+            "HU, or say --unit hu if they are."
         )
 
 
@@ -287,7 +329,9 @@ def to_unit(
 
 
 def added(offset: float | None, reading: Reading | None = None) -> tuple[str, ...]:
-    """Return the note on an offset that a person named, if there is one."""
+    """Return the note on an offset that a person named, or on a sign that was lost."""
+    if reading and reading.signed:
+        return ("its HU were stored without a sign: 65536 was taken from all above 61440",)
     if offset is None:
         return ()
     if offset and reading and not reading.offset:

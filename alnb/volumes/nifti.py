@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from alnb.errors import DataError
+from alnb.errors import DataError, saying
 from alnb.storage import replacing
 from alnb.volumes.intensities import Unit, Values, added, reading_of, to_labels
 from alnb.volumes.scan import (
@@ -30,6 +30,7 @@ from alnb.volumes.scan import (
     by_mm,
     frame_fault,
     mask_misfits,
+    room_for,
     scan_name,
     source_of,
 )
@@ -123,6 +124,7 @@ class Frames:
         return tuple(tuple(row) for row in form.tolist())
 
 
+@saying("path")
 def read_nifti(
     path: Path | str,
     *,
@@ -156,13 +158,15 @@ def read_nifti(
     source = frames.source(stored, stored.sha256)
     values = Values.of(stored.planes(), stored.value_dtype, where)
     reading = reading_of(values, unit, where, offset)
-    voxels = np.empty(source.display_shape, np.int16 if reading.unit == "hu" else np.uint8)
+    dtype = np.int16 if reading.unit == "hu" else np.uint8
+    voxels = room_for(where, source.display_shape, dtype)
     for plane, target in zip(stored.planes(), _planes(source.to_file(voxels)), strict=True):
         target[...] = reading.voxels(plane)
     notes = (*filter(None, (frames.note, _doubt(frames.affine))), *added(offset, reading))
     return Volume(scan_name(path), voxels, frames.affine, source, reading.unit, notes)
 
 
+@saying("path")
 def read_mask(
     path: Path | str, volume: Volume, *, form: Form | None = None, above: float | None = None
 ) -> Labels:
@@ -189,7 +193,7 @@ def read_mask(
     """
     stored = Stored.open(Path(path))
     own, note = _laid(stored, Frames.of(stored, form), volume, form)
-    labels = np.empty(own.display_shape, np.uint8)
+    labels = room_for(stored.path.name, own.display_shape, np.uint8)
     for plane, target in zip(stored.planes(), _planes(own.to_file(labels)), strict=True):
         target[...] = to_labels(plane, stored.path.name, above)
     if above is not None:
@@ -197,6 +201,7 @@ def read_mask(
     return Labels(labels, stored.path.name, stored.sha256, note)
 
 
+@saying("path")
 def write_mask(path: Path | str, mask: NDArray[Any], scan: Volume | Origin) -> None:
     """Write a mask as NIfTI on the grid of the file that the scan came from.
 

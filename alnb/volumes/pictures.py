@@ -12,7 +12,7 @@ import numpy as np
 from alnb.errors import DataError, path_error, saying
 from alnb.storage import sha256_of
 from alnb.volumes.intensities import Unit, added, to_labels, to_unit
-from alnb.volumes.scan import Labels, Volume, by, mask_misfits, scan_name
+from alnb.volumes.scan import MOST_PIXELS, Labels, Volume, by, mask_misfits, scan_name
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 PICTURES = (".png", ".jpg", ".jpeg")
 
 _LUMINANCE = (0.2125, 0.7154, 0.0721)  # as skimage's rgb2gray
-_MOST_PIXELS = 2**24  # ours: 16 slices of 1024 × 1024; a mask of so many takes 6 s and 0.5 GB
 _HALF = 127  # of 8 bits: JPEG smears a border of 0 and 255 on both sides of it
 _DARK = 40  # ours: the brightest that the darker of two colours may be, to be background
 _COLOURED = 48  # ours: channels that differ by more are a colour; JPEG's noise stays below
@@ -167,7 +166,7 @@ def _seen(path: Path) -> _Seen:
 
 def _check_decodable(picture: Image, path: Path) -> None:
     width, height = picture.size
-    if width * height > _MOST_PIXELS:
+    if width * height > MOST_PIXELS:
         raise _too_large(path, by((height, width)))
     count = getattr(picture, "n_frames", 1)
     if count > 1 and picture.format != "MPO":  # a camera's JPEG, whose first picture is shown

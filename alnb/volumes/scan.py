@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from dataclasses import dataclass, replace
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 Triple: TypeAlias = tuple[int, int, int]
 Matrix: TypeAlias = tuple[tuple[float, ...], ...]  # an affine, row by row
 
-MOST_VOXELS = 2**30  # ours: of a scan, twice a whole body's CT; a mask of so many takes 1 GiB
+MOST_VOXELS = 2**29  # ours: of a scan, as a whole body's CT of 512×512×2048; they take 1 GiB
+MOST_PIXELS = 2**24  # ours: of a slice, 4096×4096
 _VOXEL_MM = (0.02, 100.0)  # ours: beyond, the header counts in metres or µm, or is broken
 _FAR_MM = 1e5  # ours: no scanner counts so far
 _FLAT = 0.05  # ours: the volume that axes of length 1 span; 0.5 at a gantry tilt of 60°
@@ -288,6 +290,32 @@ def check_name(scan: str) -> None:
             "empty or too long, begins or ends with a dot, a hyphen or a space, or holds a slash, "
             'one of < > : " | ? * or an invisible character. Rename the file.'
         )
+
+
+def room_for(scan: str, shape: tuple[int, ...], dtype: type[np.int16 | np.uint8]) -> NDArray[Any]:
+    """Make an array for a scan's voxels, whose values are not set yet.
+
+    Parameters
+    ----------
+    scan : str
+        Its name or file, for the sentence.
+    shape : tuple of int
+    dtype : numpy type
+
+    Raises
+    ------
+    DataError
+        If they are more than `MOST_VOXELS`, or the memory is too small for them.
+    """
+    if math.prod(shape) > MOST_VOXELS:
+        raise DataError(f"{scan}: {by(shape)} voxels are no CT. Export the scan by itself.")
+    try:
+        return np.empty(shape, dtype)
+    except MemoryError:
+        raise DataError(
+            f"{scan}: the memory is too small for its {by(shape)} voxels. Close other programs, "
+            "or export a part of the scan."
+        ) from None
 
 
 def mask_misfits(scan: str, mask: tuple[int, ...], image: tuple[int, ...]) -> DataError:

@@ -19,7 +19,7 @@ import numpy as np
 
 from alnb.errors import DataError
 from alnb.storage import sha256_of
-from alnb.volumes.scan import MOST_VOXELS, Triple, by
+from alnb.volumes.scan import MOST_PIXELS, MOST_VOXELS, Triple, by
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -138,7 +138,8 @@ class Stored:
 
     def _check_length(self) -> None:
         """Refuse before anything is read what can't be there."""
-        if math.prod(self.shape) > MOST_VOXELS:
+        a, b, _ = self.shape
+        if math.prod(self.shape) > MOST_VOXELS or a * b > MOST_PIXELS:
             raise DataError(f"{self.path.name}: {by(self.shape)} voxels are no CT. {_ADVICE}")
         needed = self._start + math.prod(self.shape) * self.dtype.itemsize
         size = self.voxels.stat().st_size

@@ -58,6 +58,12 @@ class Person:
         region = self.app.draft.region
         self.press(row - region.row, col - region.col, **how)
 
+    def noted(self, name):
+        """Return what a note of the figure says; empty if it is hidden."""
+        view = self.app.view
+        note = view.figure.layout.annotations[view._notes.index(name)]
+        return note.text.replace("<br>", " ") if note.visible else ""
+
     def act(self, name):
         self._send(kind="act", name=name)
 
@@ -69,6 +75,10 @@ class Person:
     def wheel(self, turn, panel="x2y2"):
         region = self.app.draft.region
         self._send(kind="wheel", x=region.col + 1, y=region.row + 1, turn=turn, panel=panel)
+
+    def drag_window(self, right, down, hold=1):
+        """Drag with the right button, so many screen pixels from where it was pressed."""
+        self._send(kind="window", dx=right, dy=down, hold=hold)
 
     def draw(self, points):
         self._clock.now += 1.0
@@ -89,6 +99,12 @@ class Person:
         """Let the training process do all it was told."""
         for _ in range(30):
             await asyncio.sleep(0)
+
+    async def until(self, condition):
+        """Wait until something holds, for ten seconds at most."""
+        async with asyncio.timeout(10):
+            while not condition():
+                await asyncio.sleep(0.01)
 
     async def train(self):
         self.push(self.page.train)

@@ -39,6 +39,7 @@ def using(squares, folder, monkeypatch):
             try:
                 return await story(person)
             finally:
+                await asyncio.sleep(0)  # what was begun last has started, and can be cancelled
                 for task in app._tasks:
                     task.cancel()
 

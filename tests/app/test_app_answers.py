@@ -12,7 +12,7 @@ def test_the_first_regions_are_asked_and_one_is_shown(using):
     async def story(person):
         assert len(person.state.pending) == 6
         assert person.app.view.region == person.state.pending[0]
-        assert person.reads("0 of 6 regions answered")
+        assert person.reads("6 of 6 still open")
 
     using(story)
 
@@ -84,15 +84,12 @@ def test_a_press_outside_the_frame_says_so(using, place):
     using(story)
 
 
-@pytest.mark.parametrize(
-    ("place", "said"), [((-1, 2), "outside the frame"), ((2, 2), "Click in the large picture")]
-)
-def test_a_press_on_the_small_picture_says_where_to_click(using, place, said):
+def test_a_press_on_the_small_picture_says_where_to_click(using):
     async def story(person):
-        person.press(*place, panel="xy")
+        person.press(2, 2, panel="xy")
 
         assert person.clicks == ()
-        assert person.reads(said)
+        assert person.reads("Click in the large picture")
 
     using(story)
 
@@ -291,15 +288,47 @@ def test_a_tile_of_the_strip_opens_its_answer_to_be_corrected(using, folder):
     using(story)
 
 
-def test_a_reopened_answer_shows_its_marks_and_can_become_clean(using):
+def test_a_reopened_answer_can_become_clean_which_is_said_and_taken_back(using):
     async def story(person):
         person.press(1, 1)
         person.push(person.page.next)
         person.key(",")
         assert len(person.marks) == 1
+        assert person.reads("You answered: infection, 1 click.")
         person.push(person.page.clean)
-
         assert [a.verdict for a in person.state.answers] == [Verdict.CLEAN]
+        assert person.reads("Corrected: infection (1 click) became no infection. Undo (Z)")
+        assert person.app.message.kind == "success"
+
+        person.key("z")
+        assert [a.verdict for a in person.state.answers] == [Verdict.INFECTED]
+        assert len(person.marks) == 1
+        assert person.reads("You answered: infection, 1 click.")
+
+    using(story)
+
+
+def test_only_background_marks_are_answered_as_clean(using, folder):
+    async def story(person):
+        person.press(1, 1, shift=True)
+        assert person.reads("Only background is marked")
+        assert person.page.next.disabled
+        person.key("c")
+
+        assert [a["verdict"] for a in journal_of(folder)] == ["clean"]
+
+    using(story)
+
+
+def test_what_to_do_first_is_told_until_the_first_answer_and_never_again(using):
+    async def story(person):
+        assert "then press <b>Next</b>" in person.page._hint.value
+        person.press(1, 1)
+        assert person.page._hint.value
+        person.push(person.page.next)
+        assert person.page._hint.value == ""
+        person.push(person.page.undo)
+        assert person.page._hint.value == ""
 
     using(story)
 

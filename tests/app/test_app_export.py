@@ -32,3 +32,26 @@ def test_an_export_that_fails_is_said(using, folder):
         assert person.reads("but not all:")
 
     using(story)
+
+
+def test_an_export_says_how_far_it_is(using, folder, monkeypatch):
+    told, gate = [], asyncio.Event()
+
+    async def slow(*_words, on_progress):
+        told.append(on_progress)
+        await gate.wait()
+        return ["Written: one", "Written: two"]
+
+    monkeypatch.setattr("alnb.ui.label.training_client.run_command", slow)
+
+    async def story(person):
+        person.key("f")
+        await asyncio.sleep(0.05)
+        for done in (12, 13):
+            told[0]({"note": f"masks {done} of 200"})
+            assert person.reads(f"Exporting: masks {done} of 200…")
+        gate.set()
+        await asyncio.sleep(0.05)
+        assert person.reads(f"2 files are in {folder / 'export'}")
+
+    using(story)

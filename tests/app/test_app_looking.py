@@ -9,11 +9,32 @@ from app_person import CONFIG, journal_of, widgets_in
 from fakes import FakeWorker
 
 from alnb.annotation import Answer, Verdict
+from alnb.dataset import SliceId, build
 from alnb.pool import Pool, start_picks
 from alnb.session import Session
 from alnb.ui.label.app import LabelApp
 from alnb.ui.label.looking import PREPARE_S
 from alnb.ui.launch import label_app
+from alnb.volumes import Volume
+
+
+@pytest.fixture(scope="session")
+def in_hu(tmp_path_factory):
+    """Two scans of four slices of HU, in pixels of 0.7 mm."""
+    rng = np.random.default_rng(0)
+    pairs = [
+        (
+            Volume.made(
+                scan, rng.integers(-900, 200, (4, 32, 32)).astype(np.int16), unit="hu",
+                spacing_mm=(2, 0.7, 0.7),
+            ),
+            rng.random((4, 32, 32)) > 0.9,
+        )
+        for scan in ("one", "two")
+    ]  # fmt: skip
+    parts = {"one": "train", "two": "test"}
+    return build(pairs, tmp_path_factory.mktemp("data") / "hu", size=32, split=parts)
+
 
 # --- looking ---
 
@@ -23,14 +44,145 @@ def test_another_slice_is_looked_at_and_a_press_comes_back(using):
         region = person.app.view.region
         step = "PageUp" if region.where.z < 3 else "PageDown"
         person.key(step)
-        note = person.app.view.figure.layout.annotations[3]
-        assert note.visible
-        assert "which is asked about" in note.text
+        assert "which is asked about" in person.noted("looking")
         person.press(1, 1)
         assert person.clicks == ()
-        assert not note.visible
+        assert person.noted("looking") == ""
         person.press(1, 1)
         assert len(person.clicks) == 1
+
+    using(story)
+
+
+def test_the_caption_follows_the_slice_that_is_shown_and_counts_from_1(using):
+    async def story(person):
+        where = person.app.view.region.where
+        assert person.noted("place") == f"<b>{where.scan}</b>, slice {where.z + 1} of 4"
+        step, other = ("PageUp", where.z + 2) if where.z < 3 else ("PageDown", where.z)
+        person.key(step)
+        assert person.noted("place") == f"<b>{where.scan}</b>, slice {other} of 4"
+        assert f"Slice {other} of 4: " in person.noted("looking")
+        assert f"goes back to {where.z + 1}, which is asked about" in person.noted("looking")
+        assert f"{where.scan}, slice {where.z + 1} of 4: open" in person.page._strip.value
+        person.key("Home")
+        assert person.noted("place") == f"<b>{where.scan}</b>, slice {where.z + 1} of 4"
+
+    using(story)
+
+
+def look_away(person):
+    person.key("PageUp" if person.app.view.region.where.z < 3 else "PageDown")
+    assert person.app.viewing.offset
+
+
+@pytest.mark.parametrize("key", ["c", "n", "s"])
+def test_a_key_on_a_neighbouring_slice_answers_nothing_and_goes_back_first(using, folder, key):
+    async def story(person):
+        region = person.app.view.region
+        if key == "n":
+            person.press(1, 1)
+        look_away(person)
+        person.key(key)
+        assert journal_of(folder) == []
+        assert person.app.view.region == region
+        assert not person.app.viewing.offset
+        assert person.reads(f"This is slice {region.where.z + 1} of 4, which is asked about")
+        person.key(key)
+        assert [answer["region"] for answer in journal_of(folder)] == [region.key]
+
+    using(story)
+
+
+def test_buttons_on_a_neighbouring_slice_do_as_their_keys(using, folder):
+    async def story(person):
+        look_away(person)
+        person.push(person.page.clean)
+        assert journal_of(folder) == []
+        person.push(person.page.clean)
+        assert len(journal_of(folder)) == 1
+
+    using(story)
+
+
+def test_a_double_press_on_a_neighbouring_slice_answers_nothing(using, folder):
+    async def story(person):
+        look_away(person)
+        seen = person.app.view.screen
+        person.key("c")
+        person.key("c", after_s=0.2)
+        person.key("c", screen=seen)  # it was pressed before the page heard of the first one
+        assert journal_of(folder) == []
+        assert person.reads("Nothing was answered")
+
+    using(story)
+
+
+def test_a_sweep_is_not_ended_on_a_neighbouring_slice(using, folder):
+    async def story(person):
+        person.push(person.page.sweep)
+        look_away(person)
+        person.push(person.page.clean)
+        assert journal_of(folder) == []
+        assert person.app.draft.sweep
+        person.push(person.page.clean)
+        assert len(journal_of(folder)) > 1
+
+    using(story)
+
+
+def test_a_mark_by_key_on_a_neighbouring_slice_goes_back_first(using):
+    async def story(person):
+        person.key("ArrowUp")
+        look_away(person)
+        person.key("Space")
+        assert person.clicks == ()
+        assert person.reads("back at the slice")
+        person.key("Space")
+        assert len(person.clicks) == 1
+
+    using(story)
+
+
+def test_what_is_taken_back_on_a_neighbouring_slice_is_seen(using):
+    async def story(person):
+        person.press(1, 1)
+        look_away(person)
+        person.push(person.page.undo)
+        assert person.clicks == ()
+        assert not person.app.viewing.offset
+        look_away(person)
+        person.push(person.page.redo)
+        assert person.marks == [(c.row, c.col) for c in person.clicks] != []
+
+    using(story)
+
+
+def test_the_page_knows_the_values_of_the_slice_that_is_shown(using, in_hu):
+    async def story(person):
+        def values():
+            return np.frombuffer(person.app.view.tap.values, "<i2").reshape(32, 32)
+
+        where = person.app.view.region.where
+        assert np.array_equal(values(), in_hu.raw(where))
+        look_away(person)
+        neighbour = SliceId(where.scan, where.z + person.app.viewing.offset)
+        assert np.array_equal(values(), in_hu.raw(neighbour))
+        assert person.app.view.tap.reading["unit"] == "HU"
+
+    using(story, in_hu)
+
+
+def test_letters_and_scale_are_shown_for_scans_that_have_them(using, in_hu):
+    async def look(person):
+        return person.noted("region R"), person.noted("slice L"), person.noted("slice scale")
+
+    assert using(look, in_hu) == ("R", "L", "5 mm")
+
+
+def test_none_are_shown_for_scans_whose_file_knows_neither(using):
+    async def story(person):
+        notes = [f"{panel} {name}" for panel in ("slice", "region") for name in "RL"]
+        assert not any(map(person.noted, [*notes, "slice scale", "region scale"]))
 
     using(story)
 
@@ -77,12 +229,90 @@ def test_zoom_stays_while_overlays_change_and_not_for_another_region(using):
     using(story)
 
 
-def test_grey_slices_have_no_window_and_say_why(using):
+# --- windows ---
+
+
+def test_grey_slices_have_brightness_and_contrast_and_say_why(using):
     async def story(person):
-        assert person.page.window_controls._controls.layout.display == "none"
-        assert "already windowed" in person.page.window_controls._reason.value
+        controls = person.page.window_controls
+        assert not controls.hu
+        assert "already windowed" in controls._reason.value
+        before = ct(person)
+        controls.contrast.value = 200
+        assert ct(person) != before
+        assert person.noted("window") == "brightness +0 %, contrast 200 %"
+        person.key("4")
+        assert ct(person) == before
+        assert person.noted("window") == ""
 
     using(story)
+
+
+def test_a_key_of_a_window_of_hu_says_what_grey_has_in_its_place(using):
+    async def story(person):
+        before = ct(person)
+        person.key("1")
+        assert person.reads("brightness and contrast")
+        assert ct(person) == before
+
+    using(story)
+
+
+def ct(person):
+    """Return the pictures of CT."""
+    return [person.app.view._traces[f"{panel} ct"].source for panel in ("slice", "region")]
+
+
+def test_a_drag_with_the_right_button_changes_the_window_and_nothing_else(using, in_hu):
+    async def story(person):
+        person.press(1, 1)
+        person.wheel(2.0)
+        near, before, marks = person.app.view.viewport, ct(person), person.marks
+        person.drag_window(40, -20)
+        controls = person.page.window_controls
+        assert controls.chosen(hu=True) == (-620, 1740)
+        assert person.noted("window") == "L −620 W 1740"
+        assert all(new != old for new, old in zip(ct(person), before, strict=True))
+        assert (person.app.view.viewport, person.marks) == (near, marks)
+        person.key("4")
+        assert ct(person)[0] == before[0]
+        person.push(person.page.next)
+        person.drag_window(0, 25, hold=2)
+        assert person.noted("window") == "L −350 W 1500"
+
+    using(story, in_hu)
+
+
+def test_a_window_that_was_dragged_stays_for_the_next_region(using, in_hu):
+    async def story(person):
+        person.drag_window(40, -20)
+        person.push(person.page.clean)
+        assert person.noted("window") == "L −620 W 1740"
+
+    using(story, in_hu)
+
+
+def test_no_window_is_shown_that_nobody_chose_where_no_region_is_left_to_show(using, in_hu):
+    config = CONFIG.replace(asking="cycle")
+
+    async def answer_all(person):
+        while person.state.pending:
+            person.push(person.page.clean)
+        controls = person.page.window_controls
+        return controls.level.value, controls.width.value
+
+    async def come_back(person):
+        assert person.app.view.region is None
+        controls = person.page.window_controls
+        assert controls.presets["network"].button_style == "info"
+        assert controls.chosen(hu=True) is None
+        return controls.level.value, controls.width.value
+
+    assert using(answer_all, in_hu, config) == (-500, 1500)
+    assert using(come_back, in_hu, config) == (-500, 1500)
+
+
+# --- teaching, names, and what is drawn ahead ---
 
 
 def test_the_mask_is_shown_only_in_teaching_and_answers_record_it(using, folder):
@@ -112,6 +342,19 @@ def test_another_name_holds_for_the_answers_to_come(using, folder):
         person.push(person.page.clean)
 
         assert [a["annotator"] for a in journal_of(folder)] == ["me", "Dr. Ann", ""]
+
+    using(story)
+
+
+def test_a_name_that_is_too_long_is_refused_and_the_one_before_stays(using, folder):
+    async def story(person):
+        person.page.annotator.value = "a" * 101
+        assert person.reads("has 101 characters; it may have 100 at most")
+        person.push(person.page.clean)
+        person.page.annotator.value = " " + "b" * 100
+        person.push(person.page.clean)
+
+        assert [a["annotator"] for a in journal_of(folder)] == ["me", "b" * 100]
 
     using(story)
 
@@ -159,8 +402,9 @@ def test_why_a_region_is_asked_is_told_after_a_reload_too(using, folder):
         person.push(person.page.clean)
         await person.train()
         assert person.reads_why("Number 1 of 2 by entropy")
-        assert person.reads_why("Mean probability <b>0.60</b>")
-        assert person.reads_why("<td>1 of 127</td><td>✓ as number 1</td>")
+        assert person.reads_why("The network is unsure here: 60 % infected.")
+        assert person.reads_why("<td>rank of 127</td>")
+        assert person.reads_why("<td>1</td><td>✓</td>")
 
         return person.app.training._tables
 
@@ -171,7 +415,7 @@ def test_why_a_region_is_asked_is_told_after_a_reload_too(using, folder):
     assert "asked by entropy" in using(look)
     (folder / "cache").mkdir()
     np.savez(folder / "cache" / f"scores-{weights}.npz", **tables)
-    assert "<td>1 of 127</td><td>✓ as number 1</td>" in using(look)
+    assert "<td>rank of 127</td>" in using(look)
 
 
 # --- reopening ---

@@ -173,7 +173,7 @@ def test_a_sweep_answers_the_whole_slice_and_its_time_is_shared(using, folder):
         assert len(answers) == 16
         assert [a["verdict"] for a in answers].count("infected") == 2
         assert sum(a["seconds"] for a in answers) == pytest.approx(3, abs=0.01)
-        assert person.reads("<b>48 s</b> nominal · <b>3 s</b> measured")
+        assert person.reads("<b>9 s</b> nominal · <b>3 s</b> measured")
         assert person.app.view.region == person.state.pending[0]
         assert where not in {region.where for region in person.state.pending}
 

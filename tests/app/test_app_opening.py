@@ -1,9 +1,12 @@
 """The label app: how it opens, and what goes wrong."""
 
 import asyncio
+import json
+import shutil
 import subprocess
 import sys
 
+import pytest
 from app_person import journal_of
 
 import alnb.ui.label.app as app_module
@@ -122,6 +125,60 @@ def test_a_full_disk_keeps_the_clicks_on_screen(using, folder, monkeypatch):
     using(story)
 
 
+@pytest.fixture
+def on_disk(using, disk, folder):
+    """Run a story on a session in a folder on a small disk."""
+    folder.symlink_to(disk.path / "session")
+    (disk.path / "session").mkdir()
+    return using
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_marks_that_the_disk_refuses_stay_on_screen_and_are_saved_later(
+    on_disk, disk, folder, full
+):
+    refuse = disk.fill if full else lambda: disk.set_writable(False)
+    allow = disk.free if full else lambda: disk.set_writable(True)
+
+    async def story(person):
+        refuse()
+        for place in (1, 3, 5):
+            person.press(place, place)
+            assert person.reads("They stay on screen")
+            assert not person.reads("went wrong")
+        assert len(person.clicks) == 3
+        if not full:  # a full disk may still take a line, in the room that a page has
+            person.push(person.page.next)
+            assert person.reads("The last answer is not saved")
+        assert len(person.clicks) == 3
+
+        allow()
+        await person.until((folder / "draft.json").exists)
+        assert not person.reads("They stay on screen")
+        assert len(json.loads((folder / "draft.json").read_text())["clicks"]) == 3
+        person.push(person.page.next)
+        assert [len(a.clicks) for a in person.state.answers] == [3]
+
+    on_disk(story)
+
+
+def test_a_journal_that_another_program_changed_is_said_and_no_answer_is_lost(using, folder):
+    async def story(person):
+        person.push(person.page.clean, person.page.clean)
+        (folder / "journal.jsonl").write_text("theirs")
+        person.push(person.page.clean)
+        assert person.reads("the other file is kept as journal.other-1.jsonl")
+        assert len(journal_of(folder)) == 3
+
+        shutil.rmtree(folder)
+        person.push(person.page.clean)
+        assert person.reads("another program deleted it")
+        assert not person.reads("opened in another window")
+        assert len(journal_of(folder)) == 4
+
+    using(story)
+
+
 # --- opening ---
 
 
@@ -156,7 +213,7 @@ def test_a_session_folder_that_cannot_be_made_is_a_sentence(squares, tmp_path):
 
 
 def test_a_surprise_in_opening_is_a_sentence(squares, folder, monkeypatch):
-    monkeypatch.setattr(app_module, "start_picks", None)
+    monkeypatch.setattr(app_module, "Editor", None)
 
     assert "TypeError" in sentence(label_app(squares.folder, folder))
 

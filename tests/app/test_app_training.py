@@ -2,10 +2,13 @@
 
 import asyncio
 import json
+import os
+import shutil
 
 from app_person import CONFIG, journal_of
 from fakes import FakeWorker
 
+from alnb.dataset import Dataset
 from alnb.errors import TrainerError
 
 
@@ -27,6 +30,45 @@ def test_training_adds_a_point_and_asks_the_next_regions(using):
         assert person.page.cancel.disabled
 
     using(story)
+
+
+def test_a_dataset_that_changed_is_not_trained_on_and_the_answers_are_kept(
+    using, squares, tmp_path
+):
+    dataset = Dataset.open(shutil.copytree(squares.folder, tmp_path / "copy"))
+
+    async def story(person):
+        person.push(person.page.clean)
+        path = next((dataset.folder / "images").glob("*.npy"))
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        await person.train()
+        assert person.reads("it was changed after its import")
+        assert person.worker.did == []
+        assert len(person.state.answers) == 1
+
+        path.write_bytes(whole)
+        await person.train()
+        assert person.worker.did[0] == "fit"
+
+    using(story, dataset)
+
+
+def test_a_dataset_that_is_cut_short_is_a_sentence_and_labelling_ends_no_kernel(
+    using, squares, tmp_path
+):
+    dataset = Dataset.open(shutil.copytree(squares.folder, tmp_path / "copy"))
+
+    async def story(person):
+        person.push(person.page.clean)
+        for path in (dataset.folder / "images").glob("*.npy"):
+            os.truncate(path, 100)
+        person.push(person.page.clean)
+
+        assert person.reads("it is missing or truncated")
+        assert len(person.state.answers) == 2
+
+    using(story, dataset)
 
 
 def test_labelling_goes_on_while_training_and_is_kept(using):
@@ -137,7 +179,7 @@ class LearnsFirst(SlowToStart):
 
 
 def test_what_is_learned_before_any_answer_is_said_and_a_train_waits_for_it(using):
-    learning = "learning from synthetic scans, once on this machine 1 of 300"
+    learning = "once: learning from synthetic scans 1 of 300"
 
     async def story(person):
         person.worker.hold = "prepare"

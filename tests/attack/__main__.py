@@ -1,17 +1,26 @@
-"""``python -m tests.attack --hours 1``: spoil files from fresh seeds until the time is up."""
+"""``python -m tests.attack --hours 1``: spoil files from fresh seeds until the time is up.
+
+``python -m tests.attack --kills 1000``: kill a process that labels, so many times.
+``--served 10000`` asks a served page for what it must not give; ``--pages 10`` opens many at once.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import sys
 import time
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from .kills import rounds
+from .pages import pages
 from .run import Outcome, run, table
+from .served import all_of
 from .targets import TARGETS
 
 
@@ -22,9 +31,20 @@ def main(
     ] = None,
     only: Annotated[list[str] | None, typer.Option(help="A target; may be repeated.")] = None,
     keep: Annotated[Path | None, typer.Option(help="Folder for what did not hold.")] = None,
+    kills: Annotated[
+        int, typer.Option(help="Kill a process that labels so many times; spoil nothing.")
+    ] = 0,
+    served: Annotated[int, typer.Option(help="Ask a served page so often; spoil nothing.")] = 0,
+    many: Annotated[
+        int, typer.Option("--pages", help="Open so many pages at once; spoil nothing.")
+    ] = 0,
 ) -> None:
     """Spoil files and open them; what does not hold is printed, and a table at the end."""
     first = secrets.randbelow(2**31) if seed is None else seed
+    if kills:
+        sys.exit(_kill(kills, first))
+    if served or many:
+        sys.exit(_serve(served, many, first))
     names = list(only or TARGETS)
     until = time.monotonic() + 3600 * hours
     print(f"seed {first}")
@@ -47,4 +67,33 @@ def main(
     sys.exit(any(not outcome.held for outcome in outcomes))
 
 
-typer.run(main)
+def _kill(count: int, seed: int) -> bool:
+    """Print how the rounds ended; tell whether one did not hold."""
+    print(f"seed {seed}")
+    outcomes, answers = [], 0
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C ends it early
+        for outcome, acknowledged in rounds(count, seed):
+            outcomes.append(outcome)
+            answers += acknowledged
+            if not outcome.held:
+                print(f"{outcome.target} {outcome.seed}: {outcome.detail}", flush=True)
+    print(table(outcomes))
+    lost = sum(not outcome.held for outcome in outcomes)
+    print(f"{len(outcomes)} kills, {answers} answers acknowledged; {lost} rounds lost something")
+    return lost > 0
+
+
+def _serve(count: int, many: int, seed: int) -> bool:
+    """Print how the tries ended; tell whether one did not hold."""
+    print(f"seed {seed}")
+    outcomes = []
+    for outcome in chain(all_of(seed, count) if count else (), pages(many) if many else ()):
+        outcomes.append(outcome)
+        if not outcome.held or outcome.target in ("pages", "memory", "reloads"):
+            print(f"{outcome.target} {outcome.seed}: {outcome.ended} {outcome.detail}", flush=True)
+    print(table(outcomes))
+    return any(not outcome.held for outcome in outcomes)
+
+
+if __name__ == "__main__":
+    typer.run(main)

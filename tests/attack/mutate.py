@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 import random
 import re
 import struct
+import warnings
+import zipfile
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -244,6 +247,29 @@ def a_setting(rng: random.Random, names: list[str]) -> str:
     name = rng.choice((*names, *names, *names, rng.choice(TEXTS)))
     value = rng.choice((*map(str, NUMBERS), *map(str, SIZES), *TEXTS, "[" * DEEP, "1" + "0" * 5000))
     return name + rng.choice(("=", "=", "=", "=", "==", "")) + value
+
+
+def an_argument(rng: random.Random) -> str:
+    """Write an argument of a command line that makes no sense there; it holds no NUL."""
+    lists = ",".join(rng.choice(("1", "-inf", "inf", "nan", "9" * 400, "x")) for _ in range(2))
+    plain = rng.choice((*TEXTS, *map(str, (*NUMBERS, *SIZES)), "x" * 300, "/" + "y/" * 3000, lists))
+    return (plain or "-1").replace("\0", "\1")
+
+
+def a_zip(rng: random.Random) -> bytes:
+    """Make a zip whose members lead elsewhere, repeat, nest or claim another size."""
+    stream = io.BytesIO()
+    names = (
+        "../out.dcm", "/out.dcm", "a/../../out", "C:\\x.dcm", "a" * 300, "a/" * 200 + "b", "é.dcm",
+        "a.dcm", "A.dcm", "inner.zip", "..", ".", "a/a.dcm", "con", "\u202e.dcm",
+    )  # fmt: skip
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of names that are there twice
+        for _ in range(rng.choice((1, 2, 5))):
+            one = zipfile.ZipInfo(rng.choice(names))
+            one.external_attr = rng.choice((0o100644, 0o120777, 0o040755, 0o060644)) << 16
+            archive.writestr(one, rng.choice((b"", b"/etc/passwd", bytes(10**6), b"PK\3\4")))
+    return stream.getvalue()
 
 
 Mutation = Callable[[random.Random, bytes], bytes]

@@ -22,7 +22,7 @@ from alnb.errors import AlnbError
 from tests.attack.targets import TARGETS
 
 SECONDS, BYTES = 10, 10**9  # what an attempt may take, beside what Python and its libraries do
-LONGEST = 600  # characters of a sentence, with the paths in it
+LONGEST = 300  # characters of a sentence, without the paths of its folder
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import gzip
 import hashlib
+import io
 import json
 import random
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -80,12 +82,19 @@ def _open_nifti(folder: Path) -> object:
 
 
 @cache
-def _dicom_slice(number: int, compressed: bool) -> bytes:
+def _dicom_slice(number: int, kind: str) -> bytes:
     import io
 
     import pydicom
     from pydicom.dataset import FileDataset, FileMetaDataset
-    from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, RLELossless
+    from pydicom.encaps import encapsulate
+    from pydicom.uid import (
+        CTImageStorage,
+        DeflatedExplicitVRLittleEndian,
+        ExplicitVRLittleEndian,
+        JPEGBaseline8Bit,
+        RLELossless,
+    )
 
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = CTImageStorage
@@ -106,20 +115,59 @@ def _dicom_slice(number: int, compressed: bool) -> bytes:
     header.RescaleSlope, header.RescaleIntercept = 1, -1024
     pixels = np.random.default_rng(number).integers(0, 1400, (SIDE, SIDE)).astype(np.uint16)
     header.PixelData = pixels.tobytes()
-    if compressed:
+    if kind == "rle":
         header.compress(RLELossless)
+    elif kind == "deflated":
+        header.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    elif kind == "jpeg":
+        header.BitsAllocated = header.BitsStored = 8
+        header.HighBit = 7
+        header.PixelData = encapsulate([_picture("L", ".jpg", "image")])
+        header["PixelData"].VR = "OB"
+        header.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    elif kind == "frames":
+        _as_frames(header, pixels)
     stream = io.BytesIO()
     pydicom.dcmwrite(stream, header, enforce_file_format=True)
     return stream.getvalue()
 
 
+def _as_frames(header: Any, pixels: np.ndarray) -> None:
+    """Make one file of two stacks of three frames of a slice's header."""
+    from pydicom.dataset import Dataset as Tags
+    from pydicom.uid import EnhancedCTImageStorage
+
+    frames = []
+    for z in range(6):
+        place, content, frame = Tags(), Tags(), Tags()
+        place.ImagePositionPatient = [0.0, 0.0, 2.0 * z]
+        content.StackID = "1"
+        frame.PlanePositionSequence, frame.FrameContentSequence = [place], [content]
+        frames.append(frame)
+    orientation, measures, values, shared = Tags(), Tags(), Tags(), Tags()
+    orientation.ImageOrientationPatient = header.ImageOrientationPatient
+    measures.PixelSpacing, measures.SliceThickness = header.PixelSpacing, 2
+    values.RescaleSlope, values.RescaleIntercept, values.RescaleType = 1, -1024, "HU"
+    shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = [orientation], [measures]
+    shared.PixelValueTransformationSequence = [values]
+    header.SharedFunctionalGroupsSequence = [shared]
+    header.PerFrameFunctionalGroupsSequence = frames
+    header.NumberOfFrames, header.PixelData = 6, pixels.tobytes() * 6
+    header.SOPClassUID = header.file_meta.MediaStorageSOPClassUID = EnhancedCTImageStorage
+    for tag in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope",
+                "RescaleIntercept"):  # fmt: skip
+        delattr(header, tag)
+
+
 def _spoil_dicom(rng: random.Random, folder: Path) -> None:
     (folder / "s").mkdir(parents=True)
-    victim, compressed = rng.randrange(3), rng.random() < 0.2
+    kind = rng.choice(("plain", "plain", "plain", "rle", "deflated", "jpeg", "frames"))
+    count = 1 if kind == "frames" else 3
+    victim = rng.randrange(count)
     every = rng.random() < 0.2  # the same fault in all slices, as a scanner makes it
     seed = rng.random()
-    for number in range(3):
-        content = _dicom_slice(number, compressed)
+    for number in range(count):
+        content = _dicom_slice(number, kind)
         if every or number == victim:
             again = random.Random(seed)
             for _ in range(again.choice((1, 1, 1, 2, 3))):
@@ -358,11 +406,235 @@ def _spoil_weights(rng: random.Random, folder: Path) -> None:
 
 
 def _open_weights(folder: Path) -> object:
-    from alnb.training.backbones import read_weights
+    """Put it into a network, wholly or not at all; whatever is put in are numbers."""
+    import torch
+
+    from alnb.errors import TrainerError
+    from alnb.training.backbones import load_weights
     from alnb.training.checkpoints import kept_report
 
     kept_report(folder, "0" * 16)
-    return read_weights(folder / f"weights-{'0' * 16}.safetensors")
+    network = torch.nn.ParameterDict({"a": torch.nn.Parameter(torch.ones(3))})
+    try:
+        return load_weights(network, folder / f"weights-{'0' * 16}.safetensors")
+    except TrainerError:
+        assert torch.equal(network["a"], torch.ones(3))
+        raise
+    finally:
+        assert network["a"].isfinite().all()
+
+
+@cache
+def _imagenet(ending: str) -> bytes:
+    import torch
+    from safetensors.torch import save
+
+    from alnb.training.backbones import in_order, lite0_weights
+    from alnb.training.fcn8 import FCN8
+
+    own = in_order(FCN8("efficientnet_lite0").get_submodule("trunk.body"), lite0_weights())
+    tensors = {name: value.contiguous() for name, value in own.items()}
+    if ending == ".safetensors":
+        return save(tensors)
+    stream = io.BytesIO()
+    torch.save(tensors, stream, _use_new_zipfile_serialization=ending == ".pth")
+    return stream.getvalue()
+
+
+def _spoil_imagenet(rng: random.Random, folder: Path) -> None:
+    """Spoil what describes the tensors, which lies at either end, or any of it."""
+    ending = rng.choice((".pth", ".pt", ".safetensors"))
+    content = _imagenet(ending)
+    ends = rng.choice((200, 5000, 60_000))
+    if rng.random() < 0.4:
+        content = mutate.in_bytes(rng, content[:ends]) + content[ends:]
+    elif rng.random() < 0.7:
+        content = content[:-ends] + mutate.in_bytes(rng, content[-ends:])
+    else:
+        content = mutate.in_bytes(rng, content)
+    (folder / f"a{ending}").write_bytes(content)
+
+
+def _open_imagenet(folder: Path) -> object:
+    """Put a file of ``--weights`` into a network: all of it, and only numbers."""
+    import torch
+
+    from alnb.training.backbones import find, read_weights
+    from alnb.training.fcn8 import FCN8
+
+    network = FCN8("efficientnet_lite0")
+    told = find("efficientnet_lite0").load(network, read_weights(next(folder.iterdir())))
+    assert all(bool(torch.isfinite(one).all()) for one in network.state_dict().values())
+    return told
+
+
+def _spoil_results(rng: random.Random, folder: Path) -> None:
+    from alnb.experiments.results import COLUMNS
+
+    part = {"scans": 1, "slices": 2, "infected_slices": 1}
+    data = {
+        "name": "d", "size": 24, "scans": 2, "slices": 6, "fingerprint": "0", "notes": ["n"],
+        "parts": dict.fromkeys(("train", "val", "test"), part), "pseudo_labels": False,
+    }  # fmt: skip
+    arms = {
+        name: {"label": name, "cycles": 1, "config": {"budget_s": None}}
+        for name in ("entropy", "random")
+    }
+    facts = {
+        "experiment": "fig5", "title": "t", "command": "alnb", "seeds": [0, 1], "notes": [],
+        "comparisons": [["entropy", "random", None]], "dataset": data, "folds": None,
+        "only_ends": False, "quick": True, "full_cost_s": 96.0, "network": "n", "device": "cpu",
+        "versions": {"alnb": "1"}, "platform": "p", "arms": arms,
+    }  # fmt: skip
+    rows = [
+        ",".join(["fig5", "d", arm, str(seed), str(cycle), *["0.5"] * (len(COLUMNS) - 5)])
+        for arm in arms for seed in (0, 1) for cycle in (0, 1)
+    ]  # fmt: skip
+    table = "\n".join([",".join(COLUMNS), *rows]) + "\n"
+    text, content = json.dumps(facts), table.encode()
+    if rng.random() < 0.6:
+        text = mutate.json_value(rng, facts)
+    else:
+        content = mutate.table(rng, table)
+    (folder / "fig5.json").write_bytes(text.encode("utf-8", "surrogatepass"))
+    (folder / "fig5.csv").write_bytes(content)
+
+
+def _open_results(folder: Path) -> object:
+    from alnb.experiments.report import write_report
+
+    return write_report(folder)
+
+
+CACHED = {"superpixels": ("labels",), "scores": ("entropy",), "maps": ("mean", "entropy")}
+
+
+def _spoil_cached(rng: random.Random, folder: Path) -> None:
+    """Write arrays as a cache holds them, of another shape or type, or spoilt bytes."""
+    from alnb.storage import write_arrays
+
+    for kind, names in CACHED.items():
+        arrays = {name: _an_array(rng, kind) for name in names}
+        path = folder / f"{kind}.npz"
+        write_arrays(path, **arrays)
+        if rng.random() < 0.3:
+            path.write_bytes(mutate.in_bytes(rng, path.read_bytes()))
+
+
+def _an_array(rng: random.Random, kind: str) -> np.ndarray:
+    shape = (6, 64) if kind == "scores" else (SIDE, SIDE)
+    good = np.random.default_rng(1).integers(1, 9, shape)
+    plain = good.astype(np.uint8) if kind == "superpixels" else (good / 9).astype(np.float16)
+    odd = [
+        plain, plain[1:], plain.ravel(), plain[..., None], good.astype(np.int64) - 5,
+        good.astype(np.uint64) * 2**40, plain.astype(np.float64) * np.nan, good.astype("U9"),
+        good.astype(np.complex64), np.zeros(0), np.float64(1), plain > 3,
+    ]  # fmt: skip
+    return np.asarray(rng.choice(odd))
+
+
+def _open_cached(folder: Path) -> object:
+    """Tile by superpixels, and read scores and maps, as if a session had kept them."""
+    import shutil
+
+    from alnb.pool import Pool, kept_tables
+    from alnb.regions.tilings import superpixels
+    from alnb.storage import scores_path
+    from alnb.ui.explore.recompute import kept_maps
+
+    dataset = _dataset(folder)
+    where = dataset.slices[0]
+    superpixels(dataset, 16)(where)
+    for path in dataset.folder.glob("superpixels/*/*.npz"):
+        shutil.copyfile(folder / "superpixels.npz", path)
+    regions = superpixels(dataset, 16)(where)
+    shutil.copyfile(folder / "scores.npz", scores_path(folder, "w"))
+    pool = Pool(dataset, dataset.resolve(_quick()))
+    tables = kept_tables(folder, "w", pool.shape)
+    assert all(table.shape == pool.shape for table in tables.values())
+    return regions, kept_maps(folder / "maps.npz", (SIDE, SIDE))
+
+
+def _spoil_command(rng: random.Random, folder: Path) -> None:
+    """Write a command line with an argument that makes no sense."""
+    import nibabel as nib
+
+    voxels = np.random.default_rng(1).integers(-1000, 400, (SIDE, SIDE, 3)).astype(np.int16)
+    nib.save(nib.Nifti1Image(voxels, np.diag([-0.8, -0.7, 2.0, 1.0])), folder / "a.nii")
+    out, odd = str(folder / "out"), mutate.an_argument(rng)
+    good = ["import", "nifti", "--images", str(folder / "a.nii"), "--out", out, "--size", "16"]
+    others = (
+        ["phantom", "--out", out, "--scans", "1", "--size", "32"],
+        ["compare", str(folder), "--out", out],
+        ["export", str(folder), "--out", out],
+        ["explore", str(folder), "--no-browser"],
+        ["bench", "report", str(folder)],
+        ["run", str(folder), "--out", out],
+        ["import", "dicom", str(folder), "--out", out],
+        ["import", "pairs", "--images", str(folder), "--out", out],
+    )
+    command = list(rng.choice((good, good, *others))) if odd else good
+    options = ("--size", "--seed", "--window", "--split", "--skip", "--flip", "--unit", "--offset",
+               "--affine", "--infected", "--infected-above", "--masks", "--out", "--scans", "--set",
+               "--weights", "--backbone", "--heuristic", "--budget", "--data")  # fmt: skip
+    if rng.random() < 0.6 and odd:
+        command = [*command, rng.choice(options), odd]
+    elif odd:
+        command[rng.randrange(1, len(command))] = odd
+    (folder / "command.json").write_text(json.dumps(command))
+
+
+def _open_command(folder: Path) -> object:
+    """Run it in a folder of its own; it ends in a sentence and no trace."""
+    import os
+    import sys
+
+    from alnb.cli import main
+    from alnb.errors import AlnbError
+
+    argv, here = sys.argv, Path.cwd()
+    sys.argv = ["alnb", *json.loads((folder / "command.json").read_text())]
+    said = io.StringIO()
+    try:
+        os.chdir(folder)
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            main()
+    except SystemExit as end:
+        if end.code:
+            assert "Traceback" not in said.getvalue()
+            raise AlnbError(said.getvalue()[-300:]) from None
+    finally:
+        sys.argv = argv
+        os.chdir(here)
+    return said.getvalue()
+
+
+def _spoil_zip(rng: random.Random, folder: Path) -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(
+        stream, "w", rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))
+    ) as one:
+        for name in ("series/", "series/a.dcm", "b.dcm"):
+            one.writestr(name, b"" if name.endswith("/") else rng.randbytes(300))
+    content = (mutate.a_zip(rng) if rng.random() < 0.3 else b"") or stream.getvalue()
+    (folder / "up").mkdir()
+    spoilt = mutate.in_bytes(rng, content) if rng.random() < 0.8 else content
+    (folder / "up" / "ct.zip").write_bytes(spoilt)
+
+
+def _open_zip(folder: Path) -> object:
+    """Unpack it; nothing may land beside it, and nothing be left of one that is refused."""
+    from alnb.errors import AlnbError
+    from alnb.ui.importing import plan_of, unpack_all
+
+    try:
+        unpack_all(folder / "up")
+    except AlnbError:
+        assert [path.name for path in (folder / "up").iterdir()] == ["ct.zip"]
+        raise
+    finally:
+        assert [path.name for path in folder.iterdir()] == ["up"]
+    return plan_of(folder / "up")
 
 
 def _spoil_settings(rng: random.Random, folder: Path) -> None:
@@ -406,6 +678,11 @@ TARGETS = {
         Target("journal", _spoil_journal, _open_journal),
         Target("draft", _spoil_draft, _open_draft),
         Target("weights", _spoil_weights, _open_weights),
+        Target("zip", _spoil_zip, _open_zip),
+        Target("imagenet", _spoil_imagenet, _open_imagenet),
+        Target("results", _spoil_results, _open_results),
+        Target("cached", _spoil_cached, _open_cached),
+        Target("command", _spoil_command, _open_command),
         Target("settings", _spoil_settings, _open_settings),
     )
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,9 +11,13 @@ from typing import Annotated
 
 import typer
 
+from alnb.config import THREADS
 from alnb.errors import AlnbError
 
-from .speed import Measure
+for name, value in THREADS.items():  # before NumPy, as alnb's own commands do
+    os.environ.setdefault(name, value)
+
+from .speed import Measure  # noqa: E402
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Measure this machine.")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -42,11 +47,68 @@ def browser(
 
 
 @app.command()
+def waiting(
+    data: Data = None,
+    cycles: Annotated[int, typer.Option(min=1, help="Trainings; 5 take some minutes.")] = 5,
+    as_json: AsJson = False,
+) -> None:
+    """Measure what a quick person waits for while the network trains; fail above a limit."""
+    from .browser_waiting import measure_waiting
+
+    _check(_print(measure_waiting(data, cycles), as_json=as_json))
+
+
+@app.command()
 def memory(as_json: AsJson = False) -> None:
     """Measure the peak memory of importing a long scan; fail where a limit is not kept."""
     from .imports import measure_imports
 
     _check(_print(measure_imports(), as_json=as_json))
+
+
+@app.command()
+def live(
+    out: Annotated[Path | None, typer.Argument(help="Gets NAME_live.csv; none: no curves.")] = None,
+    data: Data = None,
+    seeds: Annotated[int, typer.Option(min=1)] = 5,
+    answers: Annotated[int, typer.Option(min=1)] = 107,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the live layer: how long it takes, and its curve without any training."""
+    import pandas as pd
+
+    from .live import curves, timings
+
+    if out is None:
+        _check(_print(timings(), as_json=as_json))
+        return
+    tables = []
+    for table in curves(data, range(seeds), answers, ("entropy", "random", "foreground_random")):
+        tables.append(table)
+        typer.echo(f"{table.heuristic[0]}, seed {table.seed[0]}: {table.dice.iloc[-1]:.3f}")
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / f"{'phantom' if data is None else data.name}_live.csv"
+    pd.concat(tables).to_csv(path, index=False)
+    typer.echo(f"Written: {path}")
+
+
+@app.command()
+def lungs(data: Data = None, as_json: AsJson = False) -> None:
+    """Measure what is asked about in the lungs, and infection outside; fail above 1 % of train."""
+    from .lungs import measure_lungs
+
+    _check(_print(measure_lungs(data), as_json=as_json))
+
+
+@app.command()
+def start(
+    data: Annotated[Path, typer.Argument(help="A dataset of real scans with masks.")],
+    as_json: AsJson = False,
+) -> None:
+    """Make the start that comes with alnb, and measure what rounding it costs there."""
+    from .start import make_start
+
+    _check(_print(make_start(data), as_json=as_json))
 
 
 @app.command()

@@ -19,7 +19,7 @@ from numpy.typing import DTypeLike, NDArray
 from .memory import peak_mib
 from .speed import Measure
 
-SHAPE = (512, 512, 700)  # a chest in slices of half a millimetre
+SHAPE = (512, 512, 1000)  # a long chest in thin slices
 LIMIT_MIB = 1e9 / 2**20  # what a small notebook computer has to spare
 KINDS: dict[str, tuple[DTypeLike, tuple[float, float]]] = {  # voxels, and slope and intercept
     "int16": (np.int16, (1, 0)),

@@ -8,7 +8,7 @@ from alnb.config import Config
 
 CONFIG = Config(
     backbone="efficientnet_lite0", steps=12, batch=2, crop=64, draws=3, start_regions=12,
-    start_in_lungs=1.0,
+    asking="live",
 )  # fmt: skip
 PARTS = {"phantom_01": "train", "phantom_02": "train", "phantom_03": "test"}
 FIGURE = "document.querySelector('.alnb-figure .js-plotly-plot')"
@@ -137,6 +137,7 @@ class App:
 
 
 def events(folder, kind):
+    """Return what happened of a kind, as the journal has it."""
     lines = (folder / "journal.jsonl").read_text().splitlines()
     return [event for event in map(json.loads, lines) if event["kind"] == kind]
 
@@ -147,6 +148,7 @@ def middle(region):
 
 
 def asked(folder):
+    """Return the keys of the regions that were asked last; one, where the live layer asks."""
     return [pick["region"] for pick in events(folder, "asked")[-1]["picks"]]
 
 

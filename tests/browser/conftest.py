@@ -101,7 +101,17 @@ class Watched:
         socket.on("framesent", self._frame)
 
     def _frame(self, payload):
-        if b'"kind":"ping"' not in (payload if isinstance(payload, bytes) else payload.encode()):
+        """Count what the page sends of its own accord: no ping, no echo of the kernel's figures."""
+        sent = payload if isinstance(payload, bytes) else payload.encode()
+        if not any(
+            word in sent
+            for word in (
+                b'"kind":"ping"',
+                b"_js2py_traceDeltas",
+                b"_js2py_widget_layoutDelta",
+                b"_js2py_layoutDelta",
+            )
+        ):
             self.sent += 1
 
     def _request(self, request):

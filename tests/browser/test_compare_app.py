@@ -1,4 +1,5 @@
 from alnb.serve import app_notebook
+from browser.layout import faults, resize
 
 NAMES = """() => {
   const plot = document.querySelector(".alnb-compare-chart .js-plotly-plot");
@@ -13,15 +14,24 @@ def test_runs_are_compared_regrouped_and_saved(serving, watched, four_runs, tmp_
         page.goto(server.address)
         page.wait_for_selector(".alnb-compare-chart .legendtext", timeout=60_000)
         assert page.evaluate(NAMES) == ["entropy", "random"]
-        assert "(2 seeds)" in page.locator(".alnb-verdicts").inner_text()
+        assert "2 seeds)" in page.locator(".alnb-verdicts").inner_text()
 
         page.locator("select").nth(2).select_option("run")
         page.wait_for_function(f"() => ({NAMES})().length === 4")
         page.locator("select").nth(1).select_option("Regions answered")
         page.locator(".alnb-verdicts", has_text="at 10 regions").wait_for()
+        page.locator("select").nth(1).select_option("Labelling time, measured (s)")
+        page.locator(".alnb-verdicts", has_text="no run has measured seconds").wait_for()
+        page.wait_for_function(f"() => ({NAMES})().length === 0")  # and no line at 0 s
+        page.locator("select").nth(1).select_option("Regions answered")
+        page.wait_for_function(f"() => ({NAMES})().length === 4")
         page.get_by_role("button", name="Save figure and data").click()
         page.locator(".alnb-done", has_text="compare.png").wait_for(timeout=90_000)
         assert (tmp_path / "out" / "compare.csv").exists()
-        assert page.locator(".alnb-app").bounding_box()["height"] <= 720
+        page.locator("select").nth(0).select_option("Held-out accuracy")  # the longest name
+        page.locator(".ytitle", has_text="Held-out accuracy").wait_for()
+        for window in ((1280, 720), (1920, 1080), (1024, 768)):
+            resize(page, *window)
+            assert faults(page, whole=window >= (1280, 720)) == [], window
     assert watched.foreign == []
     assert watched.errors == []

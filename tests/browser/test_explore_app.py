@@ -9,10 +9,11 @@ from alnb.pool import Pool, start_picks
 from alnb.serve import app_notebook
 from alnb.session import Session
 from alnb.ui.viewer.drawing import NOTHING
+from browser.layout import faults, resize
 
 CONFIG = Config(
     backbone="efficientnet_lite0", steps=6, batch=2, crop=64, draws=2, start_regions=12,
-    regions_per_cycle=3, start_in_lungs=1.0,
+    regions_per_cycle=3,
 )  # fmt: skip
 DRAWN = """([name, nothing]) => {
   const plot = document.querySelector(".alnb-figure .js-plotly-plot");
@@ -76,6 +77,11 @@ def test_it_plays_to_the_last_cycle(watched, of_one_run):
     opened(watched.page, of_one_run)
     watched.page.locator(".widget-play button").first.click()
     reads(watched.page, "cycle 1: entropy")
+    watched.page.locator(".widget-play .fa-play").wait_for()  # it has stopped at the end
+
+    watched.page.locator(".widget-play button").first.click()
+    reads(watched.page, "cycle 0: the start")
+    reads(watched.page, "cycle 1: entropy")
 
 
 def test_two_runs_stand_side_by_side_and_fit_a_projector(serving, watched, runs):
@@ -86,11 +92,22 @@ def test_two_runs_stand_side_by_side_and_fit_a_projector(serving, watched, runs)
         reads(page, "random, cycle 1: random")
         draws(page, "left entropy")
         draws(page, "right entropy")
+        left, right = page.locator(".alnb-question").inner_text().split(" · ")
+        assert left.split(":")[0] == right.split(":")[0]  # the scan and the slice
+        page.get_by_label("the left region on both sides").uncheck()
+        page.wait_for_function(
+            "was => document.querySelector('.alnb-question').innerText !== was",
+            arg=f"{left} · {right}",
+        )
+        draws(page, "right entropy")
 
+        computing = page.locator(".alnb-small", has_text="computing maps").first
+        computing.wait_for(state="hidden", timeout=60_000)
         size = "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
         assert page.evaluate(size) == [1280, 720]
-        app = page.locator(".alnb-app").bounding_box()
-        assert app["height"] <= 720
+        for window in ((1280, 720), (1920, 1080)):
+            resize(page, *window)
+            assert faults(page, whole=window >= (1280, 720)) == [], window
     assert watched.errors == []
 
 

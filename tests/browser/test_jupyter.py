@@ -12,7 +12,8 @@ import pytest
 import requests
 
 from alnb.serve import app_notebook
-from browser.app_page import App, asked, events, middle, wait_until
+from browser.app_page import FIGURE, App, asked, events, middle, wait_until
+from browser.layout import faults, resize
 
 ROOT = str(Path(__file__).parents[2])  # where alnb is not installed
 PLACES = {"jupyterlab": "lab/tree/label.ipynb", "notebook": "notebooks/label.ipynb"}
@@ -68,25 +69,95 @@ def cells(page):
     )
 
 
-@pytest.mark.parametrize("program", PLACES)
-def test_a_notebooks_own_keys_are_not_pressed(program, watching, phantom, folder, tmp_path):
+@contextmanager
+def label_notebook(program, watching, phantom, folder, place, size):
+    """Run the label app in the notebook of a program; give the app, from when it can be used."""
     pytest.importorskip(program)
-    shutil.copy(app_notebook("label"), tmp_path / "label.ipynb")
+    shutil.copy(app_notebook("label"), place / "label.ipynb")
     env = {"PYTHONPATH": ROOT, "ALNB_DATA": str(phantom.folder), "ALNB_SESSION": str(folder)}
-    with (
-        jupyter(program, tmp_path, os.environ | env) as address,
-        watching(1400, 900) as watched,
-    ):
+    with jupyter(program, place, os.environ | env) as address, watching(*size) as watched:
         page = watched.page
         page.goto(f"{address}{PLACES[program]}?token=t")
         page.locator(".jp-Cell .cm-content").first.click(timeout=60_000)
         page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=60_000)
         page.keyboard.press("Shift+Enter")
-        app = App(page)
+        yield App(page)
+
+
+def hidden(page):
+    """List what one works with, and what of it is not in view in the notebook."""
+    return page.evaluate(
+        """() => {
+          const seen = document.querySelector(".jp-WindowedPanel-outer").getBoundingClientRect();
+          const names = [".alnb-figure", ".alnb-question", ".alnb-act-clean", ".alnb-act-sweep",
+            ".alnb-strip", ".alnb-charts", ".alnb-act-train", ".alnb-lines-bar", ".alnb-why"];
+          return names.filter((name) => {
+            const { top, bottom } = document.querySelector(name).getBoundingClientRect();
+            return top < seen.top || bottom > seen.bottom + 1;
+          });
+        }"""
+    )
+
+
+@pytest.mark.parametrize("program", PLACES)
+def test_in_a_notebook_all_is_in_view_and_the_wheel_scrolls(
+    program, watching, phantom, folder, tmp_path
+):
+    size = (1440, 900)
+    with label_notebook(program, watching, phantom, folder, tmp_path, size) as app:
+        page = app.page
+        for size in ((1440, 900), (1920, 1080), (1400, 820)):
+            resize(page, *size)
+            assert wait_until(lambda: page.wait_for_timeout(100) or hidden(page) == [], 10), (
+                size, hidden(page),
+            )  # fmt: skip
+            figure, charts = (page.locator(f".alnb-{name}").first for name in ("figure", "charts"))
+            assert charts.bounding_box()["x"] > figure.bounding_box()["x"] + 400  # beside it
+
+        resize(page, 1400, 560)  # lower than the page: the notebook scrolls
+        scrolled = "() => document.querySelector('.jp-WindowedPanel-outer').scrollTop"
+        page.mouse.move(*app.place(*middle(asked(folder)[0])))
+        before, wide = page.evaluate(scrolled), app.range()
+        page.mouse.wheel(0, 60)
+        page.wait_for_function(f"before => ({scrolled})() > before", arg=before)
+        assert app.range() == wide
+
+        app.click(*middle(asked(folder)[0]))
+        before = page.evaluate(scrolled)
+        page.mouse.wheel(0, -60)
+        page.wait_for_function(
+            f"w => {FIGURE}._fullLayout.xaxis2.range[1] - {FIGURE}._fullLayout.xaxis2.range[0] < w",
+            arg=(wide[1] - wide[0]) * 0.9,
+        )
+        assert page.evaluate(scrolled) == before
+
+        page.locator(".jp-Cell .cm-content").first.click()
+        page.locator(".alnb-figure").scroll_into_view_if_needed()
+        near = app.range()
+        page.mouse.move(*app.place(*middle(asked(folder)[0])))
+        page.mouse.wheel(0, 60)
+        page.wait_for_timeout(500)
+        assert app.range() == near
+
+
+@pytest.mark.parametrize("program", PLACES)
+def test_a_notebooks_own_keys_are_not_pressed(program, watching, phantom, folder, tmp_path):
+    size = (1400, 900)
+    with label_notebook(program, watching, phantom, folder, tmp_path, size) as app:
+        page = app.page
         before = cells(page)
+        assert faults(page) == []
 
         app.click(*middle(asked(folder)[0]))
         assert app.marks() == 1
+        x, y = app.place(*middle(asked(folder)[0]))
+        page.mouse.move(x, y)
+        page.locator(".alnb-reading", has_text=" HU · x ").wait_for()
+        page.mouse.down(button="right")
+        page.mouse.move(x + 50, y, steps=4)
+        page.mouse.up(button="right")
+        page.locator(".alnb-figure .annotation-text", has_text="L −500 W 1800").wait_for()
+        assert page.locator(".lm-Menu").count() == 0
         page.keyboard.press("z")
         page.wait_for_function("() => window.alnbMarks() === 0")
         for _ in range(3):

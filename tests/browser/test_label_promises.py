@@ -41,7 +41,7 @@ CONTRAST = """name => {
 @pytest.fixture(scope="module")
 def opened(watching, begun):
     """The app on one session for all tests here, its folder, and its watched page."""
-    folder, address = begun(CONFIG.replace(start_regions=40))
+    folder, address = begun()
     with watching() as watched:
         yield App(watched.page, address), folder, watched
 
@@ -58,6 +58,13 @@ def app(opened):
 @pytest.fixture
 def folder(opened):
     return opened[1]
+
+
+@pytest.fixture
+def settings(app):
+    """Unfold the settings; `app` folds them again."""
+    app.page.keyboard.press("v")
+    app.page.locator(".alnb-settings").wait_for()
 
 
 def verdicts(folder):
@@ -183,9 +190,7 @@ def test_zoom_and_pan_stay_while_overlays_change_and_the_mark_lands(app, folder)
 
 def test_the_wheel_over_the_slice_shows_its_neighbour_where_nothing_is_marked(app, folder):
     row, col = middle(current(folder, app))
-    notes = (
-        f"() => {FIGURE}.layout.annotations.some((a) => /asked about/.test(a.text) && a.visible)"
-    )
+    notes = f"() => {FIGURE}.layout.annotations.some((a) => /asked/.test(a.text) && a.visible)"
     app.page.mouse.move(*app.place(row, col, "xy"))
     app.page.mouse.wheel(0, -100 if int(current(folder, app).split("/")[1]) < 5 else 100)
     app.page.wait_for_function(notes)
@@ -212,7 +217,7 @@ def test_a_drag_over_the_slice_turns_to_its_neighbours_too(app, folder):
     app.page.wait_for_function(f"() => !({looking})()")
 
 
-def test_a_window_is_chosen_by_key_and_the_picture_follows(app):
+def test_a_window_is_chosen_by_key_and_the_picture_follows(app, settings):
     source = f"() => {FIGURE}.data.find((t) => t.name === 'slice ct').source"
     before = app.page.evaluate(source)
     app.page.keyboard.press("2")
@@ -223,7 +228,7 @@ def test_a_window_is_chosen_by_key_and_the_picture_follows(app):
 
 
 @pytest.mark.parametrize("name", ["level", "width"])
-def test_level_and_width_are_moved_and_the_picture_follows(app, name):
+def test_level_and_width_are_moved_and_the_picture_follows(app, settings, name):
     source = f"() => {FIGURE}.data.find((t) => t.name === 'slice ct').source"
     before = app.page.evaluate(source)
     slider = app.page.locator(f"[role=slider][aria-label={name}]")
@@ -264,9 +269,8 @@ def test_nothing_jumps_or_goes_dark_between_regions(app):
     app.page.evaluate(WATCH_PICTURES)
     for _ in range(4):
         app.key_answer("c")
-    app.page.mouse.click(*app.page.locator(".alnb-figure").evaluate(
-        "e => [e.getBoundingClientRect().left + 372, e.getBoundingClientRect().top + 3]"
-    ))  # fmt: skip
+    panel = app.page.locator(".alnb-figure .nsewdrag[data-subplot=x2y2]").bounding_box()
+    app.page.mouse.click(panel["x"] + 4, panel["y"] + 3)
     app.says("outside the frame")
     app.page.evaluate("() => cancelAnimationFrame(window.alnbWatch)")
 
@@ -286,7 +290,7 @@ def test_the_mask_is_shown_only_in_teaching_and_says_so(app):
 
 
 def test_a_sweep_answers_a_slice_and_is_undone_at_once(app, folder):
-    before = len(verdicts(folder))
+    before, said = len(verdicts(folder)), re.search(r"\d+ regions? ", app.head())[0]
     app.key_answer("w")
     app.asks("Sweep.")
     row, col = middle(asked(folder)[0])
@@ -297,14 +301,14 @@ def test_a_sweep_answers_a_slice_and_is_undone_at_once(app, folder):
     assert len({event["sweep"] for event in swept}) == 1
     assert 1 in [len(event["clicks"]) for event in swept]
     app.key_answer("z")
-    app.reads(f"{before} regions" if before > 1 else "1 region")
+    app.reads(f"· {said}")
     assert len(events(folder, "undone")) >= len(swept)
     app.page.keyboard.press("z")
     app.page.wait_for_function("() => window.alnbMarks() === 0")
     app.key_answer("w")
 
 
-def test_a_screen_reader_finds_a_name_for_everything(app):
+def test_a_screen_reader_finds_a_name_for_everything(app, settings):
     app.page.locator("[role=slider][aria-label=level]").wait_for()
     app.page.get_by_role("img", name="the slice, and the region that is asked about").wait_for()
     lines = app.page.locator(".alnb-app").aria_snapshot().splitlines()
@@ -338,10 +342,15 @@ def test_after_a_training_the_card_says_why_and_the_chart_has_three_axes(app, fo
     app.train()
     app.reads("Network: training")
     app.wait_for_points(1)
-    app.page.locator(".alnb-why", has_text="would ask it").wait_for(timeout=120_000)
+    app.page.locator(".alnb-why", has_text="asks it").wait_for(timeout=120_000)
     card = app.page.locator(".alnb-why").inner_text()
-    assert "Number 1 of 5 by entropy" in card
+    assert "The network is unsure here" in card
+    assert "bald" not in card
+    app.page.locator(".alnb-why summary").click()
+    card = app.page.locator(".alnb-why").inner_text()
+    assert "Now number 1 by entropy" in card
     assert "bald" in card
+    assert "disagreement" in card
     titles = set()
     for _ in range(3):
         titles.add(app.page.locator(".alnb-charts .xtitle").text_content())
@@ -356,6 +365,11 @@ def test_after_a_training_the_card_says_why_and_the_chart_has_three_axes(app, fo
     app.reads("Network: out of date")
     app.key_answer("y")
     app.reads("Network: up to date")
+    app.page.locator(".alnb-numbers").wait_for()  # it stays unfolded
+    app.page.locator(".alnb-why summary").focus()
+    app.page.keyboard.press("Enter")
+    app.page.locator(".alnb-numbers").wait_for(state="hidden")
+    app.page.locator(".alnb-app").focus()
 
 
 def test_each_overlay_has_a_key_and_all_have_one_opacity(app):
@@ -371,7 +385,7 @@ def test_each_overlay_has_a_key_and_all_have_one_opacity(app):
         app.page.wait_for_function(f"before => ({seen})() === before", arg=before)
     faint = f"() => {FIGURE}.data.find((t) => t.name === 'slice entropy').opacity"
     assert app.page.evaluate(faint) == pytest.approx(0.4)
-    app.page.keyboard.press("o")
+    app.page.keyboard.press("d")
     app.page.wait_for_function(f"() => Math.abs(({faint})() - 0.6) < 0.01")
 
 
@@ -381,7 +395,9 @@ def test_training_goes_on_by_itself_where_that_is_set(app, folder):
         "() => [...document.querySelectorAll('label')]"
         ".find((l) => l.innerText.includes('automatic')).querySelector('input').checked"
     )
-    app.answer_all()
+    app.reads("up to date")
+    for _ in range(CONFIG.regions_per_cycle):
+        app.key_answer("c")
     app.reads("Network: training")
     app.wait_for_points(2)
     app.page.keyboard.press("u")

@@ -27,12 +27,12 @@ from alnb.curves.compare import (
 )
 from alnb.errors import sentence_of
 from alnb.ui.explore.page import counted, page_or_sentence, whole_page
-from alnb.ui.label.page import message_html
-from alnb.ui.viewer.charts import still
+from alnb.ui.parts import Message, message_html, room
+from alnb.ui.viewer.charts import fit, still
 from alnb.ui.viewer.drawing import LiveFigure, figure_box
 from alnb.ui.viewer.input import Tap
 
-WIDTH, HEIGHT = 848, 560
+WIDTH, HEIGHT = 848, 560  # of the chart, at first
 TARGET = "alnb-compare-chart"
 OUT = "alnb-compare"  # the folder that is written where none is named
 BLANK: dict[str, Any] = {  # every property that a trace may have, so that none is kept
@@ -88,6 +88,7 @@ class Comparer:
         # as many traces as the most that any grouping needs: a band, a line and a mean for each
         self.figure = LiveFigure([dict(EMPTY) for _ in range(3 * len(self.runs))], layout)
         self.tap = Tap(TARGET, panel="xy")
+        self.tap.on_room(TARGET, self._resize)
         self.tap.pictured = "learning curves"
         self.tap.locked, self.tap.command = True, "alnb compare"
         self.widget = self._arranged()
@@ -106,7 +107,11 @@ class Comparer:
         note = widgets.HTML(f"<div class='alnb-small'>{CAPTION}</div>")
         right = [self.y, self.x, self.by, self._table, self._verdicts, self.save, self._message]
         title = f"{self.runs[0].dataset} · {counted(len(self.runs), 'run')}"
-        return whole_page("comparer", title, [chart, note], right)
+        return whole_page("comparer", title, [room(chart), note], right)
+
+    def _resize(self, width: int, height: int) -> None:
+        with self.figure.batch_update():
+            fit(self.figure, (width, height))
 
     def _acted(self, handler: Callable[[], None]) -> Callable[[object], None]:
         """Carry out what the person did, show what goes wrong, and draw."""
@@ -117,7 +122,7 @@ class Comparer:
                 handler()
                 self.draw()
             except Exception as error:
-                self._message.value = message_html(sentence_of(error))
+                self._message.value = message_html(Message(sentence_of(error), "error"))
 
         return wrapped
 
@@ -167,6 +172,6 @@ def _outcome(comparison: Comparison, out: Path) -> list[str]:
 
 def _choice(name: str, options: list[Any]) -> widgets.Dropdown:
     return widgets.Dropdown(
-        options=options, description=name, layout={"width": "340px"},
+        options=options, description=name, layout={"width": "98%"},
         style={"description_width": "64px"},
     )  # fmt: skip

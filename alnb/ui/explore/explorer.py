@@ -17,10 +17,10 @@ from typing import Any
 import ipywidgets as widgets
 
 from alnb.acquisition import Pick, needs_network
-from alnb.cycle import ScoreTables
 from alnb.dataset import SliceId
 from alnb.errors import SessionError, sentence_of
 from alnb.journal import Journal
+from alnb.pool import ScoreTables
 from alnb.regions import Region
 from alnb.session import Session
 from alnb.storage import JOURNAL
@@ -40,6 +40,7 @@ from alnb.ui.explore.page import (
 )
 from alnb.ui.explore.recompute import Recomputer, asks_again, jobs
 from alnb.ui.explore.recording import ExplorerState, Recording, Side
+from alnb.ui.parts import Message
 from alnb.ui.viewer.drawing import thumbnail_png
 from alnb.ui.viewer.input import Event, Key
 from alnb.ui.viewer.pair_view import Panel
@@ -81,13 +82,25 @@ def explore_app(
     return page_or_sentence(opened)
 
 
-def look_at(session: Path, data: Path | None) -> widgets.Widget:
+def look_at(
+    session: Path, data: Path | None, leave: Callable[[], None] | None = None
+) -> widgets.Widget:
     """Open the explorer on a session, which may be open elsewhere, with the true mask hidden.
 
     A person who labels it must not see the right answers by accident.
+
+    Parameters
+    ----------
+    session : Path
+    data : Path or None
+        The dataset's folder; None takes the one that the journal names.
+    leave : callable, optional
+        Leads back to where the person came from; its button stands at the top.
     """
     explorer = Explorer([Recording.open(session, data)])
     explorer.page.layers["mask"].value = False
+    if leave is not None:
+        explorer.leads_back(leave)
     return explorer.start().page.widget
 
 
@@ -110,7 +123,9 @@ class Explorer:
         self._would: dict[tuple[int, str], tuple[Pick, ...]] = {}
         self._thumbnails: dict[str, bytes] = {}
         self._task: asyncio.Task[None] | None = None
+        self._started = False  # whether a training process has said anything
         self._broken = False  # after a failure nothing is tried until the person acts
+        self._left = False  # whether the person went back
         self._led = False  # whether the sliders are moved by what is written, not by the person
         self._connect()
         self.draw()
@@ -122,11 +137,24 @@ class Explorer:
             self._watching = asyncio.get_running_loop().create_task(self._watch())
         return self
 
+    def leads_back(self, leave: Callable[[], None]) -> None:
+        """Show the button that ends the explorer, and call `leave` then."""
+
+        def end(_button: object) -> None:
+            self._left = True
+            self.page.view.tap.unobserve_all("rooms")  # no figure is there any more to be fitted
+            for recomputer in self.recomputers:
+                recomputer.end()
+            leave()
+
+        self.page.leave.layout.display = ""
+        self.page.leave.on_click(end)
+
     # --- what is labelled meanwhile ---
 
     async def _watch(self) -> None:
         self.page.follow.value = self.follow() and self.page.offers_to_follow
-        while self.follow():
+        while not self._left and self.follow():
             await asyncio.sleep(LOOK_S)
 
     def follow(self) -> bool:
@@ -134,7 +162,7 @@ class Explorer:
         try:
             renewed, held = zip(*(one.renewed() for one in self.recordings), strict=True)
         except Exception as error:
-            self.message = sentence_of(error)
+            self.message = Message(sentence_of(error), "error")
             self.draw()
             return False
         self.page.written(any(held))
@@ -175,7 +203,14 @@ class Explorer:
         page.fork.on_click(self._acted(self.fork))
         page.again.observe(self._acted(self._on_again), names="value")
         page.follow.observe(self._acted(self._on_follow), names="value")
-        for widget in (page.number, page.moment, page.opacity, *page.layers.values(), page.zoom):
+        for widget in (
+            page.number,
+            page.moment,
+            page.opacity,
+            *page.layers.values(),
+            page.zoom,
+            page.same,
+        ):
             widget.observe(self._acted(lambda: None), names="value")
         for slider in (page.cycle, page.number):
             slider.observe(self._on_moved, names="value")
@@ -191,7 +226,7 @@ class Explorer:
             try:
                 handler()
             except Exception as error:
-                self.message = sentence_of(error)
+                self.message = Message(sentence_of(error), "error")
             self.draw()
             self._serve_soon()
 
@@ -257,11 +292,14 @@ class Explorer:
             number=page.number.value,
             heuristic=None if heuristic == AS_ASKED else heuristic,
             after=page.moment.value == AFTER,
+            same=page.same.value,
             would=self._would,
         )
 
     def draw(self) -> None:
         """Bring the page up to date with the controls."""
+        if self._left:
+            return
         page, state = self.page, self.state
         page.limit(state.step.cycle, max(map(len, state.picks)))
         state = self.state  # within those limits
@@ -327,15 +365,15 @@ class Explorer:
 
     async def settle(self) -> None:
         """Compute what the page lacks, the most wanted first, until it lacks nothing."""
-        while not self._broken and (job := self._job()) is not None:
-            self.page.progress(WAIT, 0, 1)
+        while not (self._broken or self._left) and (job := self._job()) is not None:
+            self.page.progress("predict" if self._started else WAIT, 0, 1)
             try:
                 await job()
             except TrainingCancelled:
                 self.page.again.value = False
             except Exception as error:
                 self._broken = True
-                self.message = sentence_of(error)
+                self.message = Message(sentence_of(error), "error")
             self.page.progress("", 0, 0)
             self.draw()
 
@@ -357,4 +395,5 @@ class Explorer:
         self._would[cycle, heuristic] = self.recordings[0].would_ask(cycle, heuristic, table)
 
     def _on_progress(self, progress: Progress) -> None:
+        self._started = True
         self.page.progress(progress.stage, progress.done, progress.total)

@@ -20,7 +20,7 @@ from alnb.errors import log_to, sentence_of, user_log_folder
 from alnb.regions import Region
 from alnb.session import Session
 from alnb.ui.explore.recording import CHOICES, ExplorerState, Recording, Step, agreement
-from alnb.ui.label.page import CSS, MARKS, SPOKEN, Page, columns, message_html
+from alnb.ui.parts import CSS, MARKS, SPOKEN, failure_page, message_html, room, whole_window
 from alnb.ui.viewer.charts import CurveChart
 from alnb.ui.viewer.drawing import MASK_RGB, PREDICTION_RGB, uri
 from alnb.ui.viewer.pair_view import PairView
@@ -57,7 +57,7 @@ KEY = (
 class ExplorerPage:
     """All widgets of the explorer, in their places, for one recording or two.
 
-    `widget` is the whole, 1248 pixels wide. `number` is of the region in its cycle, from 1.
+    `widget` is the whole. `number` is of the region in its cycle, from 1.
     `moment` chooses whose maps two runs show, and `again` whether networks that were not kept are
     trained again. `follow` stands on the page while somebody labels.
     """
@@ -76,9 +76,11 @@ class ExplorerPage:
         self.back = _button("‹", "36px", "The cycle before (←)")
         self.forward = _button("›", "36px", "The next cycle (→)")
         self.jump = _button(
-            "Largest change", "140px", f"The cycle in which {SCORED[first.score]} changes most"
+            "Largest change", "auto", f"The cycle in which {SCORED[first.score]} changes most"
         )
-        self.number = _slider("region", 1, "340px")
+        self.leave = _button("‹ Start page", "110px", "Back to the start page")
+        self.leave.layout.display = "none"
+        self.number = _slider("region", 1, "280px")
         self.moment = widgets.ToggleButtons(
             options=[BEFORE, AFTER], value=AFTER, tooltips=list(MOMENTS),
             style={"button_width": "80px"},
@@ -89,6 +91,7 @@ class ExplorerPage:
         }  # fmt: skip
         self.layers["mask"].disabled = not first.dataset.has_masks
         self.zoom = _toggle("zoom", False)
+        self.same = _toggle("the left region on both sides", True)
         self.opacity = widgets.FloatSlider(
             value=0.6, min=0.1, max=1, step=0.1, description="opacity", readout=False,
             layout={"width": "200px"}, style={"description_width": "52px"},
@@ -110,18 +113,22 @@ class ExplorerPage:
     def _arranged(self, recordings: Sequence[Recording]) -> widgets.Widget:
         steps = _row([self.play, self.back, self.cycle, self.forward, self.jump])
         regions = _row([self.number, self._text])
-        left = [steps, self.view.widget, widgets.HTML(KEY), regions, self._strips]
+        left = [steps, room(self.view.widget), widgets.HTML(KEY), regions, self._strips]
+        self.view.tap.on_room("alnb-charts", self.chart.resize)
         if len(recordings) > 1:
-            asking = [_row([widgets.Label("maps"), self.moment])]
+            asking = [_row([widgets.Label("maps"), self.moment]), self.same]
         else:
             asking = [_row([self.heuristic, self.fork]), self._would]
         right = [
-            self.chart.widget, self._facts, *asking,
+            self._facts, *asking,
             _row([*self.layers.values()]), _row([self.opacity, self.zoom]),
             self.again, self.follow, self._bar, self._message,
         ]  # fmt: skip
         title = f"{recordings[0].dataset.name} · {' and '.join(self.names)}"
-        return whole_page("explorer", title, left, right, "← → cycles, ↑ ↓ regions")
+        return whole_page(
+            "explorer", title, left, [room(self.chart.widget)], right,
+            hint="← → cycles, ↑ ↓ regions", leave=self.leave,
+        )  # fmt: skip
 
     @property
     def visible(self) -> frozenset[str]:
@@ -131,6 +138,9 @@ class ExplorerPage:
     def reach(self, recordings: Sequence[Recording]) -> None:
         """Let the slider reach the last cycle; the chosen one stays."""
         self.cycle.max = self.play.max = max(len(one.steps) for one in recordings) - 1
+        self.play.disabled = (
+            self.play.max == 0
+        )  # there is nowhere to go; at the end it starts again
 
     def written(self, held: bool) -> None:
         """Offer to follow while somebody labels."""
@@ -198,7 +208,12 @@ class ExplorerPage:
 
 
 def whole_page(
-    name: str, title: str, left: list[widgets.Widget], right: list[widgets.Widget], hint: str = ""
+    name: str,
+    title: str,
+    left: list[widgets.Widget],
+    *right: list[widgets.Widget],
+    hint: str = "",
+    leave: widgets.Widget | None = None,
 ) -> widgets.Widget:
     """Put a page's widgets in two columns below its title.
 
@@ -208,17 +223,19 @@ def whole_page(
         Of its style sheet beside this module, and of its CSS class.
     title : str
         Plain text.
-    left, right : list of ipywidgets.Widget
-        From top to bottom.
+    left, *right
+        As for `whole_window`.
     hint : str
         At the end of the title's line.
+    leave : ipywidgets.Widget, optional
+        A button after it.
     """
     style = Path(__file__).with_name(f"{name}.css").read_text(encoding="utf-8")
     head = widgets.HTML(
         f"<style>{CSS}{style}</style><div class='alnb-head'><span><h1>alnb</h1>{escape(title)}"
         f"</span><span class='quiet'>{hint}</span></div>"
     )
-    whole = widgets.VBox([head, columns(left, [widgets.VBox(right)])])
+    whole = widgets.VBox([whole_window([head, *([leave] if leave else [])], left, *right)])
     for css_class in ("alnb-app", f"alnb-{name}"):
         whole.add_class(css_class)
     return whole
@@ -231,7 +248,7 @@ def page_or_sentence(make: Callable[[], widgets.Widget]) -> widgets.Widget:
     try:
         return make()
     except Exception as error:
-        return Page.failure(sentence_of(error))
+        return failure_page(sentence_of(error))
 
 
 def _slider(name: str, first: int, width: str) -> widgets.IntSlider:
@@ -287,7 +304,7 @@ def _answers(steps: Sequence[Step], regions: Sequence[Region | None]) -> str:
 def _answer(step: Step, region: Region | None) -> str:
     if region is None:
         return "nothing was asked"
-    where = f"{escape(region.where.scan)}, slice {region.where.z}"
+    where = f"{escape(region.where.scan)}, slice {region.where.number}"
     answer = step.answers.get(region.key)
     if answer is None:
         return f"{where}: <b>not answered</b>"
@@ -321,7 +338,7 @@ def _strip(
 def _tile(region: Region, current: bool, png: bytes, step: Step) -> str:
     answer = step.answers.get(region.key)
     mark = str(answer.verdict) if answer else "open"
-    text = escape(f"{region.where.scan}, slice {region.where.z}: {SPOKEN[mark]}")
+    text = escape(f"{region.where.scan}, slice {region.where.number}: {SPOKEN[mark]}")
     caption = f"<figcaption>{MARKS[mark]}</figcaption>" if MARKS[mark] else ""
     classes = f"{mark} current" if current else mark
     picture = f"<img alt='{text}' src='{uri(png)}'>"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -10,15 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from alnb.acquisition import needs_network
-from alnb.cycle import ScoreTables
 from alnb.dataset import SliceId
 from alnb.errors import SessionError
+from alnb.pool import ScoreTables, kept_tables
 from alnb.regions import Region
 from alnb.storage import (
     CACHE,
     maps_path,
     read_arrays,
-    scores_path,
     short_hash,
     weights_path,
     write_arrays,
@@ -67,9 +68,9 @@ class Recomputer:
         if step.fit is None:
             return None
         key = (step.fit.weights, where)
-        if key not in self._maps and (found := read_arrays(self._path(*key))):
-            mean, entropy = (found[name].astype(np.float32) for name in ("mean", "entropy"))
-            self._maps[key] = Maps(mean, entropy)
+        size = self.recording.dataset.size
+        if key not in self._maps and (found := kept_maps(self._path(*key), (size, size))):
+            self._maps[key] = found
         return self._maps.get(key)
 
     def has_network(self, step: Step) -> bool:
@@ -92,7 +93,7 @@ class Recomputer:
         """
         weights = step.fit.weights if step.fit else ""
         for folder in (self._kept, self.cache):
-            tables = read_arrays(scores_path(folder, weights))
+            tables = kept_tables(folder, weights, self.recording.pool.shape)
             if heuristic in tables:
                 return tables
         return await self._worker.score(self.recording.pool.slices, await self._network(step))
@@ -100,6 +101,11 @@ class Recomputer:
     def cancel(self) -> None:
         """Stop what is being computed."""
         self._worker.cancel()
+
+    def end(self) -> None:
+        """End the training process."""
+        with contextlib.suppress(RuntimeError):  # a test, or plain Python
+            self._ending = asyncio.get_running_loop().create_task(self._worker.stop())
 
     def _path(self, weights: str, where: SliceId) -> Path:
         # below the folder in which the process keeps only the newest network's maps
@@ -138,6 +144,17 @@ class Recomputer:
             os.link(weights, place)
         except OSError:
             shutil.copyfile(weights, place)
+
+
+def kept_maps(path: Path, shape: tuple[int, int]) -> Maps | None:
+    """Read a slice's maps, (H, W); None if they are missing or spoilt."""
+    arrays = read_arrays(path)
+    found = [arrays[name] for name in ("mean", "entropy") if name in arrays]
+    fit = all(one.shape == shape and one.dtype.kind == "f" for one in found)
+    if len(found) < 2 or not fit:
+        return None
+    mean, entropy = (one.astype(np.float32) for one in found)
+    return Maps(mean, entropy)
 
 
 def _cache_of(folder: Path) -> Path:

@@ -15,11 +15,10 @@ from typing import Any
 from alnb.acquisition import FOREGROUND_RANDOM, HEURISTICS, RANDOM, Pick
 from alnb.annotation import Answer
 from alnb.config import Config
-from alnb.cycle import ScoreTables
 from alnb.dataset import Dataset
 from alnb.errors import SessionError
 from alnb.journal import Event, Journal
-from alnb.pool import Pool, next_picks
+from alnb.pool import Pool, ScoreTables, next_picks
 from alnb.regions import Region
 from alnb.reports import CycleReport, FitReport
 from alnb.session import labelled_dataset
@@ -40,17 +39,13 @@ class Step:
     after: State  # as it was just before the next ones were, or as it is
     fit: FitReport | None  # the cycle's last training
     learned: tuple[Answer, ...]  # the answers of that training; empty without one
+    report: CycleReport | None  # its point of the curve; None if it was not scored
 
     @property
     def answers(self) -> dict[str, Answer]:
         """The answers on its regions, by their keys, as they stood when the cycle ended."""
         keys = {pick.region.key for pick in self.asked}
         return {a.region.key: a for a in self.after.answers if a.region.key in keys}
-
-    @property
-    def report(self) -> CycleReport | None:
-        """Its point of the curve; None if it was not scored."""
-        return next((r for r in reversed(self.after.reports) if r.cycle == self.cycle), None)
 
 
 def states_of(events: Sequence[Event]) -> Iterator[State]:
@@ -71,7 +66,10 @@ def steps_of(events: Sequence[Event]) -> tuple[Step, ...]:
         If nothing was ever asked.
     """
     states = list(states_of(events))
-    begins = [n for n, event in enumerate(events) if event.kind == "asked"]
+    begins = [
+        n for n, event in enumerate(events)
+        if event.kind == "asked" and (n == 0 or states[n].cycle != states[n - 1].cycle)
+    ]  # fmt: skip
     if not begins:
         raise SessionError("the journal asks nothing; there is nothing to step through.")
     ends = pairwise([*begins, len(events)])
@@ -83,12 +81,13 @@ def _step(events: Sequence[Event], states: Sequence[State], begin: int, end: int
     last = max((n for n in range(begin, end) if events[n].kind == "trained"), default=None)
     return Step(
         cycle=asked.cycle,
-        asked=asked.asked,
+        asked=states[end - 1].asked,
         heuristic=events[begin].data["heuristic"],
         before=states[begin - 1] if begin else State(asked.config),
         after=states[end - 1],
         fit=None if last is None else states[last].fit,
         learned=() if last is None else _learned(states[: last + 1]),
+        report=next((r for r in reversed(states[-1].reports) if r.cycle == asked.cycle), None),
     )
 
 
@@ -240,6 +239,7 @@ class ExplorerState:
     heuristic: str | None  # whose choice is shown beside what was asked
     after: bool  # of two runs: show the network after the cycle, or the one that asked
     would: Mapping[tuple[int, str], tuple[Pick, ...]]  # by cycle and heuristic, where it is known
+    same: bool = True  # of two runs: show the first one's region on both sides, or each its own
 
     @property
     def steps(self) -> list[Step]:
@@ -297,6 +297,8 @@ class ExplorerState:
                 Side(0, _titled("After", step), regions[0], step, step),
             ]
         networks = self.steps if self.after else self._earlier()
+        if self.same and regions[0] is not None:
+            regions = [regions[0], regions[0]]
         runs = zip(self.names, regions, self.steps, networks, strict=True)
         return [
             Side(n, _titled(name, network), region, network, step)

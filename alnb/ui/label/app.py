@@ -13,9 +13,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any
 
-import numpy as np
-
-from alnb.annotation import Answer
+from alnb.annotation import LONGEST_NAME, Answer, Outline, Verdict, name_of
 from alnb.dataset import SliceId
 from alnb.errors import AlnbError, log_to, sentence_of
 from alnb.pool import Pool, start_picks
@@ -23,12 +21,14 @@ from alnb.regions import Region
 from alnb.session import Session
 from alnb.ui.label.commands import Commands
 from alnb.ui.label.draft import Draft, restore_draft
-from alnb.ui.label.editor import TAKEN_OVER, Editor, last_annotator
+from alnb.ui.label.editor import TAKEN_OVER, Aside, Done, Editor, last_annotator
 from alnb.ui.label.looking import Viewing
 from alnb.ui.label.page import Page
 from alnb.ui.label.screen import Explanation, Mode, Screen, focus, marked, present, score_of
 from alnb.ui.label.shortcuts import BY_KEY, REPEATING
-from alnb.ui.label.training_client import TrainingClient, exported
+from alnb.ui.label.training_client import TrainingClient, around, exported
+from alnb.ui.label.watched import WatchedSlice
+from alnb.ui.parts import Message, failure_page
 from alnb.ui.viewer.charts import Charts
 from alnb.ui.viewer.drawing import thumbnail_png
 from alnb.ui.viewer.input import Act, Event, Key
@@ -36,8 +36,10 @@ from alnb.ui.viewer.slice_view import SliceView
 from alnb.worker import Maps, TrainingCancelled, Worker
 
 WATCH_S = 2.0  # how often to check whether another window has taken the session over
+MEASURE_S = 0.3  # ours: after an answer, so that the next region is on screen first
+LOOK_S = 0.05  # ours: between slices, each of which takes some 10 ms
+OUTLINE_S = 0.005  # ours: after a mark, so that it is sent first
 MEANT_S = 0.4  # an answer given sooner after a region appears was meant for the one before it
-LOOKED_AT = 16  # slices searched at once for an open region: most often the first have one
 EXPORTING = "Exporting: clicks, curve and network, then the masks of every slice…"
 MEANT = {"clean", "next", "skip", "mark", "line"}  # actions on the region on screen
 
@@ -68,12 +70,13 @@ class LabelApp:
         self.session = session
         self.dataset = session.dataset
         self.pool = Pool(session.dataset, session.state.config)
-        self.message = ""
-        annotator = annotator or last_annotator(session.state)
-        self.editor = Editor(session, self.pool, annotator.strip(), clock)
+        self.message: str = ""
+        annotator = name_of(annotator) or last_annotator(session.state).strip()[:LONGEST_NAME]
+        self.editor = Editor(session, self.pool, annotator, clock)
         self._clock = clock
         self._shown_at = 0.0
         self._shown: Region | None = None
+        self._away = False  # whether a neighbour of the asked slice is on screen
         self._rest = ""
         self._left: tuple[tuple[Answer, ...], bool] = ((), True)
         self._maps: Mapping[SliceId, Maps] = {}
@@ -82,7 +85,10 @@ class LabelApp:
         self._drawn: tuple[object, ...] = ()  # the key of `_shown_screen`
         self._shown_screen: Screen
         self._tasks: set[asyncio.Task[None]] = set()
-        self._exporting = False
+        self._exporting, self._export_said = False, ""
+        self._tried: tuple[object, tuple[Outline, ...]] = (None, ())
+        self._watching: asyncio.TimerHandle | None = None
+        self._following, self._followed = False, session.state.given
         size = (self.dataset.size, self.dataset.size)
         self.view = SliceView(size, tuple(BY_KEY), REPEATING)
         self.view.tap.drawing = session.state.config.labels == "full"
@@ -90,7 +96,11 @@ class LabelApp:
         self.training = TrainingClient(
             session, self.pool, worker, self._on_training, self.charts.show_losses, clock
         )
-        self.page = Page(self.view, self.charts, has_masks=self.dataset.has_masks)
+        self.watched = WatchedSlice(self.dataset, self.training.test_slices, self._watch_slice)
+        self.page = Page(
+            self.view, self.charts, self.watched, self.dataset.window,
+            has_masks=self.dataset.has_masks,
+        )  # fmt: skip
         self.page.annotator.value = self.editor.annotator
         self.viewing = Viewing(self.pool, self.view, self.page)
         self.commands = Commands(
@@ -107,26 +117,45 @@ class LabelApp:
 
     def start(self) -> None:
         """Ask the first regions, show them, and start the training process."""
-        if self.session.state.cycle < 0:
+        if self.training.asker is not None:
+            self.training.follow()
+        elif self.session.state.cycle < 0:
             self.session.ask(start_picks(self.pool))
         train = self.dataset.part("train")
         if self.dataset.has_masks and not any(self.dataset.infected_px(w) for w in train):
-            self.message = (
+            self.message = Message(
                 f"The masks of {self.dataset.name} show no infection in its train part; the test "
-                "scores will say little."
+                "scores will say little.",
+                "warning",
             )
         self.editor.draft = restore_draft(self.editor.path, self.session.state)
         self.draw()
+        self.training.watched = self.watched.where
+        self._show_watched()
         with contextlib.suppress(RuntimeError):  # no loop: a test, or plain Python
             asyncio.get_running_loop()
-            self._spawn(self.training.warm_up())
+            self._spawn(self._warm_up())
             self._spawn(self._watch())
+
+    async def _warm_up(self) -> None:
+        await self.training.warm_up()
+        self._spawn(self._look_ahead())
+        await self.training.publish_rest()
+
+    async def _look_ahead(self) -> None:
+        """Look for the lungs in all slices, one after the other, while the person looks at one."""
+        for where in self.pool.slices:
+            self.pool.look(where)
+            await asyncio.sleep(LOOK_S)
 
     async def _watch(self) -> None:
         """Watch the process; stop it soon after another window has taken the session over."""
         while self.session.journal.owned:
             await asyncio.sleep(WATCH_S)
             self.training.tick()
+            if self.editor.unkept:
+                self.editor.keep()
+                self.draw()
         await self.training.worker.stop()
 
     def _spawn(self, story: Coroutine[Any, Any, None]) -> None:
@@ -138,7 +167,7 @@ class LabelApp:
             except TrainingCancelled:
                 self.message = "Training cancelled; the last network is kept."
             except Exception as error:
-                self.message = sentence_of(error)
+                self.message = _message_of(error)
             self.draw()
 
         task = asyncio.get_running_loop().create_task(shown())
@@ -153,7 +182,7 @@ class LabelApp:
             self.editor.touch()
             yield
         except Exception as error:
-            self.message = sentence_of(error)
+            self.message = _message_of(error)
         self.draw()
 
     # --- what the person does ---
@@ -162,7 +191,7 @@ class LabelApp:
         page = self.page
         self.view.on_event(self._on_event)
         for name in ("clean", "next", "skip", "undo", "redo", "background", "sweep", "help",
-                     "train", "cancel"):  # fmt: skip
+                     "settings", "train", "cancel"):  # fmt: skip
             getattr(page, name).on_click(functools.partial(self._on_button, name))
         for name, preset in page.window_controls.presets.items():
             preset.on_click(functools.partial(self._on_button, f"window:{name}"))
@@ -178,7 +207,8 @@ class LabelApp:
 
     def _on_annotator(self) -> None:
         """Write the new name into later answers; earlier ones keep theirs."""
-        self.editor.annotator = self.page.annotator.value.strip()
+        with self._guarded():
+            self.editor.annotator = name_of(self.page.annotator.value)
 
     def _look_on(self) -> None:
         """Follow the window that took the session over, in this page's place; only read."""
@@ -188,13 +218,14 @@ class LabelApp:
             try:
                 shown = look_at(self.session.journal.path.parent, self.dataset.folder)
             except AlnbError as error:  # this page goes on showing TAKEN_OVER, and no message
-                shown = Page.failure(str(error))
+                shown = failure_page(str(error))
             self.page.become(shown)
 
     def _on_overlays(self) -> None:
         """Draw the pictures with the chosen overlays and window, and the chosen chart."""
         with self._guarded():
             self.commands.stale = True
+        self._watch_soon()
 
     def _on_auto(self) -> None:
         with self._guarded():
@@ -220,7 +251,7 @@ class LabelApp:
 
     def _export(self) -> None:
         """Write the session's files beside it; a second press meanwhile does nothing more."""
-        self.message = EXPORTING
+        self.message = self._export_said = EXPORTING
         if not self._exporting:
             self._exporting = True
             self._spawn(self._exported())
@@ -228,28 +259,99 @@ class LabelApp:
     async def _exported(self) -> None:
         try:
             folder = self.session.journal.path.parent
-            self.message = await exported(folder, self.dataset.folder)
+            done = await exported(folder, self.dataset.folder, self._on_export)
+            self.message = Message(done, "success")
         finally:
             self._exporting = False
 
+    def _on_export(self, progress: str) -> None:
+        """Say how far the export is, unless something else is said."""
+        if self.message in ("", self._export_said):
+            self.message = self._export_said = f"Exporting: {progress}…"
+            self.draw()
+
     def _train(self) -> None:
         self.training.begin()
-        self._spawn(self.training.cycle())
+        self._spawn(self._cycle())
+
+    async def _cycle(self) -> None:
+        try:
+            await self.training.cycle()
+        except Exception:
+            self._spawn(self.training.publish_rest())
+            raise
+        self._spawn(self.training.publish_rest())
 
     # --- the page ---
 
     def _on_training(self) -> None:
-        self.commands.stale |= self.training.maps is not self._maps
+        changed = self.training.maps is not self._maps
+        self.commands.stale |= changed
         self.draw()
+        if changed:
+            self._watch_soon()
 
     def draw(self) -> None:
         """Bring the page up to date with the state."""
         try:
+            self._follow()
+            if note := self.session.journal.take_note():
+                self.message = Message(note, "warning")
             self._draw_pictures()
             self._draw_screen() if self._screen_key() != self._drawn else self._draw_marked()
         except Exception as error:
-            self.message = sentence_of(error)
+            self.message = _message_of(error)
             self.page.say(self.message)
+
+    def _follow(self) -> None:
+        """Let the live layer learn the answers; the curve follows when the page is drawn."""
+        state = self.session.state
+        if self.training.asker is None or self._following or state.given == self._followed:
+            return
+        self._following = True  # what follows draws, too
+        try:
+            self.training.follow()
+        finally:
+            self._following = False
+        self._followed = state.given
+        with contextlib.suppress(RuntimeError):  # no loop: a test, or plain Python
+            asyncio.get_running_loop()
+            self._spawn(self._measure())
+
+    async def _measure(self) -> None:
+        await asyncio.sleep(MEASURE_S)
+        await self.training.measure()
+
+    # --- the test slice that is watched ---
+
+    def _watch_slice(self) -> None:
+        """Show another test slice; in cycles the network predicts it first."""
+        self._show_watched()
+        if self.watched.where is not None:
+            with contextlib.suppress(RuntimeError):  # no loop: a test, or plain Python
+                asyncio.get_running_loop()
+                self._spawn(self.training.look_at(self.watched.where))
+
+    def _watch_soon(self) -> None:
+        """Draw it once what the person waits for is on screen."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # no loop: a test, or plain Python
+            return
+        if self._watching is not None:
+            self._watching.cancel()
+        self._watching = loop.call_later(MEASURE_S, self._show_watched)
+
+    def _show_watched(self) -> None:
+        where, training = self.watched.where, self.training
+        if where is None:
+            return
+        fit = self.session.state.fit
+        self.viewing.know(fit, training.maps)
+        maps = self.viewing.overlays(where)
+        if not self.page.toggles["entropy"].value:
+            maps.pop("entropy", None)
+        self.watched.show(maps, training.network)
 
     def _draw_pictures(self) -> None:
         drawing = self.draft.region if self.editor.pen else None
@@ -257,6 +359,9 @@ class LabelApp:
         if region != self.draft.region:
             self.editor.draft = Draft(region)
         another = region != self._shown
+        if self._away and not self.viewing.offset:
+            self._shown_at = self._clock()  # of the slice that is asked about, after a neighbour
+        self._away = bool(self.viewing.offset)
         seen = self.editor.taught and not another  # a mask that is hidden again was still seen
         self.editor.taught = seen or self.page.toggles["mask"].value
         if another:
@@ -268,11 +373,11 @@ class LabelApp:
                 self.view.clear(rest)
             else:
                 self.viewing.draw(self.draft, self.session.state, self.training.maps)
-        if region is not None:
-            self._draw_marks()
         if another:
             self._shown, self._shown_at = region, self._clock()
             self.editor.shown()
+        if region is not None:
+            self._draw_marks()
 
     def _draw_marks(self) -> None:
         draft = self.draft
@@ -281,7 +386,38 @@ class LabelApp:
             outlines=(*draft.outlines, self.editor.pen),
             cursor=self.editor.cursor,
             picked=self.editor.picked(),
+            predicted=self._predicted(),
         )
+
+    def _predicted(self) -> tuple[Outline, ...]:
+        """Outline what the live layer predicts with these marks; nothing before there are some.
+
+        A guess that is seen first biases the person. The outline follows the mark, which does not
+        wait for it.
+        """
+        draft = self.draft
+        shown = self.page.toggles["outline"].value and not (draft.sweep or self.viewing.offset)
+        if not (shown and draft.infected):
+            self._tried = (None, ())
+        elif self._tried[0] != (draft, self.training.maps):
+            try:
+                asyncio.get_running_loop().call_later(OUTLINE_S, self._try_out, draft)
+            except RuntimeError:  # no loop: a test, or plain Python
+                self._try_out(draft)
+        return self._tried[1]
+
+    def _try_out(self, draft: Draft) -> None:
+        """Find the outline of a draft, and draw it if the draft is still on screen."""
+        known = draft, self.training.maps
+        if draft != self.draft or draft.region is None or self._tried[0] == known:
+            return
+        try:
+            infection = self.training.try_out(draft.answer(Verdict.INFECTED, 0.0, annotator=""))
+            outlines = () if infection is None else around(draft.region, infection)
+            self._tried = (known, outlines)
+            self._draw_marks()
+        except Exception as error:
+            self.page.say(_message_of(error))
 
     def _screen_key(self) -> tuple[object, ...]:
         """Name all that the screen follows from except the marks in the region."""
@@ -302,7 +438,9 @@ class LabelApp:
             drawing=bool(editor.pen),
             owned=self.session.journal.owned,
             left=self._has_left(),
+            ahead=self.training.ahead,
             saved_at=editor.saved_at,
+            fresh=not any(event.kind == "answered" for event in self.session.journal.events),
         )
 
     def _screen(self) -> Screen:
@@ -317,7 +455,7 @@ class LabelApp:
             return None
         maps = self.training.maps.get(region.where)
         mean = None if maps is None else float(region.pixels(maps.mean).mean())
-        return self.training.explainer().explain(region, mean)
+        return self.training.explain(region, mean)
 
     def _has_left(self) -> bool:
         """Tell whether the pool holds an open region; searched when none of the cycle is open."""
@@ -325,9 +463,7 @@ class LabelApp:
         if state.pending:
             return True
         if state.answers != self._left[0]:
-            scores = self.pool.open(np.zeros(self.pool.shape), state)
-            found = self.pool.picks(scores, LOOKED_AT, one_a_slice=True)
-            self._left = state.answers, bool(found)
+            self._left = state.answers, self.pool.left(state)
         return self._left[1]
 
     def _draw_marked(self) -> None:
@@ -335,8 +471,13 @@ class LabelApp:
         if self.draft.region is not None:
             state, mode = self.session.state, self._mode()
             self._shown_screen = marked(self._shown_screen, state, self.draft, mode)
-        message = self.message if self._shown_screen.owned else TAKEN_OVER
-        self.page.show_marked(self._shown_screen, message)
+        self.page.show_marked(self._shown_screen, self._said(self._shown_screen))
+
+    def _said(self, screen: Screen) -> str:
+        """Choose what is said above the question."""
+        if not screen.owned:
+            return Message(TAKEN_OVER, "warning")
+        return self.message or Message(self.editor.unkept, "warning")
 
     def _draw_screen(self) -> None:
         self._drawn, self._shown_screen = self._screen_key(), self._screen()
@@ -345,10 +486,16 @@ class LabelApp:
             if tile.region.key not in self._thumbnails:
                 image = self.dataset.image(tile.region.where)
                 self._thumbnails[tile.region.key] = thumbnail_png(image, tile.region.window)
-        message = self.message if screen.owned else TAKEN_OVER
-        self.page.show(screen, message, self._thumbnails)
+        self.page.show(screen, self._said(screen), self._thumbnails)
         self.charts.axis = self.page.axis.value
-        charted = screen.rows, screen.chart_hint, self.charts.axis
+        charted = screen.rows, screen.samples, screen.chart_hint, self.charts.axis
         if charted != self._charted:
             self._charted = charted
-            self.charts.show(screen.rows, screen.chart_hint)
+            self.charts.show(screen.rows, screen.chart_hint, screen.samples)
+
+
+def _message_of(error: Exception) -> Message:
+    """Say what an error means; an `Aside` is none."""
+    if isinstance(error, Aside):
+        return Message(str(error), "success" if isinstance(error, Done) else "note")
+    return Message(sentence_of(error), "error")

@@ -10,17 +10,30 @@ import ipywidgets
 
 from alnb.annotation import Verdict
 from alnb.regions import Region
-from alnb.ui.label.editor import MARK_PX, Aside, Editor
+from alnb.ui.label.editor import MARK_PX, SMALL, WAYS, Aside, Done, Editor
 from alnb.ui.label.looking import STEP, Viewing
-from alnb.ui.label.screen import STRIP, Screen
+from alnb.ui.label.screen import STRIP, Screen, regions_of
+from alnb.ui.label.sentences import slice_number
 from alnb.ui.label.training_client import TrainingClient
 from alnb.ui.viewer.charts import AXES
-from alnb.ui.viewer.input import Drag, Press, Stroke, Wheel
+from alnb.ui.viewer.input import Drag, Press, Stroke, Wheel, Windowing
 
-KEEP_STRIP = {"strip", "show", "window", "opacity", "axis", "help", "auto", "export"}
+KEEP_STRIP = {
+    "strip", "show", "window", "opacity", "axis", "help", "settings", "auto", "export", "watch",
+}  # fmt: skip
 ANSWERS = {"clean": Verdict.CLEAN, "next": Verdict.INFECTED, "skip": Verdict.SKIPPED}
 NO_NEIGHBOURS = "This slice has no neighbouring slices: its file holds slices of several patients."
+OFF_SLICE = "There is no region to answer at that place."
+SPENT = "The budget is spent: no other region can be answered."
 BACK_HOME = "You are back at the slice that is asked about; click again to mark."
+LOOKED_AWAY = (
+    "Nothing was answered: you looked at another slice. This is {}, which is asked about. Press "
+    "again to answer it."
+)
+STORED = (
+    "These slices came windowed, so there is no window of HU to choose. Drag with the right button "
+    "for brightness and contrast."
+)
 
 
 class Commands:
@@ -51,23 +64,25 @@ class Commands:
         self.viewing = viewing
         self.stale = True  # whether the pictures must be drawn again
         self.strip_from: int | None = None  # first tile; None follows the region on screen
+        self._training = training
         self._view, self._page = viewing.view, viewing.page
         self._screen, self._begin_training = screen, train
         self.actions: dict[str, Callable[..., object]] = {  # by verb: the name before a colon
             **{verb: partial(self._answer, verb) for verb in ANSWERS},
-            "undo": editor.undo,
-            "redo": editor.redo,
+            "undo": self._undo,
+            "redo": self._redo,
             "background": editor.switch_marking,
             "sweep": editor.sweep,
             "cursor": self._move_cursor,
             "mark": self._mark,
             "line": self._line,
-            "open": editor.reopen_key,
+            "open": self._open,
+            "choose": self._choose_beside,
             "earlier": partial(editor.step, -1),
             "later": partial(editor.step, 1),
             "strip": self._turn_strip,
             "back": self._back,
-            "window": self._page.window_controls.choose,
+            "window": self._window,
             "slices": self._step,
             "home": self._home,
             "zoom": self._zoom,
@@ -75,7 +90,9 @@ class Commands:
             "opacity": self._more_opaque,
             "axis": self._next_axis,
             "help": self._page.toggle_help,
+            "settings": self._page.toggle_settings,
             "export": export,
+            "watch": self._watch,
             "train": self._train,
             "auto": lambda: _flip(self._page.auto),
             "cancel": training.cancel,
@@ -85,15 +102,18 @@ class Commands:
         """Do an action of `shortcuts.ACTIONS`, or of the strip: ``open:KEY``, ``strip:PAGES``."""
         verb, _, argument = name.partition(":")
         if verb in ANSWERS:
+            self._check_seen()
             self.editor.check_line()
         if verb not in KEEP_STRIP:
             self.strip_from = None
         action = self.actions[verb]
-        action(argument) if argument else action()
+        said = action(argument) if argument else action()
         if verb in ANSWERS:
             self.train_automatically()
+            if said:
+                raise Done(said)
 
-    def hand(self, event: Press | Stroke | Wheel | Drag) -> None:
+    def hand(self, event: Press | Stroke | Wheel | Drag | Windowing) -> None:
         """Do what a press, a stroke, the wheel or a drag on the pictures asks for."""
         region = self.editor.draft.region
         if region is None:
@@ -103,26 +123,89 @@ class Commands:
             self.stale |= self.viewing.turn(event.turn, region)
         elif isinstance(event, Wheel):
             self._view.zoom(STEP**event.turn, event.row, event.col)
+        elif isinstance(event, Windowing):
+            self._page.window_controls.drag(event.right, event.down, event.hold)
+            self.viewing.rewindow(region)
         elif isinstance(event, Drag):
             self._view.pan(event.rows, event.cols)
-        elif self.viewing.offset:
+        else:
+            self._mark_by_hand(event)
+
+    def _mark_by_hand(self, event: Press | Stroke) -> None:
+        if self.viewing.offset:
             self._come_home()
         elif isinstance(event, Stroke):
             self.editor.stroke(event.points)
+        elif event.elsewhere:
+            self._choose(event.row, event.col)
         else:
-            self._press(event.row, event.col, elsewhere=event.elsewhere, other=event.shift)
+            self._press(event.row, event.col, other=event.shift)
 
-    def _press(
-        self, row: float, col: float, *, elsewhere: bool = False, other: bool = False
-    ) -> None:
-        reach = MARK_PX / self._view.scale
-        self.editor.press(row, col, reach, elsewhere=elsewhere, other=other)
+    def _press(self, row: float, col: float, *, other: bool = False) -> None:
+        self.editor.press(row, col, MARK_PX / self._view.scale, other=other)
+
+    def _open(self, key: str) -> None:
+        """Show a region of the strip; one that is only ahead is asked with that."""
+        self.editor.check_free()
+        for region in self._training.ahead:
+            if region.key == key:
+                self._training.choose(region)
+        self.editor.reopen_key(key)
+
+    def _choose(self, row: float, col: float) -> None:
+        """Show the region of the slice that holds a place; one that was never asked is, with that.
+
+        Parameters
+        ----------
+        row, col : float
+            In pixels of the slice.
+        """
+        region, state = self.editor.draft.region, self.editor.session.state
+        assert region is not None  # noqa: S101
+        if region.contains(row, col):
+            raise Aside(SMALL)
+        self.editor.check_free()
+        cells = self.viewing.pool.regions(region.where)
+        chosen = next((cell for cell in cells if cell.contains(row, col)), None)
+        if chosen is None:
+            raise Aside(OFF_SLICE)
+        if chosen.key not in regions_of(state):
+            if state.spent:
+                raise Aside(SPENT)
+            self._training.choose(chosen)
+        self.editor.reopen(chosen)
+
+    def _choose_beside(self, way: str) -> None:
+        """Choose the region that lies beside the one on screen."""
+        region = self.editor.draft.region
+        if region is not None:
+            down, right = WAYS[way]
+            row = region.row + (region.height - 1) / 2 + down * region.height
+            col = region.col + (region.width - 1) / 2 + right * region.width
+            self._choose(row, col)
 
     # --- answers ---
 
-    def _answer(self, verb: str) -> None:
+    def _check_seen(self) -> None:
+        """Answer only the slice that is on screen: a neighbour gives way to it first."""
+        region = self.editor.draft.region
+        if region is not None and self.viewing.offset:
+            self._home()
+            self._view.screen += 1  # what else was pressed for the neighbour counts for nothing
+            raise Aside(LOOKED_AWAY.format(slice_number(self.viewing.dataset, region.where)))
+
+    def _undo(self) -> None:
+        self._home()  # what is taken back is on the slice that is asked about
+        self.editor.undo()
+
+    def _redo(self) -> None:
+        self._home()
+        self.editor.redo()
+
+    def _answer(self, verb: str) -> str:
         if getattr(self._screen(), f"can_{verb}"):
-            self.editor.submit(ANSWERS[verb])
+            return self.editor.submit(ANSWERS[verb])
+        return ""
 
     def _move_cursor(self, way: str) -> None:
         if self.viewing.offset and self.editor.pen:
@@ -132,9 +215,11 @@ class Commands:
 
     def _mark(self) -> None:
         """Set or remove a mark at the cursor; the first time, only show the cursor."""
+        if self.viewing.offset:
+            self._come_home()
         if self.editor.cursor is None:
             self.editor.move_cursor("up", far=False)
-        elif not self.viewing.offset:
+        else:
             self._press(*self.editor.cursor)
 
     def _line(self) -> None:
@@ -148,9 +233,11 @@ class Commands:
         self.strip_from = max(0, self._screen().earlier + int(pages) * STRIP)
 
     def _back(self) -> None:
-        """Close the help, or go back to the asked slice, or drop a line, or leave the region."""
+        """Close a panel, or go back to the asked slice, or drop a line, or leave the region."""
         if self._page.help_is_shown:
             self._page.toggle_help()
+        elif self._page.settings_are_shown:
+            self._page.toggle_settings()
         elif self.viewing.offset:
             self._home()
         elif self.editor.pen:
@@ -171,9 +258,14 @@ class Commands:
         if not self.viewing.dataset.stacked(region.where.scan):
             raise Aside(NO_NEIGHBOURS)
 
+    def _window(self, name: str) -> None:
+        if name != "network" and not self._page.window_controls.hu:
+            raise Aside(STORED)
+        self._page.window_controls.choose(name)
+
     def _home(self) -> None:
+        self.stale |= bool(self.viewing.offset)
         self.viewing.home()
-        self.stale = True
 
     def _come_home(self) -> NoReturn:
         """Show the asked slice in place of a neighbour, and say that nothing was marked."""
@@ -200,6 +292,10 @@ class Commands:
         axes = list(AXES)
         self._page.axis.value = axes[(axes.index(self._page.axis.value) + 1) % len(axes)]
 
+    def _watch(self, which: str = "") -> None:
+        """Enlarge the test slice, or watch the next."""
+        self._page.watched.step(1) if which else self._page.watched.enlarge()
+
     # --- training ---
 
     def _train(self) -> None:
@@ -208,7 +304,8 @@ class Commands:
 
     def train_automatically(self) -> None:
         """Train if the box is checked and every region of the cycle has an answer."""
-        if self._page.auto.value and not self.editor.session.state.pending:
+        state = self.editor.session.state
+        if self._page.auto.value and (state.due if state.live else not state.pending):
             self._train()
 
 

@@ -172,7 +172,8 @@ def keep_draft(path: Path, draft: Draft, *, answered: bool) -> None:
         Whether its region has an answer.
     """
     if draft.region is None or not draft.marked or (answered and not draft.changed):
-        path.unlink(missing_ok=True)
+        if path.exists():  # a disk that may only be read refuses even what is not there
+            path.unlink()
         return
     kept = {
         "region": draft.region.key,

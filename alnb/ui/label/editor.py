@@ -22,15 +22,16 @@ from alnb.session import Session
 from alnb.state import State, undone
 from alnb.storage import DRAFT
 from alnb.ui.label.draft import Draft, distance_px, keep_draft
-from alnb.ui.label.screen import Marking, neighbour, regions_of
+from alnb.ui.label.screen import Marking, neighbour, regions_of, tile_of
+from alnb.ui.label.sentences import corrected
 
 MARK_PX = 8.0  # on the screen: a press this near to a mark removes it
 DOUBLE_S = 0.4  # ours: a second press within this time belongs to a double press
 STEPS_PX = (2.0, 8.0)  # ours: of the cursor, in pixels of the slice; without and with Shift
 DIGITS = 2  # of a point's position, in pixels: finer than any hand
 WAYS = {"up": (-1, 0), "down": (1, 0), "left": (0, -1), "right": (0, 1)}
-OUTSIDE = "That is outside the frame: the question is about the region inside it."
 SMALL = "Click in the large picture: there you can hit the place exactly."
+OUTSIDE = "That is outside the frame: the question is about the region inside it."
 ANSWERED = "That cell is answered already; open it in the strip to correct it."
 OPEN_MARKS = "The marks here are not an answer yet: keep them with Next, or remove them with Undo."
 EMPTY_LINE = "That line encloses nothing; draw around the infection."
@@ -41,6 +42,12 @@ NO_LINES = "A sweep takes clicks only; leave the sweep to outline infection in a
 TAKEN_OVER = (
     "This session was opened in another window, which writes it now. Every answer given here is "
     "saved. Continue in that window, view it from here, or reload this page to take it back."
+)
+
+
+UNKEPT = (
+    "The marks here can't be saved yet ({}). They stay on screen, and are saved as soon as the "
+    "disk takes them; make room or mend the permissions."
 )
 
 
@@ -104,6 +111,10 @@ class Aside(AlnbError):
     """What the person should know; nothing went wrong."""
 
 
+class Done(Aside):
+    """What was done, where it is not plain to see."""
+
+
 class Editor:
     """The draft of the region on screen, and the session's commands on it.
 
@@ -134,6 +145,7 @@ class Editor:
         self.pen: tuple[Vertex, ...] = ()  # the line that keys are drawing
         self.taught = False  # whether the mask was shown with this region; the answer records it
         self.saved_at = ""
+        self.unkept = ""  # why the marks on screen are not on disk
         if session.state.given:
             self._saved(session.journal.events[-1].at)
         self.watch = Stopwatch()
@@ -158,9 +170,18 @@ class Editor:
 
     def _put(self, draft: Draft) -> None:
         self.draft = draft
-        region = draft.region
+        self.keep()
+
+    def keep(self) -> None:
+        """Write the marks for a reload; `unkept` is empty, or says that the disk refuses them."""
+        region = self.draft.region
         answered = region is not None and region.key in self.session.state.by_key
-        keep_draft(self.path, draft, answered=answered)
+        try:
+            keep_draft(self.path, self.draft, answered=answered)
+        except OSError as error:
+            self.unkept = UNKEPT.format(error.strerror)
+        else:
+            self.unkept = ""
 
     def _check_owned(self) -> None:
         if not self.session.journal.owned:
@@ -168,9 +189,7 @@ class Editor:
 
     # --- marks ---
 
-    def press(
-        self, row: float, col: float, reach_px: float, *, elsewhere: bool, other: bool
-    ) -> None:
+    def press(self, row: float, col: float, reach_px: float, *, other: bool) -> None:
         """Set a click at a position of the slice, or remove the nearest one there.
 
         Parameters
@@ -179,8 +198,6 @@ class Editor:
             In pixels of the slice.
         reach_px : float
             How near to a click the press must be to remove it, in pixels of the slice.
-        elsewhere : bool
-            Whether it was on the small picture, where nothing is marked.
         other : bool
             Whether it marks the other class than `marking`.
         """
@@ -189,9 +206,8 @@ class Editor:
             return
         background = (self.marking == "background") is not other
         click = Click(round(row, 2), round(col, 2), BACKGROUND if background else INFECTED)
-        inside = region.contains(click.row, click.col)
-        if elsewhere or not inside:
-            raise Aside(SMALL if inside else OUTSIDE)
+        if not region.contains(click.row, click.col):
+            raise Aside(OUTSIDE)
         if self.draft.sweep and not _holding(self.open(), [click]):
             raise Aside(ANSWERED)
         self._check_owned()
@@ -248,21 +264,25 @@ class Editor:
 
     # --- answers ---
 
-    def submit(self, verdict: Verdict) -> None:
-        """Answer the region on screen, or sweep its slice."""
-        draft = self.draft
+    def submit(self, verdict: Verdict) -> str:
+        """Answer the region on screen, or sweep its slice; return what that changed, if it did."""
+        draft, said = self.draft, ""
         if draft.region is None:
-            return
+            return said
         by = {"annotator": self.annotator, "mask_shown": self.taught}
         if draft.sweep:
             self.session.sweep(draft.swept(self._swept_cells(), self.watch.seconds, **by))
         elif verdict is not Verdict.INFECTED or draft.infected:
             seconds = round(self.watch.seconds, 3)
-            self.session.submit(draft.answer(verdict, seconds, **by))
+            answer = draft.answer(verdict, seconds, **by)
+            before = self.session.state.by_key.get(answer.region.key)
+            self.session.submit(answer)
+            said = corrected(before, answer) if before else ""
         else:
-            return
+            return said
         self._saved(time.time())
         self._put(Draft())
+        return said
 
     def _saved(self, at: float) -> None:
         """Note when the last change was saved: the local time; also the day, if not today."""
@@ -282,7 +302,8 @@ class Editor:
         answers = self.session.undo()
         if answers:
             self._saved(time.time())
-            draft = Draft.of(answers[0])
+            stands = self.session.state.by_key.get(answers[0].region.key)
+            draft = Draft.of(stands or answers[0])
             if "sweep" in self.session.journal.events[-1].data:
                 clicks = tuple(click for answer in answers for click in answer.clicks)
                 draft = Draft(self._whole(answers[0].region), clicks, held=True, sweep=True)
@@ -306,7 +327,7 @@ class Editor:
 
     def reopen(self, region: Region) -> None:
         """Show a region of the strip, with the marks of its answer."""
-        self._check_free()
+        self.check_free()
         answer = self.session.state.by_key.get(region.key)
         self._put(Draft(region, held=True) if answer is None else Draft.of(answer))
 
@@ -318,7 +339,7 @@ class Editor:
 
     def step(self, tiles: int) -> None:
         """Show the region that lies this many tiles after the one on screen."""
-        current = None if self.draft.sweep else self.draft.region
+        current = tile_of(self.session.state, self.draft)
         region = neighbour(self.session.state, current, tiles)
         if region is not None:
             self.reopen(region)
@@ -326,10 +347,11 @@ class Editor:
     def back(self) -> None:
         """Leave a region that the person chose."""
         if self.draft.held:
-            self._check_free()
+            self.check_free()
             self._put(Draft())
 
-    def _check_free(self) -> None:
+    def check_free(self) -> None:
+        """Make sure that no mark or line is open, which would be lost."""
         self.check_line()
         if self.draft.changed or (self.draft.sweep and self.draft.marked):
             raise Aside(OPEN_MARKS)
@@ -346,7 +368,7 @@ class Editor:
         if self.draft.sweep:
             self.back()
         elif self.can_sweep and self.draft.region is not None:
-            self._check_free()
+            self.check_free()
             self._put(Draft(self._whole(self.draft.region), held=True, sweep=True))
 
     def _whole(self, region: Region) -> Region:

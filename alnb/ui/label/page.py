@@ -8,52 +8,69 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from html import escape
-from pathlib import Path
-from typing import Any, NamedTuple
 
 import ipywidgets as widgets
 
 from alnb.arrays import Window
 from alnb.forecast import Forecast
+from alnb.ui.label.buttons import button, toggle
 from alnb.ui.label.screen import Explanation, Reason, Screen, Tile
 from alnb.ui.label.shortcuts import ACTIONS, GROUPS, key_of, shown
+from alnb.ui.label.watched import WatchedSlice
+from alnb.ui.label.window import LevelWidth, WindowControls
+from alnb.ui.parts import (
+    CSS,
+    MARKS,
+    SPOKEN,
+    box,
+    message_html,
+    room,
+    set_trait,
+    small,
+    whole_window,
+)
 from alnb.ui.viewer.charts import AXES, Charts
 from alnb.ui.viewer.drawing import OVERLAYS, uri
 from alnb.ui.viewer.slice_view import SliceView
 
-CSS = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 OPACITY = 0.4  # ours: CT still reads through the heat map
 AXIS_WORDS = dict(zip(AXES, ("nominal s", "measured s", "regions"), strict=True))
 TEACHING = "Teaching: the true mask is drawn in yellow, and every answer records that you saw it."
-MARKS = {"infected": "●", "clean": "–", "skipped": "?", "open": ""}
-SPOKEN = {"infected": "infected", "clean": "no infection", "skipped": "skipped", "open": "open"}
-WORD = re.compile(r"[a-z]+(?:['-][a-z]+)*(?=[ ,;]|$)")  # no name before a colon, and no path
-NATS = ("entropy", "bald")
-ROWS = 3  # of the explanation's table; further heuristics share one line
+TAGS = re.compile(r"<[^>]*>")
+TERMS = {  # heuristic -> plain words, and the field's
+    "entropy": ("uncertainty", "Entropy of the chance of infection, in nats"),
+    "bald": ("disagreement", "BALD: mutual information of answer and network, in nats"),
+    "margin": ("a close call", "1 less the margin between infected and not infected"),
+    "least_confidence": ("doubt", "1 less the chance of the likelier answer"),
+}
+MEAN = "Infected: the mean probability of infection over the region's pixels."
+FOLD = "<details class='alnb-fold'><summary>Why this region?</summary></details>"
 TOGGLES = {  # action show:NAME -> text, whether it is on at first, tooltip
-    "entropy": ("entropy", True, "Where the network is uncertain"),
+    "entropy": ("uncertainty", True, "Where the network is uncertain: entropy, in nats"),
     "prediction": ("prediction", False, "Predicted infection"),
+    "outline": ("outline after a mark", True, "What is predicted with your marks"),
     "on_region": ("in the region too", False, "Draw the maps over the large picture, too"),
-    "marks": ("clicks", True, "Your marks"),
+    "marks": ("marks", True, "Your clicks and outlines"),
     "answered": ("answered", True, "Regions with an answer"),
     "grid": ("grid", True, "The slice's regions"),
+    "pixels": ("pixels", False, "The slice's pixels as squares, not smooth"),
     "mask": ("teach: show mask", False, "The true mask; answers record it"),
 }
-LEVELS, WIDTHS = (-1000, 1000), (50, 3000)  # ours: what the sliders reach, in HU
-WINDOWED = (
-    "These slices were stored as grey values, already windowed. Values beyond that window are not "
-    "in the file, so there is no window to choose."
-)
 
 
 def _head(screen: Screen) -> str:
-    """Draw the line at the top, and the bar of the labelling cost under it."""
+    """Draw the line at the top, and the bar of the labelling cost under it.
+
+    What is too long for it is cut, and whole in its tooltip, so that the pictures stay in place.
+    """
     saved = f" · {screen.saved}" if screen.saved else ""
     percent = 100 * screen.budget
+    cost = TAGS.sub("", screen.cost) + escape(saved)
     return (
-        f"<div class='alnb-head'><span><h1>alnb</h1>{escape(screen.title)}</span>"
-        f"<span class='cost'>{screen.cost}<span class='quiet'>{escape(saved)}</span></span>"
-        f"<span class='quiet' title='{escape(screen.network_title)}'>"
+        f"<div class='alnb-head'><span class='title' title='{escape(screen.title)}'><h1>alnb</h1>"
+        f"{escape(screen.title)}</span><span class='cost' title='{cost}'>{screen.cost}"
+        f"<span class='quiet'>{escape(saved)}</span></span>"
+        f"<span class='quiet network' title='{escape(screen.network_title)}'>"
         f"{escape(screen.network)}</span></div>"
         f"<div class='alnb-budget' role='meter' aria-label='labelling cost' aria-valuemin='0' "
         f"aria-valuemax='100' aria-valuenow='{percent:.0f}' "
@@ -62,26 +79,11 @@ def _head(screen: Screen) -> str:
     )
 
 
-def message_html(sentence: str) -> str:
-    """Draw a sentence for the person; nothing for an empty one."""
-    return f"<div class='alnb-message' role='alert'>{capital(sentence)}</div>" if sentence else ""
-
-
-def capital(sentence: str) -> str:
-    """Escape a sentence and begin it with a capital, unless it begins with a name."""
-    first = sentence[:1].upper() if WORD.match(sentence) else sentence[:1]
-    return escape(first + sentence[1:])
-
-
-def _small(html: str) -> str:
-    return f"<div class='alnb-small'>{html}</div>" if html else ""
-
-
 def _advice(found: Forecast | None) -> str:
     """Draw the forecast for one more minute: a short line, and all of it as a tooltip."""
     if found is None:
         return ""
-    title, line = escape(found.sentence), capital(found.short)
+    title, line = escape(found.sentence), escape(found.plain)
     return f"<div class='alnb-advice' title='{title}' aria-label='{title}'>{line}</div>"
 
 
@@ -92,12 +94,14 @@ def _bar(screen: Screen) -> str:
             "<div class='alnb-slot alnb-small'>Labelling cost:<br>"
             f"{escape(screen.budget_text)}</div>"
         )
-    percent = round(100 * screen.progress)
+    percent, text = round(100 * screen.progress), escape(screen.progress_text)
+    known, inner = f"aria-valuenow='{percent}'", f"<div style='width:{percent}%'></div>"
+    if percent == 0:  # nobody knows yet how far it is
+        known, inner = "", "<div class='alnb-unknown'></div>"
     return (
-        "<div class='alnb-slot'><div class='alnb-bar' role='progressbar' "
-        f"aria-label='training' aria-valuenow='{percent}' aria-valuemin='0' aria-valuemax='100'>"
-        f"<div style='width:{percent}%'></div></div>"
-        f"{_small(f'{percent} % · {escape(screen.progress_text)}')}</div>"
+        "<div class='alnb-slot'><div class='alnb-bar' role='progressbar' aria-label='training' "
+        f"{known} aria-valuemin='0' aria-valuemax='100'>{inner}</div>"
+        f"{small(f'{percent} % · {text}' if percent else text)}</div>"
     )
 
 
@@ -105,7 +109,7 @@ def _strip(screen: Screen, thumbnails: Mapping[str, bytes]) -> str:
     """Draw the strip: tiles to press, and an arrow where there are more."""
 
     def tile(one: Tile) -> str:
-        name = escape(f"{one.region.where.scan}, slice {one.region.where.z}: {SPOKEN[one.mark]}")
+        name = escape(f"{one.where}: {SPOKEN[one.mark]}")
         classes = f"{one.mark} current" if one.current else one.mark
         caption = f"<i>{MARKS[one.mark]}</i>" if MARKS[one.mark] else ""
         now = " aria-current='true'" if one.current else ""
@@ -115,47 +119,54 @@ def _strip(screen: Screen, thumbnails: Mapping[str, bytes]) -> str:
             f"<img alt='{name}' src='{uri(thumbnails[one.region.key])}'>{caption}</button>"
         )
 
-    before = _arrow("strip:-1", f"{screen.earlier} before", "◀", screen.earlier)
-    after = _arrow("strip:1", f"{screen.later} more", "▶", screen.later)
+    before = _arrow("strip:-1", "before", "◀", screen.earlier)
+    after = _arrow("strip:1", "more", "▶", screen.later)
     tiles = "".join(map(tile, screen.tiles))
-    return f"<div class='alnb-strip' role='group' aria-label='answers'>{before}{tiles}{after}</div>"
+    pages = f"<span class='pages'>{before}{after}</span>"  # where they move no tile
+    return f"<div class='alnb-strip' role='group' aria-label='answers'>{tiles}{pages}</div>"
 
 
-def _arrow(act: str, words: str, sign: str, count: int) -> str:
+def _arrow(act: str, where: str, sign: str, count: int) -> str:
     if not count:
-        return ""
+        return "<span class='page'></span>"
+    words = f"{count} {where}"
     return (
-        f"<button type='button' class='page' data-act='{act}' title='{words}'>"
-        f"<b>{sign}</b><span>{words}</span></button>"
+        f"<button type='button' class='page' data-act='{act}' title='{words}' "
+        f"aria-label='{words}'><b>{sign}</b>{count}</button>"
     )
 
 
 def _explanation_card(found: Explanation | None) -> str:
+    """Say in one sentence why a region is asked about, and with which numbers, once unfolded."""
     if found is None:
         return ""
-    mean = "" if found.mean is None else f" Mean probability <b>{found.mean:.2f}</b>."
-    rows = "".join(map(_reason, found.reasons[:ROWS]))
-    others = "; ".join(f"{one.heuristic}: {_asks(one)}" for one in found.reasons[ROWS:])
-    chance = f"{100 * found.chance:.2g} % by chance"
-    random = f"<tr><th>random</th><td>–</td><td>–</td><td>{chance}</td></tr>"
-    head = "<tr><td></td><td>score</td><td>rank</td><td>would ask it</td></tr>"
-    table = f"<table>{head}{rows}{random}</table>" if rows else ""
+    mean = "" if found.mean is None else f"Mean probability {found.mean:.2f}."
+    rows = "".join(map(_reason, found.reasons))
+    random = (
+        "<tr><th>random</th><td>–</td><td>–</td><td title='How likely it would ask this region'>"
+        f"{100 * found.chance:.2g} %</td></tr>"
+    )
+    if not found.reasons:
+        numbers = mean
+    else:
+        of = f"rank of {found.reasons[0].of:,}"
+        head = f"<tr><td></td><td>score</td><td>{of}</td><td>asks it</td></tr>"
+        numbers = f"{escape(found.sentence)} {mean}<table>{head}{rows}{random}</table>"
+    tip = f"{found.plain} {found.sentence} {MEAN if mean else ''}".strip()
     return (
-        "<div class='alnb-why' role='region' aria-label='Why this region'><b>Why this region?</b> "
-        f"{escape(found.sentence)}{mean}{table}{escape(others)}</div>"
+        f"<div class='alnb-because' title='{escape(tip)}'>{escape(found.plain)}</div>"
+        f"<div class='alnb-numbers'>{numbers}</div>"
     )
 
 
 def _reason(one: Reason) -> str:
-    unit = " nats" if one.heuristic in NATS else ""
+    words, tip = TERMS.get(one.heuristic, (one.heuristic, "A heuristic of a package"))
+    asks = "✓" if one.place else "no"
+    term = f" <i>{one.heuristic.replace('_', ' ')}</i>" if one.heuristic in TERMS else ""
     return (
-        f"<tr><th>{escape(one.heuristic)}</th><td>{one.score:.3f}{unit}</td>"
-        f"<td>{one.rank:,} of {one.of:,}</td><td>{_asks(one)}</td></tr>"
+        f"<tr><th title='{escape(tip)}'>{escape(words)}{term}</th><td>{one.score:.3f}</td>"
+        f"<td>{one.rank:,}</td><td>{asks}</td></tr>"
     )
-
-
-def _asks(one: Reason) -> str:
-    return f"✓ as number {one.place}" if one.place else "no"
 
 
 def _help_panel() -> str:
@@ -163,7 +174,10 @@ def _help_panel() -> str:
     mouse = (
         "<section><h2>Mouse</h2><dl><dt>click</dt><dd>Mark infection; click a mark to remove it"
         "</dd><dt>Shift click</dt><dd>Mark background</dd><dt>wheel</dt><dd>On the large picture: "
-        "zoom, as with two fingers; on the slice, or with Shift: neighbouring slices</dd>"
+        "zoom, as with two fingers; on the slice, or with Shift: neighbouring slices; in a "
+        "notebook once the picture was pressed</dd>"
+        "<dt>right drag</dt><dd>Sideways: width of the window; up and down: its level. Of grey "
+        "slices contrast and brightness</dd>"
         "<dt>drag</dt><dd>Move the large picture, or draw an outline in sessions with outlines; on "
         "the slice: neighbouring slices</dd></dl></section>"
     )
@@ -177,126 +191,12 @@ def _help_panel() -> str:
 
 def _group(name: str) -> str:
     rows = "".join(
-        "<dt>" + " ".join(f"<kbd>{escape(shown(key))}</kbd>" for key in action.keys) + "</dt>"
+        "<dt>" + " ".join(f"<kbd>{escape(shown(key))}</kbd>" for key in action.keys[:2]) + "</dt>"
         f"<dd>{escape(action.words)}</dd>"
         for action in ACTIONS
         if action.group == name and action.words
     )
     return f"<section><h2>{name}</h2><dl>{rows}</dl></section>"
-
-
-def _button(text: str, width: str, act: str, tooltip: str, *classes: str) -> widgets.Button:
-    """Make a button for an action; its class tells the page half of `Tap` which action."""
-    key = key_of(act)
-    made = widgets.Button(
-        description=text, tooltip=f"{tooltip} [{key}]",
-        layout=widgets.Layout(width=width, margin="0 6px 0 0"),
-    )  # fmt: skip
-    for name in (f"alnb-act-{act.replace(':', '-')}", f"alnb-key-{key.lower()}", *classes):
-        made.add_class(name)
-    return made
-
-
-def _toggle(act: str, text: str, on: bool, tooltip: str) -> widgets.Checkbox:
-    return widgets.Checkbox(
-        value=on, description=text, tooltip=f"{tooltip} [{key_of(act)}]", indent=False,
-        layout=widgets.Layout(width="auto", margin="0 12px 0 0"),
-    )  # fmt: skip
-
-
-def _slider(name: str, reach: tuple[int, int]) -> widgets.IntSlider:
-    return widgets.IntSlider(
-        min=reach[0], max=reach[1], step=10, description=name,
-        layout=widgets.Layout(width="348px", height="22px", margin="0"),
-        style={"description_width": "40px"},
-    )  # fmt: skip
-
-
-class LevelWidth(NamedTuple):
-    """A window as radiologists name it, in HU: mid grey, and black to white (> 0)."""
-
-    level: int
-    width: int
-
-    @classmethod
-    def of(cls, window: Window) -> LevelWidth:
-        """Name a window by level and width."""
-        return cls(round((window.low + window.high) / 2), round(window.high - window.low))
-
-    @property
-    def window(self) -> Window:
-        """The HU of black and of white."""
-        return Window(self.level - self.width / 2, self.level + self.width / 2)
-
-    @property
-    def name(self) -> str:
-        """The preset with these values; empty if none."""
-        return next((name for name, preset in PRESETS.items() if preset == self), "")
-
-
-PRESETS = {
-    "lung": LevelWidth(-600, 1500),
-    "mediastinum": LevelWidth(40, 400),
-    "full": LevelWidth(0, 2048),  # ours: air to dense bone, −1024 to 1024
-}
-
-
-class WindowControls:
-    """Choose a window of HU by presets and two sliders, or say why there is none to choose."""
-
-    def __init__(self) -> None:
-        self.chosen: LevelWidth | None = None  # None: as the network sees it
-        self._handler: Callable[[], None] = lambda: None
-        self._setting = False
-        tooltips = {name: f"Level {at.level}, width {at.width} HU" for name, at in PRESETS.items()}
-        self.presets: dict[str, widgets.Button] = {}
-        for name, tooltip in (*tooltips.items(), ("network", "As the network sees it")):
-            self.presets[name] = preset = _button(name, "auto", f"window:{name}", tooltip)
-            preset.layout.flex, preset.layout.margin = "1 1 auto", "0 4px 0 0"
-        self.level, self.width = _slider("level", LEVELS), _slider("width", WIDTHS)
-        self._reason = widgets.HTML()
-        for slider in (self.level, self.width):
-            slider.observe(lambda _: self._slid(), names="value")
-        row = widgets.HBox(list(self.presets.values()))
-        self._controls = widgets.VBox([row, self.level, self.width])
-        self.widget = widgets.Box([self._controls, self._reason])
-        self.widget.add_class("alnb-window-controls")
-
-    def on_change(self, handler: Callable[[], None]) -> None:
-        """Call `handler` when another window is chosen."""
-        self._handler = handler
-
-    def choose(self, name: str) -> None:
-        """Choose a preset, or "network"."""
-        self.chosen = PRESETS.get(name)
-        self._handler()
-
-    def show(self, network: LevelWidth, *, hu: bool) -> None:
-        """Bring the controls up to date; `network` is the window that the network sees through."""
-        self._setting = True
-        try:
-            self.level.value, self.width.value = self.chosen or network
-        finally:
-            self._setting = False
-        chosen = "network" if self.chosen is None else self.chosen.name
-        for name, button in self.presets.items():
-            _set(button, "button_style", "info" if name == chosen else "")
-        self._controls.layout.display = None if hu else "none"
-        _set(self._reason, "value", _small("" if hu else WINDOWED))
-
-    def _slid(self) -> None:
-        if not self._setting:
-            self.chosen = LevelWidth(self.level.value, self.width.value)
-            self._handler()
-
-
-def columns(left: list[widgets.Widget], right: list[widgets.Widget]) -> widgets.Widget:
-    """Put widgets in two columns; in a narrow window the right one goes below the left."""
-    beside = widgets.Box(right)
-    beside.add_class("alnb-right")
-    body = widgets.Box([widgets.VBox(left), beside])
-    body.add_class("alnb-body")
-    return body
 
 
 class Page:
@@ -308,94 +208,146 @@ class Page:
         The slice and the region.
     charts : Charts
         The learning curve.
+    watched : WatchedSlice
+        Beside the curve, or over it.
+    window : Window
+        Shows HU as the network sees them.
     has_masks : bool
         Whether the dataset has masks to teach with.
 
     Attributes
     ----------
     widget : ipywidgets.Widget
-        The page, 1248 pixels wide; in a narrower window the right column goes below the left.
+        The page, as large as its window.
     """
 
-    def __init__(self, view: SliceView, charts: Charts, *, has_masks: bool = False) -> None:
+    def __init__(
+        self,
+        view: SliceView,
+        charts: Charts,
+        watched: WatchedSlice,
+        window: Window,
+        *,
+        has_masks: bool = False,
+    ) -> None:
         (
             self._head, self._message, self._question, self._strip, self._train_hint, self._bar,
-            self._note, self._advice, self._explanation, self._teaching, self._help,
-        ) = (widgets.HTML() for _ in range(11))  # fmt: skip
+            self._note, self._advice, self._explanation, self._teaching, self._help, self._hint,
+        ) = (widgets.HTML() for _ in range(12))  # fmt: skip
         for widget, name in ((self._teaching, "teaching"), (self._help, "help")):
             widget.add_class(f"alnb-{name}-box")  # else Lumino cuts off what is laid over others
+        self.watched = watched
+        for widget, name in (
+            (self._train_hint, "lines-2"), (self._bar, "lines-bar"), (self._note, "lines-note"),
+            (self._advice, "lines-1"), (self._question, "asked"),
+        ):  # fmt: skip
+            widget.add_class(f"alnb-{name}")  # a fixed place, so that nothing moves
         self._make_buttons()
-        self.toggles = {name: _toggle(f"show:{name}", *look) for name, look in TOGGLES.items()}
+        self.toggles = {name: toggle(f"show:{name}", *look) for name, look in TOGGLES.items()}
         self.toggles["mask"].layout.display = None if has_masks else "none"
         self.opacity = widgets.FloatSlider(
             value=OPACITY, min=0.1, max=1, step=0.1, description="opacity", readout=False,
             tooltip=f"Opacity of maps, answered regions and grid [{key_of('opacity')}]",
-            layout=widgets.Layout(width="180px", height="26px", margin="0 16px 0 0"),
-            style={"description_width": "52px"},
+            layout=widgets.Layout(width="100%", height="26px", margin="0"),
+            style={"description_width": "56px"},
         )  # fmt: skip
         self.axis = widgets.ToggleButtons(
             options=[(words, axis) for axis, words in AXIS_WORDS.items()], value=charts.axis,
             tooltips=[f"{words} [{key_of('axis')}]" for words in AXES.values()],
-            style={"button_width": "112px"}, layout=widgets.Layout(margin="0 0 6px 8px"),
+            style={"button_width": "auto"}, layout=widgets.Layout(width="100%", margin="0"),
         )  # fmt: skip
         self.annotator = widgets.Text(
             placeholder="your name", tooltip="Your name: it is kept with every answer",
-            continuous_update=False, layout=widgets.Layout(width="106px", margin="0"),
+            continuous_update=False, layout=widgets.Layout(width="100%", margin="0"),
         )  # fmt: skip
         self.annotator.add_class("alnb-annotator")
-        self.window_controls = WindowControls()
+        self.window_controls = WindowControls(LevelWidth.of(window))
         self._tiles: tuple[Tile, ...] = ()
         self.widget = self._arranged(view, charts)
 
     def _make_buttons(self) -> None:
-        self.clean = _button("No infection", "164px", "clean", "The region in the frame is clean")
-        self.next = _button("Next", "78px", "next", "Keep the marks and go on", "alnb-main")
-        self.skip = _button("Skip", "78px", "skip", "Leave this region without an answer")
-        self.undo = _button("Undo", "78px", "undo", "Take back the last mark or answer")
-        self.redo = _button("Redo", "78px", "redo", "Restore it")
-        self.background = _button(
+        self.clean = button("No infection", "164px", "clean", "The region in the frame is clean")
+        self.next = button("Next", "78px", "next", "Keep the marks and go on", "alnb-main")
+        self.skip = button("Skip", "78px", "skip", "Leave this region without an answer")
+        self.undo = button("Undo", "78px", "undo", "Take back the last mark or answer")
+        self.redo = button("Redo", "78px", "redo", "Restore it")
+        self.background = button(
             "Mark background", "158px", "background", "What the next clicks mark", "alnb-quiet"
         )
-        self.sweep = _button(
+        self.sweep = button(
             "Sweep slice", "128px", "sweep", "Answer the whole slice at once", "alnb-quiet"
         )
-        self.help = _button("?", "36px", "help", "All keys", "alnb-quiet")
+        self.settings = button(
+            "Settings", "84px", "settings", "Overlays, window, your name", "alnb-quiet"
+        )
+        self.help = button("?", "36px", "help", "All keys", "alnb-quiet")
         self.look_on = widgets.Button(
             description="View",
             tooltip="Follow the labelling in the other window; this one only reads it",
             layout=widgets.Layout(width="110px", display="none"),
         )
         self.look_on.add_class("alnb-look-on")
-        self.train = _button("Train", "150px", "train", "Learn from the answers", "alnb-main")
-        self.cancel = _button("Cancel", "90px", "cancel", "Stop training; the last network is kept")
+        self.train = button("Train", "128px", "train", "Learn from the answers", "alnb-main")
+        self.cancel = button("Cancel", "88px", "cancel", "Stop training; the last network is kept")
         whenever = "Train automatically when all regions have an answer"
-        self.auto = _toggle("auto", "automatic", False, whenever)
+        self.auto = toggle("auto", "automatic", False, whenever)
 
     def _arranged(self, view: SliceView, charts: Charts) -> widgets.Widget:
-        row = widgets.Layout(align_items="center", overflow="hidden", flex_flow="row wrap")
         answers = [self.clean, self.next, self.skip, self.undo, self.redo]
-        more = [self.background, self.sweep, self.look_on, self.help]
-        buttons = widgets.HBox([*answers, *more], layout=row)
-        pictures = widgets.Box([view.widget, self.window_controls.widget, self._teaching])
-        pictures.add_class("alnb-pictures")
-        under = widgets.VBox([self._strip, self._message])
-        under.add_class("alnb-under")
-        left = widgets.VBox([pictures, self._question, buttons, under])
-        *layers, mask = self.toggles.values()
-        maps = widgets.HBox(layers[:3], layout=row)
-        rest = widgets.HBox([*layers[3:], self.annotator], layout=row)
-        how = widgets.HBox([self.opacity, mask], layout=row)
-        train = widgets.HBox([self.train, self.cancel, self.auto], layout=row)
-        overlays = widgets.VBox([maps, rest, how])
-        overlays.add_class("alnb-overlays")
-        controls = widgets.VBox(
-            [self._note, train, self._bar, self._train_hint, overlays, self._explanation]
-        )
-        style = widgets.HTML(f"<style>{CSS}</style>", layout=widgets.Layout(display="none"))
-        body = columns([left], [widgets.VBox([charts.widget, self.axis, self._advice]), controls])
-        whole = widgets.VBox([style, self._head, body, self._help])
+        more = [self.background, self.sweep, self.look_on]
+        buttons = box([*answers, *more], "alnb-row")
+        self._said = box([self._teaching, self._message, self._hint], "alnb-said")
+        self._place_said(view)
+        view.tap.on_room(view.tap.target, lambda *_: self._place_said(view))
+        view.tap.on_room("alnb-charts", charts.resize)
+        left = [room(view.widget, self._said), self._question, buttons, self._strip]
+        train = box([self.train, self.cancel, self.auto], "alnb-row")
+        why = box([widgets.HTML(FOLD), self._explanation], "alnb-why")
+        self._settings = self._settings_panel()
+        whole = widgets.VBox([
+            widgets.HTML(f"<style>{CSS}</style>", layout=widgets.Layout(display="none")),
+            whole_window(
+                [self._head, self.settings, self.help],
+                left,
+                [room(charts.widget, self.watched.widget), self.axis, self._advice],
+                [self._note, train, self._bar, self._train_hint, why],
+                [self._settings],
+            ),
+            self._help,
+        ])  # fmt: skip
         whole.add_class("alnb-app")
         return whole
+
+    def _place_said(self, view: SliceView) -> None:
+        """Put what the page says in the room under the slice, where it covers nothing."""
+        left, top, width, height = (f"{side}px" for side in view.spare)
+        place = self._said.layout
+        place.left, place.top, place.width, place.max_height = left, top, width, height
+
+    def _settings_panel(self) -> widgets.Widget:
+        """Hold what one sets once: overlays, window, name; it lies over the chart."""
+
+        def titled(title: str, *children: widgets.Widget) -> list[widgets.Widget]:
+            return [widgets.HTML(f"<h2>{title}</h2>"), *children]
+
+        toggles = box(list(self.toggles.values()), "alnb-row")
+        panel = box([
+            *titled("Overlays", toggles, self.opacity),
+            self.window_controls.title,
+            self.window_controls.widget,
+            *titled("Your name", self.annotator),
+        ], "alnb-settings")  # fmt: skip
+        panel.layout.display = "none"
+        return panel
+
+    def toggle_settings(self) -> None:
+        """Show the settings, or fold them away."""
+        self._settings.layout.display = "none" if self.settings_are_shown else None
+
+    @property
+    def settings_are_shown(self) -> bool:
+        """Whether the settings are on the page."""
+        return bool(self._settings.layout.display != "none")
 
     @property
     def overlays(self) -> frozenset[str]:
@@ -435,17 +387,18 @@ class Page:
             A PNG for the region of each tile, by its key.
         """
         taught = f"<div class='alnb-teaching' role='status'>{TEACHING}</div>"
-        hints = [screen.train_hint] + ([screen.device] if screen.device else [])
+        hint = f"<span title='{escape(screen.device)}'>{escape(screen.train_hint)}</span>"
         for widget, html in (
             (self._head, _head(screen)),
-            (self._train_hint, _small("<br>".join(map(escape, hints)))),
+            (self._train_hint, small(hint)),
             (self._bar, _bar(screen)),
             (self._explanation, _explanation_card(screen.explanation)),
-            (self._note, _small(escape(screen.chart_note))),
+            (self._note, small(escape(screen.chart_note))),
             (self._advice, _advice(screen.advice)),
+            (self._hint, f"<div class='alnb-hint'>{screen.hint}</div>" if screen.hint else ""),
             (self._teaching, taught if self.toggles["mask"].value else ""),
         ):
-            _set(widget, "value", html)
+            set_trait(widget, "value", html)
         if screen.tiles != self._tiles:
             self._tiles = screen.tiles
             self._strip.value = _strip(screen, thumbnails)
@@ -456,17 +409,20 @@ class Page:
 
     def show_marked(self, screen: Screen, message: str) -> None:
         """Show the parts of a screen that a mark changes: question, buttons, message."""
-        question = f"<div class='alnb-question' role='status'>{screen.question}</div>"
-        _set(self._question, "value", question)
+        whole = TAGS.sub("", screen.question)  # where it is cut
+        question = (
+            f"<div class='alnb-question' role='status' title='{whole}'>{screen.question}</div>"
+        )
+        set_trait(self._question, "value", question)
         self.say(message)
         for name in ("clean", "next", "skip", "undo", "redo", "sweep", "train", "cancel"):
-            _set(getattr(self, name), "disabled", not getattr(screen, f"can_{name}"))
-        _set(self.background, "disabled", not screen.can_mark)
+            set_trait(getattr(self, name), "disabled", not getattr(screen, f"can_{name}"))
+        set_trait(self.background, "disabled", not screen.can_mark)
         other = "infection" if screen.marking == "background" else "background"
         clean = "The rest is clean" if screen.sweeping else "No infection"
-        _set(self.clean, "description", clean)
-        _set(self.sweep, "description", "Leave sweep" if screen.sweeping else "Sweep slice")
-        _set(self.background, "description", f"Mark {other}")
+        set_trait(self.clean, "description", clean)
+        set_trait(self.sweep, "description", "Leave sweep" if screen.sweeping else "Sweep slice")
+        set_trait(self.background, "description", f"Mark {other}")
 
     def become(self, app: widgets.Widget) -> None:
         """Put another app in this one's place."""
@@ -475,19 +431,4 @@ class Page:
 
     def say(self, message: str) -> None:
         """Show a sentence for the person; empty for none."""
-        _set(self._message, "value", message_html(message))
-
-    @staticmethod
-    def failure(sentence: str) -> widgets.Widget:
-        """Return a page that says why there is none."""
-        style = f"<style>{CSS}</style>"
-        return widgets.HTML(
-            f"{style}<div class='alnb-failure' role='alert'><b>alnb can't open this.</b><br>"
-            f"{capital(sentence)}</div>"
-        )
-
-
-def _set(widget: widgets.Widget, trait: str, value: Any) -> None:  # noqa: ANN401 - of the trait
-    """Change a trait only where it differs, so that nothing is sent in vain."""
-    if getattr(widget, trait) != value:
-        setattr(widget, trait, value)
+        set_trait(self._message, "value", message_html(message))

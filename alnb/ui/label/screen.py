@@ -7,18 +7,17 @@ answer, then one for each open region. An `Explainer` says why a region is asked
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from alnb.acquisition import FOREGROUND_RANDOM, HEURISTICS, needs_network, rank
-from alnb.cycle import ScoreTables
+from alnb.acquisition import HEURISTICS, needs_network, rank
 from alnb.dataset import Dataset
 from alnb.forecast import Forecast, forecast
-from alnb.pool import Pool
+from alnb.pool import Pool, ScoreTables
 from alnb.regions import Region
 from alnb.state import State
 from alnb.ui.label import sentences
@@ -27,6 +26,7 @@ from alnb.ui.label.sentences import Activity
 
 STRIP = 13  # tiles shown at once; with an arrow on each side they fill the view's width
 HINT = "A point appears here after each training."
+LIVE_HINT = "The line begins after the first answer; a point marks each training."
 MAY_REPEAT = (
     "This session asks some regions twice without saying which; scores would tell, so none are "
     "shown."
@@ -43,19 +43,35 @@ class Tile:
     region: Region
     mark: str  # infected, clean, skipped, open
     current: bool
+    where: str = ""  # its scan and slice, in words
 
 
-def regions_of(state: State, current: Region | None = None) -> dict[str, Region]:
-    """List the strip's regions by key: answered ones by their first answer, then the open ones."""
+def regions_of(
+    state: State, current: Region | None = None, ahead: Sequence[Region] = ()
+) -> dict[str, Region]:
+    """List the strip's regions by key: answered ones by their first answer, then the open ones.
+
+    Parameters
+    ----------
+    state : State
+        Of the session.
+    current : Region, optional
+        The one on screen, if it is not of these.
+    ahead : sequence of Region
+        What would be asked after the open ones.
+    """
     answered = (answer.region for answer in state.given if answer.region.key in state.by_key)
     regions = {region.key: region for region in answered}
-    for region in (*state.pending, *([] if current is None else [current])):
+    for region in (*state.pending, *([] if current is None else [current]), *ahead):
         regions.setdefault(region.key, region)
     return regions
 
 
 def strip(
-    state: State, current: Region | None, begin: int | None = None
+    state: State,
+    current: Region | None,
+    begin: int | None = None,
+    ahead: Sequence[Region] = (),
 ) -> tuple[tuple[Tile, ...], int, int]:
     """Choose at most `STRIP` tiles to show, and count those to their left and right.
 
@@ -67,8 +83,10 @@ def strip(
         The one on screen.
     begin : int, optional
         The first tile's number, from 0; None shows the tiles around the current one.
+    ahead : sequence of Region
+        What would be asked after the open regions.
     """
-    regions = regions_of(state, current)
+    regions = regions_of(state, current, ahead)
     keys = list(regions)
     at = keys.index(current.key) if current is not None else len(keys)
     start = at - STRIP // 2 if begin is None else begin
@@ -79,6 +97,15 @@ def strip(
         Tile(regions[key], verdicts.get(key, "open"), keys[at:][:1] == [key]) for key in shown
     )
     return tiles, start, len(keys) - start - len(tiles)
+
+
+def tile_of(state: State, draft: Draft) -> Region | None:
+    """Find the region whose tile is the current one: in a sweep, one of its slice, open first."""
+    if not draft.sweep or draft.region is None:
+        return draft.region
+    where = draft.region.where
+    regions = (*state.pending, *regions_of(state).values())
+    return next((region for region in regions if region.where == where), None)
 
 
 def neighbour(state: State, current: Region | None, step: int) -> Region | None:
@@ -119,6 +146,11 @@ class Explanation:
     chance: float = 0.0  # probability that random would have asked it, in [0, 1]
     mean: float | None = None  # the network's mean infection probability in it, if known
 
+    @property
+    def plain(self) -> str:
+        """The sentence in plain words, with what the network guesses."""
+        return sentences.why(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Mode:
@@ -131,7 +163,9 @@ class Mode:
     drawing: bool = False  # keys draw a line that is not closed yet
     owned: bool = True  # this window may write; if not, no button that writes works
     left: bool = True  # the pool holds a region that has no answer
+    ahead: tuple[Region, ...] = ()  # what would be asked after the open regions, as it is now
     saved_at: str = ""  # when the last answer went to disk, as the page shows it
+    fresh: bool = False  # no answer was ever given in this session
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +174,7 @@ class Screen:
 
     title: str
     question: str
+    hint: str  # what to do at the first question; empty later
     rest: str  # replaces the pictures where no region is shown
     cost: str
     network: str
@@ -172,6 +207,7 @@ class Screen:
     marking: Marking
     explanation: Explanation | None
     rows: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+    samples: tuple[Mapping[str, float], ...] = field(default=(), repr=False)  # of the live layer
 
 
 def score_of(dataset: Dataset) -> str:
@@ -214,7 +250,11 @@ def present(
     left = mode.left and not state.spent
     score = score_of(dataset)
     masks = score == "dice"
-    tiles, earlier, later = strip(state, None if draft.sweep else draft.region, mode.strip_from)
+    tiles, earlier, later = strip(state, tile_of(state, draft), mode.strip_from, mode.ahead)
+    tiles = tuple(
+        dataclasses.replace(tile, where=sentences.slice_of(dataset, tile.region.where))
+        for tile in tiles
+    )
     budget, budget_text = sentences.budget(state, dataset)
     network, network_title = sentences.network(state, activity)
     asked = _asked(state, draft, mode)
@@ -225,8 +265,9 @@ def present(
     return Screen(
         title=sentences.title(state, dataset),
         **asked,
+        hint=sentences.first_hint(state) if mode.fresh and mode.owned and draft.region else "",
         rest=rest,
-        cost=sentences.cost(state.cost) + sentences.repeats(state),
+        cost=sentences.cost(state.cost, state.config.labels) + sentences.repeats(state),
         network=network,
         network_title=network_title,
         device=f"{activity.backbone} on {activity.device}" if activity.device else "",
@@ -243,11 +284,12 @@ def present(
         can_cancel=mode.owned and activity.cycling,
         train_hint=sentences.train_hint(state, activity, left),
         score=score,
-        chart_note="" if masks else sentences.unmasked(dataset),
-        advice=advice if left and advice.gain is not None else None,
-        chart_hint=HINT if masks else sentences.unmeasured(state, dataset),
+        chart_note=sentences.measured(state, dataset) if masks else sentences.unmasked(dataset),
+        advice=advice if left and advice.clear else None,
+        chart_hint=_hint(state, dataset, masks=masks),
         explanation=explanation,
         rows=tuple(report.row(state.config.seed) for report in state.reports),
+        samples=tuple(sample.row() for sample in state.samples) if masks else (),
     )
 
 
@@ -264,6 +306,12 @@ def marked(screen: Screen, state: State, draft: Draft, mode: Mode) -> Screen:
     return dataclasses.replace(screen, **_asked(state, draft, mode))
 
 
+def _hint(state: State, dataset: Dataset, *, masks: bool) -> str:
+    if not masks:
+        return sentences.unmeasured(state, dataset)
+    return LIVE_HINT if state.live else HINT
+
+
 def _asked(state: State, draft: Draft, mode: Mode) -> dict[str, Any]:
     """Return the fields of `Screen` that follow from the marks."""
     return {
@@ -278,11 +326,14 @@ def _asked(state: State, draft: Draft, mode: Mode) -> dict[str, Any]:
 
 
 def answers_possible(draft: Draft, *, owned: bool = True) -> dict[str, bool]:
-    """Tell which answers can be given, by fields of `Screen`: none that would drop new marks."""
+    """Tell which answers can be given, by fields of `Screen`: none that would drop new marks.
+
+    A clean region is background all over, so it drops no mark on background.
+    """
     asking = owned and draft.region is not None
     free = asking and (not draft.marked or (draft.held and not draft.past))
     return {
-        "can_clean": asking and (draft.sweep or free),
+        "can_clean": asking and (draft.sweep or free or not draft.infected),
         "can_next": asking and not draft.sweep and draft.infected,
         "can_skip": free and not draft.sweep,
         "can_mark": asking,
@@ -291,7 +342,7 @@ def answers_possible(draft: Draft, *, owned: bool = True) -> dict[str, bool]:
 
 def _trainable(state: State, left: bool) -> bool:
     """Tell whether a training would learn something, or ask the next regions."""
-    done = left and not state.pending and state.fit is not None
+    done = left and not state.pending and state.fit is not None and not state.live
     useful = state.stale or sentences.unfinished(state) or done
     return bool(sentences.labelled(state)) and useful
 
@@ -317,24 +368,22 @@ class Explainer:
 
     def __init__(self, pool: Pool, state: State, tables: ScoreTables) -> None:
         self._pool = pool
-        self._asked = {pick.region.key: n for n, pick in enumerate(state.asked, 1)}
+        asked = [pick for pick in state.asked if not pick.chosen]
+        self._asked = {pick.region.key: n for n, pick in enumerate(asked, 1)}
         self._own, self._cycle = state.config.heuristic, state.cycle
         before = tuple(answer for answer in state.given if answer.region.key not in self._asked)
         then = dataclasses.replace(state, given=before)
         names = [name for name in tables if name == self._own or name in HEURISTICS]
         names.sort(key=lambda name: name != self._own)
         self._open = {name: self._askable(pool.open(tables[name], then)) for name in names}
-        places = {pool.place(pick.region) for pick in state.asked}
+        places = {pool.place(pick.region) for pick in asked}
         self._ranks = {name: self._ranked(scores, places) for name, scores in self._open.items()}
 
     def _askable(self, scores: ScoreTable) -> ScoreTable:
-        """Drop regions that show nothing from the slices that a cycle would have looked at."""
+        """Drop regions that a cycle would have passed over."""
         one = self._pool.config.one_region_a_slice
         picks = self._pool.picks(scores, len(self._asked), one_a_slice=one)
-        least = min((pick.score for pick in picks), default=np.inf)
-        for n in np.unique(np.nonzero(scores >= least)[0]).tolist():
-            scores[n, np.flatnonzero(self._pool.left_out(self._pool.slices[n]))] = np.nan
-        return scores
+        return self._pool.askable(scores, picks)
 
     def _ranked(self, scores: ScoreTable, places: set[Cell | None]) -> dict[Cell, int]:
         """Rank these places of the table as the cycle ranks them, from 1."""
@@ -344,19 +393,17 @@ class Explainer:
     def explain(self, region: Region, mean: float | None = None) -> Explanation:
         """Explain one region of the pool; `mean` is its infection probability, where known."""
         if region.key not in self._asked:
-            return Explanation(
-                "You opened this region yourself; this cycle did not ask about it.", mean=mean
-            )
+            return Explanation("You chose this region; this cycle did not ask about it.", mean=mean)
         count, config = len(self._asked), self._pool.config
         if self._cycle <= 0:  # as `pool.start_picks` chooses
-            drawn = _drawn(config.start_in_lungs > 0)
+            drawn = _drawn(self._pool, region)
             if config.start == "slices":
                 drawn = "all regions of slices drawn at random"
             return Explanation(f"Start: {drawn}; there is no network yet.", mean=mean)
         number = f"Number {self._asked[region.key]} of {count}"
         asked = f"asked by {self._own}"
         if not needs_network(self._own):
-            asked = _drawn(self._own == FOREGROUND_RANDOM)
+            asked = _drawn(self._pool, region)
         if config.repeats:
             return Explanation(f"{number} {asked}. {MAY_REPEAT}")
         place = self._pool.place(region)
@@ -374,5 +421,43 @@ class Explainer:
         return Reason(name, float(scores[place]), ranked, of, ranked if ranked <= count else 0)
 
 
-def _drawn(lungs_first: bool) -> str:
-    return "drawn at random, inside the lungs first" if lungs_first else "drawn at random"
+def explain_now(
+    pool: Pool, region: Region, tables: ScoreTables, mean: float | None = None
+) -> Explanation:
+    """Explain a region that was asked because it was the most wanted after the last answer.
+
+    Parameters
+    ----------
+    pool : Pool
+        All regions.
+    region : Region
+        One of them.
+    tables : mapping of heuristic to (N, K) array
+        The scores of the open regions that it was chosen from; empty if it was drawn.
+    mean : float, optional
+        Its infection probability, where known.
+    """
+    own, place = pool.config.heuristic, pool.place(region)
+    if not needs_network(own):
+        return Explanation(f"It was {_drawn(pool, region)}.", mean=mean)
+    if not tables or place is None:
+        return Explanation(
+            f"It was {_drawn(pool, region)}: the network could not choose yet.",
+            mean=mean,
+        )
+    if pool.config.repeats:
+        return Explanation(MAY_REPEAT)
+    names = [name for name in tables if name == own or name in HEURISTICS]
+    names.sort(key=lambda name: name != own)
+    reasons = []
+    for name in names:
+        scores = tables[name]
+        ranked, of = 1 + int((scores > scores[place]).sum()), int((~np.isnan(scores)).sum())
+        reasons.append(Reason(name, float(scores[place]), ranked, of, int(ranked == 1)))
+    sentence = f"Now number 1 by {own}."
+    return Explanation(sentence, tuple(reasons), 1 / max(reasons[0].of, 1), mean)
+
+
+def _drawn(pool: Pool, region: Region) -> str:
+    in_lungs = pool.lungs_first and pool.holds_lung(region)
+    return "drawn at random in and around the lungs" if in_lungs else "drawn at random"

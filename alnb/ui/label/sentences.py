@@ -4,34 +4,49 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from alnb.annotation import Answer, Verdict
 from alnb.config import FEWEST_TO_HOLD_OUT
 from alnb.cost import Cost, fully_labelled_cost
-from alnb.dataset import Dataset
+from alnb.dataset import Dataset, SliceId
 from alnb.metrics import Agreement
 from alnb.state import State
 from alnb.ui.label.draft import Draft
 
+if TYPE_CHECKING:
+    from alnb.ui.label.screen import Explanation
+
 FEW_ANSWERS = 20  # ours: a network that learned from fewer asks poor questions
 SAID = {
-    "infected": "<b>You answered: infection.</b> Answer again",
+    "infected": "<b>You answered: infection{marks}.</b> Change it",
     "clean": "<b>You answered: no infection.</b> Answer again",
     "skipped": "<b>You skipped this region.</b> Answer it now",
 }
 BACK = "<button type='button' data-act='back'>Back</button>"
+UNDO = "Undo (Z) takes that back."
+UNSURE = "The network is unsure here"
+WHY = {  # heuristic -> why it asks about a region, in plain words
+    "entropy": UNSURE,
+    "margin": UNSURE,
+    "least_confidence": UNSURE,
+    "bald": "The network contradicts itself here",
+}
 STAGES = {  # stage of the training process -> words, and its share of a cycle's time
     "warm": ("starting the training process", (0.0, 0.05)),
     "wait": ("waiting for the training process", (0.0, 0.0)),
     "start": ("getting ready to train", (0.0, 0.05)),
-    "draw": ("drawing synthetic scans to learn from, once on this machine", (0.0, 0.0)),
-    "prepare": ("learning from synthetic scans, once on this machine", (0.0, 0.0)),
+    "draw": ("once: drawing synthetic scans", (0.0, 0.0)),
+    "prepare": ("once: learning from synthetic scans", (0.0, 0.0)),
     "believe": ("noting what it believes so far", (0.0, 0.05)),
     "fit": ("training", (0.05, 0.65)),
     "evaluate": ("measuring Dice on the test slices", (0.65, 0.75)),
     "score": ("scoring the regions", (0.75, 0.97)),
+    "publish": ("preparing the next questions", (0.65, 0.65)),
     "predict": ("drawing the maps", (0.97, 1.0)),
 }
+FIRST_USE = {"draw": (0.0, 0.1), "prepare": (0.1, 1.0), "fit": (0.0, 1.0)}
+"""Share of each stage in what is done before the first training; the bar shows that then."""
 SURE_S = 1.0  # ours: a stage's first second gives no estimate of its speed
 A_MINUTE = 90.0  # ours: estimates from here on are in minutes
 ROUND_S = 5  # ours: estimates in seconds are multiples of this
@@ -71,12 +86,16 @@ class Activity:
 
     @property
     def fraction(self) -> float:
-        """How much of the cycle is done, in [0, 1]; a detail counts for nothing."""
+        """How much of the cycle is done, or of what comes before the first one, in [0, 1]."""
         if not self.stage:
             return 0.0
-        low, high = STAGES[self.stage][1]
-        counted = self.total and not self.detail
-        return low + (high - low) * self.done / self.total if counted else low
+        low, high = FIRST_USE[self.first] if self.first else STAGES[self.stage][1]
+        return low + (high - low) * self.done / self.total if self.total else low
+
+    @property
+    def first(self) -> str:
+        """The stage of what is done before the first training; empty if nothing of it is."""
+        return self.detail or (self.stage if self.stage in ("draw", "prepare") else "")
 
     @property
     def text(self) -> str:
@@ -101,7 +120,7 @@ class Activity:
             return None
         stage_s = self.took_s * self.total / self.done
         low, high = STAGES[self.stage][1]
-        after = 0.0 if self.detail or high == low else (1 - high) / (high - low)
+        after = 0.0 if self.first or high == low else (1 - high) / (high - low)
         return stage_s - self.took_s + stage_s * after
 
 
@@ -114,7 +133,9 @@ def unfinished(state: State) -> bool:
     if state.fit is None:
         return False
     last = state.reports[-1] if state.reports else None
-    return last is None or last.fit != state.fit or last.cycle >= state.cycle
+    if last is None or last.fit != state.fit:
+        return True
+    return last.cycle >= state.cycle and not state.live  # the next cycle was not asked
 
 
 def labelled(state: State) -> list[Answer]:
@@ -122,23 +143,73 @@ def labelled(state: State) -> list[Answer]:
     return [answer for answer in state.answers if answer.verdict is not Verdict.SKIPPED]
 
 
+def slice_of(dataset: Dataset, where: SliceId) -> str:
+    """Name a slice and its scan: b_01, slice 24 of 199."""
+    return f"{where.scan}, {slice_number(dataset, where)}"
+
+
+def slice_number(dataset: Dataset, where: SliceId) -> str:
+    """Name a slice by its number, from 1 as people count; z counts from 0."""
+    return f"slice {where.number} of {dataset.scans[where.scan]['depth']}"
+
+
 def title(state: State, dataset: Dataset) -> str:
-    """Name the dataset and the cycle, and count its answers."""
+    """Name the dataset and the cycle, and count what is open of what it asked."""
     cycle = "start" if state.cycle <= 0 else f"cycle {state.cycle}"
-    return f"{dataset.name} · {cycle} · {_answered(state)}"
+    return " · ".join(filter(None, (dataset.name, cycle, _answered(state))))
 
 
 def _answered(state: State) -> str:
+    verdicts = {key: answer.verdict for key, answer in state.by_key.items()}
+    if state.live:
+        return _skipped(list(verdicts.values()))
     if not state.asked:
         if not state.pending:
             return "no region left to ask"
         verb = "is" if len(state.pending) == 1 else "are"
         return f"{_counted(len(state.pending), 'region')} {verb} open again"
-    verdicts = {key: answer.verdict for key, answer in state.by_key.items()}
     batch = [verdicts[key] for pick in state.asked if (key := pick.region.key) in verdicts]
-    skipped = batch.count(Verdict.SKIPPED)
-    count = f"{len(batch) - skipped} of {len(state.asked)} regions answered"
-    return f"{count}, {skipped} skipped" if skipped else count
+    count = f"{len(state.asked) - len(batch)} of {len(state.asked)} still open"
+    return ", ".join(filter(None, (count, _skipped(batch))))
+
+
+def _skipped(verdicts: list[Verdict]) -> str:
+    skipped = verdicts.count(Verdict.SKIPPED)
+    return f"{skipped} skipped" if skipped else ""
+
+
+def first_hint(state: State) -> str:
+    """Say what to do at the first question of a session."""
+    mark = "Draw around the infection" if state.config.labels == "full" else "Click the infection"
+    return f"{mark}, then press <b>Next</b> (N). Nothing there? Press <b>No infection</b> (C)."
+
+
+def why(explanation: Explanation) -> str:
+    """Say in a plain sentence why a region is asked about."""
+    own = explanation.reasons[0].heuristic if explanation.reasons else ""
+    words = WHY.get(own, f"It has a high score by {own}") if own else explanation.sentence
+    if explanation.mean is None:
+        return words if words.endswith(".") else f"{words}."
+    guess = f"{100 * explanation.mean:.0f} % infected."
+    return f"{words}: {guess}" if own else f"{words} The network guesses {guess}"
+
+
+def corrected(before: Answer, after: Answer) -> str:
+    """Say that an answer took another's place; empty if both say the same."""
+    was, now = (_answer(answer) for answer in (before, after))
+    return f"Corrected: {was} became {now}. {UNDO}" if was != now else ""
+
+
+def _answer(answer: Answer) -> str:
+    if answer.verdict is Verdict.INFECTED:
+        return f"infection ({_marks(answer)})"
+    return "no infection" if answer.verdict is Verdict.CLEAN else "a skip"
+
+
+def _marks(marked: Answer | Draft) -> str:
+    """Count clicks, and outlines, as a person counts them."""
+    counts = ((len(marked.outlines), "outline"), (len(marked.clicks), "click"))
+    return ", ".join(_counted(n, noun) for n, noun in counts if n)
 
 
 def question(state: State, draft: Draft, marking: str) -> str:
@@ -156,35 +227,43 @@ def question(state: State, draft: Draft, marking: str) -> str:
     if draft.region is None:
         return ""
     if draft.sweep:
-        return _sweeping(draft)
+        return _sweeping(state, draft)
     aside = " Clicks mark <b>background</b> now." if marking == "background" else ""
+    before = state.by_key.get(draft.region.key)
+    if before is not None and not draft.changed:
+        said = SAID[before.verdict].format(marks=f", {_marks(draft)}" if draft.marked else "")
+        return f"{said}, or go {BACK}.{aside}"
     if draft.marked:
         return _marked(state, draft) + aside
-    before = state.by_key.get(draft.region.key)
-    if before is not None:
-        return f"{SAID[before.verdict]}, or go {BACK}.{aside}"
     draw = "Draw around it" if state.config.labels == "full" else "Click on it"
     return f"<b>Is there infection in the frame?</b> {draw}, or press <b>No infection</b>.{aside}"
 
 
 def _marked(state: State, draft: Draft) -> str:
     price = f"({state.config.click_s * draft.points:g} s)"
+    full = state.config.labels == "full"
     if not draft.infected:
-        return f"<b>Only background is marked</b> {price}. Click the infection, too."
+        mark = "Draw around infection, too" if full else "Click infection, too"
+        return (
+            f"<b>Only background is marked.</b> {mark}, or press <b>No infection</b> if all in the "
+            "frame is background."
+        )
     if draft.outlines:
         outlines = f"<b>{_counted(len(draft.outlines), 'outline')}</b>, {draft.points} points"
         return f"{outlines} {price}. Outline all infection in the frame, then press <b>Next</b>."
+    more = "Draw around all infection in the frame" if full else "Click more infections"
     return (
-        f"<b>{_counted(draft.points, 'click')}</b> {price}. Click more infections, click a mark "
-        "again to remove it, then press <b>Next</b>."
+        f"<b>{_counted(draft.points, 'click')}</b> {price}. {more}, click a mark again to remove "
+        "it, then press <b>Next</b>."
     )
 
 
-def _sweeping(draft: Draft) -> str:
-    so_far = f" <b>{_counted(draft.points, 'click')}</b> so far." if draft.marked else ""
+def _sweeping(state: State, draft: Draft) -> str:
+    price = state.config.click_s * (1 + draft.points)
+    so_far = f" <b>{_counted(draft.points, 'click')}</b> and the rest: {price:g} s."
     return (
-        "<b>Sweep.</b> Click infection in every cell that shows some, then press "
-        f"<b>The rest is clean</b>.{so_far}"
+        "<b>Sweep.</b> Click infection in each cell that has some, then press "
+        f"<b>The rest is clean</b>.{so_far if draft.marked else ''}"
     )
 
 
@@ -211,6 +290,8 @@ def nothing(state: State, activity: Activity, left: bool) -> tuple[str, str]:
             "All regions are answered; the next ones come when the training ends.",
             "The next regions come when the training ends.",
         )
+    if state.live:
+        return "The next region is being chosen.", "The next region is being chosen."
     learned, done = labelled(state), "The regions of this cycle are done."
     if not learned:
         return (
@@ -240,11 +321,12 @@ def _last(state: State, activity: Activity) -> str:
     return ""
 
 
-def cost(cost: Cost) -> str:
-    """Tell what the answers cost."""
+def cost(cost: Cost, labels: str) -> str:
+    """Tell what the answers cost; `labels` is the setting, as outlines have points."""
     return (
         f"<b>{cost.nominal_s:.0f} s</b> nominal · <b>{cost.measured_s:.0f} s</b> measured · "
-        f"{_counted(cost.regions, 'region')} · {_counted(cost.clicks, 'click')}"
+        f"{_counted(cost.regions, 'region')} · "
+        f"{_counted(cost.clicks, 'point' if labels == 'full' else 'click')}"
     )
 
 
@@ -260,7 +342,8 @@ def repeats(state: State) -> str:
 def network(state: State, activity: Activity) -> tuple[str, str]:
     """Tell whether the network knows the answers, and explain that; empty if it needs none."""
     if activity.cycling:
-        return f"Network: training {100 * activity.fraction:.0f} %", ""
+        doing = "preparing" if activity.first else "training"
+        return f"Network: {doing} {100 * activity.fraction:.0f} %", ""
     if state.fit is None:
         return "Network: not trained yet", ""
     short, known = (
@@ -287,20 +370,33 @@ def train_hint(state: State, activity: Activity, left: bool) -> str:
         return "Answer some regions first." if still else "No answer to learn from."
     if not state.stale:
         return _learned_hint(state, left)
+    if state.live and state.since_training < 1:
+        return "Answers were taken back since the last training; Train learns without them."
+    if state.live:
+        return f"{_counted(state.since_training, 'new answer')}. Train teaches the whole network."
     if not any(answer.verdict is Verdict.INFECTED for answer in learned):
         return "No infection is marked yet: the network would learn only what is clean."
-    ready = f"Ready to train; {still} of this cycle are still open." if still else "Ready to train."
+    ready = f"Ready to train; {still} of this cycle are open." if still else "Ready to train."
     if left and len(learned) < FEW_ANSWERS:
-        return f"{ready} So far there are few answers: more make better questions."
+        return f"{ready} Few answers so far: more make better questions."
     return ready
 
 
 def _learned_hint(state: State, left: bool) -> str:
     if unfinished(state):
         return "The last training did not finish; Train continues it."
-    if left and not state.pending:
+    if left and not state.pending and not state.live:
         return "The network has learned all your answers; Train asks the next regions."
     return "The network has learned all your answers."
+
+
+def measured(state: State, dataset: Dataset) -> str:
+    """Say what the thin line of the chart is measured on; empty without one."""
+    if not state.samples:
+        return ""
+    some, whole = state.samples[-1].slices, len(dataset.part("test"))
+    slices = f"{whole}" if some == whole else f"{some} of {whole}"
+    return f"Thin line: after each answer, {slices} test slices."
 
 
 def unmasked(dataset: Dataset) -> str:

@@ -19,12 +19,17 @@ class Action:
 
 
 def _cursor(way: str) -> list[Action]:
-    words = {"Up": "Move the cursor, to mark without a mouse; farther with Shift"}.get(way, "")
+    words = {"Up": "Move the cursor; farther with Shift"}.get(way, "")
     key = f"Arrow{way}"
     return [
         Action(f"cursor:{way.lower()}", (key,), words, "Answer", repeats=True),
         Action(f"cursor:{way.lower()},far", (f"Shift+{key}",), "", "Answer", repeats=True),
     ]
+
+
+def _beside(way: str) -> list[Action]:
+    words = {"Up": "Choose the region beside, as a click on the slice"}
+    return [Action(f"choose:{way.lower()}", (f"Ctrl+Arrow{way}",), words.get(way, ""), "Go back")]
 
 
 ACTIONS: tuple[Action, ...] = (
@@ -40,7 +45,10 @@ ACTIONS: tuple[Action, ...] = (
     Action("redo", ("y", "Ctrl+y", "Ctrl+Shift+z"), "Restore it", "Go back"),
     Action("earlier", (",",), "Open the answer before this one, to correct it", "Go back"),
     Action("later", (".",), "Open the answer after this one", "Go back"),
-    Action("back", ("Escape",), "Back to the next region; close the help", "Go back"),
+    *(action for way in ("Up", "Down", "Left", "Right") for action in _beside(way)),
+    Action(
+        "back", ("Escape",), "Back to the next region; close what lies over the page", "Go back"
+    ),
     Action("window:lung", ("1",), "Window: lung, −600/1500", "View"),
     Action("window:mediastinum", ("2",), "Window: mediastinum, 40/400", "View"),
     Action("window:full", ("3",), "Window: full range", "View"),
@@ -51,14 +59,19 @@ ACTIONS: tuple[Action, ...] = (
     Action("zoom:in", ("+", "="), "Zoom in", "View", repeats=True),
     Action("zoom:out", ("-",), "Zoom out", "View", repeats=True),
     Action("zoom:off", ("0",), "Zoom back to the whole region", "View"),
-    Action("show:entropy", ("e",), "Entropy", "Overlays"),
+    Action("show:pixels", ("i",), "The slice's pixels as squares, or smooth", "View"),
+    Action("settings", ("v",), "Settings: overlays, window, your name", "View"),
+    Action("show:entropy", ("e",), "Uncertainty (entropy)", "Overlays"),
     Action("show:prediction", ("p",), "Prediction", "Overlays"),
+    Action("show:outline", ("o",), "The outline that follows a mark", "Overlays"),
     Action("show:marks", ("k",), "Clicks and outlines", "Overlays"),
     Action("show:answered", ("a",), "Answered regions", "Overlays"),
     Action("show:grid", ("g",), "Grid", "Overlays"),
     Action("show:on_region", ("r",), "Maps on the large picture, too", "Overlays"),
     Action("show:mask", ("m",), "The mask, where teaching is on", "Overlays"),
-    Action("opacity", ("o",), "Overlays more opaque, then faint again", "Overlays"),
+    Action("opacity", ("d",), "Overlays more opaque, then faint again", "Overlays"),
+    Action("watch", ("h",), "The test slice over the chart; J: another", "Overlays"),
+    Action("watch:next", ("j",), "", "Overlays"),
     Action("train", ("t",), "Train", "Session"),
     Action("auto", ("u",), "Train automatically after each batch, or only on Train", "Session"),
     Action("cancel", ("q",), "Stop training", "Session"),
@@ -69,12 +82,17 @@ ACTIONS: tuple[Action, ...] = (
 
 BY_KEY = {key: action for action in ACTIONS for key in action.keys}
 REPEATING = tuple(key for key, action in BY_KEY.items() if action.repeats)
-SHOWN = {"ArrowUp": "arrows", "Escape": "Esc", "PageUp": "Page up", "PageDown": "Page down"}
+SHOWN = {
+    "ArrowUp": "arrows", "Ctrl+ArrowUp": "Ctrl+arrows",
+    "Escape": "Esc", "PageUp": "Page up", "PageDown": "Page down",
+}  # fmt: skip
 
 
 def shown(key: str) -> str:
     """Name a key as a keyboard does."""
-    return key[:-1] + key[-1].upper() if len(key) == 1 or "+" in key[:-1] else SHOWN.get(key, key)
+    if key in SHOWN:
+        return SHOWN[key]
+    return key[:-1] + key[-1].upper() if len(key) == 1 or "+" in key[:-1] else key
 
 
 def key_of(name: str) -> str:

@@ -6,24 +6,75 @@ Also `exported`, which writes a session's files in a process of its own, since m
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from alnb.cycle import ScoreTables, drive_async, next_cycle
+import numpy as np
+
+from alnb.annotation import Answer, Outline
+from alnb.arrays import Map
+from alnb.asking import Asker
+from alnb.cycle import Work, begin_live, drive_async, learn_live, next_cycle, resume_live
 from alnb.dataset import SliceId
 from alnb.errors import SessionError
-from alnb.pool import Pool
+from alnb.live import Live
+from alnb.pool import Pool, ScoreTables, kept_tables
+from alnb.regions import Region
 from alnb.session import Session
-from alnb.storage import read_arrays, scores_path
-from alnb.ui.label.screen import Explainer, asking_weights
+from alnb.ui.command import CommandError, run_command
+from alnb.ui.label.screen import Explainer, Explanation, asking_weights, explain_now
 from alnb.ui.label.sentences import Activity
 from alnb.worker import Maps, Progress, TrainingCancelled, Worker
 
-PREPARING = ("draw", "prepare")
+PREPARING = ("draw", "prepare", "fit")  # a network that is no longer kept is made again
 STILL_S = 60.0  # ours: a step takes up to 9 s, and loading torch half a minute, on a slow machine
+MARGIN = 1.0  # ours: of a region's sides, around it, in which a prediction is outlined
+FEW = 4  # ours: slices that are published at once in the background: a training waits for them
+PAUSE_S = 0.3  # ours: between them, while a training runs
 CHART_S = 0.5  # the loss is drawn this often: each time the page stands still for a moment
+
+
+def around(region: Region, infection: Map) -> tuple[Outline, ...]:
+    """Outline infection in a region and next to it, from the probabilities of a slice, (H, W)."""
+    from skimage.measure import find_contours
+
+    margin = round(MARGIN * max(region.height, region.width))
+    top, left = max(0, region.row - margin), max(0, region.col - margin)
+    bottom, right = region.row + region.height + margin, region.col + region.width + margin
+    p = np.pad(infection[top:bottom, left:right], 1)  # so that outlines close at the edge
+    return tuple(
+        tuple((float(row) + top - 1, float(col) + left - 1) for row, col in contour)
+        for contour in find_contours(p, 0.5)
+    )
+
+
+class LiveMaps(Mapping[SliceId, Maps]):
+    """The maps of every published slice by a live layer; computed when asked.
+
+    They stand for what it has learned when they are made, `source`.
+    """
+
+    __eq__, __hash__ = object.__eq__, object.__hash__  # not by what was asked so far
+
+    def __init__(self, live: Live | None) -> None:
+        self.source = live, () if live is None else live.answers
+        self._kept = dict[SliceId, Maps]()
+
+    def __getitem__(self, where: SliceId) -> Maps:
+        live, _ = self.source
+        if live is None or not live.published(where):
+            raise KeyError(where)
+        if where not in self._kept:
+            self._kept[where] = Maps(live.infection(where), live.entropy(where), 0.5)
+        return self._kept[where]
+
+    def __iter__(self) -> Iterator[SliceId]:
+        return iter(self._kept)
+
+    def __len__(self) -> int:
+        return len(self._kept)
 
 
 class TrainingClient:
@@ -57,7 +108,10 @@ class TrainingClient:
         self.session = session
         self.pool = pool
         self.activity = Activity()
-        self.maps: dict[SliceId, Maps] = {}  # of the slices with open regions
+        self.maps: Mapping[SliceId, Maps] = {}  # of the slices with open regions
+        self.asker = Asker(session, pool) if session.state.live else None
+        self.watched: SliceId | None = None  # a test slice that the maps have, too
+        self._publishing = False
         self._changed = changed
         self._show_losses = show_losses
         self._clock = clock
@@ -74,7 +128,9 @@ class TrainingClient:
         )
 
     async def warm_up(self) -> None:
-        """Start the process and draw the maps of the open regions; a cycle may wait for the end.
+        """Have the maps of the open regions drawn; a cycle may wait for the end.
+
+        The process starts only if something is missing.
 
         On a machine where nothing was trained before, the network first learns from synthetic
         scans, while the person answers.
@@ -82,11 +138,18 @@ class TrainingClient:
         self._warming = True
         self._set(Activity("warm"))
         try:
-            await self.worker.start()
-            fit = self.session.state.fit
-            if fit is not None and self.session.state.pending:
-                await self._predict(fit.weights)
-            await self.worker.prepare()
+            if self.asker is not None:
+                if not resume_live(self.asker, self.worker.origin):
+                    await self.worker.start()
+                    steps = begin_live(self.asker, self.worker.origin, whole=False)
+                    await drive_async(steps, self._perform)
+                self.follow()
+            else:
+                await self.worker.start()
+                fit = self.session.state.fit
+                if fit is not None and self.session.state.pending:
+                    await self._predict(fit.weights)
+                await self.worker.prepare()
         finally:
             self._warming = False
             if not self.activity.cycling:
@@ -102,9 +165,16 @@ class TrainingClient:
             If `cancel` was called.
         TrainerError
             If the process failed.
+        DataError
+            If the dataset is not the one that was opened any more.
         """
         try:
             await self._wait_for_turn()
+            self.session.dataset.check()
+            if self.asker is not None:
+                await drive_async(learn_live(self.asker, whole=False), self._perform)
+                self.follow()
+                return
             tables = await drive_async(
                 next_cycle(self.session, self.pool), lambda request: request.by(self.worker)
             )
@@ -115,6 +185,65 @@ class TrainingClient:
             await self._predict(weights)
         finally:
             self._set(Activity("warm" if self._warming else ""))
+
+    async def _perform(self, request: Work) -> object:
+        """Have a request of the live loop performed, and show what came of the one before."""
+        self.follow()
+        return await request.by(self.worker)
+
+    async def publish_rest(self) -> None:
+        """Publish the slices that the network has not published yet, a few at a time.
+
+        A region that was on screen as the network changed comes first: it lacks its maps.
+        """
+        if self.asker is None or self._publishing:
+            return
+        self._publishing = True
+        try:
+            while self.session.journal.owned and (missing := self.asker.missing()):
+                if self.activity.cycling or self._warming:
+                    await asyncio.sleep(PAUSE_S)
+                    continue
+                shown = {region.where for region in self.session.state.pending} | {self.watched}
+                few = sorted(missing, key=lambda where: where not in shown)[:FEW]
+                with contextlib.suppress(TrainingCancelled):
+                    await self.worker.publish(few, self.asker.weights)
+                await self.measure()  # once the sample is whole
+                if shown.intersection(few):
+                    self.maps = self._live_maps(self.asker)
+                self._changed()
+        finally:
+            self._publishing = False
+
+    # --- the live layer ---
+
+    def follow(self) -> None:
+        """Ask the next region if none is open, and let the maps show what the answers taught."""
+        asker, session = self.asker, self.session
+        if asker is None or not session.journal.owned:
+            return
+        if not session.state.pending and not session.state.spent:
+            asker.ask()
+        asker.learn()
+        maps = self._live_maps(asker)
+        if not isinstance(self.maps, LiveMaps) or self.maps.source != maps.source:
+            self.maps = maps
+            self._changed()
+
+    def _live_maps(self, asker: Asker) -> LiveMaps:
+        """Return what the live layer predicts; nothing while it has seen no infection."""
+        return LiveMaps(asker.live if asker.knows(self.session.state) else None)
+
+    async def measure(self) -> None:
+        """Measure what the answers taught, for the curve; clicks come in between."""
+        if self.asker is not None and self.session.journal.owned:
+            for _ in self.asker.measuring():
+                await asyncio.sleep(0)
+
+    def try_out(self, answer: Answer) -> Map | None:
+        """Compute a slice's infection probability, (H, W), if its region were answered so."""
+        tried = None if self.asker is None else self.asker.try_out(answer)
+        return None if tried is None else tried.infection(answer.region.where)
 
     def begin(self) -> None:
         """Show that a cycle was asked for; `cycle` does the rest."""
@@ -144,9 +273,31 @@ class TrainingClient:
         return True
 
     async def _predict(self, weights: str) -> None:
-        slices = tuple(dict.fromkeys(region.where for region in self.session.state.pending))
+        wanted = [region.where for region in self.session.state.pending]
+        slices = tuple(dict.fromkeys([*wanted, *filter(None, [self.watched])]))
         self.maps = await self.worker.predict(slices, weights)
         self._changed()
+
+    async def look_at(self, where: SliceId) -> None:
+        """Let the maps have a test slice, now and after each training."""
+        self.watched = where
+        fit = self.session.state.fit
+        idle = not (self.activity.cycling or self._warming)
+        if self.asker is None and fit is not None and where not in self.maps and idle:
+            self.maps = {**self.maps, **await self.worker.predict((where,), fit.weights)}
+            self._changed()
+
+    @property
+    def network(self) -> str:
+        """The name of the network that the maps are of; the live layer moves on from it."""
+        fit = self.session.state.fit
+        own = "" if fit is None else fit.weights
+        return own if self.asker is None else self.asker.weights
+
+    @property
+    def test_slices(self) -> tuple[SliceId, ...]:
+        """The slices that can be watched."""
+        return self.pool.dataset.part("test") if self.asker is None else self.asker.watchable
 
     def _on_progress(self, progress: Progress) -> None:
         if progress.loss is not None:
@@ -180,6 +331,24 @@ class TrainingClient:
         )  # fmt: skip
         self._changed()
 
+    @property
+    def ahead(self) -> tuple[Region, ...]:
+        """What would follow the region that is asked now."""
+        return () if self.asker is None else self.asker.ahead
+
+    def choose(self, region: Region) -> None:
+        """Ask a region, since the person chose it."""
+        (self.session if self.asker is None else self.asker).choose(region)
+
+    def explain(self, region: Region, mean: float | None) -> Explanation:
+        """Say why a region is asked about; `mean` is its infection probability, where known."""
+        if self.asker is None:
+            return self.explainer().explain(region, mean)
+        if self.asker.asked != region.key:
+            sentence = "You chose it, or it was asked before this page was opened."
+            return Explanation(sentence, mean=mean)
+        return explain_now(self.pool, region, self.asker.scores, mean)
+
     def explainer(self) -> Explainer:
         """Return the explainer of this cycle's regions; it is kept while the cycle lasts."""
         state = self.session.state
@@ -187,12 +356,14 @@ class TrainingClient:
         key = (state.cycle, len(state.asked), weights)
         if self._explainer is None or self._explainer[0] != key:
             if weights != self._tables[0]:  # after a reload: the training process wrote them
-                self._tables = weights, read_arrays(scores_path(self.session.cache, weights))
+                self._tables = weights, kept_tables(self.session.cache, weights, self.pool.shape)
             self._explainer = key, Explainer(self.pool, state, self._tables[1])
         return self._explainer[1]
 
 
-async def exported(session: Path, data: Path) -> str:
+async def exported(
+    session: Path, data: Path, on_progress: Callable[[str], None] = lambda words: None
+) -> str:
     """Run ``alnb export``, and say in a sentence where the files are.
 
     Parameters
@@ -201,6 +372,8 @@ async def exported(session: Path, data: Path) -> str:
         The session's folder; the files go to its folder ``export``, and replace what is there.
     data : Path
         Its dataset's.
+    on_progress : callable
+        Called on the loop with words such as "masks 12 of 200".
 
     Raises
     ------
@@ -209,14 +382,8 @@ async def exported(session: Path, data: Path) -> str:
     """
     out = session / "export"
     words = ("export", str(session), "--out", str(out), "--data", str(data))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "alnb.cli", *words,
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    written, errors = await process.communicate()
-    if process.returncode:
-        last = errors.decode(errors="replace").strip().splitlines()[-1:]
-        reason = last[0].removeprefix("alnb: ") if last else f"exit code {process.returncode}"
-        raise SessionError(f"Exported to {out}, but not all: {reason}")
-    return f"{len(written.splitlines())} files are in {out}."
+    try:
+        written = await run_command(*words, on_progress=lambda told: on_progress(told["note"]))
+    except CommandError as error:
+        raise SessionError(f"Exported to {out}, but not all: {error}") from error
+    return f"{len(written)} files are in {out}."

@@ -10,8 +10,9 @@ import base64
 import io
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -32,6 +33,7 @@ Pictures = Mapping[str, Picture]
 Square = tuple[int, int, int]  # left, top and side of a panel, in screen pixels
 
 OVERLAYS = ("entropy", "prediction", "mask")  # from below to above
+SMOOTHED = ("ct", "entropy")  # what may be drawn between the slice's pixels
 PREDICTION_RGB = (0, 229, 255)  # cyan: not in inferno, and colour-blind eyes tell it apart
 MASK_RGB = (200, 255, 0)  # lime: all eyes tell it from cyan; only a line, as inferno has yellow
 INFECTED_RGBA = "rgba(255,45,149,{})"
@@ -44,6 +46,7 @@ HEAT_ALPHA = 0.9  # of the hottest pixel; the coldest is clear and shows CT
 FILL_ALPHA = 0.35  # of a prediction's inside; its edge is opaque
 DIMMED = 0.55  # the brightness that is left outside the region
 NO_PATH = "M0,0Z"
+SMALLEST_PX = 160  # ours: a figure in a smaller box, which opens or closes, stays as it is
 _numbers = itertools.count(1)
 
 
@@ -110,15 +113,15 @@ def edge(mask: Mask) -> Mask:
     return found
 
 
-def prediction_png(prediction: Map | Mask) -> bytes:
-    """Encode where infection is predicted, as a cyan outline with a faint inside.
+def prediction_png(prediction: Map | Mask, *, filled: bool = True) -> bytes:
+    """Encode where infection is predicted, as a cyan outline with a faint inside or a clear one.
 
     It is an (H, W) mask, or a probability, where a pixel above 0.5 counts as infected.
     """
     mask: Mask = prediction > 0.5  # of a bool array too, True being 1
     indices = mask.astype(np.uint8) + edge(mask)
     rgb = np.array([(0, 0, 0), PREDICTION_RGB, PREDICTION_RGB], dtype=np.uint8)
-    alpha = np.array([0, round(FILL_ALPHA * 255), 255], dtype=np.uint8)
+    alpha = np.array([0, round(filled * FILL_ALPHA * 255), 255], dtype=np.uint8)
     return _palette_png(indices, rgb, alpha)
 
 
@@ -142,7 +145,8 @@ def pictures_of(
     """Encode a slice, or a part of it, and its overlays.
 
     CT is enlarged by cubic splines and entropy linearly, as viewers of CT do: the eye reads smooth
-    tissue better than squares. A prediction is a decision for each pixel, so its squares are shown.
+    tissue better than squares. A prediction is a decision for each pixel, so its squares are shown;
+    over entropy, only its outline.
 
     Parameters
     ----------
@@ -169,7 +173,8 @@ def pictures_of(
         entropy = overlays["entropy"].astype(np.float32)
         drawn["entropy"] = heat_png(_enlarged(entropy, fine, Image.Resampling.BILINEAR)), span
     if "prediction" in overlays:
-        drawn["prediction"] = prediction_png(overlays["prediction"]), (1.0, 1.0)
+        filled = "entropy" not in overlays
+        drawn["prediction"] = prediction_png(overlays["prediction"], filled=filled), (1.0, 1.0)
     if "mask" in overlays:
         drawn["mask"] = outline_png(overlays["mask"].astype(bool)), (1.0, 1.0)
     return drawn
@@ -328,6 +333,15 @@ def figure_box(
     return box
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Where everything lies in a figure of a given size."""
+
+    panels: Mapping[str, Square]  # two, by their names; presses count on the second one
+    notes: Mapping[str, dict[str, Any]]  # as `note` describes them
+    images: Sequence[dict[str, Any]] = ()  # of the layout
+
+
 class TwoPanels:
     """A figure of two square panels; its pictures, shapes, marks and notes are found by name.
 
@@ -338,15 +352,11 @@ class TwoPanels:
     shape : (H, W)
         Of the slices, in pixels.
     size : (width, height)
-        Of the figure, in screen pixels.
-    panels : mapping of str to Square
-        Two, by their names; presses count on the second one.
+        Of the figure at first, in screen pixels; then it fills its box.
+    plan : callable
+        Makes the `Plan` of a width and a height; always of the same parts.
     shapes, marks : mapping of str to (panel, description)
         Plotly's description of a shape, and of a marker; from below to above.
-    notes : mapping of str to dict
-        As `note` describes them.
-    images : sequence of dict
-        Of the layout.
     shortcuts, repeating : sequence of str
         As for `Tap`.
 
@@ -354,22 +364,24 @@ class TwoPanels:
     ----------
     widget : ipywidgets.Box
         What to show: the figure with its `tap`.
+    plan : Plan
+        Of the figure as it is now.
     """
 
     def __init__(
         self,
         shape: tuple[int, int],
         size: tuple[int, int],
-        panels: Mapping[str, Square],
+        plan: Callable[[int, int], Plan],
         *,
         shapes: Mapping[str, tuple[str, dict[str, Any]]],
         marks: Mapping[str, tuple[str, dict[str, Any]]],
-        notes: Mapping[str, dict[str, Any]],
-        images: Sequence[dict[str, Any]] = (),
         shortcuts: Sequence[str] = (),
         repeating: Sequence[str] = (),
     ) -> None:
         self.shape = shape
+        self._planned, self.plan = plan, plan(*size)
+        panels, notes = self.plan.panels, self.plan.notes
         self._numbers = dict(zip(panels, ("", "2"), strict=True))  # at the end of an axis's name
         self._shapes, self._notes = list(shapes), list(notes)
         traces = [
@@ -387,7 +399,7 @@ class TwoPanels:
             "plot_bgcolor": BEHIND, "paper_bgcolor": "rgba(0,0,0,0)",
             "dragmode": False, "hovermode": False, "meta": {"screen": 0},
             "font": {"family": "system-ui, sans-serif", "size": 13, "color": "#1f2937"},
-            "annotations": list(notes.values()), "images": list(images),
+            "annotations": list(notes.values()), "images": list(self.plan.images),
             "shapes": [
                 {"type": "path", "path": NO_PATH, "xref": f"x{end}", "yref": f"y{end}"} | look
                 for end, look in ((self._numbers[panel], look) for panel, look in shapes.values())
@@ -395,11 +407,32 @@ class TwoPanels:
         }  # fmt: skip
         for panel, square in panels.items():
             layout |= _axes(self._numbers[panel], square, size, Viewport.whole(shape))
+        self._size = size
         self.figure = LiveFigure(traces, layout)
         self._traces = {trace.name: trace for trace in self.figure.data}
         target = f"alnb-figure-{next(_numbers)}"
         self.tap = Tap(target, "x2y2", tuple(shortcuts), tuple(repeating))
+        self.tap.on_room(target, self.resize)
         self.widget = figure_box([self.figure, self.tap], size, target, "alnb-figure")
+
+    def resize(self, width: int, height: int) -> None:
+        """Lay the figure out for a box of this many screen pixels."""
+        if (width, height) == self._size or min(width, height) < SMALLEST_PX:
+            return
+        self._size, self.plan = (width, height), self._planned(width, height)
+        layout = self.figure.layout
+        with self.figure.batch_update():
+            layout.width, layout.height = width, height
+            for panel, square in self.plan.panels.items():
+                for name, domain in _domains(self._numbers[panel], square, self._size).items():
+                    layout[name].domain = domain
+            for parts, planned, traits in (
+                (layout.annotations, self.plan.notes.values(), {"x", "y", "width"}),
+                (layout.images, self.plan.images, {"x", "y", "sizex", "sizey"}),
+            ):
+                for part, place in zip(parts, planned, strict=True):
+                    for trait in traits & place.keys():
+                        part[trait] = place[trait]
 
     def _axes_of(self, panel: str) -> dict[str, str]:
         return {"xaxis": f"x{self._numbers[panel]}", "yaxis": f"y{self._numbers[panel]}"}
@@ -411,13 +444,23 @@ class TwoPanels:
         return self._traces[name]
 
     def _put_pictures(
-        self, panel: str, pictures: Pictures, origin: tuple[int, int] = (0, 0)
+        self,
+        panel: str,
+        pictures: Pictures,
+        origin: tuple[int, int] = (0, 0),
+        *,
+        smooth: bool = True,
     ) -> None:
-        """Show pictures whose first pixel is that of the slice at `origin`, and no others."""
+        """Show pictures whose first pixel is that of the slice at `origin`, and no others.
+
+        The browser scales them to the screen: CT and entropy linearly if `smooth`, else all as
+        squares.
+        """
         for name in ("ct", *OVERLAYS):
             trace = self._traces[f"{panel} {name}"]
             png, (dy, dx) = pictures.get(name, (b"", (1.0, 1.0)))
             trace.source = uri(png) if png else NOTHING
+            trace.zsmooth = "fast" if smooth and name in SMOOTHED else False
             # the centre of the first fine pixel, half a fine pixel inside the first coarse one
             trace.dy, trace.dx = dy, dx
             trace.y0, trace.x0 = origin[0] + (dy - 1) / 2, origin[1] + (dx - 1) / 2
@@ -449,14 +492,25 @@ class TwoPanels:
 
 def _axes(number: str, square: Square, size: tuple[int, int], viewport: Viewport) -> dict[str, Any]:
     """Lay out a panel: its axes fill the square and are not drawn."""
-    (left, top, side), (width, height), (columns, rows) = square, size, viewport.ranges
+    (columns, rows), domains = viewport.ranges, _domains(number, square, size)
     hidden = {
         "visible": False, "fixedrange": True, "zeroline": False, "showgrid": False,
         "scaleanchor": False,
     }  # fmt: skip
-    across = {"domain": [left / width, (left + side) / width], "anchor": f"y{number}"}
-    down = {"domain": [1 - (top + side) / height, 1 - top / height], "anchor": f"x{number}"}
+    looks = (
+        {"anchor": f"y{number}", "range": columns},
+        {"anchor": f"x{number}", "range": rows[::-1]},
+    )
     return {
-        f"xaxis{number}": hidden | across | {"range": columns},
-        f"yaxis{number}": hidden | down | {"range": rows[::-1]},
+        name: hidden | look | {"domain": domain}
+        for look, (name, domain) in zip(looks, domains.items(), strict=True)
+    }
+
+
+def _domains(number: str, square: Square, size: tuple[int, int]) -> dict[str, list[float]]:
+    """Name a panel's axes, with the shares of the figure that they take."""
+    (left, top, side), (width, height) = square, size
+    return {
+        f"xaxis{number}": [left / width, (left + side) / width],
+        f"yaxis{number}": [1 - (top + side) / height, 1 - top / height],
     }

@@ -5,19 +5,26 @@
 //   {kind: "stroke", id, points: [[x, y], …], screen}                 {kind: "ack", id}
 //   {kind: "wheel", id, x, y, panel, screen, turn, shift}             {kind: "ack", id}
 //   {kind: "drag", id, dx, dy, screen}                                {kind: "ack", id}
+//   {kind: "window", id, dx, dy, hold, screen}                        {kind: "ack", id}
 //   {kind: "key", id, key, screen}                                    {kind: "ack", id}
 //   {kind: "act", id, name, screen}                                   {kind: "ack", id}
 //   {kind: "ping", id}                                                {kind: "pong", id}
 //
-// x and y are data coordinates of the panel's axes, dx and dy differences of them. screen is the
+// x and y are data coordinates of the panel's axes, dx and dy differences of them; in a window, a drag
+// with the right button, they are screen pixels from the press, and hold numbers the presses. screen is the
 // figure's layout.meta.screen when the person acted, so that an action during a round trip never
 // counts for what is shown next. An act is a press on an element with the class alnb-act-NAME or
 // the attribute data-act. The kernel's pongs feed a watchdog.
+//
+// The boxes around figures follow the window; the kernel lays a figure out for its box. The trait
+// `rooms` tells it their sizes. What lies under the pointer is read here, from the trait `values`.
 
 const PING_MS = 2000;
 const ANSWER_MS = 3000; // a server that does not answer within this is gone
 const DRAG_PX = 5; // a hand moves this far in a click
 const NOTCH_PX = 40; // a drag over the slice that counts as a notch of the wheel
+const MOST_ABOVE_PX = 160; // of a notebook's own bars and the app's cell: all is in view without a scroll
+const MARGINS_PX = 20; // of a cell's output, and of the page in it
 const ZOOM_A_NOTCH = 1.25; // as STEP in alnb/ui/label: two fingers zoom by as much as they part
 const GONE = "The notebook's kernel has ended. Reload the page; nothing is lost.";
 const ended = (command) =>
@@ -47,6 +54,42 @@ function makeLine(plot) {
   return { ink, line: ink.querySelector("polyline") };
 }
 
+// A line in a panel's lower left corner: the value and the place under the pointer, or at the cursor.
+function makeReader(model) {
+  const line = document.createElement("div");
+  line.className = "alnb-reading";
+  line.hidden = true;
+  const valueAt = (plot, row, col) => {
+    const { number, shape, unit } = model.get("reading");
+    const [height, width] = shape || [0, 0];
+    const of = plot._fullLayout && plot.layout.meta && plot.layout.meta.values;
+    if (number === undefined || number !== of) return ""; // another slice is being drawn
+    if (!(row >= 0 && row < height && col >= 0 && col < width)) return "";
+    const bytes = model.get("values");
+    const wide = bytes.byteLength === 2 * width * height;
+    const place = row * width + col;
+    const value = wide ? bytes.getInt16(2 * place, true) : bytes.getUint8(place);
+    const signed = String(value).replace("-", "\u2212");
+    return `${unit === "HU" ? `${signed} HU` : `${unit} ${signed}`} · x ${col}, y ${row}`;
+  };
+  return {
+    hide() {
+      line.hidden = true;
+    },
+    show(plot, panel, { x, y }) {
+      const words = valueAt(plot, Math.round(y), Math.round(x));
+      if (words) {
+        if (line.parentElement !== plot) plot.append(line);
+        const [box, around] = [panel.getBoundingClientRect(), plot.getBoundingClientRect()];
+        line.style.left = `${box.left - around.left}px`;
+        line.style.bottom = `${around.bottom - box.bottom}px`;
+        line.textContent = words;
+      }
+      line.hidden = !words;
+    },
+  };
+}
+
 function nameOf(event) {
   const control = event.ctrlKey || event.metaKey ? "Ctrl+" : "";
   const shift = event.shiftKey && (control || event.key.length > 1) ? "Shift+" : "";
@@ -59,7 +102,7 @@ function nameOf(event) {
 function belongsToFocus(event) {
   const element = event.target;
   if (element.isContentEditable) return true;
-  if (element.closest("button") && (event.key === "Enter" || event.key === " ")) return true;
+  if (element.closest("button, summary") && (event.key === "Enter" || event.key === " ")) return true;
   if (element.closest("input[type=checkbox]") && event.key === " ") return true;
   if (element.closest("[role=slider], input[type=range], input[type=radio]"))
     return /^(Arrow|Page|Home|End)/.test(event.key);
@@ -189,17 +232,60 @@ function render({ model, el }) {
     moves.add({ kind: "wheel", ...at, turn, shift: false, screen: pinch.screen }, ["turn"]);
   };
 
+  const reader = makeReader(model);
+  let pointed = null; // the panel and the position that the pointer is on
+  const read = () => {
+    const plot = target();
+    const own = plot && plot.querySelector(`.nsewdrag[data-subplot=${model.get("panel")}]`);
+    const [row, col] = model.get("cursor") || [];
+    if (pointed && pointed.panel.isConnected) {
+      reader.show(plot, pointed.panel, placeOn(plot, pointed.panel, pointed.event));
+    } else if (own && row !== undefined) reader.show(plot, own, { x: col, y: row });
+    else reader.hide();
+  };
+  const point = (event) => {
+    const { plot, panel } = under(event);
+    const before = pointed;
+    pointed = panel && plot._fullLayout ? { panel, event } : null;
+    if (pointed || before) read();
+  };
+
+  // The right button held: sideways is width, up and down is level.
+  let hold = null;
+  let holds = 0;
+  let menu = true; // whether a menu may open: some systems open it when the button is let go
+  const onHold = (event) => {
+    const [dx, dy] = [event.clientX - hold.event.clientX, event.clientY - hold.event.clientY];
+    if (!hold.moved && Math.hypot(dx, dy) < DRAG_PX) return;
+    hold.moved = true;
+    moves.add({ kind: "window", dx, dy, hold: holds, screen: hold.screen }, []);
+  };
+  const onMenu = (event) => {
+    const { panel } = under(event);
+    if (menu && (!panel || model.get("locked"))) return;
+    event.preventDefault();
+    event.stopPropagation(); // JupyterLab has a menu of its own
+  };
+
   let hand = null; // what the pressed button is about: a click, until the hand moves
   const onDown = (event) => {
     const { plot, panel } = under(event);
+    menu = !(panel && event.button === 2 && !model.get("locked"));
+    if (!menu && event.isPrimary) {
+      holds += 1;
+      hold = { event, screen: screenOf(plot), moved: false };
+      event.preventDefault();
+      return;
+    }
     if (panel && event.pointerType === "touch") fingers.set(event.pointerId, event);
     if (fingers.size === 2 && panel && panel.dataset.subplot === model.get("panel")) {
       beginPinch(plot, panel);
       event.preventDefault();
       return;
     }
-    if (!plot || event.button !== 0 || !event.isPrimary) return;
     const focus = scope();
+    held = plot ? true : held && Boolean(focus) && focus.contains(event.target);
+    if (!plot || event.button !== 0 || !event.isPrimary) return;
     if (focus) focus.focus({ preventScroll: true });
     if (!panel || model.get("locked")) return;
     const main = panel.dataset.subplot === model.get("panel");
@@ -212,6 +298,9 @@ function render({ model, el }) {
   const onMove = (event) => {
     if (fingers.has(event.pointerId)) fingers.set(event.pointerId, event);
     if (pinch && fingers.size === 2) onPinch();
+    point(event);
+    if (hold && !(event.buttons & 2)) hold = null; // it was let go where no event came from
+    if (hold) onHold(event);
     if (!hand || !event.isPrimary) return;
     const far = Math.hypot(event.clientX - hand.event.clientX, event.clientY - hand.event.clientY);
     if (!hand.moved && far < DRAG_PX) return;
@@ -247,7 +336,11 @@ function render({ model, el }) {
   const onUp = (event) => {
     fingers.delete(event.pointerId);
     if (!fingers.size) pinch = null;
-    if (!hand || !event.isPrimary) return;
+    if (event.button === 2 && hold) {
+      hold = null;
+      moves.flush();
+    }
+    if (!hand || !event.isPrimary || event.button !== 0) return;
     const { main, at, screen, panel, dot, ink, moved, points } = hand;
     hand = null;
     if (ink) {
@@ -272,12 +365,21 @@ function render({ model, el }) {
   const onGone = (event) => {
     fingers.delete(event.pointerId);
     if (!fingers.size) pinch = null;
+    hold = null;
     dropHand();
   };
 
+  // In a notebook the wheel scrolls, until the picture was pressed: then it is the picture's, as
+  // long as nothing outside the app is pressed or has the focus.
+  let held = false;
+  const onFocus = (event) => {
+    const box = scope();
+    held = held && Boolean(box) && box.contains(event.target);
+  };
   const onWheel = (event) => {
     const { plot, panel } = under(event);
     if (!panel || event.ctrlKey || event.metaKey || !event.deltaY) return;
+    if (scroller() && !held) return;
     event.preventDefault();
     event.stopPropagation();
     const lines = event.deltaMode === 1 ? 33 : 1; // Firefox counts lines
@@ -296,6 +398,7 @@ function render({ model, el }) {
     event.preventDefault();
     event.stopPropagation();
     const name = element.dataset.act || /alnb-act-([\w-]+)/.exec(element.className)[1].replace("-", ":");
+    moves.flush();
     send({ kind: "act", name, screen: screenOf(target()) });
     if (event.detail > 0) box.focus({ preventScroll: true }); // by hand: keys go on working
   };
@@ -322,9 +425,16 @@ function render({ model, el }) {
     if (message.kind === "pong") watchdog.pong();
     if (message.kind !== "ack") return;
     moves.done(message.id);
+    setTimeout(pressAll, 50); // what the kernel changed is drawn by then
     const dot = dots.get(message.id);
     dots.delete(message.id);
     if (dot) setTimeout(() => dot.remove(), 60); // until Plotly has drawn the marker that replaces it
+  };
+
+  // Plain buttons of which one is on.
+  const pressAll = () => {
+    for (const one of document.querySelectorAll(".alnb-window-controls button"))
+      one.setAttribute("aria-pressed", String(one.classList.contains("mod-info")));
   };
 
   // What ipywidgets and Plotly leave without a name for a screen reader.
@@ -342,32 +452,90 @@ function render({ model, el }) {
     }
   };
 
+  const boxes = new Map(); // around figures, by their classes
+  const tellRooms = () => {
+    const rooms = { ...model.get("rooms") };
+    for (const [name, box] of boxes)
+      if (box.clientWidth && box.clientHeight) rooms[name] = [box.clientWidth, box.clientHeight];
+    if (JSON.stringify(rooms) === JSON.stringify(model.get("rooms"))) return;
+    model.set("rooms", rooms);
+    model.save_changes();
+  };
+  const resized = new ResizeObserver(tellRooms);
+  const watchRooms = () => {
+    for (const name of scope() ? model.get("watched") : []) {
+      const box = document.querySelector(`.${name}`);
+      if (!box || boxes.get(name) === box) continue;
+      if (boxes.has(name)) resized.unobserve(boxes.get(name));
+      boxes.set(name, box);
+      resized.observe(box);
+    }
+  };
+
+  // In a notebook the page is as high as what is seen of the notebook, so that all of it is in view.
+  const scroller = () => {
+    const box = target();
+    return box && box.closest(".jp-WindowedPanel-outer"); // Voila's page has none
+  };
+  const fitted = new ResizeObserver(() => fit());
+  let fits = null; // the notebook that is measured
+  const fit = () => {
+    const around = scroller();
+    const box = around && scope();
+    if (!box || !box.querySelector(".alnb-page")) return;
+    const from = box.getBoundingClientRect().top - around.getBoundingClientRect().top;
+    const above = from + around.scrollTop;
+    const left = around.clientHeight - (above < MOST_ABOVE_PX ? above : 0) - MARGINS_PX;
+    box.style.setProperty("--tall", `${Math.round(left)}px`);
+    if (fits === around) return;
+    fits = around;
+    fitted.observe(around);
+  };
+
+  let heard = null; // the figure that tells when it was drawn
   const makeFocusable = () => {
+    watchRooms();
+    if (!fits) fit();
     const box = scope();
     if (!box || !target()) return false;
+    if (heard !== target() && target().on) { // Plotly gives it that as it draws
+      heard = target();
+      heard.on("plotly_afterplot", read); // another slice, or the picture moved
+    }
     box.tabIndex = 0;
     box.dataset.lmSuppressShortcuts = "true";
-    el.dataset.ready = "true";
-    return true;
+    const drawn = target().layout.width === target().closest(`.${model.get("target")}`).clientWidth;
+    if (drawn) el.dataset.ready = "true";
+    return drawn;
   };
   const waiting = setInterval(() => makeFocusable() && clearInterval(waiting), 100);
-  const naming = setInterval(() => scope() && nameAll(scope()), PING_MS); // parts come and go
+  const naming = setInterval(() => {
+    if (!scope()) return;
+    nameAll(scope()); // parts come and go
+    pressAll();
+    watchRooms();
+  }, PING_MS);
 
   el.classList.add("alnb-tap");
   const listeners = {
     pointerdown: onDown, pointermove: onMove, pointerup: onUp, pointercancel: onGone,
-    wheel: onWheel, click: onPress, keydown: onKey,
+    wheel: onWheel, click: onPress, keydown: onKey, focusin: onFocus, contextmenu: onMenu,
   };
   const options = { capture: true, passive: false };
   for (const [name, on] of Object.entries(listeners)) document.addEventListener(name, on, options);
   model.on("msg:custom", onMessage);
+  for (const trait of ["reading", "cursor"]) model.on(`change:${trait}`, read);
   return () => {
     clearInterval(waiting);
     clearInterval(naming);
+    resized.disconnect();
+    fitted.disconnect();
+    if (heard) heard.removeListener("plotly_afterplot", read);
     watchdog.stop();
     for (const [name, on] of Object.entries(listeners))
       document.removeEventListener(name, on, options);
     model.off("msg:custom", onMessage);
+    for (const trait of ["reading", "cursor"]) model.off(`change:${trait}`, read);
   };
 }
 

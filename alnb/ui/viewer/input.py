@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import anywidget
+import numpy as np
 import traitlets
+from numpy.typing import NDArray
 
 ScreenNumber = int | None
 
@@ -58,6 +60,16 @@ class Drag:
 
 
 @dataclass(frozen=True, slots=True)
+class Windowing:
+    """A drag with the right button, as it stands now."""
+
+    right: float  # in screen pixels from where the button was pressed; below 0 to the left
+    down: float
+    hold: int  # numbers the drags of a page: one press of the button, one number
+    screen: ScreenNumber
+
+
+@dataclass(frozen=True, slots=True)
 class Act:
     """A press on a button: an element with the class ``alnb-act-NAME`` or ``data-act``."""
 
@@ -73,7 +85,7 @@ class Key:
     screen: ScreenNumber
 
 
-Event = Press | Stroke | Wheel | Drag | Act | Key
+Event = Press | Stroke | Wheel | Drag | Windowing | Act | Key
 
 
 class Tap(anywidget.AnyWidget):
@@ -111,6 +123,21 @@ class Tap(anywidget.AnyWidget):
         "the slice, and the region that is asked about", help="what a screen reader calls it"
     ).tag(sync=True)
     command = traitlets.Unicode("alnb label", help="starts the app again").tag(sync=True)
+    watched = traitlets.List(traitlets.Unicode(), help="classes of boxes around figures").tag(
+        sync=True
+    )
+    rooms = traitlets.Dict(help="their (width, height) on the page, in screen pixels").tag(
+        sync=True
+    )
+    values = traitlets.Bytes(
+        help="intensities of the slice, row by row: little-endian int16, or uint8"
+    ).tag(sync=True)
+    reading = traitlets.Dict(
+        help="of `values`: their number, as the figure's meta has it, (H, W) shape and unit"
+    ).tag(sync=True)
+    cursor = traitlets.List(
+        traitlets.Float(), help="(row, col) of the place that keys move; else empty"
+    ).tag(sync=True)
     patience_s = traitlets.Float(8.0, help="silence after which the kernel counts as gone").tag(
         sync=True
     )
@@ -126,6 +153,8 @@ class Tap(anywidget.AnyWidget):
             target=target, panel=panel, shortcuts=list(shortcuts), repeating=list(repeating)
         )
         self._handlers: list[Callable[[Event], None]] = []
+        self._rooms: list[tuple[str, Callable[[int, int], object]]] = []
+        self.observe(self._on_rooms, "rooms")
         self.on_msg(self._receive)
 
     def on_event(self, handler: Callable[[Event], None]) -> None:
@@ -134,6 +163,34 @@ class Tap(anywidget.AnyWidget):
         Voila shows no errors, so `handler` must show its own.
         """
         self._handlers.append(handler)
+
+    def read(self, number: int, values: NDArray[Any] | None, unit: str = "") -> None:
+        """Let the page say what lies under the pointer, without asking the kernel.
+
+        Parameters
+        ----------
+        number : int
+            It is read while the figure's ``layout.meta["values"]`` is this number.
+        values : (H, W) int16 or uint8 array, or None
+            Intensities of the slice on screen; None: nothing is read.
+        unit : str
+            What they are, as the page names it.
+        """
+        told = np.zeros((0, 0), np.uint8) if values is None else values
+        with self.hold_sync():  # one message
+            self.values = told.astype(told.dtype.newbyteorder("<"), copy=False).tobytes()
+            self.reading = {"number": number, "shape": list(told.shape), "unit": unit}
+
+    def on_room(self, box: str, handler: Callable[[int, int], object]) -> None:
+        """Call `handler` with width and height whenever the box of a CSS class changes its size."""
+        self._rooms.append((box, handler))
+        self.watched = list(dict.fromkeys([*self.watched, box]))
+
+    def _on_rooms(self, change: dict[str, Any]) -> None:
+        for box, handler in self._rooms:
+            size = change["new"].get(box)
+            if size and size != change["old"].get(box):
+                handler(int(size[0]), int(size[1]))
 
     def _receive(self, _widget: object, message: dict[str, Any], _buffers: object) -> None:
         kind, number = message.get("kind"), message.get("id")
@@ -160,6 +217,8 @@ def _event(message: dict[str, Any], panel: str) -> Event:
         return Stroke(points, screen)
     if kind == "drag":
         return Drag(float(message["dy"]), float(message["dx"]), screen)
+    if kind == "window":
+        return Windowing(float(message["dx"]), float(message["dy"]), int(message["hold"]), screen)
     elsewhere = message.get("panel", panel) != panel
     place = float(message["y"]), float(message["x"])
     shift = bool(message.get("shift"))

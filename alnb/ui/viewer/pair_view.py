@@ -13,6 +13,7 @@ from alnb.ui.viewer.drawing import (
     FILLED,
     NO_PATH,
     Pictures,
+    Plan,
     TwoPanels,
     click_marks,
     grid_path,
@@ -24,8 +25,8 @@ from alnb.ui.viewer.drawing import (
 from alnb.ui.viewer.viewport import Viewport
 
 PANEL_PX, GAP_PX, TITLE_PX = 416, 16, 26
-WIDTH_PX, HEIGHT_PX = 2 * PANEL_PX + GAP_PX, PANEL_PX + TITLE_PX
-PANELS = {"left": (0, TITLE_PX, PANEL_PX), "right": (PANEL_PX + GAP_PX, TITLE_PX, PANEL_PX)}
+SIZE_PX = (2 * PANEL_PX + GAP_PX, PANEL_PX + TITLE_PX)  # at first
+SIDES = ("left", "right")
 SHAPES = {"grid": line("white", 1, opacity=0.35), "frame": line("white", 2), "outlines": FILLED}
 ZOOM = 3.0  # sides of a region that a zoomed panel shows
 
@@ -45,7 +46,7 @@ class Panel:
 
 
 class PairView(TwoPanels):
-    """A figure of two panels, 848 px wide, on which presses do nothing; `widget` is what to show.
+    """A figure of two panels on which presses do nothing; `widget` is what to show.
 
     Parameters
     ----------
@@ -57,13 +58,11 @@ class PairView(TwoPanels):
 
     def __init__(self, shape: tuple[int, int], shortcuts: Sequence[str] = ()) -> None:
         super().__init__(
-            shape, (WIDTH_PX, HEIGHT_PX), PANELS, shortcuts=shortcuts,
-            shapes={f"{side} {name}": (side, look) for side in PANELS
+            shape, SIZE_PX, plan, shortcuts=shortcuts,
+            shapes={f"{side} {name}": (side, look) for side in SIDES
                     for name, look in SHAPES.items()},
-            marks={f"{side} {name}": (side, marker) for side in PANELS
+            marks={f"{side} {name}": (side, marker) for side in SIDES
                    for name, marker in click_marks(11).items()},
-            notes={name: place for side, (left, *_) in PANELS.items()
-                   for name, place in _notes(side, left).items()},
         )  # fmt: skip
         self.tap.pictured = "two slices with the region that was asked about"
         self.tap.locked = True
@@ -85,7 +84,7 @@ class PairView(TwoPanels):
             Show the regions with their surroundings, not the whole slices.
         """
         with self.figure.batch_update():
-            for side, panel in zip(PANELS, (left, right), strict=True):
+            for side, panel in zip(SIDES, (left, right), strict=True):
                 self._put_pictures(side, self._pictures(panel, visible))
                 for name in ("entropy", "prediction", "mask"):
                     self._part(f"{side} {name}").opacity = opacity if name == "entropy" else 1
@@ -108,12 +107,17 @@ class PairView(TwoPanels):
         return pictures_of(panel.image, layers, max(1.0, PANEL_PX / max(self.shape)))
 
 
-def _notes(side: str, left_px: int) -> dict[str, dict[str, Any]]:
-    middle = (left_px + PANEL_PX / 2) / WIDTH_PX
-    return {
-        f"{side} title": note(left_px / WIDTH_PX, 1, ("left", "top"), font={"size": 14}),
-        f"{side} note": note(
-            middle, 0.03, ("center", "bottom"), font={"color": "white", "size": 13},
-            bgcolor="rgba(31,41,55,0.85)", borderpad=5,
-        ),
-    }  # fmt: skip
+def plan(width: int, height: int) -> Plan:
+    """Put two panels as large as they can be side by side, below their titles."""
+    side = min((width - GAP_PX) // 2, height - TITLE_PX)
+    lefts = dict(zip(SIDES, (0, side + GAP_PX), strict=True))
+    notes: dict[str, dict[str, Any]] = {}
+    for name, left in lefts.items():
+        notes[f"{name} title"] = note(
+            left / width, 1, ("left", "top"), align="left", width=side, font={"size": 14}
+        )
+        notes[f"{name} note"] = note(
+            (left + side / 2) / width, 1 - (TITLE_PX + 0.97 * side) / height, ("center", "bottom"),
+            font={"color": "white", "size": 13}, bgcolor="rgba(31,41,55,0.85)", borderpad=5,
+        )  # fmt: skip
+    return Plan({name: (left, TITLE_PX, side) for name, left in lefts.items()}, notes)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import itertools
 import math
+import textwrap
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from html import escape
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from alnb.annotation import Click, Outline
 from alnb.arrays import Grey, Map, Mask
+from alnb.dataset import SliceId
 from alnb.regions import Region
 from alnb.ui.viewer.drawing import (
     BEHIND,
@@ -24,6 +28,8 @@ from alnb.ui.viewer.drawing import (
     OVERLAYS,
     PREDICTION_RGB,
     Pictures,
+    Plan,
+    Square,
     TwoPanels,
     click_marks,
     grid_path,
@@ -35,20 +41,31 @@ from alnb.ui.viewer.drawing import (
     uri,
 )
 from alnb.ui.viewer.input import Act, Event, Key
-from alnb.ui.viewer.viewport import REGION_PX, Box, Viewport
+from alnb.ui.viewer.viewport import Box, Viewport
 
-SLICE_PX, GAP_PX = 352, 16
-WIDTH_PX = SLICE_PX + GAP_PX + REGION_PX  # 848×480: with a chart column, fits 1280×720
-PANELS = {"slice": (0, 0, SLICE_PX), "region": (SLICE_PX + GAP_PX, 0, REGION_PX)}
+SIZE_PX = (848, 480)  # at first: what a notebook's cell holds beside its margins
+GAP_PX = 16  # between slice and region
+SHARE = 0.65  # ours: of the width, for the region; the slice gets the rest
+LINE_PX = 18  # of a note
+UNDER_PX = 128  # below the slice, for its notes and for what the page says there
+PANELS = ("slice", "region")
+FINE_PX = 512  # ours: how large pictures are drawn; the browser scales them smoothly to the screen
+BAR_PX, KEY_PX = 36, 200  # of entropy's colours, and of them with their words
 GRID = line("rgba(255,255,255,0.55)", 1, opacity=0.4)
 PICKED = line(CLICK_COLOUR, 2)
+PREDICTED = line("rgb({}, {}, {})".format(*PREDICTION_RGB), 2)
 REST_COLOUR = "rgba(127,135,147,0.12)"  # of the panels, where there are no pictures
 FAINT = 0.5  # of the heat's opacity on the region, where CT must be read
 MARGIN = 0.25  # of its side, drawn around a viewport that the person moves
+BAR_SHARE = 0.28  # ours: of a panel's side, at most for the scale bar
+BAR_MM = [m * 10**n for n in range(3) for m in (1, 2, 5)]  # its lengths: 1 mm to 500 mm
+BAR_HIGH_PX, BAR_IN_PX = 5, 10  # of the bar, and how far from the corner it ends
+LOOKING_PX = 7.5  # of a character of the sentence across the region, on average
+CAPTION_PX = 7.5  # of a character under the slice, on average; scans are named in bold
 BLURRED = 1.6  # a picture that is enlarged by more is drawn again, finer
 KEYS = {  # what an overlay's colours mean
     "prediction": f"<span style='color:rgb{PREDICTION_RGB}'>■</span> predicted infection",
-    "entropy": "entropy, 0 to 0.69 nats",
+    "entropy": "uncertainty, low to high",  # entropy, 0 to 0.69 nats
 }
 LAYERS = {  # what can be hidden -> its shapes and traces
     "grid": ("grid", "near grid"),
@@ -62,6 +79,14 @@ def _area(rgba: str, dash: str) -> dict[str, Any]:
     return {"line": outline, "fillcolor": rgba.format(0.45)}
 
 
+ON_PICTURE = {  # note -> its place across and down, (share of the panel, pixels), and its anchor
+    "R": ((0, 5), (0.5, 0), ("left", "middle")),
+    "L": ((1, -5), (0.5, 0), ("right", "middle")),
+    "scale": ((1, -BAR_IN_PX), (1, -BAR_IN_PX - BAR_HIGH_PX - 3), ("right", "bottom")),
+    "window": ((0, 5), (1, -32), ("left", "bottom")),  # above what the pointer reads
+}
+
+
 INFECTED_AREA, CLEAN_AREA = _area(INFECTED_RGBA, "solid"), _area(CLEAN_RGBA, "dot")
 SHAPES = {  # name -> panel and look; those called near show what is answered of a whole slice
     "grid": ("slice", GRID),
@@ -72,9 +97,12 @@ SHAPES = {  # name -> panel and look; those called near show what is answered of
     "near infected": ("region", INFECTED_AREA),
     "near clean": ("region", CLEAN_AREA),
     "picked": ("region", PICKED),
+    "predicted": ("region", PREDICTED),
     "outlines": ("region", FILLED),
     "frame": ("region", line("rgba(255,255,255,0.85)", 1.5)),
-}
+    **{f"{panel} bar": (panel, {"line": {"color": "black", "width": 1}, "fillcolor": "white"})
+       for panel in PANELS},
+}  # fmt: skip
 MARKS = {name: ("region", marker) for name, marker in click_marks(13).items()} | {
     "clicks earlier": (
         "slice", {"size": 5, "color": CLICK_COLOUR, "line": {"width": 1, "color": "white"}},
@@ -95,6 +123,20 @@ class Encoded:
     near: Pictures  # of the part that is shown large
     box: Box  # which part that is
     fine: float  # how many pixels one of the slice takes in `near`
+    visible: frozenset[str]  # which overlays are among them
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Facts:
+    """What is known of a slice beside its picture; by default nothing."""
+
+    where: SliceId | None = None
+    place: str = ""  # its number in the scan, in words
+    values: NDArray[np.int16] | NDArray[np.uint8] | None = None  # (H, W): what the pointer reads
+    unit: str = ""  # of the values
+    window: str = ""  # through which it is shown, in words
+    pixel_mm: float | None = None  # the side of a pixel
+    oriented: bool = False  # whether column 0 is the patient's right
 
 
 class SliceView(TwoPanels):
@@ -112,31 +154,45 @@ class SliceView(TwoPanels):
     Attributes
     ----------
     widget : ipywidgets.Box
-        What to show: the figure, 848×480 px, with its `tap`.
+        What to show: the figure with its `tap`; pictures are as large as its box allows.
     screen : int
-        Counts the regions shown so far.
+        Counts the regions shown so far, and returns to one from a neighbouring slice.
     viewport : Viewport
         What is shown large; it stays while the region does.
+    smooth : bool
+        Whether CT and entropy are drawn between the slice's pixels, or each pixel as a square.
     """
 
     def __init__(
         self, shape: tuple[int, int], shortcuts: Sequence[str] = (), repeating: Sequence[str] = ()
     ) -> None:
         super().__init__(
-            shape, (WIDTH_PX, REGION_PX), PANELS, shapes=SHAPES, marks=MARKS, notes=_notes(),
-            images=[_heat_bar()], shortcuts=shortcuts, repeating=repeating,
+            shape, SIZE_PX, plan, shapes=SHAPES, marks=MARKS, shortcuts=shortcuts,
+            repeating=repeating,
         )  # fmt: skip
         self.screen = 0
+        self.smooth = True
         self.region: Region | None = None
         self.viewport = Viewport.whole(shape)
         self._shown: tuple[Grey, Mapping[str, Map | Mask]] = (np.zeros(shape, np.uint8), {})
+        self._facts = Facts()
+        self._read: SliceId | None = None  # whose values the page has
+        self._values = 0  # numbers them
         self._drawn: tuple[Box, float] = ((slice(0), slice(0)), 1.0)
         self._visible = self._given = frozenset(OVERLAYS)
 
     @property
     def scale(self) -> float:
         """How many screen pixels a pixel of the slice takes in the region's panel."""
-        return REGION_PX / self.viewport.side
+        return self.plan.panels["region"][2] / self.viewport.side
+
+    @property
+    def spare(self) -> tuple[int, int, int, int]:
+        """The room that is left under the slice: left, top, width and height, in screen pixels."""
+        left, _, side = self.plan.panels["slice"]
+        lines = 2 if side >= 2 * KEY_PX else 3
+        top = side + 10 + LINE_PX * lines
+        return left, top, side, self._size[1] - top
 
     def on_event(self, handler: Callable[[Event], None]) -> None:
         """Call `handler` with what a person does.
@@ -160,8 +216,15 @@ class SliceView(TwoPanels):
             As for `show`, with its errors.
         """
         self._check(image, overlays)
-        far = pictures_of(image, overlays, max(1.0, SLICE_PX / max(image.shape)))
-        return Encoded(far, *_near(image, overlays, region, self._viewport_of(region)))
+        visible = self._visible
+        drawn = {name: values for name, values in overlays.items() if name in visible}
+        far = pictures_of(image, drawn, self._fine(max(image.shape)))
+        near = self._near(image, overlays, region, self._viewport_of(region))
+        return Encoded(far, *near, visible)
+
+    def _fine(self, side: float) -> float:
+        """Choose how many pixels are drawn for each of a slice that shows `side` of them."""
+        return max(1.0, FINE_PX // side) if self.smooth else 1.0
 
     def _viewport_of(self, region: Region) -> Viewport:
         return self.viewport if region == self.region else Viewport.of(region, self.shape)
@@ -176,6 +239,7 @@ class SliceView(TwoPanels):
         regions: Iterable[Region] = (),
         encoded: Encoded | None = None,
         looking: str = "",
+        facts: Facts | None = None,
     ) -> None:
         """Show a region of a slice; a region that is already on screen keeps its zoom.
 
@@ -195,6 +259,8 @@ class SliceView(TwoPanels):
             What `encode` made of image, region and overlays ahead.
         looking : str
             A sentence across the region, where another slice than the asked one is shown.
+        facts : Facts, optional
+            What is known of the slice; None: which one it is.
 
         Raises
         ------
@@ -203,16 +269,17 @@ class SliceView(TwoPanels):
         """
         overlays = overlays or {}
         self._check(image, overlays)
-        encoded = encoded or self.encode(image, region, overlays)
+        if encoded is None or encoded.visible != self._visible:
+            encoded = self.encode(image, region, overlays)
         self.viewport = self._viewport_of(region)
         if region != self.region:
             self.screen += 1
         self.region, self._shown = region, (image, overlays)
+        self._facts = facts or Facts(region.where, f"slice {region.where.number}")
         border, grid = grid_path([region]), grid_path(regions)
         whole = region.height >= self.shape[0] and region.width >= self.shape[1]
         with self.figure.batch_update():
-            self._put_pictures("slice", encoded.far)
-            self._put_near(encoded.near, encoded.box, encoded.fine)
+            self._put_encoded(encoded)
             self._put_paths({
                 "grid": grid, "near grid": grid if whole else NO_PATH,
                 "border": border, "frame": border,
@@ -221,10 +288,33 @@ class SliceView(TwoPanels):
             self._put_key(given=overlays)
             self._put_rest("", BEHIND)
             self._put_viewport("region", self.viewport)
-            self.figure.layout.meta = {"screen": self.screen}
-            scan = escape(region.where.scan, quote=False)
-            self._put_note("place", f"<b>{scan}</b><br>slice {region.where.z}")
-            self._put_note("looking", looking)
+            self._put_facts()
+            chars = int(self.plan.panels["region"][2] / LOOKING_PX)
+            self._put_note("looking", "<br>".join(textwrap.wrap(looking, chars)))
+        self._put_values()
+
+    def rewindow(self, image: Grey, window: str) -> None:
+        """Show the slice on screen through another window; all else stays.
+
+        Parameters
+        ----------
+        image : (H, W) uint8 array
+            The slice through that window.
+        window : str
+            The window in words.
+        """
+        if self.region is None:
+            return
+        self._check(image, {})
+        self._shown, self._facts = (image, self._shown[1]), replace(self._facts, window=window)
+        box, fine = self._drawn
+        inside = self.region.drawn(self.shape)[box]
+        far = pictures_of(image, {}, self._fine(max(self.shape)))
+        near = pictures_of(image[box], {}, fine, inside)
+        with self.figure.batch_update():
+            for panel, pictures in (("slice", far), ("region", near)):
+                self._traces[f"{panel} ct"].source = uri(pictures["ct"][0])
+            self._put_note("window", window)
 
     def mark(
         self,
@@ -233,6 +323,7 @@ class SliceView(TwoPanels):
         outlines: Iterable[Outline] = (),
         cursor: Place | None = None,
         picked: Iterable[Region] = (),
+        predicted: Iterable[Outline] = (),
     ) -> None:
         """Show these marks and no others; the rest stays.
 
@@ -243,10 +334,16 @@ class SliceView(TwoPanels):
             The place that keys move.
         picked : iterable of Region
             Those that hold a click, where a whole slice is answered at once.
+        predicted : iterable of Outline
+            Around what is predicted with these marks.
         """
+        self.tap.cursor = list(cursor or ())
         with self.figure.batch_update():
             self._put_clicks(clicks)
-            self._put_paths({"outlines": polygon_path(outlines), "picked": grid_path(picked)})
+            self._put_paths({
+                "outlines": polygon_path(outlines), "picked": grid_path(picked),
+                "predicted": polygon_path(predicted),
+            })  # fmt: skip
             self._put_points("cursor", [] if cursor is None else [cursor])
 
     def show_answers(
@@ -296,11 +393,20 @@ class SliceView(TwoPanels):
         inside = all(
             b.start <= n.start and n.stop <= b.stop for n, b in zip(need, box, strict=True)
         )
-        sharp = self.scale / BLURRED <= fine
+        sharp = self._fine(viewport.side) / BLURRED <= fine
         with self.figure.batch_update():
             if not (inside and sharp):
-                self._put_near(*_near(*self._shown, self.region, viewport, MARGIN))
+                self._put_near(*self._near(*self._shown, self.region, viewport, MARGIN))
             self._put_viewport("region", viewport)
+            self._put_bar("region")
+
+    def resize(self, width: int, height: int) -> None:
+        """Lay the figure out for a box of this many screen pixels."""
+        super().resize(width, height)
+        with self.figure.batch_update():
+            self._put_caption()
+            for panel in PANELS:
+                self._put_bar(panel)
 
     def set_overlays(
         self,
@@ -323,8 +429,10 @@ class SliceView(TwoPanels):
         hidden : collection of str
             Which of `LAYERS` not to show: the grid, clicks, answers.
         """
-        self._visible = frozenset(visible)
+        before, self._visible = self._visible, frozenset(visible)
         with self.figure.batch_update():
+            if self._visible != before and self.region is not None:
+                self._put_encoded(self.encode(self._shown[0], self.region, self._shown[1]))
             for panel, name in itertools.product(PANELS, OVERLAYS):
                 faint = FAINT if (panel, name) == ("region", "entropy") else 1
                 trace = self._traces[f"{panel} {name}"]
@@ -352,9 +460,54 @@ class SliceView(TwoPanels):
                 self._put_points(name, ())
             self._put_key(given=())
             self._put_rest(sentence, REST_COLOUR)
-            self.figure.layout.meta = {"screen": self.screen}
-            self._put_note("place", "")
+            self._facts = Facts()
+            self._put_facts()
             self._put_note("looking", "")
+        self._put_values()
+
+    def _put_facts(self) -> None:
+        """Write what is known of the slice: where it lies, its sides, its scale and window."""
+        facts = self._facts
+        if facts.where != self._read:
+            self._values += 1
+        self.figure.layout.meta = {"screen": self.screen, "values": self._values}
+        self._put_caption()
+        self._put_note("window", facts.window)
+        for panel in PANELS:
+            for letter in "RL":
+                self._put_note(f"{panel} {letter}", letter if facts.oriented else "")
+            self._put_bar(panel)
+
+    def _put_caption(self) -> None:
+        """Name scan and slice under the slice; a long name of a scan is cut short."""
+        facts = self._facts
+        scan = facts.where.scan if facts.where else ""
+        room = max(4, int(self.plan.panels["slice"][2] / CAPTION_PX) - len(facts.place))
+        short = scan if len(scan) <= room else f"{scan[: room - 1]}…"
+        self._put_note("place", f"<b>{escape(short, quote=False)}</b>, {facts.place}" * bool(scan))
+
+    def _put_values(self) -> None:
+        """Send the values that the pointer reads, once a slice and after its pictures."""
+        facts = self._facts
+        if facts.where != self._read:
+            self._read = facts.where
+            self.tap.read(self._values, facts.values, facts.unit)
+
+    def _put_bar(self, panel: str) -> None:
+        """Draw the scale bar in a panel's lower right corner, where the scale is known."""
+        viewport = self.viewport if panel == "region" else Viewport.whole(self.shape)
+        path, words = NO_PATH, ""
+        if self._facts.pixel_mm is not None:
+            side_mm = viewport.side * self._facts.pixel_mm
+            length_mm = max((mm for mm in BAR_MM if mm <= BAR_SHARE * side_mm), default=BAR_MM[0])
+            one = viewport.side / self.plan.panels[panel][2]  # screen pixel, in the slice's
+            (_, right), (_, bottom) = viewport.ranges
+            right, bottom = right - BAR_IN_PX * one, bottom - BAR_IN_PX * one
+            left, top = right - length_mm / self._facts.pixel_mm, bottom - BAR_HIGH_PX * one
+            path = f"M{left:.3f},{top:.3f}H{right:.3f}V{bottom:.3f}H{left:.3f}Z"
+            words = f"{length_mm / 10:g} cm" if length_mm >= 10 else f"{length_mm} mm"
+        self._put_paths({f"{panel} bar": path})
+        self._put_note(f"{panel} scale", words)
 
     def _check(self, image: Grey, overlays: Mapping[str, Map | Mask]) -> None:
         for name in overlays.keys() - set(OVERLAYS):
@@ -363,8 +516,13 @@ class SliceView(TwoPanels):
             if array.shape != self.shape:
                 raise ValueError(f"{name} is {array.shape}, the view {self.shape}.")
 
+    def _put_encoded(self, encoded: Encoded) -> None:
+        self._put_pictures("slice", encoded.far, smooth=self.smooth)
+        self._put_near(encoded.near, encoded.box, encoded.fine)
+
     def _put_near(self, pictures: Pictures, box: Box, fine: float) -> None:
-        self._put_pictures("region", pictures, (box[0].start, box[1].start))
+        corner = box[0].start, box[1].start
+        self._put_pictures("region", pictures, corner, smooth=self.smooth)
         self._drawn = (box, fine)
 
     def _put_key(self, given: Iterable[str]) -> None:
@@ -380,40 +538,78 @@ class SliceView(TwoPanels):
         self.figure.layout.plot_bgcolor = behind
         self.figure.layout.paper_bgcolor = behind if sentence else "rgba(0,0,0,0)"
 
+    def _near(
+        self,
+        image: Grey,
+        overlays: Mapping[str, Map | Mask],
+        region: Region,
+        viewport: Viewport,
+        margin: float = 0.0,
+    ) -> tuple[Pictures, Box, float]:
+        """Draw large what a viewport shows, and a margin around it, as a share of its side."""
+        box = viewport.box(image.shape, margin)
+        fine = self._fine(viewport.side)
+        drawn = overlays.keys() & self._visible
+        crops = {name: overlays[name][box] for name in drawn}
+        return pictures_of(image[box], crops, fine, region.drawn(image.shape)[box]), box, fine
 
-def _near(
-    image: Grey,
-    overlays: Mapping[str, Map | Mask],
-    region: Region,
-    viewport: Viewport,
-    margin: float = 0.0,
-) -> tuple[Pictures, Box, float]:
-    """Draw large what a viewport shows, and a margin around it, as a share of its side."""
-    box = viewport.box(image.shape, margin)
-    fine = max(1.0, REGION_PX / viewport.side)
-    crops = {name: values[box] for name, values in overlays.items()}
-    return pictures_of(image[box], crops, fine, region.drawn(image.shape)[box]), box, fine
 
+def plan(width: int, height: int) -> Plan:
+    """Put the region, as large as it can be, beside the slice, with notes under the slice."""
+    region = int(min(height, SHARE * (width - GAP_PX)))
+    side = int(min(width - GAP_PX - region, height - UNDER_PX))
+    left = side + GAP_PX
+    beside = side >= 2 * KEY_PX
+    panels = {"slice": (0, 0, side), "region": (left, 0, region)}
 
-def _notes() -> dict[str, dict[str, Any]]:
-    right, under = SLICE_PX / WIDTH_PX, 1 - (SLICE_PX + 6) / REGION_PX
-    return {
-        "place": note(0, under, ("left", "top"), align="left"),
-        "prediction": note(right, under, ("right", "top")),
-        "entropy": note(right, under - 20 / REGION_PX, ("right", "top")),
+    def place(x: float, line: int) -> tuple[float, float]:
+        return x / width, 1 - (side + 6 + LINE_PX * line) / height
+
+    notes = {
+        "place": note(*place(0, 0), ("left", "top"), align="left"),
+        "prediction": note(*(place(KEY_PX + 8, 1) if beside else place(0, 2)), ("left", "top")),
+        "entropy": note(*place(BAR_PX + 4, 1), ("left", "top")),
         "looking": note(  # across the top of the region's panel
-            1 - REGION_PX / WIDTH_PX / 2, 1, ("center", "top"), borderpad=5,
+            (left + region / 2) / width, 1, ("center", "top"), borderpad=5,
             bgcolor="rgba(255,214,0,0.92)", font={"size": 14, "color": "#1f2937"},
         ),
+        **{f"{panel} {name}": _on_picture(at, (width, height), name)
+           for panel, at in panels.items() for name in ("R", "L", "scale")},
+        "window": _on_picture(panels["region"], (width, height), "window"),
         "rest": note(0.5, 0.5, ("center", "middle"), font={"size": 18, "color": "#4b5563"}),
     }  # fmt: skip
+    x, y = place(2, 1)
+    return Plan(panels, notes, [_heat_bar() | {
+        "x": x, "y": y - 6 / height, "sizex": BAR_PX / width, "sizey": 10 / height,
+    }])  # fmt: skip
 
 
+def _on_picture(square: Square, size: tuple[int, int], name: str) -> dict[str, Any]:
+    """Place a note at the rim of a panel, on its picture.
+
+    Parameters
+    ----------
+    square : Square
+        The panel.
+    size : (width, height)
+        Of the figure.
+    name : str
+        Of `ON_PICTURE`.
+    """
+    (left, top, side), (width, height) = square, size
+    across, down, anchor = ON_PICTURE[name]
+    x, y = left + across[0] * side + across[1], top + down[0] * side + down[1]
+    return note(
+        x / width, 1 - y / height, anchor, bgcolor="rgba(0,0,0,0.55)", borderpad=1,
+        font={"color": "white", "size": 13 if len(name) > 1 else 16},
+    )  # fmt: skip
+
+
+@cache
 def _heat_bar() -> dict[str, Any]:
-    """Draw the heat map's colours, as opaque as they are on CT, under the slice."""
+    """Draw the heat map's colours, as opaque as they are on CT."""
     bar = heat_png(np.linspace(0, math.log(2), 128)[np.newaxis])
     return {
-        "source": uri(bar), "xref": "paper", "x": (SLICE_PX - 160) / WIDTH_PX, "xanchor": "right",
-        "yref": "paper", "y": 1 - (SLICE_PX + 32) / REGION_PX, "yanchor": "top",
-        "sizing": "stretch", "sizex": 64 / WIDTH_PX, "sizey": 10 / REGION_PX, "visible": False,
+        "source": uri(bar), "xref": "paper", "xanchor": "left", "yref": "paper", "yanchor": "top",
+        "sizing": "stretch", "visible": False,
     }  # fmt: skip

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from alnb.regions import Region
 
-REGION_PX = 480  # the region panel's side on the screen
-CONTEXT = 0.18  # of the region's longer side, shown around it; 44 px then fill 480 eight-fold
+CONTEXT = 0.18  # ours: of the region's longer side, shown around it
 CLOSEST_PX = 12.0  # ours: fewer pixels of the slice than this show nothing more
 Box = tuple[slice, slice]
 
@@ -35,14 +34,9 @@ class Viewport:
 
     @classmethod
     def of(cls, region: Region, shape: tuple[int, int]) -> Viewport:
-        """Show a region with a little around it, in `REGION_PX` screen pixels.
-
-        A pixel of the (H, W) slice takes a whole number of screen pixels, three or more; only
-        large regions are scaled to fit.
-        """
-        side = max(region.height, region.width)
-        scale = REGION_PX / min(side * (1 + 2 * CONTEXT), max(shape) + 2)
-        return cls(*_middle(region), REGION_PX / (int(scale) if scale >= 3 else scale))
+        """Show a region with a little around it, and little beyond an (H, W) slice."""
+        side = max(region.height, region.width) * (1 + 2 * CONTEXT)
+        return cls(*_middle(region), min(side, max(shape) + 2.0))
 
     @classmethod
     def around(cls, region: Region, shape: tuple[int, int], sides: float) -> Viewport:

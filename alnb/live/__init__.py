@@ -1,0 +1,29 @@
+"""The live layer: a Bayesian last layer that learns from each answer at once, without torch.
+
+The training process publishes each slice as a grid of cells (`training.features`). Of a cell with
+features x and the network's logit o, the log odds of infection are ``o + w·x``. The weights w have
+the prior N(0, 1/`PRECISION`), so that without answers the network's prediction stands. Newton's
+method finds the most probable w, and Laplace's approximation its covariance (MacKay 1992).
+
+What an answer may do, as eq. 1 says it for the network:
+
+- A click counts as `INFECTED_WORTH` of an observation of infection, or one of background, with the
+  features between the cells where it fell.
+- A clean region counts as one observation of background, shared among its cells.
+- The other cells of an infected region count as one observation that they are what the network
+  believes (`HOLD`): one click says nothing of the extent, and without this the layer falls below
+  the network that it starts from. A network that has learned nothing believes nothing.
+- An outlined region counts as one observation, shared among its cells, each infected by its share.
+- A skip counts for nothing.
+
+References
+----------
+MacKay 1992, The evidence framework applied to classification networks, Neural Computation 4(5);
+Kristiadi, Hein, Hennig 2020, Being Bayesian, even just a bit, fixes overconfidence, ICML.
+"""
+
+from alnb.live.cells import NUMBERS, QUARTERS, STRIDE
+from alnb.live.layer import EXACT, Basis, Live, content_of
+from alnb.live.logistic import sigmoid
+
+__all__ = ["EXACT", "NUMBERS", "QUARTERS", "STRIDE", "Basis", "Live", "content_of", "sigmoid"]
