@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -182,6 +183,7 @@ def install_heuristics(folder: Path, code: str, package: str = "theirs", **entri
     info = folder / f"{package}-1.0.dist-info"
     info.mkdir(parents=True)
     (folder / "theirs.py").write_text(code)
+    sys.modules.pop("theirs", None)  # another test's
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
     lines = "".join(f"{name} = {value}\n" for name, value in entries.items())
     (info / "entry_points.txt").write_text(f"[alnb.heuristics]\n{lines}")

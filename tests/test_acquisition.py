@@ -161,8 +161,7 @@ def theirs(tmp_path, monkeypatch):
     entries = {name: f"theirs:{name}" for name in names}
     install_heuristics(tmp_path, CODE, **entries, gone="no_such_module:score")
     monkeypatch.syspath_prepend(tmp_path)
-    yield tmp_path
-    sys.modules.pop("theirs", None)
+    return tmp_path
 
 
 def test_the_heuristics_of_a_package_are_named_and_not_loaded(theirs):
