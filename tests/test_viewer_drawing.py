@@ -133,6 +133,34 @@ def test_a_page_that_asks_late_gets_the_figure_as_it_is():
     assert figure.get_state()["_widget_layout"]["width"] == 400
 
 
+def test_a_page_gets_again_what_it_was_sent_before_its_figure_was_drawn(sent):
+    figure = LiveFigure([{"type": "scatter", "y": [1, 2]}, {"type": "scatter"}], {"width": 300})
+    figure.get_state()  # a page asks
+    with figure.batch_update():
+        figure.data[0].y, figure.layout.width = [3, 4], 400
+    figure.data[0].y, figure.data[1].y = [5, 6], [7, 8]
+    figure.layout.meta = {"screen": 4}
+    sent.clear()
+
+    heard = []
+    names = ["_py2js_restyle", "_py2js_relayout", "_py2js_update"]
+    figure.observe(lambda change: heard.append(change["new"]), names)
+    figure.catch_up()
+    styles = {
+        one["restyle_traces"][0]: one["restyle_data"]
+        for one in heard
+        if one and "restyle_data" in one
+    }
+    (layout,) = [one["relayout_data"] for one in heard if one and "relayout_data" in one]
+    assert {trace: style["y"] for trace, style in styles.items()} == {0: [[5, 6]], 1: [[7, 8]]}
+    assert layout == {"width": 400, "meta": {"screen": 4}}
+
+    heard.clear()
+    figure.data[0].y = [9, 9]
+    figure.catch_up()  # the page draws it anew, and has heard of everything
+    assert len([one for one in heard if one]) == 1
+
+
 # --- colours that mean different things, also to colour-blind eyes ---
 
 # Machado, Oliveira, Fernandes 2009: of linear RGB, where a kind of cone is wholly absent.

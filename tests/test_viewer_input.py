@@ -115,6 +115,15 @@ def test_a_figure_hears_of_its_boxs_size_when_that_changes(tap):
     assert sizes == [(800, 400), (900, 400)]
 
 
+def test_a_figure_hears_once_a_page_has_drawn_it(tap):
+    drawn = []
+    tap.on_drawn("figure-1", lambda: drawn.append(1))
+    tap._receive(tap, {"kind": "drawn", "id": 1, "box": "other"}, [])
+    tap._receive(tap, {"kind": "drawn", "id": 2, "box": "figure-1"}, [])
+
+    assert drawn == [1]
+
+
 def test_values_travel_as_bytes_that_any_machine_reads_alike(tap):
     tap.read(4, np.array([[-1024, 3], [40, 700]], ">i2"), "HU")
     assert np.frombuffer(tap.values, "<i2").tolist() == [-1024, 3, 40, 700]

@@ -89,6 +89,7 @@ class Comparer:
         self.figure = LiveFigure([dict(EMPTY) for _ in range(3 * len(self.runs))], layout)
         self.tap = Tap(TARGET, panel="xy")
         self.tap.on_room(TARGET, self._resize)
+        self.tap.on_drawn(TARGET, self.figure.catch_up)
         self.tap.pictured = "learning curves"
         self.tap.locked, self.tap.command = True, "alnb compare"
         self.widget = self._arranged()

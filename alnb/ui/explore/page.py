@@ -115,6 +115,7 @@ class ExplorerPage:
         regions = _row([self.number, self._text])
         left = [steps, room(self.view.widget), widgets.HTML(KEY), regions, self._strips]
         self.view.tap.on_room("alnb-charts", self.chart.resize)
+        self.view.tap.on_drawn("alnb-charts", self.chart.figure.catch_up)
         if len(recordings) > 1:
             asking = [_row([widgets.Label("maps"), self.moment]), self.same]
         else:

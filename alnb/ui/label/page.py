@@ -300,6 +300,7 @@ class Page:
         self._place_said(view)
         view.tap.on_room(view.tap.target, lambda *_: self._place_said(view))
         view.tap.on_room("alnb-charts", charts.resize)
+        view.tap.on_drawn("alnb-charts", charts.figure.catch_up)
         left = [room(view.widget, self._said), self._question, buttons, self._strip]
         train = box([self.train, self.cancel, self.auto], "alnb-row")
         why = box([widgets.HTML(FOLD), self._explanation], "alnb-why")

@@ -9,6 +9,7 @@
 //   {kind: "key", id, key, screen}                                    {kind: "ack", id}
 //   {kind: "act", id, name, screen}                                   {kind: "ack", id}
 //   {kind: "ping", id}                                                {kind: "pong", id}
+//   {kind: "drawn", id, box}
 //
 // x and y are data coordinates of the panel's axes, dx and dy differences of them; in a window, a drag
 // with the right button, they are screen pixels from the press, and hold numbers the presses. screen is the
@@ -17,7 +18,7 @@
 // the attribute data-act. The kernel's pongs feed a watchdog.
 //
 // The boxes around figures follow the window; the kernel lays a figure out for its box. The trait
-// `rooms` tells it their sizes. What lies under the pointer is read here, from the trait `values`.
+// `rooms` tells it their sizes, from when the figure in the box has been drawn. What lies under the pointer is read here, from the trait `values`.
 
 const PING_MS = 2000;
 const ANSWER_MS = 3000; // a server that does not answer within this is gone
@@ -465,9 +466,10 @@ function render({ model, el }) {
   const watchRooms = () => {
     for (const name of scope() ? model.get("watched") : []) {
       const box = document.querySelector(`.${name}`);
-      if (!box || boxes.get(name) === box) continue;
+      if (!box || boxes.get(name) === box || !box.querySelector(".nsewdrag")) continue;
       if (boxes.has(name)) resized.unobserve(boxes.get(name));
       boxes.set(name, box);
+      send({ kind: "drawn", box: name });
       resized.observe(box);
     }
   };
@@ -504,7 +506,8 @@ function render({ model, el }) {
     }
     box.tabIndex = 0;
     box.dataset.lmSuppressShortcuts = "true";
-    const drawn = target().layout.width === target().closest(`.${model.get("target")}`).clientWidth;
+    const fitting = target().layout.width === target().closest(`.${model.get("target")}`).clientWidth;
+    const drawn = fitting && model.get("watched").every((name) => boxes.has(name));
     if (drawn) el.dataset.ready = "true";
     return drawn;
   };

@@ -154,6 +154,7 @@ class Tap(anywidget.AnyWidget):
         )
         self._handlers: list[Callable[[Event], None]] = []
         self._rooms: list[tuple[str, Callable[[int, int], object]]] = []
+        self._drawn: list[tuple[str, Callable[[], object]]] = []
         self.observe(self._on_rooms, "rooms")
         self.on_msg(self._receive)
 
@@ -186,6 +187,10 @@ class Tap(anywidget.AnyWidget):
         self._rooms.append((box, handler))
         self.watched = list(dict.fromkeys([*self.watched, box]))
 
+    def on_drawn(self, box: str, handler: Callable[[], object]) -> None:
+        """Call `handler` once a page has drawn the figure in the box of a CSS class."""
+        self._drawn.append((box, handler))
+
     def _on_rooms(self, change: dict[str, Any]) -> None:
         for box, handler in self._rooms:
             size = change["new"].get(box)
@@ -196,6 +201,11 @@ class Tap(anywidget.AnyWidget):
         kind, number = message.get("kind"), message.get("id")
         if kind == "ping":
             self.send({"kind": "pong", "id": number})
+            return
+        if kind == "drawn":
+            for box, handle in self._drawn:
+                if box == message["box"]:
+                    handle()
             return
         try:
             event = _event(message, self.panel)
