@@ -181,7 +181,7 @@ def kernels(pid):
     return [child for child in found if b"ipykernel" in Path(f"/proc/{child}/cmdline").read_bytes()]
 
 
-def wait_until(true, within_s=30):
+def wait_until(true, within_s=120):
     end = time.monotonic() + within_s
     while time.monotonic() < end:
         if true():

@@ -101,7 +101,7 @@ for line in sys.stdin:
 """
 
 
-def gone(pid, within_s=10.0):
+def gone(pid, within_s=120.0):
     """Tell whether a process has ended, or is a zombie that nobody has asked after."""
     stat = Path(f"/proc/{pid}/stat")
     end = time.monotonic() + within_s

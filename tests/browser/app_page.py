@@ -24,9 +24,9 @@ class App:
         self.wait_until_usable()
 
     def wait_until_usable(self):
-        self.page.wait_for_selector(".alnb-figure .nsewdrag", timeout=60_000)
-        self.page.wait_for_selector(".alnb-tap[data-ready]", state="attached", timeout=60_000)
-        self.page.wait_for_selector(".alnb-strip", timeout=60_000)
+        self.page.wait_for_selector(".alnb-figure .nsewdrag")
+        self.page.wait_for_selector(".alnb-tap[data-ready]", state="attached")
+        self.page.wait_for_selector(".alnb-strip")
 
     def button(self, name):
         return self.page.get_by_role("button", name=name, exact=True)
@@ -37,9 +37,7 @@ class App:
 
     def train(self):
         """Press Train once the training process has started; a busy machine takes its time."""
-        self.page.wait_for_function(
-            "() => !document.querySelector('.alnb-act-train').disabled", timeout=120_000
-        )
+        self.page.wait_for_function("() => !document.querySelector('.alnb-act-train').disabled")
         self.press("Train")
 
     def settle(self):
@@ -129,11 +127,10 @@ class App:
             "n => (document.querySelector('.alnb-charts .js-plotly-plot').data[0].x || [])"
             ".length === n",
             arg=count,
-            timeout=240_000,  # training gives way to all else on a busy machine
         )
 
-    def says(self, text, timeout=30_000):
-        self.page.locator(".alnb-message", has_text=text).wait_for(timeout=timeout)
+    def says(self, text):
+        self.page.locator(".alnb-message", has_text=text).wait_for()
 
 
 def events(folder, kind):

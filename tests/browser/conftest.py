@@ -22,6 +22,7 @@ FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",
 ]  # fmt: skip
+WAIT_MS = 240_000  # for anything: on a busy machine all is slow, and no test is about time
 ROOT = str(Path(__file__).parents[2])  # where alnb is not installed
 ADVICE = "no Chromium found; install it: apt-get install chromium, or playwright install chromium"
 
@@ -131,6 +132,7 @@ def watching(browser):
     @contextmanager
     def start(width=1280, height=720, **options):
         page = browser.new_page(viewport={"width": width, "height": height}, **options)
+        page.set_default_timeout(WAIT_MS)
         watch = Watched(page)
         page.on("request", watch._request)
         page.on("websocket", watch._socket)

@@ -12,7 +12,7 @@ def test_runs_are_compared_regrouped_and_saved(serving, watched, four_runs, tmp_
     env = {"ALNB_RUNS": four_runs, "ALNB_OUT": tmp_path / "out"}
     with serving(app_notebook("compare"), **env) as server:
         page.goto(server.address)
-        page.wait_for_selector(".alnb-compare-chart .legendtext", timeout=60_000)
+        page.wait_for_selector(".alnb-compare-chart .legendtext")
         assert page.evaluate(NAMES) == ["entropy", "random"]
         assert "2 seeds)" in page.locator(".alnb-verdicts").inner_text()
 
@@ -26,7 +26,7 @@ def test_runs_are_compared_regrouped_and_saved(serving, watched, four_runs, tmp_
         page.locator("select").nth(1).select_option("Regions answered")
         page.wait_for_function(f"() => ({NAMES})().length === 4")
         page.get_by_role("button", name="Save figure and data").click()
-        page.locator(".alnb-done", has_text="compare.png").wait_for(timeout=90_000)
+        page.locator(".alnb-done", has_text="compare.png").wait_for()
         assert (tmp_path / "out" / "compare.csv").exists()
         page.locator("select").nth(0).select_option("Held-out accuracy")  # the longest name
         page.locator(".ytitle", has_text="Held-out accuracy").wait_for()

@@ -41,9 +41,9 @@ def of_one_run(serving, runs):
 
 def opened(page, address):
     page.goto(address)
-    page.wait_for_selector(".alnb-figure .nsewdrag", timeout=60_000)
-    page.wait_for_selector(".alnb-charts .nsewdrag", timeout=60_000)
-    page.wait_for_selector(".alnb-tap[data-ready]", state="attached", timeout=60_000)
+    page.wait_for_selector(".alnb-figure .nsewdrag")
+    page.wait_for_selector(".alnb-charts .nsewdrag")
+    page.wait_for_selector(".alnb-tap[data-ready]", state="attached")
 
 
 def reads(page, text):
@@ -52,7 +52,7 @@ def reads(page, text):
 
 
 def draws(page, name):
-    page.wait_for_function(DRAWN, arg=[name, NOTHING], timeout=300_000)  # two processes load torch
+    page.wait_for_function(DRAWN, arg=[name, NOTHING])
 
 
 def test_a_run_is_stepped_through_with_maps_before_and_after(watched, of_one_run, runs):
@@ -102,7 +102,7 @@ def test_two_runs_stand_side_by_side_and_fit_a_projector(serving, watched, runs)
         draws(page, "right entropy")
 
         computing = page.locator(".alnb-small", has_text="computing maps").first
-        computing.wait_for(state="hidden", timeout=60_000)
+        computing.wait_for(state="hidden")
         size = "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
         assert page.evaluate(size) == [1280, 720]
         for window in ((1280, 720), (1920, 1080)):

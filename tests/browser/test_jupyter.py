@@ -78,8 +78,8 @@ def label_notebook(program, watching, phantom, folder, place, size):
     with jupyter(program, place, os.environ | env) as address, watching(*size) as watched:
         page = watched.page
         page.goto(f"{address}{PLACES[program]}?token=t")
-        page.locator(".jp-Cell .cm-content").first.click(timeout=60_000)
-        page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=60_000)
+        page.locator(".jp-Cell .cm-content").first.click()
+        page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
         page.keyboard.press("Shift+Enter")
         yield App(page)
 
@@ -182,16 +182,16 @@ def test_a_lesson_is_answered_by_hand(watching, tmp_path):
     with jupyter("jupyterlab", tmp_path, env) as address, watching(1400, 900) as watched:
         page = watched.page
         page.goto(f"{address}{LESSON}?token=t")
-        page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=60_000)
-        page.locator(".jp-MarkdownCell").first.click(timeout=60_000)
+        page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
+        page.locator(".jp-MarkdownCell").first.click()
         for number in range(4):  # through text, imports, text, and the first questions
             page.wait_for_function(ACTIVE, arg=number)
             page.wait_for_timeout(500)  # JupyterLab drops a key that comes while it scrolls
             page.keyboard.press("Shift+Enter")
-        page.locator(".alnb-figure").wait_for(timeout=120_000)
+        page.locator(".alnb-figure").wait_for()
         said = page.locator(".widget-html-content", has_text="open;")
-        said.filter(has_text="12 open; 0 s nominal").wait_for(timeout=60_000)
-        page.locator(".alnb-tap[data-ready]").wait_for(state="attached", timeout=60_000)
+        said.filter(has_text="12 open; 0 s nominal").wait_for()
+        page.locator(".alnb-tap[data-ready]").wait_for(state="attached")
 
         panel = page.locator(".alnb-figure .nsewdrag[data-subplot=x2y2]")
         panel.click()

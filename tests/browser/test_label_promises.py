@@ -342,7 +342,7 @@ def test_after_a_training_the_card_says_why_and_the_chart_has_three_axes(app, fo
     app.train()
     app.reads("Network: training")
     app.wait_for_points(1)
-    app.page.locator(".alnb-why", has_text="asks it").wait_for(timeout=120_000)
+    app.page.locator(".alnb-why", has_text="asks it").wait_for()
     card = app.page.locator(".alnb-why").inner_text()
     assert "The network is unsure here" in card
     assert "bald" not in card
@@ -405,7 +405,7 @@ def test_training_goes_on_by_itself_where_that_is_set(app, folder):
 
 def test_a_session_is_exported_by_key(app, folder):
     app.page.keyboard.press("f")
-    app.says("files are in", timeout=120_000)
+    app.says("files are in")
     written = {path.name for path in (folder / "export").rglob("*.*")}
     assert {"answers.csv", "journal.jsonl", "MODEL_CARD.md", "phantom_01.nii.gz"} <= written
 

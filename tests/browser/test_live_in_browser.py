@@ -52,7 +52,7 @@ def line(app):
 
 
 def wait_for_line(app, points):
-    app.page.wait_for_function(f"n => {LINE}.x.length >= n", arg=points, timeout=120_000)
+    app.page.wait_for_function(f"n => {LINE}.x.length >= n", arg=points)
 
 
 def far_apart(region):
@@ -114,7 +114,7 @@ def test_after_each_answer_the_thin_line_has_one_more_point(app, folder):
 
 def test_in_a_training_each_answer_is_followed_by_another_question(app, folder):
     app.train()
-    app.page.wait_for_function(TRAINS, timeout=120_000)
+    app.page.wait_for_function(TRAINS)
     app.page.evaluate(WATCH_REST)
     given, questions, points = len(events(folder, "answered")), [], len(line(app))
     while app.page.evaluate(TRAINS) and len(questions) < 5:
@@ -140,7 +140,7 @@ def test_a_reload_in_a_training_keeps_question_curve_and_answers(app, folder):
     assert wait_until(lambda: shown(app) == before)
     assert line(app)[: len(points)] == points
     assert app.head().split("·")[1:4] == head
-    app.page.wait_for_function(f"none => {OUTLINE} !== none", arg=NO_PATH, timeout=120_000)
+    app.page.wait_for_function(f"none => {OUTLINE} !== none", arg=NO_PATH)
     app.answer("Next")
     assert events(folder, "answered")[-1]["region"] == before[0]
 

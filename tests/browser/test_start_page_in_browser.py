@@ -26,7 +26,7 @@ def place(tmp_path, phantom):
 
 def opened(page, address, name):
     page.goto(address)
-    page.get_by_role("button", name=name, exact=True).click(timeout=60_000)
+    page.get_by_role("button", name=name, exact=True).click()
 
 
 def test_a_session_is_begun_looked_at_and_taken_over(serving, watching, place, tmp_path):
@@ -44,7 +44,7 @@ def test_a_session_is_begun_looked_at_and_taken_over(serving, watching, place, t
         assert [event["annotator"] for event in events(folder, "answered")] == ["Ann", "Bob"]
 
         opened(two.page, server.address, "View")
-        two.page.get_by_role("button", name="Fork here").wait_for(timeout=60_000)
+        two.page.get_by_role("button", name="Fork here").wait_for()
         app.key_answer("c")  # the first window still writes
 
         opened(two.page, server.address, "Continue")
@@ -61,7 +61,7 @@ def seen(page):
     """Wait for the page that ends an import, and return its frame."""
     frame = page.frame_locator("iframe[title='what was imported']")
     picture = frame.locator(".slice img").first
-    picture.wait_for(timeout=60_000)
+    picture.wait_for()
     picture.scroll_into_view_if_needed()
     assert picture.evaluate("image => image.complete && image.naturalWidth > 0")
     return frame
@@ -94,9 +94,9 @@ def test_a_session_is_forked_viewed_and_left_again(serving, watching, place, pha
         assert "no Dice" in page.locator(".alnb-session").first.inner_text()
 
         page.get_by_role("button", name="View", exact=True).first.click()
-        page.get_by_role("button", name="Fork here").wait_for(timeout=60_000)
-        page.wait_for_selector(".alnb-figure .nsewdrag", timeout=60_000)
-        page.wait_for_selector(".alnb-charts .nsewdrag", timeout=60_000)
+        page.get_by_role("button", name="Fork here").wait_for()
+        page.wait_for_selector(".alnb-figure .nsewdrag")
+        page.wait_for_selector(".alnb-charts .nsewdrag")
         page.get_by_role("button", name="Start page").click()
         page.get_by_role("button", name="Continue", exact=True).first.click()
         App(page).reads("1 region")
@@ -124,13 +124,13 @@ def start(serving, place, tmp_path):
         yield server.address, tmp_path / "home" / "alnb" / "datasets"
 
 
-def says(page, text, timeout=60_000):
-    page.locator(".alnb-import", has_text=text).wait_for(timeout=timeout)
+def says(page, text):
+    page.locator(".alnb-import", has_text=text).wait_for()
 
 
 def is_ready(page, address):
     page.goto(address)
-    page.get_by_role("button", name="Upload files…").wait_for(timeout=60_000)
+    page.get_by_role("button", name="Upload files…").wait_for()
 
 
 def test_a_folder_is_imported_by_the_keyboard_alone_and_labelled(start, watched, place):
@@ -169,9 +169,9 @@ def test_the_page_answers_while_it_imports_and_the_import_can_be_cancelled(start
     page.get_by_role("button", name="Import", exact=True).click()
     says(page, re.compile(r"Importing: [1-4] of 4 scans"))
     page.get_by_role("button", name="More settings").click()
-    page.get_by_label("ask by").wait_for(timeout=2000)
+    page.get_by_label("ask by").wait_for()
     page.get_by_role("button", name="Cancel", exact=True).click()
-    says(page, "Cancelled; nothing was kept.", 5000)
+    says(page, "Cancelled; nothing was kept.")
 
     assert list(datasets.iterdir()) == []
     assert page.get_by_role("button", name="Import", exact=True).is_enabled()

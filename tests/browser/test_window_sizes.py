@@ -148,6 +148,6 @@ def test_after_a_training_nothing_overlaps_or_is_cut_or_small(app):
     app.train()
     app.wait_for_points(1)
     app.key_answer("c")  # the region on screen was drawn before; the network asks the next
-    app.page.locator(".alnb-why", has_text="asks it").wait_for(timeout=120_000)
+    app.page.locator(".alnb-why", has_text="asks it").wait_for()
     for size in SIZES:
         check(app, size, whole=True)
