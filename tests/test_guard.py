@@ -72,7 +72,7 @@ def test_a_kernel_that_ends_is_said_on_its_page_and_the_log_has_no_token(capfd):
         _, _, page = served.ask("GET", "/", token=True)
         served.ask("GET", "/%ff", token=True)
         served.ask("GET", "/voila/templates/none", token=True)
-        assert wait_until(lambda: not served.kernels())
+        assert wait_until(lambda: not served.kernels(), 120)
     log = capfd.readouterr().err
 
     assert b"This page could not start" in page

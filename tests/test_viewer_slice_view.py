@@ -9,6 +9,7 @@ from PIL import Image
 from alnb.annotation import Click
 from alnb.dataset import SliceId
 from alnb.regions import Region, grid
+from alnb.ui.viewer.drawing import NO_PATH
 from alnb.ui.viewer.input import Press
 from alnb.ui.viewer.slice_view import GAP_PX, Facts, SliceView, plan
 
@@ -96,6 +97,23 @@ def test_a_new_region_is_a_new_screen_and_the_same_one_is_not(view, image):
     view.show(image, Region(WHERE, 0, 0, 44, 44))
     assert view.screen == 2
     assert view.figure.layout.meta["screen"] == 2
+
+
+def test_what_was_outlined_in_a_region_goes_with_it(view, image):
+    square = ((140, 90), (140, 100), (150, 100))
+    empty = NO_PATH
+    view.show(image, REGION)
+    view.mark([], outlines=[square], picked=[REGION], predicted=[square])
+    view.show_answers([REGION], [], [])
+    view.show(image, REGION)
+    assert empty not in [view._part(name).path for name in ("outlines", "picked", "predicted")]
+
+    view.show(image, Region(WHERE, 0, 0, 44, 44))
+    assert [view._part(name).path for name in ("outlines", "picked", "predicted")] == [empty] * 3
+    assert view._part("infected").path != empty  # of the same slice
+
+    view.show(image, Region(SliceId("scan_01", 24), 0, 0, 44, 44))
+    assert view._part("infected").path == empty
 
 
 def test_a_press_meant_for_the_last_region_is_dropped(view, image):

@@ -78,10 +78,17 @@ def label_notebook(program, watching, phantom, folder, place, size):
     with jupyter(program, place, os.environ | env) as address, watching(*size) as watched:
         page = watched.page
         page.goto(f"{address}{PLACES[program]}?token=t")
-        page.locator(".jp-Cell .cm-content").first.click()
         page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
-        page.keyboard.press("Shift+Enter")
+        assert wait_until(lambda: begins(page))
         yield App(page)
+
+
+def begins(page):
+    """Run the first cell; tell whether it has begun: a notebook that still loads takes no keys."""
+    page.locator(".jp-Cell .cm-content").first.click()
+    page.keyboard.press("Shift+Enter")
+    page.wait_for_timeout(1000)
+    return page.locator(".jp-CodeCell .jp-InputPrompt").first.inner_text() != "[ ]:"
 
 
 def hidden(page):

@@ -272,8 +272,8 @@ class SliceView(TwoPanels):
         if encoded is None or encoded.visible != self._visible:
             encoded = self.encode(image, region, overlays)
         self.viewport = self._viewport_of(region)
-        if region != self.region:
-            self.screen += 1
+        stale = self._not_of(region)
+        self.screen += bool(stale)
         self.region, self._shown = region, (image, overlays)
         self._facts = facts or Facts(region.where, f"slice {region.where.number}")
         border, grid = grid_path([region]), grid_path(regions)
@@ -283,7 +283,7 @@ class SliceView(TwoPanels):
             self._put_paths({
                 "grid": grid, "near grid": grid if whole else NO_PATH,
                 "border": border, "frame": border,
-            })  # fmt: skip
+            } | dict.fromkeys(stale, NO_PATH))  # fmt: skip
             self._put_clicks(clicks)
             self._put_key(given=overlays)
             self._put_rest("", BEHIND)
@@ -292,6 +292,13 @@ class SliceView(TwoPanels):
             chars = int(self.plan.panels["region"][2] / LOOKING_PX)
             self._put_note("looking", "<br>".join(textwrap.wrap(looking, chars)))
         self._put_values()
+
+    def _not_of(self, region: Region) -> tuple[str, ...]:
+        """Name the shapes on screen that would be wrong around another region, or slice."""
+        if region == self.region:
+            return ()
+        here = self.region is not None and region.where == self.region.where
+        return ("outlines", "picked", "predicted", *(() if here else ("infected", "clean")))
 
     def rewindow(self, image: Grey, window: str) -> None:
         """Show the slice on screen through another window; all else stays.
