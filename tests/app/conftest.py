@@ -34,6 +34,7 @@ def using(squares, folder, monkeypatch):
             clock = Clock()
             app = LabelApp(session, "me", clock, worker)
             app.start()
+            app.view.tap._receive(app.view.tap, {"kind": "drawn", "box": app.view.tap.target}, [])
             person = Person(app, clock)
             await person.settle()
             try:

@@ -35,6 +35,7 @@ from alnb.ui.viewer.input import Act, Event, Key
 from alnb.ui.viewer.slice_view import SliceView
 from alnb.worker import Maps, TrainingCancelled, Worker
 
+UNDRAWN_S = 180.0  # ours: a page that is not drawn by then waits for itself
 WATCH_S = 2.0  # how often to check whether another window has taken the session over
 MEASURE_S = 0.3  # ours: after an answer, so that the next region is on screen first
 LOOK_S = 0.05  # ours: between slices, each of which takes some 10 ms
@@ -106,6 +107,8 @@ class LabelApp:
         self.commands = Commands(
             self.editor, self.viewing, self.training, self._screen, self._train, self._export
         )
+        self._seen = asyncio.Event()
+        self.view.tap.on_drawn(self.view.tap.target, self._seen.set)
         self._connect()
 
     @property
@@ -138,6 +141,10 @@ class LabelApp:
             self._spawn(self._watch())
 
     async def _warm_up(self) -> None:
+        """Start the process once the page is drawn: where many open at once, all are seen first."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(UNDRAWN_S):
+                await self._seen.wait()
         await self.training.warm_up()
         self._spawn(self._look_ahead())
         await self.training.publish_rest()
