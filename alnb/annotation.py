@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alnb.arrays import BACKGROUND, INFECTED, UNLABELLED, Mask, PointLabels
+from alnb.arrays import BACKGROUND, INFECTED, UNLABELLED, Map, Mask, PointLabels
+from alnb.dataset import SliceId
 from alnb.errors import DataError
 from alnb.regions import Region
 from alnb.schema import shown
@@ -26,7 +27,7 @@ Outline = tuple[Vertex, ...]
 STRAIGHT_PX = 1e-6  # ours: rounding; vertices this near to a straight line are not needed
 CARE = 0.9  # ours: IoU that a polygon must reach; 1 px would take half of a part of 10 pixels
 LONGEST_NAME = 100  # ours: characters; every answer repeats it
-_FACTS = ("mask_shown", "simulated", "corrects", "rest")  # kept where they are true
+_FACTS = ("mask_shown", "simulated", "verified", "corrects", "rest")  # kept where they are true
 _MASK_SHOWN = " (mask shown)"  # behind a name, in journals without the field `mask_shown`
 
 
@@ -79,13 +80,13 @@ class Answer:
 
     An infected region has an infected click, or outlines around all infection in it: polygons of
     at least 3 (row, col) vertices, filled as `fill` says, that label it in full. A clean or skipped
-    one has neither.
+    one has neither. `verified` outlines are the network's own, which the person found right.
 
     Raises
     ------
     DataError
-        If verdict, clicks and outlines don't fit each other, or one lies outside the region (a
-        vertex may lie on its edge, half a pixel from the outer centres).
+        If verdict, clicks, outlines and `verified` don't fit each other, or a point lies outside
+        the region (a vertex may lie on its edge, half a pixel from the outer centres).
     """
 
     region: Region
@@ -96,8 +97,10 @@ class Answer:
     outlines: tuple[Outline, ...] = ()  # empty if the region is labelled by clicks
     mask_shown: bool = False  # whether the true mask was on screen during the answer
     simulated: bool = False  # whether a program answered, not a person
-    # How it was given, which decides its price only: whether it replaces an answer that was shown;
-    # and whether one verdict said it of all that a sweep left without a mark.
+    # How it was given, which decides its price only: whether the outlines were the network's, and
+    # found right; whether it replaces an answer that was shown; and whether one verdict said it of
+    # all that a sweep left without a mark.
+    verified: bool = field(default=False, compare=False)
     corrects: bool = field(default=False, compare=False)
     rest: bool = field(default=False, compare=False)
 
@@ -121,6 +124,10 @@ class Answer:
                 f"region {self.region.key}: an infected region needs a click on the infection, or "
                 "an outline around it."
             )
+        if self.verified and not self.outlines:
+            raise DataError(
+                f"region {self.region.key}: no outline is there that could have been found right."
+            )
         if self.verdict is not Verdict.INFECTED and (self.clicks or self.outlines):
             raise DataError(
                 f"region {self.region.key}: a {self.verdict} region has no clicks and no outlines."
@@ -143,8 +150,8 @@ class Answer:
 
     @property
     def points(self) -> int:
-        """How many points were set: clicks, and vertices of outlines."""
-        return len(self.clicks) + sum(map(len, self.outlines))
+        """How many points were set: clicks, and vertices of outlines that a person drew."""
+        return len(self.clicks) + (0 if self.verified else sum(map(len, self.outlines)))
 
     @property
     def content(self) -> list[Any]:
@@ -189,6 +196,7 @@ class Answer:
                 ),
                 mask_shown=values.get("mask_shown", annotator.endswith(_MASK_SHOWN)),
                 simulated=values.get("simulated", annotator == "oracle"),
+                verified=values.get("verified", False),
                 corrects=values.get("corrects", False),
                 rest=values.get("rest", False),
             )
@@ -231,14 +239,46 @@ def point_labels(answers: Iterable[Answer], shape: tuple[int, int]) -> PointLabe
         in_full = answer.verdict is Verdict.CLEAN or answer.outlines
         labels[region.window][inside] = BACKGROUND if in_full else UNLABELLED
         if answer.outlines:
-            outlines = [
-                [(y - region.row, x - region.col) for y, x in one] for one in answer.outlines
-            ]
-            drawn = fill(outlines, (region.height, region.width))
+            drawn = fill_in(answer.outlines, region)
             labels[region.window][drawn if region.mask is None else drawn & region.mask] = INFECTED
         for click in answer.clicks:
             labels[click.pixel] = click.label
     return labels
+
+
+def as_labelled(predicted: Map | Mask, answers: Iterable[Answer]) -> Map | Mask:
+    """Put what answers on a slice outline in place of what is predicted there, (H, W).
+
+    Whoever outlined a region, or found an outline right, knows better; clicks say too little.
+    """
+    outlined = (answer for answer in answers if answer.outlines)
+    labels = point_labels(outlined, predicted.shape)
+    known = (labels == INFECTED).astype(predicted.dtype)
+    return np.where(labels == UNLABELLED, predicted, known)
+
+
+def answers_on(where: SliceId, answers: Iterable[Answer]) -> tuple[Answer, ...]:
+    """Choose those on regions of a slice."""
+    return tuple(answer for answer in answers if answer.region.where == where)
+
+
+def around(p: Map | Mask, row: int = 0, col: int = 0) -> tuple[Outline, ...]:
+    """Outline where a probability, or a mask, passes one half; it is 0 around the picture.
+
+    Parameters
+    ----------
+    p : (H, W) float or bool array
+        A slice, or a part of it.
+    row, col : int
+        Where on the slice the part begins.
+    """
+    from skimage.measure import find_contours
+
+    padded = np.pad(p, 1).astype(np.float32)  # so that outlines close at the edge
+    return tuple(
+        tuple((float(y) + row - 1, float(x) + col - 1) for y, x in contour)
+        for contour in find_contours(padded, 0.5)
+    )
 
 
 def trace(mask: Mask, tolerance_px: float) -> tuple[Outline, ...]:
@@ -304,6 +344,12 @@ def _careful(polygon: NDArray[np.float64], ring: NDArray[np.float64]) -> bool:
     drawn = fill([_outline(polygon - low)], (height, width))
     exact = fill([_outline(ring[:-1] - low)], (height, width))
     return bool((drawn & exact).sum() >= CARE * (drawn | exact).sum())
+
+
+def fill_in(outlines: Iterable[Outline], region: Region) -> Mask:
+    """Fill outlines of a slice within a region's rectangle, (height, width), as `fill` does."""
+    moved = ([(row - region.row, col - region.col) for row, col in one] for one in outlines)
+    return fill(moved, (region.height, region.width))
 
 
 def fill(outlines: Iterable[Sequence[Vertex]], shape: tuple[int, int]) -> Mask:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from alnb.acquisition import Pick, needs_network
-from alnb.annotation import Answer, Verdict
+from alnb.annotation import Answer, Click, Outline, Verdict, around
 from alnb.dataset import SliceId
 from alnb.live import EXACT, Basis, Live, content_of
 from alnb.metrics import Scores
@@ -142,17 +142,34 @@ class Asker:
         self.live.learn(answers)
         return True
 
-    def try_out(self, answer: Answer) -> Live | None:
-        """Copy the live layer and teach the copy an answer that is not given yet.
+    def try_out(
+        self, region: Region, clicks: Sequence[Click], outlines: Sequence[Outline] = ()
+    ) -> Live | None:
+        """Copy the live layer and teach the copy marks in a region that are no answer yet.
 
-        None if the slice of the answer is not published.
+        None if the slice of the region is not published.
         """
-        if self.live is None or not self.live.published(answer.region.where):
+        if self.live is None or not self.live.published(region.where):
             return None
-        others = (one for one in self._new(self.session.state) if one.region != answer.region)
+        others = tuple(one for one in self._new(self.session.state) if one.region != region)
         tried = copy(self.live)  # what it has read is shared, what it learns is not
-        tried.learn((*others, answer))
+        if outlines:
+            marked = Answer(region, Verdict.INFECTED, tuple(clicks), outlines=tuple(outlines))
+            tried.learn((*others, marked))
+        else:
+            tried.learn(others, (region, clicks) if clicks else None)
         return tried
+
+    def outlines(self, region: Region, clicks: Sequence[Click]) -> tuple[Outline, ...] | None:
+        """Outline the infection of a region as the live layer predicts it with some clicks.
+
+        None if the slice of the region is not published.
+        """
+        tried = self.try_out(region, clicks)
+        if tried is None:
+            return None
+        p = np.where(region.drawn((self.pool.dataset.size,) * 2), tried.infection(region.where), 0)
+        return around(p[region.window], region.row, region.col)
 
     def _new(self, state: State) -> tuple[Answer, ...]:
         """List the answers on published slices that the network has not learned itself."""

@@ -21,7 +21,7 @@ Loss = Literal["auto", "point_ce", "balanced_point", "balanced_answers", "full"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Schedule = Literal["constant", "cosine"]
 Freeze = Literal["none", "stem"]
-Labels = Literal["points", "full"]
+Labels = Literal["points", "verified", "full"]
 Regions = Literal["grid", "superpixels"]
 Asking = Literal["cycle", "live"]
 AskIn = Literal["lungs", "body", "anywhere"]
@@ -146,7 +146,10 @@ class Config:
     slice_s: float = 96.0  # paper 5.3: outlining a slice accurately
 
     # --- simulated annotator ---
-    labels: Labels = "points"  # paper 3; "full" outlines infection (5.3), for loss="full"
+    # paper 3; "full" outlines infection (5.3), for loss="full"; "verified" (ours): the live layer's
+    # outline is accepted where it is right, else clicked
+    labels: Labels = "points"
+    accept_dice: float = 0.7  # ours: Dice in the region from which an outline counts as right
     background_click: bool = False  # paper 3: no; true (ours): a second click in an infected region
     outline_tolerance_px: float = 1.0  # ours: a pixel, as fine as a mask; the paper names none
     miss_rate: float = 0.0  # ours: chance to miss the smallest infection; paper: nobody errs
@@ -185,13 +188,18 @@ class Config:
             raise ConfigError(
                 "setting asking is 'live', which asks one region at a time; start must be regions."
             )
+        if self.labels == "verified" and self.asking != "live":
+            raise ConfigError(
+                "setting labels is 'verified', which needs the live layer's outline; asking must "
+                "be live."
+            )
 
     def _check_shares(self) -> None:
         for name in ("dropout", "holdout", "threshold", "repeats"):
             value = getattr(self, name)
             if value is not None and not 0 <= value < 1:
                 raise ConfigError(f"setting {name} is {value}; it must be in [0, 1).")
-        for name in ("miss_rate", "wrong_rate"):
+        for name in ("miss_rate", "wrong_rate", "accept_dice"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"setting {name} is {getattr(self, name)}; it must be in [0, 1].")
 

@@ -25,7 +25,7 @@ class Cost:
     nominal_s: float = 0.0  # by the price list, in seconds
     measured_s: float = 0.0  # by the clock, as `Answer.seconds` were measured: without pauses
     regions: int = 0  # answered, skipped ones included; a corrected one once
-    clicks: int = 0  # on infection or background, or vertices of outlines around infection
+    clicks: int = 0  # on infection or background, or vertices of outlines that a person drew
     answers: int = 0  # given, corrected ones included
 
 
@@ -33,11 +33,11 @@ def price_of(answer: Answer, config: Config) -> float:
     """Price one answer in nominal seconds.
 
     A click costs `Config.click_s`. So does each vertex of an outline, and the verdict that a
-    region is clean (paper 5.3). Skipping costs as much (ours: the person looked at the region).
+    region is clean (paper 5.3). Skipping costs as much (ours: the person looked at the region), and
+    so does the verdict that the network's outline is right, beside the clicks that corrected it.
     """
-    if answer.verdict is not Verdict.INFECTED:
-        return config.click_s
-    return config.click_s * answer.points
+    verdict = answer.verdict is not Verdict.INFECTED or answer.verified
+    return config.click_s * (verdict + answer.points)
 
 
 def fully_labelled_cost(slices: int, config: Config) -> float:

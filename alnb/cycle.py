@@ -12,6 +12,7 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from alnb.acquisition import needs_network
@@ -22,6 +23,7 @@ from alnb.dataset import Part, SliceId
 from alnb.errors import ConfigError
 from alnb.live import Basis
 from alnb.metrics import Scores
+from alnb.oracle import Guess
 from alnb.pool import Pool, ScoreTables, affordable, next_picks, start_picks
 from alnb.regions import Region
 from alnb.reports import CycleReport, FitReport
@@ -57,8 +59,8 @@ class Learner(Protocol):
 class Annotator(Protocol):
     """Answers what it is asked."""
 
-    def answer(self, region: Region) -> Answer:
-        """Say whether a region is infected, and click where."""
+    def answer(self, region: Region, guess: Guess | None = None) -> Answer:
+        """Say whether a region is infected, and where; `guess` outlines it as now believed."""
         ...
 
 
@@ -410,28 +412,33 @@ def run(
         reported = len(state.reports)
         return state.cycle >= last or ran_out(state)
 
+    pool = Pool(session.dataset, session.state.config)
+    asker = Asker(session, pool) if session.state.config.asking == "live" else None
+
     def perform(request: Request) -> Any:  # noqa: ANN401 - each request has its own result
         if isinstance(request, Answers):
-            return answer_pending(session, annotator)
+            return answer_pending(session, annotator, asker)
         return request.by(learner)
 
-    pool = Pool(session.dataset, session.state.config)
-    if session.state.config.asking == "live":
-        drive(live_loop(Asker(session, pool), learner.origin, enough), perform)
+    if asker is not None:
+        drive(live_loop(asker, learner.origin, enough), perform)
     else:
         drive(loop(session, pool, enough), perform)
     return session.state.reports
 
 
-def answer_pending(session: Session, annotator: Annotator) -> None:
+def answer_pending(session: Session, annotator: Annotator, asker: Asker | None = None) -> None:
     """Answer all that is asked, until the budget can't pay for an answer.
+
+    With an `asker` the annotator may see what its live layer outlines.
 
     That answer is not given, nor are those after it, even if they are cheap: skipping expensive
     answers would require knowing them. What a person submits is kept even if it overdraws the
     budget.
     """
     for region in session.state.pending:
-        answer = annotator.answer(region)
+        guess = None if asker is None else partial(asker.outlines, region)
+        answer = annotator.answer(region, guess)
         if price_of(answer, session.state.config) > session.state.left_s:
             break
         session.submit(answer)

@@ -101,6 +101,7 @@ class _Answered(TypedDict):  # an `Answer`
     outlines: NotRequired[list[list[tuple[Number, Number]]]]
     mask_shown: NotRequired[bool]
     simulated: NotRequired[bool]
+    verified: NotRequired[bool]
     sweep: NotRequired[Count]  # the number of the first answer of those given in one go
     corrects: NotRequired[bool]  # older journals don't say: there a correction is priced, too
     rest: NotRequired[bool]  # likewise: there each region of a sweep is priced on its own

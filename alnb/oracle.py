@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from alnb.annotation import Answer, Click, Outline, Verdict, Vertex, trace
+from alnb.annotation import Answer, Click, Outline, Verdict, Vertex, fill_in, trace
 from alnb.arrays import BACKGROUND, INFECTED, Mask
 from alnb.config import Config
 from alnb.dataset import Dataset
 from alnb.regions import Region
 
 DEFAULT = Config()
+CORRECTIONS = 2  # ours: clicks on an outline that is not right yet, before it is left at them
+Guess = Callable[[Sequence[Click]], tuple[Outline, ...] | None]
 _SIMULATED: dict[str, Any] = {"annotator": "oracle", "simulated": True}
 
 
@@ -23,7 +26,9 @@ class Oracle:
 
     With ``Config.background_click`` it sets a second click in an infected region, on a random pixel
     that is not infected, if there is one. With ``Config.labels="full"`` it outlines all infection
-    in the region instead, as `annotation.trace` does (paper 5.3).
+    in the region instead, as `annotation.trace` does (paper 5.3). With ``"verified"`` it says that
+    the outline it is shown is right if its Dice in the region is ``Config.accept_dice``; else it
+    clicks where the outline errs most, `CORRECTIONS` times at most, and then leaves it at clicks.
 
     It may err, unlike the paper's (ours):
 
@@ -54,8 +59,15 @@ class Oracle:
         digest = hashlib.sha256(region.key.encode()).digest()
         return np.random.default_rng([self._seed, int.from_bytes(digest[:8], "little"), *what])
 
-    def answer(self, region: Region) -> Answer:
-        """Answer one region; takes no time by the clock, and masks, or a `DataError` says so."""
+    def answer(self, region: Region, guess: Guess | None = None) -> Answer:
+        """Answer one region; takes no time by the clock, and masks, or a `DataError` says so.
+
+        Parameters
+        ----------
+        region : Region
+        guess : callable, optional
+            Takes clicks in the region, and gives the outlines that are shown with them, or None.
+        """
         errors = self._rng(region, 1)
         seen = self._seen(region, errors)
         if not seen.any():
@@ -64,11 +76,46 @@ class Oracle:
             outlines = self._outlines(region, seen, errors)
             return Answer(region, Verdict.INFECTED, **_SIMULATED, outlines=outlines)
         chance = self._rng(region)
-        clicks = [self._click(region, seen, INFECTED, chance, errors)]
+        clicks: list[Click] = []
+        if self._config.labels == "verified" and guess is not None:
+            right = self._corrected(region, seen, guess, clicks, chance, errors)
+            if right:
+                return Answer(
+                    region, Verdict.INFECTED, tuple(clicks), **_SIMULATED, outlines=right,
+                    verified=True,
+                )  # fmt: skip
+        if not any(click.label == INFECTED for click in clicks):
+            clicks.append(self._click(region, seen, INFECTED, chance, errors))
         other = _shape(region) & ~seen
         if self._config.background_click and other.any():
             clicks.append(self._click(region, other, BACKGROUND, chance, errors))
         return Answer(region, Verdict.INFECTED, tuple(clicks), **_SIMULATED)
+
+    def _corrected(
+        self,
+        region: Region,
+        seen: Mask,
+        guess: Guess,
+        clicks: list[Click],
+        chance: np.random.Generator,
+        errors: np.random.Generator,
+    ) -> tuple[Outline, ...]:
+        """Click until the outlines that are shown are right, and return them; empty if never."""
+        for last in [False] * CORRECTIONS + [True]:
+            outlines = guess(clicks)
+            if outlines is None:
+                break
+            inside = fill_in(outlines, region) & _shape(region)
+            if 2 * (inside & seen).sum() >= self._config.accept_dice * (inside.sum() + seen.sum()):
+                return outlines
+            missing, excess = seen & ~inside, inside & ~seen
+            if last:
+                break
+            if missing.sum() >= excess.sum():
+                clicks.append(self._click(region, missing, INFECTED, chance, errors))
+            else:
+                clicks.append(self._click(region, excess, BACKGROUND, chance, errors))
+        return ()
 
     def _click(
         self,

@@ -208,7 +208,7 @@ class Replay:
         answers = (Answer.from_dict(e.data) for e in live(events) if e.kind == "answered")
         self._answers = {answer.region.key: answer for answer in answers}
 
-    def answer(self, region: Region) -> Answer:
+    def answer(self, region: Region, guess: object = None) -> Answer:
         """Give the answer of the journal.
 
         Raises

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.ndimage import gaussian_filter
 
-from alnb.annotation import Answer, Click, Verdict, fill, point_labels, trace
+from alnb.annotation import Answer, Click, Verdict, around, fill, point_labels, trace
 from alnb.dataset import SliceId
 from alnb.errors import DataError
 from alnb.regions import Region, grid
@@ -326,3 +326,43 @@ def test_an_outline_in_a_hole_is_infected_again():
 
 
 half = st.integers(0, 40).map(lambda n: n / 2)
+
+
+# --- the network's outline, found right ---
+
+SQUARE = ((4.5, 8.5), (4.5, 10.5), (6.5, 10.5), (6.5, 8.5))
+
+
+def test_an_outline_that_was_found_right_is_a_fact_of_the_answer_and_labels_it_in_full():
+    answer = Answer(REGION, Verdict.INFECTED, outlines=(SQUARE,), verified=True)
+
+    assert answer.to_dict()["verified"] is True
+    assert Answer.from_dict(json.loads(json.dumps(answer.to_dict()))) == answer
+    assert Answer.from_dict(answer.to_dict()).verified
+    assert "verified" not in infected((5, 9)).to_dict()
+    labels = point_labels([answer], (16, 16))
+    assert (labels == 1).sum() == 4 and (labels == 0).sum() == 12
+
+
+def test_it_sets_no_points_but_the_clicks_that_corrected_it():
+    answer = Answer(REGION, Verdict.INFECTED, (Click(5, 9),), outlines=(SQUARE,), verified=True)
+
+    assert answer.points == 1
+    assert Answer(REGION, Verdict.INFECTED, outlines=(SQUARE,)).points == 4
+
+
+@pytest.mark.parametrize(("verdict", "clicks"), [("infected", (Click(5, 9),)), ("clean", ())])
+def test_nothing_is_right_without_an_outline(verdict, clicks):
+    with pytest.raises(DataError, match="no outline is there that could have been found right"):
+        Answer(REGION, Verdict(verdict), clicks, verified=True)
+
+
+def test_what_is_outlined_around_a_mask_fills_to_the_mask():
+    mask = np.zeros((6, 7), bool)
+    mask[0:3, 2:7] = mask[4, 1] = True
+    mask[1, 4] = False
+
+    assert (fill(around(mask), (6, 7)) == mask).all()
+    moved = around(mask, 10, 20)
+    assert min(row for one in moved for row, _ in one) == 9.5
+    assert min(col for one in moved for _, col in one) == 20.5

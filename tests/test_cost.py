@@ -106,3 +106,12 @@ def test_a_swept_slice_costs_its_clicks_and_one_verdict_and_less_than_outlining_
     assert cost.nominal_s < PAPER.slice_s
     other = [Answer(cell, Verdict.CLEAN, rest=True) for cell in grid(SliceId("b", 1), (8, 8), 4)]
     assert cost_of([*rest, *other], PAPER).nominal_s == 6
+
+
+def test_an_outline_found_right_costs_a_verdict_and_the_clicks_that_corrected_it():
+    square = ((1.0, 1.0), (1.0, 3.0), (3.0, 3.0), (3.0, 1.0))
+    right = Answer(REGION, Verdict.INFECTED, outlines=(square,), verified=True)
+    corrected = Answer(REGION, Verdict.INFECTED, (Click(2, 2),), outlines=(square,), verified=True)
+
+    assert [price_of(one, PAPER) for one in (right, corrected)] == [3, 6]
+    assert cost_of([right, corrected], PAPER).clicks == 1

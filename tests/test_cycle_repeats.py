@@ -29,7 +29,7 @@ class Wavering(Oracle):
         super().__init__(dataset)
         self.asked = []
 
-    def answer(self, region):
+    def answer(self, region, guess=None):
         again = region.key in self.asked
         self.asked.append(region.key)
         return Answer(region, Verdict.CLEAN) if again else super().answer(region)

@@ -20,7 +20,7 @@ CONFIG = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=2, seed
 class Ann(Oracle):
     """A person who answers as the masks say."""
 
-    def answer(self, region):
+    def answer(self, region, guess=None):
         return replace(super().answer(region), annotator="Dr. Ann", simulated=False)
 
 

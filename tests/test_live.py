@@ -234,3 +234,17 @@ def test_alone_it_does_not_end_below_its_start_on_real_ct(shared, tmp_path):
         asker.measure()
         start, end = session.state.samples
         assert end.scores.dice >= start.scores.dice > 0.4
+
+
+def test_marks_that_are_no_answer_yet_are_learned_beside_the_answers(squares, cache):
+    live = layer(squares, cache)
+    first = infected(squares, squares.part("train")[0])
+    live.learn([first])
+    alone = live.infection(first.region.where)
+    (click,) = first.clicks
+    too_much = Click(click.row, click.col, 0)
+
+    live.learn([], (first.region, first.clicks))
+    assert np.array_equal(live.infection(first.region.where), alone)  # as the answer teaches
+    live.learn([first], (first.region, [too_much, too_much]))
+    assert live.infection(first.region.where)[click.pixel] < alone[click.pixel]

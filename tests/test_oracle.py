@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from alnb.annotation import Verdict, point_labels
+from alnb.annotation import Verdict, around, point_labels
 from alnb.arrays import BACKGROUND, INFECTED
 from alnb.config import Config
 from alnb.cost import price_of
 from alnb.dataset import SliceId
-from alnb.errors import DataError
+from alnb.errors import ConfigError, DataError
 from alnb.oracle import Oracle
 from alnb.regions import Region, grid
 
@@ -250,3 +250,60 @@ def test_a_click_held_back_stays_at_the_nearest_pixel(squares):
     (click,) = Oracle(squares, 0, Config(click_jitter_px=50)).answer(region).clicks
 
     assert (click.row, click.col) == (row, col)
+
+
+# --- the network's outline ---
+
+VERIFIED = Config(labels="verified", asking="live")
+
+
+def infected_in(dataset, region):
+    return dataset.mask(region.where) & region.drawn((32, 32))
+
+
+def test_an_outline_that_fits_is_right_and_costs_one_verdict(squares):
+    oracle = Oracle(squares, 0, VERIFIED)
+    answer = oracle.answer(WHOLE, lambda clicks: around(infected_in(squares, WHOLE)))
+
+    assert answer.verified and not answer.clicks
+    assert price_of(answer, VERIFIED) == 3
+    labels = point_labels([answer], (32, 32))
+    assert ((labels == INFECTED) == infected_in(squares, WHOLE)).all()
+
+
+def test_one_that_follows_a_click_is_right_after_it(squares):
+    shown = []
+
+    def guess(clicks):
+        shown.append(tuple(clicks))
+        return around(infected_in(squares, WHOLE)) if clicks else ()
+
+    answer = Oracle(squares, 0, VERIFIED).answer(WHOLE, guess)
+
+    assert [len(clicks) for clicks in shown] == [0, 1]
+    assert answer.verified and answer.clicks == shown[1]
+    assert price_of(answer, VERIFIED) == 6
+
+
+def test_what_is_too_much_is_clicked_as_background(squares):
+    everything = np.ones((32, 32), bool)
+    answer = Oracle(squares, 0, VERIFIED).answer(WHOLE, lambda clicks: around(everything))
+
+    assert not answer.verified
+    assert [click.label for click in answer.clicks] == [BACKGROUND, BACKGROUND, INFECTED]
+    mask = squares.mask(WHERE)
+    assert [bool(mask[click.pixel]) for click in answer.clicks] == [False, False, True]
+
+
+def test_a_clean_region_needs_no_outline_and_an_unknown_one_is_clicked(squares):
+    empty = Region(SliceId("one", 1), 0, 0, 32, 32)
+    oracle = Oracle(squares, 0, VERIFIED)
+
+    assert oracle.answer(empty, lambda clicks: ()).verdict is Verdict.CLEAN
+    assert len(oracle.answer(WHOLE, lambda clicks: None).clicks) == 1
+    assert oracle.answer(WHOLE) == Oracle(squares).answer(WHOLE)
+
+
+def test_they_need_the_live_layer():
+    with pytest.raises(ConfigError, match="asking must be live"):
+        Config(labels="verified")

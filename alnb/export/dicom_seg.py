@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import alnb
+from alnb.annotation import answers_on, as_labelled
 from alnb.dataset import Dataset
 from alnb.errors import DataError, SessionError, path_sentence, refused
 from alnb.journal import Journal
@@ -92,7 +93,10 @@ def write_dicom_seg(
             (stage / "dicom-seg").mkdir()
             for scan, planes in sources.items():
                 slices = [where for where in dataset.slices if where.scan == scan]
-                maps = np.stack([one for _, one in found(slices, state.fit.weights)])
+                maps = np.stack([
+                    as_labelled(one, answers_on(where, state.answers))
+                    for where, one in found(slices, state.fit.weights)
+                ])  # fmt: skip
                 stored = dataset.origin(scan).source.to_file(dataset.to_source(scan, maps))
                 segmentation = dicom_seg(planes, stored.transpose(2, 1, 0), state.fit.weights)
                 segmentation.save_as(stage / "dicom-seg" / f"{scan}.dcm")

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from alnb.annotation import Answer, Outline, Verdict, fill
+from alnb.annotation import Answer, Outline, Verdict, answers_on, as_labelled, fill
 from alnb.arrays import BACKGROUND, INFECTED, Mask
-from alnb.config import Config
 from alnb.dataset import Dataset, SliceId
 from alnb.errors import AlnbError, SessionError, path_sentence, refused
 from alnb.export.model_card import last_part, model_card, without_paths
@@ -101,8 +100,7 @@ def _files(
         yield write_coco(dataset, state.answers, out / "coco")
         lacking = "the masks"
         if state.fit is not None:
-            network = state.config, state.fit.weights, session / CACHE
-            yield from _masks(dataset, *network, out, progress)
+            yield from _masks(dataset, state, state.fit.weights, session / CACHE, out, progress)
     except AlnbError as error:
         raise type(error)(f"the tables are complete, but {lacking} are missing: {error}") from error
 
@@ -144,7 +142,7 @@ those of your files. Masks and the columns `i`, `j`, `k` are on the grid of your
 | `curve.csv` | scores and seconds after each training | none |
 | `journal.jsonl` | all that happened; folders only by name | working grid |
 | `coco/` | the answers as COCO keypoints, and their slices as PNG | working grid |
-| `masks/` | what the network marks, a file for each scan | your files |
+| `masks/` | what the network marks, and where a region is outlined that outline | your files |
 | `png/` | the same as pictures, turned as alnb shows slices | your files, turned |
 | `dicom-seg/` | the masks as DICOM Segmentation, if asked for; **names the patient** | the series |
 | `weights.safetensors`, `MODEL_CARD.md` | the network, and how it was trained and measured | |
@@ -166,6 +164,7 @@ names no place |
 | `label` | 1 infected, 0 background |
 | `outline` | the number of the outline in its answer; empty for a click |
 | `seconds`, `annotator` | of the whole answer |
+| `verified` | of the whole answer: whether its outlines were the network's, and found right |
 | `scan`, `region`, `annotator` | an apostrophe stands before = + - @, so that no spreadsheet runs \
 them |
 | `stands` | false if it was corrected or repeated later: the network does not learn from it |
@@ -176,6 +175,7 @@ _COLUMNS = (
     "i", "j", "k", "x_ras_mm", "y_ras_mm", "z_ras_mm",  # on the grid of the file
     "label", "seconds", "annotator",
     "outline",  # which of the region's outlines a vertex belongs to
+    "verified",  # whether those were the network's
     "stands",  # whether the network learns from it
 )  # fmt: skip
 _NOWHERE = (None,) * 6
@@ -190,12 +190,12 @@ def _rows(answer: Answer, stands: bool, dataset: Dataset | None) -> list[tuple[o
     ]
     for number, outline in enumerate(answer.outlines, 1):
         points += [(row, col, INFECTED, number) for row, col in outline]
+    by = answer.seconds, answer.annotator
+    ending = answer.verified, stands
     if not points:
-        return [
-            (*head, None, None, *_NOWHERE, None, answer.seconds, answer.annotator, None, stands)
-        ]
+        return [(*head, None, None, *_NOWHERE, None, *by, None, *ending)]
     return [
-        (*head, row, col, *place, label, answer.seconds, answer.annotator, number, stands)
+        (*head, row, col, *place, label, *by, number, *ending)
         for (row, col, label, number), place in zip(
             points, _places(points, where, dataset), strict=True
         )
@@ -249,7 +249,7 @@ def _network(state: State, events: Sequence[Event], cache: Path, out: Path) -> I
 
 def _masks(
     dataset: Dataset,
-    config: Config,
+    state: State,
     weights: str,
     cache: Path,
     out: Path,
@@ -260,13 +260,13 @@ def _masks(
     from alnb.training.trainer import Trainer
 
     (out / "masks").mkdir(exist_ok=True)
-    trainer = Trainer(dataset, config, cache)
+    trainer = Trainer(dataset, state.config, cache)
     done = 0
     for scan in dataset.scans:
         slices = [where for where in dataset.slices if where.scan == scan]
         found = []
-        for _, infected in trainer.segment(slices, weights):
-            found.append(infected)
+        for where, infected in trainer.segment(slices, weights):
+            found.append(as_labelled(infected, answers_on(where, state.answers)))
             done += 1
             progress(done, len(dataset.slices))
         masks = np.stack(found).astype(np.uint8)

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alnb.acquisition import RegionScores, heuristics_of
-from alnb.annotation import Answer, Verdict, point_labels
+from alnb.annotation import Answer, Click, Verdict, point_labels
 from alnb.arrays import INFECTED, Map, Mask
 from alnb.config import Config, RegionScore
 from alnb.dataset import Dataset, SliceId
 from alnb.live.cells import FEATURES, KEPT, Cells, Published
 from alnb.live.logistic import Logistic, sigmoid
 from alnb.metrics import Scores
-from alnb.regions import Tiling, tiling
+from alnb.regions import Region, Tiling, tiling
 
 # Ours, chosen by cross-validation in the train parts of medseg and covid19b_pseudo (mixed), and
 # for an untaught network on the phantom; figures in notebooks/results.
@@ -26,6 +26,7 @@ INFECTED_WORTH = 0.5  # of a click, in observations
 HOLD = 1.0  # of the other cells of an infected region, together, if the network has learned
 PRECISION = {True: 10.0, False: 2.0}  # of w's prior, if the network has learned or not
 BIAS_PRECISION = 0.05  # the same of its constant
+Marks = tuple[Region, Sequence[Click]]
 EXACT = 64  # ours: slices ranked by all cells; of more, those ranked best by every fourth cell
 
 
@@ -78,12 +79,21 @@ class Live:
 
     # --- learning ---
 
-    def learn(self, answers: Sequence[Answer]) -> None:
-        """Forget what was learned, and learn these answers; those of unpublished slices wait."""
+    def learn(self, answers: Sequence[Answer], marks: Marks | None = None) -> None:
+        """Forget what was learned, and learn these answers; those of unpublished slices wait.
+
+        Parameters
+        ----------
+        answers : sequence of Answer
+        marks : (Region, clicks), optional
+            Clicks in a published region that are no answer yet, learned beside them.
+        """
         self.answers = tuple(answers)
         said = {content_of(answer): answer for answer in self.answers}
         self._rows = {key: self._rows.get(key) or self._said(said[key]) for key in said}
         rows = [one for one in self._rows.values() if one is not None]
+        if marks is not None:
+            rows += self._marked(*marks)
         self._last = Logistic.prior(self._precision)
         if rows:
             joined = (
@@ -103,12 +113,18 @@ class Live:
         if answer.verdict is Verdict.CLEAN or answer.outlines:
             infected = self._slices.share(labels == INFECTED) / np.maximum(inside, 1e-6)
             return self._shared(region.where, inside, infected, 1.0)
-        parts = [self._click(region.where, *click.pixel, click.label) for click in answer.clicks]
-        if self.basis.learned:
-            logit = self._slices.cells(region.where)[:, 0].reshape(inside.shape)
-            parts.append(self._shared(region.where, inside, sigmoid(logit), HOLD))
+        parts = self._marked(region, answer.clicks)
         return _Rows(*(np.concatenate([getattr(one, field.name) for one in parts])
                        for field in dataclasses.fields(_Rows)))  # fmt: skip
+
+    def _marked(self, region: Region, clicks: Sequence[Click]) -> list[_Rows]:
+        """Say what clicks in a region say; the rest of it holds what the network believes."""
+        parts = [self._click(region.where, *click.pixel, click.label) for click in clicks]
+        if self.basis.learned:
+            inside = self._slices.share(region.drawn((self._dataset.size, self._dataset.size)))
+            logit = self._slices.cells(region.where)[:, 0].reshape(inside.shape)
+            parts.append(self._shared(region.where, inside, sigmoid(logit), HOLD))
+        return parts
 
     def _click(self, where: SliceId, row: int, col: int, label: int) -> _Rows:
         """Say what a click says, of the features where it fell."""

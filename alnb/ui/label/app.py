@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any
 
-from alnb.annotation import LONGEST_NAME, Answer, Outline, Verdict, name_of
+from alnb.annotation import LONGEST_NAME, Answer, Outline, name_of
 from alnb.dataset import SliceId
 from alnb.errors import AlnbError, log_to, sentence_of
 from alnb.pool import Pool, start_picks
@@ -26,7 +26,7 @@ from alnb.ui.label.looking import Viewing
 from alnb.ui.label.page import Page
 from alnb.ui.label.screen import Explanation, Mode, Screen, focus, marked, present, score_of
 from alnb.ui.label.shortcuts import BY_KEY, REPEATING
-from alnb.ui.label.training_client import TrainingClient, around, exported
+from alnb.ui.label.training_client import TrainingClient, exported, nearby
 from alnb.ui.label.watched import WatchedSlice
 from alnb.ui.parts import Message, failure_page
 from alnb.ui.viewer.charts import Charts
@@ -42,7 +42,7 @@ LOOK_S = 0.05  # ours: between slices, each of which takes some 10 ms
 OUTLINE_S = 0.005  # ours: after a mark, so that it is sent first
 MEANT_S = 0.4  # an answer given sooner after a region appears was meant for the one before it
 EXPORTING = "Exporting: clicks, curve and network, then the masks of every slice…"
-MEANT = {"clean", "next", "skip", "mark", "line"}  # actions on the region on screen
+MEANT = {"clean", "next", "right", "skip", "mark", "line"}  # actions on the region on screen
 
 
 class LabelApp:
@@ -197,8 +197,8 @@ class LabelApp:
     def _connect(self) -> None:
         page = self.page
         self.view.on_event(self._on_event)
-        for name in ("clean", "next", "skip", "undo", "redo", "background", "sweep", "help",
-                     "settings", "train", "cancel"):  # fmt: skip
+        for name in ("clean", "next", "right", "skip", "undo", "redo", "background", "sweep",
+                     "help", "settings", "train", "cancel"):  # fmt: skip
             getattr(page, name).on_click(functools.partial(self._on_button, name))
         for name, preset in page.window_controls.presets.items():
             preset.on_click(functools.partial(self._on_button, f"window:{name}"))
@@ -399,12 +399,12 @@ class LabelApp:
     def _predicted(self) -> tuple[Outline, ...]:
         """Outline what the live layer predicts with these marks; nothing before there are some.
 
-        A guess that is seen first biases the person. The outline follows the mark, which does not
-        wait for it.
+        A guess that is seen first biases the person, who may ask for it. The outline follows the
+        mark, which does not wait for it.
         """
         draft = self.draft
-        shown = self.page.toggles["outline"].value and not (draft.sweep or self.viewing.offset)
-        if not (shown and draft.infected):
+        shown = self._revealed or (self.page.toggles["outline"].value and draft.infected)
+        if not shown or draft.sweep or self.viewing.offset:
             self._tried = (None, ())
         elif self._tried[0] != (draft, self.training.maps):
             try:
@@ -413,14 +413,19 @@ class LabelApp:
                 self._try_out(draft)
         return self._tried[1]
 
+    @property
+    def _revealed(self) -> bool:
+        """Whether the person asked for the outline in the region on screen."""
+        return self.draft.region is not None and self.commands.revealed == self.draft.region
+
     def _try_out(self, draft: Draft) -> None:
         """Find the outline of a draft, and draw it if the draft is still on screen."""
         known = draft, self.training.maps
         if draft != self.draft or draft.region is None or self._tried[0] == known:
             return
         try:
-            infection = self.training.try_out(draft.answer(Verdict.INFECTED, 0.0, annotator=""))
-            outlines = () if infection is None else around(draft.region, infection)
+            infection = self.training.try_out(draft.region, draft.clicks, draft.outlines)
+            outlines = () if infection is None else nearby(draft.region, infection)
             self._tried = (known, outlines)
             self._draw_marks()
         except Exception as error:
@@ -442,6 +447,8 @@ class LabelApp:
             strip_from=self.commands.strip_from,
             can_sweep=editor.can_sweep,
             can_redo=editor.can_redo,
+            guessing=self.training.guessing,
+            revealed=self._revealed,
             drawing=bool(editor.pen),
             owned=self.session.journal.owned,
             left=self._has_left(),

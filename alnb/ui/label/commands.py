@@ -18,6 +18,7 @@ from alnb.ui.label.training_client import TrainingClient
 from alnb.ui.viewer.charts import AXES
 from alnb.ui.viewer.input import Drag, Press, Stroke, Wheel, Windowing
 
+RIGHT = "right"  # accepts the network's outline
 KEEP_STRIP = {
     "strip", "show", "window", "opacity", "axis", "help", "settings", "auto", "export", "watch",
 }  # fmt: skip
@@ -30,6 +31,8 @@ LOOKED_AWAY = (
     "Nothing was answered: you looked at another slice. This is {}, which is asked about. Press "
     "again to answer it."
 )
+UNSEEN = "The network has not looked at this slice yet; it will in a moment."
+NO_OUTLINE = "The network sees no infection in the frame: click it, or press No infection."
 STORED = (
     "These slices came windowed, so there is no window of HU to choose. Drag with the right button "
     "for brightness and contrast."
@@ -63,12 +66,14 @@ class Commands:
         self.editor = editor
         self.viewing = viewing
         self.stale = True  # whether the pictures must be drawn again
+        self.revealed: Region | None = None  # whose outline is shown before any mark
         self.strip_from: int | None = None  # first tile; None follows the region on screen
         self._training = training
         self._view, self._page = viewing.view, viewing.page
         self._screen, self._begin_training = screen, train
         self.actions: dict[str, Callable[..., object]] = {  # by verb: the name before a colon
             **{verb: partial(self._answer, verb) for verb in ANSWERS},
+            RIGHT: self._right,
             "undo": self._undo,
             "redo": self._redo,
             "background": editor.switch_marking,
@@ -101,14 +106,14 @@ class Commands:
     def do(self, name: str) -> None:
         """Do an action of `shortcuts.ACTIONS`, or of the strip: ``open:KEY``, ``strip:PAGES``."""
         verb, _, argument = name.partition(":")
-        if verb in ANSWERS:
+        if verb in ANSWERS or verb == RIGHT:
             self._check_seen()
             self.editor.check_line()
         if verb not in KEEP_STRIP:
             self.strip_from = None
         action = self.actions[verb]
         said = action(argument) if argument else action()
-        if verb in ANSWERS:
+        if verb in ANSWERS or verb == RIGHT:
             self.train_automatically()
             if said:
                 raise Done(said)
@@ -206,6 +211,21 @@ class Commands:
         if getattr(self._screen(), f"can_{verb}"):
             return self.editor.submit(ANSWERS[verb])
         return ""
+
+    def _right(self) -> str:
+        """Accept the network's outline; the first time in a region, show it."""
+        region = self.editor.draft.region
+        if region is None or not self._screen().can_right:
+            return ""
+        outlines = self._training.outlines(region, self.editor.draft.clicks)
+        if outlines is None:
+            raise Aside(UNSEEN)
+        if self.revealed != region:
+            self.revealed = region
+            return ""
+        if not outlines:
+            raise Aside(NO_OUTLINE)
+        return self.editor.submit(Verdict.INFECTED, outlines)
 
     def _move_cursor(self, way: str) -> None:
         if self.viewing.offset and self.editor.pen:

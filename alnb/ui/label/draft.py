@@ -53,8 +53,9 @@ class Draft:
 
     @classmethod
     def of(cls, answer: Answer) -> Draft:
-        """Open an answer again, with its marks."""
-        return cls(answer.region, answer.clicks, answer.outlines, held=True)
+        """Open an answer again, with its marks; an outline of the network is no mark."""
+        outlines = () if answer.verified else answer.outlines
+        return cls(answer.region, answer.clicks, outlines, held=True)
 
     @property
     def marked(self) -> bool:
@@ -125,6 +126,15 @@ class Draft:
         if verdict is not Verdict.INFECTED:
             return Answer(self.region, verdict, (), seconds, **given)
         return Answer(self.region, verdict, self.clicks, seconds, outlines=self.outlines, **given)
+
+    def right(self, outlines: tuple[Outline, ...], seconds: float, **given: Any) -> Answer:  # noqa: ANN401
+        """Make an answer of the network's outlines, which are right; `given` as for `answer`."""
+        if self.region is None:
+            raise ValueError("there is no region to answer")
+        return Answer(
+            self.region, Verdict.INFECTED, self.clicks, seconds, outlines=outlines, verified=True,
+            **given,
+        )  # fmt: skip
 
     def swept(self, cells: Iterable[Region], seconds: float, **given: Any) -> tuple[Answer, ...]:  # noqa: ANN401
         """Answer the cells of a slice: clicked cells are infected, the others clean.

@@ -264,17 +264,27 @@ class Editor:
 
     # --- answers ---
 
-    def submit(self, verdict: Verdict) -> str:
-        """Answer the region on screen, or sweep its slice; return what that changed, if it did."""
+    def submit(self, verdict: Verdict, right: tuple[Outline, ...] = ()) -> str:
+        """Answer the region on screen, or sweep its slice; return what that changed, if it did.
+
+        Parameters
+        ----------
+        verdict : Verdict
+        right : tuple of Outline
+            The network's own, where the person says that they are right.
+        """
         draft, said = self.draft, ""
         if draft.region is None:
             return said
         by = {"annotator": self.annotator, "mask_shown": self.taught}
         if draft.sweep:
             self.session.sweep(draft.swept(self._swept_cells(), self.watch.seconds, **by))
-        elif verdict is not Verdict.INFECTED or draft.infected:
+        elif verdict is not Verdict.INFECTED or draft.infected or right:
             seconds = round(self.watch.seconds, 3)
-            answer = draft.answer(verdict, seconds, **by)
+            if right:
+                answer = draft.right(right, seconds, **by)
+            else:
+                answer = draft.answer(verdict, seconds, **by)
             before = self.session.state.by_key.get(answer.region.key)
             self.session.submit(answer)
             said = corrected(before, answer) if before else ""

@@ -266,16 +266,19 @@ class Page:
         self.widget = self._arranged(view, charts)
 
     def _make_buttons(self) -> None:
-        self.clean = button("No infection", "164px", "clean", "The region in the frame is clean")
-        self.next = button("Next", "78px", "next", "Keep the marks and go on", "alnb-main")
-        self.skip = button("Skip", "78px", "skip", "Leave this region without an answer")
-        self.undo = button("Undo", "78px", "undo", "Take back the last mark or answer")
-        self.redo = button("Redo", "78px", "redo", "Restore it")
+        self.clean = button("No infection", "160px", "clean", "The region in the frame is clean")
+        self.next = button("Next", "72px", "next", "Keep the marks and go on", "alnb-main")
+        self.right = button(
+            "Right", "76px", "right", "The network's outline is right; at first, show it"
+        )
+        self.skip = button("Skip", "70px", "skip", "Leave this region without an answer")
+        self.undo = button("Undo", "76px", "undo", "Take back the last mark or answer")
+        self.redo = button("Redo", "76px", "redo", "Restore it")
         self.background = button(
-            "Mark background", "158px", "background", "What the next clicks mark", "alnb-quiet"
+            "Mark background", "152px", "background", "What the next clicks mark", "alnb-quiet"
         )
         self.sweep = button(
-            "Sweep slice", "128px", "sweep", "Answer the whole slice at once", "alnb-quiet"
+            "Sweep slice", "120px", "sweep", "Answer the whole slice at once", "alnb-quiet"
         )
         self.settings = button(
             "Settings", "84px", "settings", "Overlays, window, your name", "alnb-quiet"
@@ -293,7 +296,7 @@ class Page:
         self.auto = toggle("auto", "automatic", False, whenever)
 
     def _arranged(self, view: SliceView, charts: Charts) -> widgets.Widget:
-        answers = [self.clean, self.next, self.skip, self.undo, self.redo]
+        answers = [self.clean, self.next, self.right, self.skip, self.undo, self.redo]
         more = [self.background, self.sweep, self.look_on]
         buttons = box([*answers, *more], "alnb-row")
         self._said = box([self._teaching, self._message, self._hint], "alnb-said")
@@ -416,7 +419,7 @@ class Page:
         )
         set_trait(self._question, "value", question)
         self.say(message)
-        for name in ("clean", "next", "skip", "undo", "redo", "sweep", "train", "cancel"):
+        for name in ("clean", "next", "right", "skip", "undo", "redo", "sweep", "train", "cancel"):
             set_trait(getattr(self, name), "disabled", not getattr(screen, f"can_{name}"))
         set_trait(self.background, "disabled", not screen.can_mark)
         other = "infection" if screen.marking == "background" else "background"

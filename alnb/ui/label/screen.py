@@ -160,6 +160,8 @@ class Mode:
     strip_from: int | None = None  # first tile of the strip; None follows the region on screen
     can_sweep: bool = False  # the slice has regions to answer at once
     can_redo: bool = False  # an answer was taken back
+    guessing: bool = False  # the live layer can outline a region
+    revealed: bool = False  # its outline is shown before any mark
     drawing: bool = False  # keys draw a line that is not closed yet
     owned: bool = True  # this window may write; if not, no button that writes works
     left: bool = True  # the pool holds a region that has no answer
@@ -191,6 +193,7 @@ class Screen:
     later: int  # tiles right of it
     can_clean: bool
     can_next: bool
+    can_right: bool  # say that the network's outline is right, or have it shown
     can_skip: bool
     can_mark: bool  # and choose the class that clicks mark
     can_undo: bool
@@ -315,8 +318,9 @@ def _hint(state: State, dataset: Dataset, *, masks: bool) -> str:
 def _asked(state: State, draft: Draft, mode: Mode) -> dict[str, Any]:
     """Return the fields of `Screen` that follow from the marks."""
     return {
-        "question": sentences.question(state, draft, mode.marking),
+        "question": sentences.question(state, draft, mode.marking, revealed=mode.revealed),
         **answers_possible(draft, owned=mode.owned),
+        "can_right": mode.owned and mode.guessing and bool(draft.region) and not draft.sweep,
         "can_undo": mode.owned and bool(draft.can_undo or mode.drawing or state.given),
         "can_redo": mode.owned and bool(draft.future or mode.can_redo),
         "can_sweep": mode.owned and (draft.sweep or (mode.can_sweep and not draft.changed)),

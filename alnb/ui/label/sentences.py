@@ -23,6 +23,10 @@ SAID = {
     "clean": "<b>You answered: no infection.</b> Answer again",
     "skipped": "<b>You skipped this region.</b> Answer it now",
 }
+GUESSED = (
+    "<b>Is the outline right?</b> Press <b>Right</b>. Else click what is missing, or press Shift "
+    "and click what is too much."
+)
 BACK = "<button type='button' data-act='back'>Back</button>"
 UNDO = "Undo (Z) takes that back."
 UNSURE = "The network is unsure here"
@@ -201,6 +205,8 @@ def corrected(before: Answer, after: Answer) -> str:
 
 
 def _answer(answer: Answer) -> str:
+    if answer.verified:
+        return "infection (the network's outline)"
     if answer.verdict is Verdict.INFECTED:
         return f"infection ({_marks(answer)})"
     return "no infection" if answer.verdict is Verdict.CLEAN else "a skip"
@@ -212,7 +218,7 @@ def _marks(marked: Answer | Draft) -> str:
     return ", ".join(_counted(n, noun) for n, noun in counts if n)
 
 
-def question(state: State, draft: Draft, marking: str) -> str:
+def question(state: State, draft: Draft, marking: str, *, revealed: bool = False) -> str:
     """Say what to do in the region on screen.
 
     Parameters
@@ -223,6 +229,8 @@ def question(state: State, draft: Draft, marking: str) -> str:
         With a region.
     marking : str
         "infection" or "background".
+    revealed : bool
+        Whether the network's outline is on screen before any mark.
     """
     if draft.region is None:
         return ""
@@ -231,17 +239,24 @@ def question(state: State, draft: Draft, marking: str) -> str:
     aside = " Clicks mark <b>background</b> now." if marking == "background" else ""
     before = state.by_key.get(draft.region.key)
     if before is not None and not draft.changed:
-        said = SAID[before.verdict].format(marks=f", {_marks(draft)}" if draft.marked else "")
+        marks = ", the network's outline" if before.verified else ""
+        marks = f", {_marks(draft)}" if draft.marked and not marks else marks
+        said = SAID[before.verdict].format(marks=marks)
         return f"{said}, or go {BACK}.{aside}"
     if draft.marked:
-        return _marked(state, draft) + aside
+        return _marked(state, draft, revealed=revealed) + aside
+    if revealed:
+        return f"{GUESSED}{aside}"
     draw = "Draw around it" if state.config.labels == "full" else "Click on it"
     return f"<b>Is there infection in the frame?</b> {draw}, or press <b>No infection</b>.{aside}"
 
 
-def _marked(state: State, draft: Draft) -> str:
+def _marked(state: State, draft: Draft, *, revealed: bool) -> str:
     price = f"({state.config.click_s * draft.points:g} s)"
     full = state.config.labels == "full"
+    if revealed and not draft.outlines:
+        clicks = f"<b>{_counted(draft.points, 'click')}</b> {price}."
+        return f"{clicks} Is the outline right now? Press <b>Right</b>, or click again."
     if not draft.infected:
         mark = "Draw around infection, too" if full else "Click infection, too"
         return (

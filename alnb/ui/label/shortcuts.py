@@ -35,6 +35,7 @@ def _beside(way: str) -> list[Action]:
 ACTIONS: tuple[Action, ...] = (
     Action("clean", ("c",), "No infection; in a sweep: the rest is clean", "Answer"),
     Action("next", ("n", "Enter"), "Keep the marks and go on", "Answer"),
+    Action("right", ("r",), "The network's outline is right; at first, show it", "Answer"),
     Action("skip", ("s",), "Skip; a skipped region waits in the strip", "Answer"),
     Action("background", ("b",), "Clicks mark background, or infection again", "Answer"),
     Action("sweep", ("w",), "Answer the whole slice at once, or leave the sweep", "Answer"),
@@ -67,7 +68,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("show:marks", ("k",), "Clicks and outlines", "Overlays"),
     Action("show:answered", ("a",), "Answered regions", "Overlays"),
     Action("show:grid", ("g",), "Grid", "Overlays"),
-    Action("show:on_region", ("r",), "Maps on the large picture, too", "Overlays"),
+    Action("show:on_region", ("5",), "Maps on the large picture, too", "Overlays"),
     Action("show:mask", ("m",), "The mask, where teaching is on", "Overlays"),
     Action("opacity", ("d",), "Overlays more opaque, then faint again", "Overlays"),
     Action("watch", ("h",), "The test slice over the chart; J: another", "Overlays"),

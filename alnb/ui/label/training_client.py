@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from alnb.annotation import Answer, Outline
+from alnb.annotation import Click, Outline, around
 from alnb.arrays import Map
 from alnb.asking import Asker
 from alnb.cycle import Work, begin_live, drive_async, learn_live, next_cycle, resume_live
@@ -36,18 +34,12 @@ PAUSE_S = 0.3  # ours: between them, while a training runs
 CHART_S = 0.5  # the loss is drawn this often: each time the page stands still for a moment
 
 
-def around(region: Region, infection: Map) -> tuple[Outline, ...]:
+def nearby(region: Region, infection: Map) -> tuple[Outline, ...]:
     """Outline infection in a region and next to it, from the probabilities of a slice, (H, W)."""
-    from skimage.measure import find_contours
-
     margin = round(MARGIN * max(region.height, region.width))
     top, left = max(0, region.row - margin), max(0, region.col - margin)
     bottom, right = region.row + region.height + margin, region.col + region.width + margin
-    p = np.pad(infection[top:bottom, left:right], 1)  # so that outlines close at the edge
-    return tuple(
-        tuple((float(row) + top - 1, float(col) + left - 1) for row, col in contour)
-        for contour in find_contours(p, 0.5)
-    )
+    return around(infection[top:bottom, left:right], top, left)
 
 
 class LiveMaps(Mapping[SliceId, Maps]):
@@ -240,10 +232,22 @@ class TrainingClient:
             for _ in self.asker.measuring():
                 await asyncio.sleep(0)
 
-    def try_out(self, answer: Answer) -> Map | None:
-        """Compute a slice's infection probability, (H, W), if its region were answered so."""
-        tried = None if self.asker is None else self.asker.try_out(answer)
-        return None if tried is None else tried.infection(answer.region.where)
+    def try_out(
+        self, region: Region, clicks: Sequence[Click], outlines: Sequence[Outline]
+    ) -> Map | None:
+        """Compute a slice's infection probability, (H, W), with marks that are no answer yet."""
+        tried = None if self.asker is None else self.asker.try_out(region, clicks, outlines)
+        return None if tried is None else tried.infection(region.where)
+
+    @property
+    def guessing(self) -> bool:
+        """Whether the live layer can outline a region, to be found right."""
+        asks = self.asker is not None and self.asker.live is not None
+        return asks and self.session.state.config.labels != "full"
+
+    def outlines(self, region: Region, clicks: Sequence[Click]) -> tuple[Outline, ...] | None:
+        """Outline a region with clicks in it; None where the network has not looked yet."""
+        return None if self.asker is None else self.asker.outlines(region, clicks)
 
     def begin(self) -> None:
         """Show that a cycle was asked for; `cycle` does the rest."""

@@ -8,7 +8,7 @@ from html import escape
 import ipywidgets as widgets
 import numpy as np
 
-from alnb.annotation import Outline
+from alnb.annotation import around
 from alnb.arrays import Map, Mask
 from alnb.dataset import Dataset, SliceId
 from alnb.metrics import Lesions, Scores
@@ -164,20 +164,9 @@ def sentence(before: float, dice: float, lesions: Lesions) -> str:
     return f"Dice {rose}{dice:.2f}. Found {lesions.found} of {lesions.of} lesion{ending}, {false}"
 
 
-def outlines_of(mask: Mask) -> tuple[Outline, ...]:
-    """Outline the areas of an (H, W) mask, holes too, in pixels of the slice."""
-    from skimage.measure import find_contours
-
-    padded = np.pad(mask, 1).astype(np.float32)  # so that outlines close at the edge
-    return tuple(
-        tuple((float(row) - 1, float(col) - 1) for row, col in contour)
-        for contour in find_contours(padded, 0.5)
-    )
-
-
 def _line(mask: Mask, look: str) -> str:
     style = "fill-rule='evenodd' stroke-width='1.5' vector-effect='non-scaling-stroke'"
-    return f"<path d='{polygon_path(outlines_of(mask))}' {style} {look}/>"
+    return f"<path d='{polygon_path(around(mask))}' {style} {look}/>"
 
 
 def _tile(png: bytes, shape: tuple[int, ...], *drawn: str) -> str:
