@@ -193,7 +193,7 @@ def _parent(stat):
         return -1
 
 
-def wait_until(true, within_s=20):
+def wait_until(true, within_s=120):
     end = time.monotonic() + within_s
     while time.monotonic() < end:
         if true():

@@ -202,10 +202,6 @@ def test_the_test_slice_shows_what_was_learned(app):
     assert chart.is_visible()
 
 
-def test_all_that_went_without_an_error(opened):
-    assert opened[2].errors == []
-
-
 def test_an_outline_that_is_right_is_the_answer(app, folder):
     app.settle()
     given, region = len(events(folder, "answered")), shown(app)[0]
@@ -219,3 +215,7 @@ def test_an_outline_that_is_right_is_the_answer(app, folder):
     answer = events(folder, "answered")[-1]
     assert answer["region"] == region and answer["verified"]
     assert len(answer["clicks"]) == 1 and answer["outlines"]
+
+
+def test_all_that_went_without_an_error(opened):
+    assert opened[2].errors == []
