@@ -148,6 +148,12 @@ class Asker:
         """Copy the live layer and teach the copy marks in a region that are no answer yet.
 
         None if the slice of the region is not published.
+
+        Parameters
+        ----------
+        region : Region
+        clicks, outlines : sequence of Click, of Outline
+            The marks; there may be none.
         """
         if self.live is None or not self.live.published(region.where):
             return None

@@ -146,9 +146,9 @@ class Config:
     slice_s: float = 96.0  # paper 5.3: outlining a slice accurately
 
     # --- simulated annotator ---
-    # paper 3; "full" outlines infection (5.3), for loss="full"; "verified" (ours): the live layer's
-    # outline is accepted where it is right, else clicked
-    labels: Labels = "points"
+    # "full" outlines infection (5.3), for loss="full"; "verified" (ours) accepts the live layer's
+    # outline where it is right, and else clicks
+    labels: Labels = "points"  # paper 3
     accept_dice: float = 0.7  # ours: Dice in the region from which an outline counts as right
     background_click: bool = False  # paper 3: no; true (ours): a second click in an infected region
     outline_tolerance_px: float = 1.0  # ours: a pixel, as fine as a mask; the paper names none

@@ -430,11 +430,17 @@ def run(
 def answer_pending(session: Session, annotator: Annotator, asker: Asker | None = None) -> None:
     """Answer all that is asked, until the budget can't pay for an answer.
 
-    With an `asker` the annotator may see what its live layer outlines.
-
     That answer is not given, nor are those after it, even if they are cheap: skipping expensive
     answers would require knowing them. What a person submits is kept even if it overdraws the
     budget.
+
+    Parameters
+    ----------
+    session : Session
+        Open for writing.
+    annotator : Annotator
+    asker : Asker, optional
+        Shows the annotator what its live layer outlines.
     """
     for region in session.state.pending:
         guess = None if asker is None else partial(asker.outlines, region)

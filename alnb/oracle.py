@@ -16,7 +16,7 @@ from alnb.dataset import Dataset
 from alnb.regions import Region
 
 DEFAULT = Config()
-CORRECTIONS = 2  # ours: clicks on an outline that is not right yet, before it is left at them
+CORRECTIONS = 1  # ours: clicks on an outline that is not right yet; two cost Dice (results page)
 Guess = Callable[[Sequence[Click]], tuple[Outline, ...] | None]
 _SIMULATED: dict[str, Any] = {"annotator": "oracle", "simulated": True}
 

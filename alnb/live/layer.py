@@ -23,6 +23,7 @@ from alnb.regions import Region, Tiling, tiling
 # Ours, chosen by cross-validation in the train parts of medseg and covid19b_pseudo (mixed), and
 # for an untaught network on the phantom; figures in notebooks/results.
 INFECTED_WORTH = 0.5  # of a click, in observations
+OUTLINED = 0.5  # of the inside of an outline that was found right, together
 HOLD = 1.0  # of the other cells of an infected region, together, if the network has learned
 PRECISION = {True: 10.0, False: 2.0}  # of w's prior, if the network has learned or not
 BIAS_PRECISION = 0.05  # the same of its constant
@@ -110,10 +111,12 @@ class Live:
         size = (self._dataset.size, self._dataset.size)
         labels = point_labels([answer], size)
         inside = self._slices.share(region.drawn(size))
-        if answer.verdict is Verdict.CLEAN or answer.outlines:
-            infected = self._slices.share(labels == INFECTED) / np.maximum(inside, 1e-6)
-            return self._shared(region.where, inside, infected, 1.0)
+        infected = self._slices.share(labels == INFECTED)
+        if answer.verdict is Verdict.CLEAN or (answer.outlines and not answer.verified):
+            return self._shared(region.where, inside, infected / np.maximum(inside, 1e-6), 1.0)
         parts = self._marked(region, answer.clicks)
+        if answer.verified:
+            parts.append(self._shared(region.where, infected, np.ones_like(inside), OUTLINED))
         return _Rows(*(np.concatenate([getattr(one, field.name) for one in parts])
                        for field in dataclasses.fields(_Rows)))  # fmt: skip
 

@@ -235,7 +235,13 @@ class TrainingClient:
     def try_out(
         self, region: Region, clicks: Sequence[Click], outlines: Sequence[Outline]
     ) -> Map | None:
-        """Compute a slice's infection probability, (H, W), with marks that are no answer yet."""
+        """Compute a slice's infection probability, (H, W), with marks that are no answer yet.
+
+        Parameters
+        ----------
+        region, clicks, outlines
+            As for `Asker.try_out`.
+        """
         tried = None if self.asker is None else self.asker.try_out(region, clicks, outlines)
         return None if tried is None else tried.infection(region.where)
 
