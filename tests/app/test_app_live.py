@@ -1,9 +1,13 @@
 """The label app where the live layer asks: maps and outline follow what is known."""
 
-from app_person import CONFIG
+import asyncio
+
+from app_person import CONFIG, Clock, Person
 from fakes import FakeWorker
 
 import alnb.cycle as cycle
+from alnb.session import Session
+from alnb.ui.label.app import LabelApp
 from alnb.ui.viewer.drawing import NO_PATH
 from alnb.ui.viewer.slice_view import SHAPES
 
@@ -109,3 +113,23 @@ def test_a_page_whose_slices_are_published_starts_no_process(using):
 
     using(first, config=LIVE)
     using(again, config=LIVE, worker=Unstarted)
+
+
+def test_the_process_starts_once_the_page_is_drawn(squares, folder):
+    async def story():
+        session = Session.open(folder, squares, LIVE)
+        app = LabelApp(session, "me", worker=FakeWorker)
+        person = Person(app, Clock())
+        app.start()
+        await person.settle()
+        assert app.draft.region is not None
+        assert person.worker.did == []
+
+        tap = app.view.tap
+        tap._receive(tap, {"kind": "drawn", "id": 1, "box": tap.target}, [])
+        await person.settle()
+        assert "publish" in person.worker.did
+        for task in app._tasks:
+            task.cancel()
+
+    asyncio.run(story())
