@@ -42,8 +42,8 @@ def test_the_first_press_shows_the_outline_and_the_second_accepts_it(using, fold
         await person.settle()
         region = person.app.draft.region
         person.key("r")
-        await person.until(lambda: outline(person) != NO_PATH)
-        assert person.reads("Is the outline right?")
+        await person.until(lambda: person.reads("Is the outline right?"))
+        assert outline(person) != NO_PATH
         assert answers(folder) == []
 
         person.key("r")
@@ -81,7 +81,7 @@ def test_clicks_that_correct_it_are_kept_and_priced(using, folder):
         person.press(2, 2)
         person.press(2, 12)
         person.press(12, 6, shift=True)
-        await person.settle()
+        await person.until(lambda: person.reads("Is the outline right now?"))
         assert person.reads("Is the outline right now?")
         person.key("r")
 
@@ -89,6 +89,17 @@ def test_clicks_that_correct_it_are_kept_and_priced(using, folder):
         assert answer.verified
         assert [click.label for click in answer.clicks] == [1, 1, 0]
         assert person.state.cost.nominal_s == 12
+
+    using(story, config=LIVE)
+
+
+def test_one_that_follows_a_click_is_on_screen_and_needs_one_press(using, folder):
+    async def story(person):
+        await person.settle()
+        person.press(2, 2)
+        await person.until(lambda: outline(person) != NO_PATH)
+        person.key("r")
+        assert [answer.verified for answer in answers(folder)] == [True]
 
     using(story, config=LIVE)
 
@@ -106,7 +117,10 @@ def test_where_the_network_sees_nothing_there_is_nothing_to_accept(using, folder
     async def story(person):
         await person.settle()
         monkeypatch.setattr(person.app.training.asker, "outlines", lambda region, clicks: ())
-        person.key("r", "r")
+        person.key("r")
+        assert person.reads(NO_OUTLINE)
+        assert not person.reads("Is the outline right?")
+        person.key("r")
         assert person.reads(NO_OUTLINE)
         assert answers(folder) == []
 

@@ -205,8 +205,6 @@ def test_the_test_slice_shows_what_was_learned(app):
 def test_an_outline_that_is_right_is_the_answer(app, folder):
     app.settle()
     given, region = len(events(folder, "answered")), shown(app)[0]
-    app.page.keyboard.press("r")
-    app.asks("Is the outline right?")
     app.click(*far_apart(region)[0])
     app.page.wait_for_function(f"none => {OUTLINE} !== none", arg=NO_PATH)
     app.button("Right").click()

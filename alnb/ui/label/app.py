@@ -428,6 +428,8 @@ class LabelApp:
             outlines = () if infection is None else nearby(draft.region, infection)
             self._tried = (known, outlines)
             self._draw_marks()
+            if self._drawn:
+                self._draw_marked()  # the question names the outline
         except Exception as error:
             self.page.say(_message_of(error))
 
@@ -448,7 +450,7 @@ class LabelApp:
             can_sweep=editor.can_sweep,
             can_redo=editor.can_redo,
             guessing=self.training.guessing,
-            revealed=self._revealed,
+            revealed=self._revealed and bool(self._tried[1]),
             drawing=bool(editor.pen),
             owned=self.session.journal.owned,
             left=self._has_left(),

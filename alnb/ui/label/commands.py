@@ -213,18 +213,19 @@ class Commands:
         return ""
 
     def _right(self) -> str:
-        """Accept the network's outline; the first time in a region, show it."""
+        """Accept the network's outline; where it is not on screen, show it."""
         region = self.editor.draft.region
         if region is None or not self._screen().can_right:
             return ""
         outlines = self._training.outlines(region, self.editor.draft.clicks)
         if outlines is None:
             raise Aside(UNSEEN)
-        if self.revealed != region:
-            self.revealed = region
-            return ""
         if not outlines:
             raise Aside(NO_OUTLINE)
+        follows = self._page.toggles["outline"].value and self.editor.draft.infected
+        if self.revealed != region and not follows:
+            self.revealed = region
+            return ""
         return self.editor.submit(Verdict.INFECTED, outlines)
 
     def _move_cursor(self, way: str) -> None:

@@ -269,7 +269,7 @@ class Page:
         self.clean = button("No infection", "160px", "clean", "The region in the frame is clean")
         self.next = button("Next", "72px", "next", "Keep the marks and go on", "alnb-main")
         self.right = button(
-            "Right", "76px", "right", "The network's outline is right; at first, show it"
+            "Right", "80px", "right", "The network's outline is right; at first, show it"
         )
         self.skip = button("Skip", "70px", "skip", "Leave this region without an answer")
         self.undo = button("Undo", "76px", "undo", "Take back the last mark or answer")
