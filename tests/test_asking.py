@@ -208,14 +208,14 @@ def test_a_network_asks_once_its_first_slices_are_published(squares, tmp_path):
         assert session.state.pending[0].where in order[:3]
 
 
-def test_an_answer_is_tried_out_and_not_learned(squares, tmp_path):
+def test_marks_are_tried_out_and_not_learned(squares, tmp_path):
     session, _ = simulate(tmp_path, squares)
     asker, learner = asker_of(session), FakeLearner(squares, CONFIG, session.cache)
     drive(begin_live(asker, learner.origin), lambda request: request.by(learner))
     answers, where = asker.live.answers, squares.part("train")[0]
     before = asker.live.infection(where)
     region = asker.pool.regions(where)[0]
-    tried = asker.try_out(Answer(region, Verdict.CLEAN))
+    tried = asker.try_out(region, [Click(region.row + 2, region.col + 2)])
     assert not np.array_equal(tried.infection(where), before)
     assert asker.live.answers == answers and not asker.learn()
     assert np.array_equal(asker.live.infection(where), before)

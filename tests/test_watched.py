@@ -3,8 +3,9 @@ import re
 import numpy as np
 import pytest
 
+from alnb.annotation import around
 from alnb.metrics import Lesions
-from alnb.ui.label.watched import NOT_YET, WatchedSlice, outlines_of, sentence
+from alnb.ui.label.watched import NOT_YET, WatchedSlice, sentence
 
 
 def boxes(*corners, side=3, size=32):
@@ -35,7 +36,7 @@ def test_lesions_are_found_missed_or_false(predicted, truth, counts):
 def test_an_outline_encloses_its_pixels_and_their_holes():
     mask = boxes((4, 6), side=9)
     mask[8, 10] = False
-    outlines = outlines_of(mask)
+    outlines = around(mask)
 
     assert len(outlines) == 2
     rows, cols = np.array(max(outlines, key=len)).T
