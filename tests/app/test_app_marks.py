@@ -60,7 +60,7 @@ def test_marks_are_set_with_keys_only(using):
 
 def test_every_overlay_has_a_key(using):
     async def story(person):
-        for key, toggle in zip("epkagrm", ("entropy", "prediction", "marks", "answered", "grid",
+        for key, toggle in zip("epkag5m", ("entropy", "prediction", "marks", "answered", "grid",
                                            "on_region", "mask"), strict=True):  # fmt: skip
             before = person.page.toggles[toggle].value
             person.key(key)
