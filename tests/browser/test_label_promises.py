@@ -175,7 +175,7 @@ def test_zoom_and_pan_stay_while_overlays_change_and_the_mark_lands(app, folder)
     near = app.range()
     assert near != whole
     assert app.marks() == 0
-    for key in ("e", "p", "r", "g"):
+    for key in ("e", "p", "5", "g"):
         app.page.keyboard.press(key)
     app.click(row, col)
     assert app.range() == near
@@ -184,7 +184,7 @@ def test_zoom_and_pan_stay_while_overlays_change_and_the_mark_lands(app, folder)
     click = events(folder, "answered")[-1]["clicks"][0]
     assert click[:2] == [pytest.approx(row, abs=0.1), pytest.approx(col, abs=0.1)]
     assert app.range()[1] - app.range()[0] == pytest.approx(whole[1] - whole[0])
-    for key in ("e", "p", "r", "g"):
+    for key in ("e", "p", "5", "g"):
         app.page.keyboard.press(key)
 
 
@@ -378,7 +378,7 @@ def test_each_overlay_has_a_key_and_all_have_one_opacity(app):
       {FIGURE}.layout.shapes.map((shape) => [shape.visible, shape.opacity]),
     ])"""
     before = app.page.evaluate(seen)
-    for key in ("e", "p", "k", "a", "g", "r"):
+    for key in ("e", "p", "k", "a", "g", "5"):
         app.page.keyboard.press(key)
         app.page.wait_for_function(f"before => ({seen})() !== before", arg=before)
         app.page.keyboard.press(key)
