@@ -246,20 +246,23 @@ def point_labels(answers: Iterable[Answer], shape: tuple[int, int]) -> PointLabe
     return labels
 
 
-def as_labelled(predicted: Map | Mask, answers: Iterable[Answer]) -> Map | Mask:
-    """Put what answers on a slice outline in place of what is predicted there, (H, W).
+def as_labelled(where: SliceId, predicted: Map | Mask, answers: Iterable[Answer]) -> Map | Mask:
+    """Put what answers outline on a slice in place of what is predicted there.
 
-    Whoever outlined a region, or found an outline right, knows better; clicks say too little.
+    The other answers change nothing: clicks and verdicts don't say where infection ends.
+
+    Parameters
+    ----------
+    where : SliceId
+    predicted : (H, W) float or bool array
+        Infection on that slice.
+    answers : iterable of Answer
+        Of any slices.
     """
-    outlined = (answer for answer in answers if answer.outlines)
+    outlined = (one for one in answers if one.outlines and one.region.where == where)
     labels = point_labels(outlined, predicted.shape)
     known = (labels == INFECTED).astype(predicted.dtype)
     return np.where(labels == UNLABELLED, predicted, known)
-
-
-def answers_on(where: SliceId, answers: Iterable[Answer]) -> tuple[Answer, ...]:
-    """Choose those on regions of a slice."""
-    return tuple(answer for answer in answers if answer.region.where == where)
 
 
 def around(p: Map | Mask, row: int = 0, col: int = 0) -> tuple[Outline, ...]:

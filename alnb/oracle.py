@@ -78,7 +78,7 @@ class Oracle:
         chance = self._rng(region)
         clicks: list[Click] = []
         if self._config.labels == "verified" and guess is not None:
-            right = self._corrected(region, seen, guess, clicks, chance, errors)
+            clicks, right = self._corrected(region, seen, guess, chance, errors)
             if right:
                 return Answer(
                     region, Verdict.INFECTED, tuple(clicks), **_SIMULATED, outlines=right,
@@ -96,26 +96,23 @@ class Oracle:
         region: Region,
         seen: Mask,
         guess: Guess,
-        clicks: list[Click],
         chance: np.random.Generator,
         errors: np.random.Generator,
-    ) -> tuple[Outline, ...]:
-        """Click until the outlines that are shown are right, and return them; empty if never."""
-        for last in [False] * CORRECTIONS + [True]:
-            outlines = guess(clicks)
-            if outlines is None:
-                break
+    ) -> tuple[list[Click], tuple[Outline, ...]]:
+        """Click until the outlines shown are right; return both, no outlines if they never are."""
+        clicks: list[Click] = []
+        while (outlines := guess(clicks)) is not None:
             inside = fill_in(outlines, region) & _shape(region)
             if 2 * (inside & seen).sum() >= self._config.accept_dice * (inside.sum() + seen.sum()):
-                return outlines
-            missing, excess = seen & ~inside, inside & ~seen
-            if last:
+                return clicks, outlines
+            if len(clicks) == CORRECTIONS:
                 break
+            missing, excess = seen & ~inside, inside & ~seen
             if missing.sum() >= excess.sum():
                 clicks.append(self._click(region, missing, INFECTED, chance, errors))
             else:
                 clicks.append(self._click(region, excess, BACKGROUND, chance, errors))
-        return ()
+        return clicks, ()
 
     def _click(
         self,

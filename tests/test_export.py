@@ -14,7 +14,7 @@ from pycocotools.cocoeval import COCOeval
 from scans import chest, write_nifti
 
 from alnb.acquisition import Pick
-from alnb.annotation import Answer, Click, Verdict, answers_on, as_labelled, fill
+from alnb.annotation import Answer, Click, Verdict, as_labelled, fill
 from alnb.config import Config
 from alnb.dataset import SliceId, build, import_nifti, import_pairs
 from alnb.errors import DataError, SessionError, TrainerError
@@ -366,9 +366,9 @@ def test_a_region_that_was_outlined_goes_out_as_it_was_outlined():
     clean = Answer(Region(TWO, 16, 16, 16, 16), Verdict.CLEAN)
     elsewhere = Answer(Region(ONE, 0, 0, 16, 16), Verdict.INFECTED, outlines=(inner,))
 
-    mask = as_labelled(predicted, answers_on(TWO, [right, clean, elsewhere]))
+    mask = as_labelled(TWO, predicted, [right, clean, elsewhere])
 
     assert mask.dtype == bool
     assert np.argwhere(mask[:16, :16]).tolist() == np.argwhere(fill([inner], (16, 16))).tolist()
     assert np.array_equal(mask[16:], predicted[16:])  # a verdict says nothing of the rest
-    assert np.array_equal(as_labelled(predicted, [clean]), predicted)
+    assert np.array_equal(as_labelled(TWO, predicted, [clean]), predicted)

@@ -157,7 +157,7 @@ def test_a_page_gets_again_what_it_was_sent_before_its_figure_was_drawn(sent):
 
     heard.clear()
     figure.data[0].y = [9, 9]
-    figure.catch_up()  # the page draws it anew, and has heard of everything
+    figure.catch_up()  # the page has drawn it again; it has missed nothing
     assert len([one for one in heard if one]) == 1
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import alnb
-from alnb.annotation import answers_on, as_labelled
+from alnb.annotation import as_labelled
 from alnb.dataset import Dataset
 from alnb.errors import DataError, SessionError, path_sentence, refused
 from alnb.journal import Journal
@@ -94,7 +94,7 @@ def write_dicom_seg(
             for scan, planes in sources.items():
                 slices = [where for where in dataset.slices if where.scan == scan]
                 maps = np.stack([
-                    as_labelled(one, answers_on(where, state.answers))
+                    as_labelled(where, one, state.answers)
                     for where, one in found(slices, state.fit.weights)
                 ])  # fmt: skip
                 stored = dataset.origin(scan).source.to_file(dataset.to_source(scan, maps))

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from alnb.annotation import Answer, Outline, Verdict, answers_on, as_labelled, fill
+from alnb.annotation import Answer, Outline, Verdict, as_labelled, fill
 from alnb.arrays import BACKGROUND, INFECTED, Mask
 from alnb.dataset import Dataset, SliceId
 from alnb.errors import AlnbError, SessionError, path_sentence, refused
@@ -266,7 +266,7 @@ def _masks(
         slices = [where for where in dataset.slices if where.scan == scan]
         found = []
         for where, infected in trainer.segment(slices, weights):
-            found.append(as_labelled(infected, answers_on(where, state.answers)))
+            found.append(as_labelled(where, infected, state.answers))
             done += 1
             progress(done, len(dataset.slices))
         masks = np.stack(found).astype(np.uint8)

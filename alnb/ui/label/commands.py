@@ -18,11 +18,11 @@ from alnb.ui.label.training_client import TrainingClient
 from alnb.ui.viewer.charts import AXES
 from alnb.ui.viewer.input import Drag, Press, Stroke, Wheel, Windowing
 
-RIGHT = "right"  # accepts the network's outline
 KEEP_STRIP = {
     "strip", "show", "window", "opacity", "axis", "help", "settings", "auto", "export", "watch",
 }  # fmt: skip
 ANSWERS = {"clean": Verdict.CLEAN, "next": Verdict.INFECTED, "skip": Verdict.SKIPPED}
+GIVING = {*ANSWERS, "right"}  # actions that give an answer
 NO_NEIGHBOURS = "This slice has no neighbouring slices: its file holds slices of several patients."
 OFF_SLICE = "There is no region to answer at that place."
 SPENT = "The budget is spent: no other region can be answered."
@@ -73,7 +73,7 @@ class Commands:
         self._screen, self._begin_training = screen, train
         self.actions: dict[str, Callable[..., object]] = {  # by verb: the name before a colon
             **{verb: partial(self._answer, verb) for verb in ANSWERS},
-            RIGHT: self._right,
+            "right": self._right,
             "undo": self._undo,
             "redo": self._redo,
             "background": editor.switch_marking,
@@ -106,14 +106,14 @@ class Commands:
     def do(self, name: str) -> None:
         """Do an action of `shortcuts.ACTIONS`, or of the strip: ``open:KEY``, ``strip:PAGES``."""
         verb, _, argument = name.partition(":")
-        if verb in ANSWERS or verb == RIGHT:
+        if verb in GIVING:
             self._check_seen()
             self.editor.check_line()
         if verb not in KEEP_STRIP:
             self.strip_from = None
         action = self.actions[verb]
         said = action(argument) if argument else action()
-        if verb in ANSWERS or verb == RIGHT:
+        if verb in GIVING:
             self.train_automatically()
             if said:
                 raise Done(said)

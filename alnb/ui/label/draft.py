@@ -125,16 +125,8 @@ class Draft:
             raise ValueError("there is no region to answer")
         if verdict is not Verdict.INFECTED:
             return Answer(self.region, verdict, (), seconds, **given)
-        return Answer(self.region, verdict, self.clicks, seconds, outlines=self.outlines, **given)
-
-    def right(self, outlines: tuple[Outline, ...], seconds: float, **given: Any) -> Answer:  # noqa: ANN401
-        """Make an answer of the network's outlines, which are right; `given` as for `answer`."""
-        if self.region is None:
-            raise ValueError("there is no region to answer")
-        return Answer(
-            self.region, Verdict.INFECTED, self.clicks, seconds, outlines=outlines, verified=True,
-            **given,
-        )  # fmt: skip
+        given = {"outlines": self.outlines} | given
+        return Answer(self.region, verdict, self.clicks, seconds, **given)
 
     def swept(self, cells: Iterable[Region], seconds: float, **given: Any) -> tuple[Answer, ...]:  # noqa: ANN401
         """Answer the cells of a slice: clicked cells are infected, the others clean.

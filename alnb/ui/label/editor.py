@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -276,15 +277,13 @@ class Editor:
         draft, said = self.draft, ""
         if draft.region is None:
             return said
-        by = {"annotator": self.annotator, "mask_shown": self.taught}
+        by: dict[str, Any] = {"annotator": self.annotator, "mask_shown": self.taught}
+        if right:
+            by |= {"outlines": right, "verified": True}
         if draft.sweep:
             self.session.sweep(draft.swept(self._swept_cells(), self.watch.seconds, **by))
         elif verdict is not Verdict.INFECTED or draft.infected or right:
-            seconds = round(self.watch.seconds, 3)
-            if right:
-                answer = draft.right(right, seconds, **by)
-            else:
-                answer = draft.answer(verdict, seconds, **by)
+            answer = draft.answer(verdict, round(self.watch.seconds, 3), **by)
             before = self.session.state.by_key.get(answer.region.key)
             self.session.submit(answer)
             said = corrected(before, answer) if before else ""
