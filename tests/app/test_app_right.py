@@ -8,7 +8,7 @@ from app_person import CONFIG, journal_of
 from fakes import FakeWorker
 
 from alnb.annotation import Answer, Verdict
-from alnb.ui.label.commands import NO_OUTLINE, UNSEEN
+from alnb.ui.label.commands import NO_OUTLINE, STILL_NONE, UNSEEN
 from alnb.ui.viewer.drawing import NO_PATH
 from alnb.ui.viewer.slice_view import SHAPES
 
@@ -123,6 +123,11 @@ def test_where_the_network_sees_nothing_there_is_nothing_to_accept(using, folder
         person.key("r")
         assert person.reads(NO_OUTLINE)
         assert answers(folder) == []
+
+        person.press(2, 2)
+        person.key("r")
+        assert person.reads(STILL_NONE)
+        assert answers(folder) == [] and len(person.clicks) == 1
 
     using(story, config=LIVE)
 

@@ -33,6 +33,10 @@ LOOKED_AWAY = (
 )
 UNSEEN = "The network has not looked at this slice yet; it will in a moment."
 NO_OUTLINE = "The network sees no infection in the frame: click it, or press No infection."
+STILL_NONE = (
+    "The network sees no infection in the frame, even with your marks: click more of it, or keep "
+    "the marks with Next."
+)
 STORED = (
     "These slices came windowed, so there is no window of HU to choose. Drag with the right button "
     "for brightness and contrast."
@@ -221,7 +225,7 @@ class Commands:
         if outlines is None:
             raise Aside(UNSEEN)
         if not outlines:
-            raise Aside(NO_OUTLINE)
+            raise Aside(STILL_NONE if self.editor.draft.marked else NO_OUTLINE)
         follows = self._page.toggles["outline"].value and self.editor.draft.infected
         if self.revealed != region and not follows:
             self.revealed = region
