@@ -117,6 +117,9 @@ def refused(error: BaseException | None) -> OSError | None:
     return None
 
 
+LONGEST_PART = 100  # ours: characters of a name in a path, in a sentence
+
+
 def path_sentence(error: OSError, path: Path | str) -> str:
     """Say why a file or folder can't be read or written, and what to do.
 
@@ -126,7 +129,11 @@ def path_sentence(error: OSError, path: Path | str) -> str:
         error.errno or 0, (f"it can't be used ({error.strerror or error})", "Check the path")
     )
     named = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else path
-    return f"{path if Path(path) in Path(named).parents else named}: {why}. {advice}."
+    told = Path(path if Path(path) in Path(named).parents else named)
+    parts = (
+        part if len(part) <= LONGEST_PART else f"{part[:LONGEST_PART]}…" for part in told.parts
+    )
+    return f"{Path(*parts)}: {why}. {advice}."
 
 
 def path_error(error: OSError, path: Path | str) -> DataError:

@@ -89,6 +89,13 @@ def test_what_the_system_says_of_a_path_becomes_a_sentence(code, sentence):
     assert path_sentence(OSError(code, "", "y"), "x").startswith("y: ")
 
 
+def test_a_name_that_is_too_long_is_cut_in_its_sentence():
+    path = Path("/data") / ("a" * 255) / "b.dcm"
+    said = path_sentence(OSError(errno.ENAMETOOLONG, "", str(path)), "x")
+
+    assert said == f"/data/{'a' * 100}…/b.dcm: its name is too long. Name another place."
+
+
 def test_a_decorated_function_says_which_path_it_could_not_write(tmp_path):
     @saying("out")
     def write(text, out):
