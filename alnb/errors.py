@@ -88,8 +88,18 @@ def sentence_of(error: BaseException) -> str:
     )
 
 
+LONGEST_QUOTE = 120  # ours: pydicom names every decoder that failed
+
+
+def quoted(error: BaseException) -> str:
+    """Quote another library's error within a sentence: on one line, and cut where it is long."""
+    words = " ".join(str(error).split()).rstrip(".")
+    return words if len(words) <= LONGEST_QUOTE else f"{words[:LONGEST_QUOTE]}…"
+
+
 # --- files and folders that a person named ---
 
+LONGEST_PART = 100  # ours: characters of a name in a path, in a sentence
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -115,9 +125,6 @@ def refused(error: BaseException | None) -> OSError | None:
             return OSError(error.errno, error.strerror)  # it may name what was read
         error = error.__cause__
     return None
-
-
-LONGEST_PART = 100  # ours: characters of a name in a path, in a sentence
 
 
 def path_sentence(error: OSError, path: Path | str) -> str:

@@ -17,7 +17,7 @@ from alnb.dataset import (
     import_semiseg,
     read_split,
 )
-from alnb.errors import LOG, DataError, log_to, path_sentence, saying, sentence_of
+from alnb.errors import LOG, DataError, log_to, path_sentence, quoted, saying, sentence_of
 from alnb.ui.importing import plan_of
 from alnb.volumes import read_nifti, read_picture
 from alnb.volumes.dicom import read_series
@@ -87,6 +87,11 @@ def test_a_log_that_can_not_be_written_stops_nothing(tmp_path, monkeypatch, caps
 def test_what_the_system_says_of_a_path_becomes_a_sentence(code, sentence):
     assert path_sentence(OSError(code, "Input/output error"), "x").startswith(sentence)
     assert path_sentence(OSError(code, "", "y"), "x").startswith("y: ")
+
+
+def test_another_librarys_error_is_quoted_on_one_line_and_cut():
+    assert quoted(ValueError("no\n decoder. ")) == "no decoder"
+    assert quoted(ValueError("a" * 1000)) == f"{'a' * 120}…"
 
 
 def test_a_name_that_is_too_long_is_cut_in_its_sentence():

@@ -16,7 +16,7 @@ import numpy as np
 import alnb
 from alnb.annotation import as_labelled
 from alnb.dataset import Dataset
-from alnb.errors import DataError, SessionError, path_sentence, refused
+from alnb.errors import DataError, SessionError, path_sentence, quoted, refused
 from alnb.journal import Journal
 from alnb.session import labelled_dataset
 from alnb.state import state_of
@@ -173,8 +173,8 @@ def dicom_seg(planes: Sequence[Plane], masks: NDArray[Any], weights: str) -> Any
         return make()
     except (AttributeError, KeyError, TypeError, ValueError) as error:  # of the source's headers
         raise DataError(
-            f"--dicom-seg: no segmentation can refer to this series ({error}). Export the series "
-            "again from the archive."
+            f"--dicom-seg: no segmentation can refer to this series ({quoted(error)}). Export the "
+            "series again from the archive."
         ) from error
 
 

@@ -27,7 +27,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from alnb.errors import ConfigError, TrainerError
+from alnb.errors import ConfigError, TrainerError, quoted
 from alnb.schema import shown
 from alnb.storage import replacing
 
@@ -219,8 +219,9 @@ def _download_vgg16() -> Tensors:
         )
     except (OSError, RuntimeError) as error:
         raise TrainerError(
-            f"the ImageNet weights {VGG16_FILE} could not be downloaded ({error}). Put that file "
-            f"at {cached}, or name a file with --weights, or choose --backbone efficientnet_lite0."
+            f"the ImageNet weights {VGG16_FILE} could not be downloaded ({quoted(error)}). Put "
+            f"that file at {cached}, or name a file with --weights, or choose --backbone "
+            "efficientnet_lite0."
         ) from error
     return weights
 

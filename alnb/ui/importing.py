@@ -26,7 +26,7 @@ from typing import Any, BinaryIO
 
 from alnb.dataset.files import is_called_mask
 from alnb.dataset.split import KINDS
-from alnb.errors import DataError, path_error, saying
+from alnb.errors import DataError, path_error, quoted, saying
 from alnb.journal import another_lives
 from alnb.sessions import datasets_folder
 from alnb.ui.command import CommandError, run_command
@@ -419,7 +419,7 @@ def unpack(archive: Path, into: Path, stop: Event | None = None) -> None:
             raise path_error(error, archive.name) from error
         if broken:
             raise DataError(
-                f"{archive.name} can't be unpacked ({str(error)[:80]}). Pack it again, as a plain "
+                f"{archive.name} can't be unpacked ({quoted(error)}). Pack it again, as a plain "
                 "zip."
             ) from error
         raise

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alnb.errors import DataError
+from alnb.errors import DataError, quoted
 from alnb.volumes.dicom_files import Plane, number_of, read_header, text_of
 from alnb.volumes.scan import MOST_PIXELS
 
@@ -238,8 +238,7 @@ def _undecoded(header: Header, where: str, file: str, error: Exception) -> DataE
             f"{where}: its pixels are compressed ({syntax.name}), and no decoder for that "
             "is installed. Run pip install 'alnb[dicom]', or export the series uncompressed."
         )
-    reason = " ".join(str(error).split())[:200]  # ours: pydicom names every decoder that failed
     advice = "Copy it again, or export the series again"
     if syntax.is_compressed:
         advice += " uncompressed"
-    return DataError(f"{where}: {file}: its pixels can't be read ({reason.rstrip('.')}). {advice}.")
+    return DataError(f"{where}: {file}: its pixels can't be read ({quoted(error)}). {advice}.")

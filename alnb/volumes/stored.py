@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from alnb.errors import DataError
+from alnb.errors import DataError, quoted
 from alnb.storage import sha256_of
 from alnb.volumes.scan import MOST_PIXELS, MOST_VOXELS, Triple, by
 
@@ -192,8 +192,8 @@ def _sentences(path: Path) -> Iterator[None]:
         raise
     except (HeaderDataError, EOFError, OSError, OverflowError, ValueError, zlib.error) as error:
         raise DataError(
-            f"{path.name}: it can't be read as NIfTI; it is truncated or broken ({error}). Copy "
-            "or download it again."
+            f"{path.name}: it can't be read as NIfTI; it is truncated or broken ({quoted(error)}). "
+            "Copy or download it again."
         ) from error
 
 
