@@ -145,7 +145,17 @@ def test_about_45_percent_of_slices_and_2_percent_of_pixels_are_infected(scans):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"scans": 0}, {"slices": 0}, {"size": 8}, {"size": 2000}, {"seed": -1}], ids=str
+    "wrong",
+    [
+        {"scans": 0},
+        {"scans": 2**63},
+        {"slices": 0},
+        {"slices": 1001},
+        {"size": 8},
+        {"size": 2000},
+        {"seed": -1},
+    ],
+    ids=str,
 )
 def test_a_number_out_of_range_is_named(wrong):
     with pytest.raises(ConfigError, match=next(iter(wrong))):

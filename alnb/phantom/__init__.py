@@ -22,6 +22,7 @@ from alnb.volumes import Volume
 __all__ = ["CONSOLIDATION", "GROUND_GLASS", "PREFIX", "phantom"]
 
 PREFIX = "phantom_"  # of its scans' names
+MOST_SCANS, MOST_SLICES = 200, 1000  # ours: 4,000 slices by default, more than COVID-19-B has
 MOST_PX = 1024  # ours: finer than most scanners, and drawn within 1 GB
 GOLDEN = (5**0.5 - 1) / 2
 
@@ -53,11 +54,14 @@ def phantom(
     ConfigError
         If a number is out of its range.
     """
-    for name, value, least in (("scans", scans, 1), ("slices", slices, 1), ("size", size, 32)):
-        if value < least:
-            raise ConfigError(f"phantom: {name} is {value}; it must be at least {least}.")
-    if size > MOST_PX:
-        raise ConfigError(f"phantom: size is {size}; it must be at most {MOST_PX}.")
+    limits = (
+        ("scans", scans, 1, MOST_SCANS),
+        ("slices", slices, 1, MOST_SLICES),
+        ("size", size, 32, MOST_PX),
+    )
+    for name, value, least, most in limits:
+        if not least <= value <= most:
+            raise ConfigError(f"phantom: {name} is {value}; it must be from {least} to {most}.")
     if seed < 0:
         raise ConfigError(f"phantom: seed is {seed}; it can't be negative.")
     return _scans(scans, slices, size, seed)
