@@ -10,7 +10,8 @@ A session's folder holds its journal, which is the only truth, and what can be m
     cache/scores-NAME.npz                   how much each region of the pool is wanted
     cache/maps-NAME-SCAN-Z.npz              what is shown of a slice
     cache/features-NAME/SCAN-Z.npy          what the live layer learns on, of a slice
-    cache/origin.json                       the name of the network before any answer
+
+`alnb.origins` has what sessions share.
 """
 
 from __future__ import annotations
@@ -156,7 +157,7 @@ def write_durably(path: Path, content: bytes, spare: Path | None = None) -> None
         if path.exists():
             shutil.copymode(path, temporary)
             if spare is not None:
-                _link(path, spare)
+                link(path, spare)
     with contextlib.suppress(OSError):  # not every system lets a folder be opened
         folder = os.open(path.parent, os.O_RDONLY)
         try:
@@ -165,12 +166,12 @@ def write_durably(path: Path, content: bytes, spare: Path | None = None) -> None
             os.close(folder)
 
 
-def _link(path: Path, spare: Path) -> None:
+def link(path: Path, other: Path) -> None:
     """Give a file a second name, or copy it where a disk has no such links."""
     try:
-        os.link(path, spare)
+        os.link(path, other)
     except OSError:
-        with replacing(spare) as temporary:
+        with replacing(other) as temporary:
             shutil.copy2(path, temporary)
 
 
@@ -274,7 +275,7 @@ def forget(cache: Path, kind: str, keep: int) -> None:
     cache : Path
         Their folder.
     kind : str
-        "weights", "scores", "maps" or "features".
+        "weights", "scores", "maps", "features" or "code".
     keep : int
         How many of the newest stay.
     """

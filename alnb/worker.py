@@ -14,6 +14,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from asyncio.subprocess import PIPE
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,9 +29,10 @@ from alnb.config import THREADS, Config
 from alnb.dataset import Dataset, SliceId
 from alnb.errors import TrainerError, log_hint
 from alnb.metrics import Scores
+from alnb.origins import Origins
 from alnb.pool import ScoreTables
 from alnb.reports import FitReport
-from alnb.storage import UNREADABLE, maps_path, read_arrays, scores_path, short_hash, write_text
+from alnb.storage import maps_path, read_arrays, scores_path
 
 SILENCE_S = 30.0  # ours: beats come every second; a process silent for longer is given up
 IDLE_S = 120.0  # ours: a person who trains presses Train again sooner; a start takes seconds
@@ -39,7 +41,8 @@ CANCEL_S = 1.5  # ours: a cancel is promised within 2 s; a step of VGG16 takes u
 CANCELLED = "cancelled; the last network is kept."
 SAVED = "Every answer is saved; press Train to start it again."
 
-ORIGIN = "origin.json"  # in the cache: a page whose slices are published needs no process
+STILL_S = 5.0  # ours: another session that has published nothing for longer has other work
+LOOK_S = 0.2  # ours: between two looks at what another session publishes
 KNOWN = ("device", "backbone", "origin")
 CHUNK = 2**16  # ours: bytes of standard error that make one entry of the log
 
@@ -100,8 +103,8 @@ class Worker:
     Attributes
     ----------
     device, backbone, origin : str
-        Empty until a process has started with these settings and this cache; `origin` names the
-        network before any answer.
+        Empty until a process has started with these settings, of this session or of another;
+        `origin` names the network before any answer.
 
     Raises
     ------
@@ -132,7 +135,9 @@ class Worker:
         self._idle_s, self._wanted = idle_s, 0
         self._idle: asyncio.TimerHandle | None = None
         self._resting: asyncio.Task[None] | None = None
-        self.device, self.backbone, self.origin = self._known()
+        self._origins = Origins(dataset, config, self._cache)
+        self.device = self.backbone = self.origin = ""
+        self._recall()
 
     @property
     def pid(self) -> int | None:
@@ -160,9 +165,59 @@ class Worker:
         done = await self._request("evaluate", part=part, weights=weights)
         return Scores(**done["scores"]) if done["scores"] else None
 
+    async def find_origin(self) -> None:
+        """Learn the name of the network before any answer, with a process where none has said it.
+
+        Where another session of the dataset asks its process now, its answer is waited for.
+        """
+        until = time.monotonic() + self._silence_s
+        while not self._recall():
+            if not self._origins.lock() and time.monotonic() < until:
+                await asyncio.sleep(LOOK_S)
+                continue
+            try:
+                if not self._recall():
+                    await self.start()
+            finally:
+                self._origins.unlock()
+
     async def publish(self, slices: Sequence[SliceId], weights: str) -> None:
-        """Write what the live layer learns on; see `cycle.Learner.publish`."""
-        await self._request("publish", slices=_named(slices), weights=weights)
+        """Write what the live layer learns on; see `cycle.Learner.publish`.
+
+        Before any answer, what another session of the dataset has published is taken over. What it
+        publishes now is waited for, since a process for each would fill the memory.
+        """
+        if weights != self.origin:
+            await self._request("publish", slices=_named(slices), weights=weights)
+            return
+        origins, left, until = self._origins, -1, 0.0
+        while missing := origins.take(slices, weights):
+            if len(missing) != left or self._wanted:  # a training of this session goes first
+                left, until = len(missing), time.monotonic() + self._silence_s
+            others = self.pid is None and origins.quiet_s(weights) < STILL_S
+            waits = self._wanted or others or not origins.lock()
+            if waits and time.monotonic() < until:
+                await asyncio.sleep(LOOK_S)
+                continue
+            try:
+                if missing := origins.take(missing, weights):
+                    await self._publish(missing, weights)
+            finally:
+                origins.unlock()
+            return
+
+    async def _publish(self, slices: Sequence[SliceId], weights: str) -> None:
+        """Publish slices before any answer, and share each as soon as it is there."""
+        publishes = asyncio.ensure_future(
+            self._request("publish", slices=_named(slices), weights=weights)
+        )
+        try:
+            while not publishes.done():
+                await asyncio.wait({publishes}, timeout=LOOK_S)
+                self._origins.give(slices, weights)
+            publishes.result()
+        finally:
+            publishes.cancel()
 
     async def predict(self, slices: Sequence[SliceId], weights: str) -> dict[SliceId, Maps]:
         """Return the maps of a few slices."""
@@ -209,9 +264,7 @@ class Worker:
                 raise
             self.device, self.backbone = ready["device"], ready["backbone"]
             self.origin = ready["origin"]
-            with contextlib.suppress(OSError):  # another process then says it again
-                known = {name: ready[name] for name in KNOWN} | {"of": self._settings()}
-                write_text(self._cache / ORIGIN, json.dumps(known))
+            self._origins.note({name: ready[name] for name in KNOWN})
             self._rest_later()
 
     async def stop(self) -> None:
@@ -240,21 +293,11 @@ class Worker:
             cancelled = number <= self._cancelled_to
             future.set_exception(TrainingCancelled(CANCELLED) if cancelled else _Restarted())
 
-    def _known(self) -> list[str]:
-        """Read what an earlier process said of these settings; empty words if none did."""
-        try:
-            known = json.loads((self._cache / ORIGIN).read_text(encoding="utf-8"))
-            same = known["of"] == self._settings()
-            return [str(known[name]) if same else "" for name in KNOWN]
-        except UNREADABLE:
-            return [""] * len(KNOWN)
-
-    def _settings(self) -> str:
-        """Hash what the network before any answer follows from, but the machine."""
-        weights = self._config.weights
-        file = Path(weights).stat() if weights and Path(weights).is_file() else None
-        dated = [file.st_size, file.st_mtime_ns] if file else []
-        return short_hash([self._dataset.fingerprint, self._config.to_dict(), dated])
+    def _recall(self) -> bool:
+        """Tell whether a process has said of these settings what network they begin with."""
+        if not self.origin and tuple(known := self._origins.recall()) == KNOWN:
+            self.device, self.backbone, self.origin = known.values()
+        return bool(self.origin)
 
     def _rest_later(self) -> None:
         """End the process once it was without a command for a while."""

@@ -77,6 +77,8 @@ class FakeWorker:
     async def start(self) -> None:
         self.device, self.backbone = "no device", "fake"
 
+    find_origin = start
+
     async def prepare(self) -> None:
         """Has learned all there is to learn."""
 

@@ -1,6 +1,7 @@
 import asyncio
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,12 +10,14 @@ from pathlib import Path
 from textwrap import indent
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from fakes import install_heuristics
 
 from alnb.config import Config
 from alnb.errors import LOGGER, TrainerError, log_to
 from alnb.oracle import Oracle
+from alnb.origins import Origins
 from alnb.pool import Pool, start_picks
 from alnb.worker import TrainingCancelled, Worker
 
@@ -95,6 +98,7 @@ for line in sys.stdin:
     if do == "quit":
         break
     if do == "open":
+        cache = command["cache"]
         say("done", id=number, device="none", backbone="none", origin="abc")
     else:
 {code}
@@ -205,16 +209,129 @@ def test_a_process_without_a_command_ends_and_the_next_command_starts_another(pr
     pretended(story, code + "else: say('done', id=number)", idle_s=0.1)
 
 
-def test_what_a_process_said_of_the_network_is_known_to_the_next_page(pretended, squares, tmp_path):
-    cache = tmp_path / "cache"
-    assert Worker(squares, CONFIG, cache).origin == ""
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    """A cache of the user's in which no other test has left anything."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
+    return tmp_path / "user" / "alnb" / "origins"
+
+
+def test_what_a_process_said_of_the_network_is_known_to_the_next_page(
+    pretended, squares, tmp_path, own_cache
+):
+    assert Worker(squares, CONFIG, tmp_path / "a").origin == ""
     pretended(lambda worker: worker.prepare(), "say('done', id=number)")
 
-    again = Worker(squares, CONFIG, cache)
+    again = Worker(squares, CONFIG, tmp_path / "b")
     assert (again.origin, again.backbone, again.pid) == ("abc", "none", None)
-    assert Worker(squares, CONFIG.replace(seed=8), cache).origin == ""  # other settings
-    (cache / "origin.json").write_text('{"of": [')
-    assert Worker(squares, CONFIG, cache).origin == ""
+    assert Worker(squares, CONFIG.replace(seed=8), tmp_path / "b").origin == ""  # other settings
+    (known,) = own_cache.glob("*/*.json")
+    for spoilt in ('{"of": [', "[]", '{"device": 1}'):
+        known.write_text(spoilt)
+        assert Worker(squares, CONFIG, tmp_path / "b").origin == ""
+
+
+PUBLISHES = """import numpy as np
+from pathlib import Path
+from alnb.storage import features_path, replacing
+for scan, z in command.get("slices", ()):
+    with (Path(__file__).parent / "published").open("a") as note:
+        print(scan, z, file=note)
+    with replacing(features_path(Path(cache), "abc", scan, z)) as file:
+        np.save(file, np.ones((4, 4, 68), np.float16))
+    say("progress", id=number, stage="publish", done=1, total=1)
+    time.sleep(0.05)
+say("done", id=number)"""
+
+
+@pytest.fixture
+def sessions(squares, tmp_path, monkeypatch, own_cache):
+    """Make workers of sessions on one dataset, whose processes note what they publish."""
+    program = tmp_path / "process"
+    program.write_text(PROGRAM.format(python=sys.executable, code=indent(PUBLISHES, " " * 8)))
+    program.chmod(0o755)
+    monkeypatch.setattr("alnb.worker.sys.executable", str(program))
+    made = []
+
+    def make(name):
+        made.append(Worker(squares, CONFIG, tmp_path / name))
+        return made[-1]
+
+    yield make
+    assert {worker.pid for worker in made} == {None}
+
+
+def noted(tmp_path):
+    return (tmp_path / "published").read_text().splitlines()
+
+
+async def publishes(worker, slices):
+    await worker.find_origin()
+    await worker.publish(slices, worker.origin)
+    return worker.pid
+
+
+def test_sessions_that_open_a_dataset_at_once_need_one_process(sessions, squares, tmp_path):
+    slices = squares.part("train")
+
+    async def story():
+        workers = [sessions(f"person-{n}") for n in range(4)]
+        pids = await asyncio.gather(*(publishes(worker, slices) for worker in workers))
+        for worker in workers:
+            await worker.stop()
+        return pids
+
+    assert sum(pid is not None for pid in asyncio.run(story())) == 1
+    assert len(noted(tmp_path)) == len(slices)
+    for n in range(4):
+        published = tmp_path / f"person-{n}" / "features-abc"
+        assert len(list(published.iterdir())) == len(slices)
+
+
+def test_a_session_publishes_what_another_left_and_what_is_spoilt(
+    sessions, squares, tmp_path, own_cache, monkeypatch
+):
+    monkeypatch.setattr("alnb.worker.STILL_S", 0.1)
+    slices = squares.part("train")
+
+    async def story(name, slices):
+        worker = sessions(name)
+        await publishes(worker, slices)
+        await worker.stop()
+
+    asyncio.run(story("a", slices[:3]))
+    shared = sorted(own_cache.glob("*/features-abc/*.npy"))
+    assert len(shared) == 3
+    shared[0].unlink()
+    shared[0].write_bytes(b"spoilt")
+    asyncio.run(story("b", slices))
+
+    assert len(noted(tmp_path)) == 3 + len(slices) - 2
+    assert all(np.load(path).all() for path in own_cache.glob("*/features-abc/*.npy"))
+
+
+def test_a_session_goes_on_where_another_is_stuck_or_nothing_can_be_shared(
+    sessions, squares, tmp_path, own_cache
+):
+    slices = squares.part("train")[:1]
+
+    async def story(name):
+        worker = sessions(name)
+        worker._silence_s = 3.0
+        await publishes(worker, slices)
+        await worker.stop()
+
+    stuck = Origins(squares, CONFIG, tmp_path / "stuck")
+    assert stuck.lock()
+    asyncio.run(story("a"))
+    stuck.unlock()
+    for path in own_cache.glob("*"):
+        shutil.rmtree(path)
+    own_cache.rmdir()
+    own_cache.write_text("no folder")
+    asyncio.run(story("b"))
+
+    assert len(noted(tmp_path)) == 2
 
 
 @pytest.fixture

@@ -132,7 +132,7 @@ class TrainingClient:
         try:
             if self.asker is not None:
                 if not resume_live(self.asker, self.worker.origin):
-                    await self.worker.start()
+                    await self.worker.find_origin()
                     steps = begin_live(self.asker, self.worker.origin, whole=False)
                     await drive_async(steps, self._perform)
                 self.follow()
