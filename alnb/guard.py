@@ -44,6 +44,7 @@ V1 = "v1.kernel.websocket.jupyter.org"
 CONTROL = r"(?i).*%([01][0-9a-f]|7f).*"  # characters that are in no file's name
 TOKEN = re.compile(r"(token=)[^&\s'\",;)]+")
 ENDED = ("Kernel died", "Kernel didn't respond")  # as nbclient and jupyter_client say it
+UNCONNECTED = ("kernel_ws_protocol", None)  # asked by jupyter_server of a page left meanwhile
 MALFORMED = (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError)
 NOT_CARRIED = (
     "This page could not start: its program ended or could not begin, perhaps for want of memory "
@@ -60,13 +61,14 @@ class TokenlessFormatter(LevelFormatter):
 
 
 class KernelEndedFilter(logging.Filter):
-    """Drops the traces of kernels that ended: the page says so itself."""
+    """Drops the traces of kernels that ended and of pages that were left: a page says so itself."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Tell whether an entry is kept."""
         error = record.exc_info[1] if record.exc_info else None
         died = isinstance(error, RuntimeError) and str(error).startswith(ENDED)
-        return not (died or isinstance(error, DeadKernelError))
+        left = isinstance(error, AttributeError) and (error.name, error.obj) == UNCONNECTED
+        return not (died or left or isinstance(error, DeadKernelError))
 
 
 class Identity(PasswordIdentityProvider):

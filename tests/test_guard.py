@@ -13,6 +13,7 @@ from tests.attack.served import (
     TOKEN,
     foreign,
     frames,
+    handshakes,
     reloads,
     requests,
     target,
@@ -65,6 +66,12 @@ def test_a_message_that_cannot_be_ends_no_more_than_its_connection(served):
 
 def test_pages_that_are_left_at_once_leave_no_kernel(served):
     assert failed(reloads(served, SEED, LEFT, within_s=120)) == []  # 5 on an idle machine
+
+
+def test_a_page_that_is_left_while_it_connects_leaves_no_trace_in_the_log(capfd):
+    with target() as served:  # one whose log is ours
+        assert failed(handshakes(served, SEED, LEFT)) == []
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_a_kernel_that_ends_is_said_on_its_page_and_the_log_has_no_token(capfd):

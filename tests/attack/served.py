@@ -250,6 +250,22 @@ async def _send(served: Target, kernel: str, frame: bytes | str, *, v1: bool) ->
     return "" if closed.is_set() else "the connection stays open"
 
 
+def handshakes(served: Target, seed: int, count: int) -> Iterator[Outcome]:
+    """Leave while the connection to the kernel is made, as a page that is closed at once does."""
+    rng = random.Random(seed)
+    kernel = _open_page(served)
+    for n in range(count):
+        asks = (
+            f"GET /api/kernels/{kernel}/channels?token={TOKEN}&session_id=left-{n} HTTP/1.1\r\n"
+            f"Host: {HOST}:{served.server.port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        )
+        with socket.create_connection((HOST, served.server.port)) as left:
+            left.sendall(asks.encode())
+            time.sleep(rng.uniform(0, 0.05))
+        yield tried("handshakes", seed, f"left {n}", served.goes_on())
+
+
 FRAMES = len(list(_frames(random.Random(0))))
 
 
@@ -285,4 +301,5 @@ def all_of(seed: int, count: int) -> Iterator[Outcome]:
         yield from requests(served, seed, count)
         yield from foreign(served, seed, len(FOREIGN))
         yield from frames(served, seed, max(FRAMES, count // 50))
+        yield from handshakes(served, seed, LEFT)
         yield from reloads(served, seed, LEFT)
