@@ -406,6 +406,15 @@ def test_a_dataset_is_not_replaced_unasked(run, data, folders):
     assert "holds a dataset already" in err
 
 
+def test_a_session_that_is_a_file_is_refused_before_a_page_is_served(run, data, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    for words in ((), (data,)):
+        status, _, err = run("label", *words, "--session", tmp_path / "notes.txt", "--no-browser")
+
+        assert (status, "it is a file. Name the session's folder" in err) == (1, True)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
 def test_exploring_nothing_is_a_sentence(run, tmp_path):
     status, _, err = run("explore", tmp_path)
 
