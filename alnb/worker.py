@@ -41,7 +41,8 @@ CANCEL_S = 1.5  # ours: a cancel is promised within 2 s; a step of VGG16 takes u
 CANCELLED = "cancelled; the last network is kept."
 SAVED = "Every answer is saved; press Train to start it again."
 
-STILL_S = 5.0  # ours: another session that has published nothing for longer has other work
+HELD_S = 180.0  # ours: another session's process is waited for; ten at once took 120 s to start
+STILL_S = 15.0  # ours: a session that has published nothing for longer has other work
 LOOK_S = 0.2  # ours: between two looks at what another session publishes
 KNOWN = ("device", "backbone", "origin")
 CHUNK = 2**16  # ours: bytes of standard error that make one entry of the log
@@ -170,7 +171,7 @@ class Worker:
 
         Where another session of the dataset asks its process now, its answer is waited for.
         """
-        until = time.monotonic() + self._silence_s
+        until = time.monotonic() + HELD_S
         while not self._recall():
             if not self._origins.lock() and time.monotonic() < until:
                 await asyncio.sleep(LOOK_S)
@@ -193,7 +194,7 @@ class Worker:
         origins, left, until = self._origins, -1, 0.0
         while missing := origins.take(slices, weights):
             if len(missing) != left or self._wanted:  # a training of this session goes first
-                left, until = len(missing), time.monotonic() + self._silence_s
+                left, until = len(missing), time.monotonic() + HELD_S
             others = self.pid is None and origins.quiet_s(weights) < STILL_S
             waits = self._wanted or others or not origins.lock()
             if waits and time.monotonic() < until:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,13 +20,14 @@ from alnb.dataset import Dataset, build
 from alnb.experiments.run import simulate
 from alnb.oracle import Oracle
 from alnb.regions import grid
+from tests.attack.faults import Disk
+from tests.attack.faults import disk as small_disk
 
 if TYPE_CHECKING:
     from alnb.annotation import Answer
     from alnb.reports import FitReport
     from alnb.training.trainer import Trainer
 
-MOUNT = shutil.which("mount") or ""
 SHARED = Path(__file__).parents[2] / "shared"
 
 
@@ -149,40 +147,13 @@ def command_line(
     return once
 
 
-class Disk:
-    """A disk in memory that has little room, at `path`."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._filler = path / "filler"
-
-    def fill(self, left: int = 0) -> None:
-        """Take all the room, but for so many bytes, in pages of 4096."""
-        with contextlib.suppress(OSError), self._filler.open("wb", buffering=0) as file:
-            while file.write(bytes(4096)):
-                pass
-        os.truncate(self._filler, self._filler.stat().st_size - left)
-
-    def free(self) -> None:
-        """Give the room back."""
-        self._filler.unlink()
-
-    def set_writable(self, yes: bool) -> None:
-        """Let it be written, or only read."""
-        how = f"remount,{'rw' if yes else 'ro'}"
-        subprocess.run([MOUNT, "-o", how, str(self.path)], check=True)
-
-
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
     """A disk of 4 MB; tests that need it skip where none may be mounted."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    words = [MOUNT, "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)]
-    if not MOUNT or subprocess.run(words, capture_output=True).returncode:
-        pytest.skip("this user may not mount a disk")
-    yield Disk(place)
-    subprocess.run([str(Path(MOUNT).with_name("umount")), "--lazy", str(place)], check=True)
+    with small_disk(tmp_path) as mounted:
+        if mounted is None:
+            pytest.skip("this user may not mount a disk")
+        yield mounted
 
 
 @pytest.fixture

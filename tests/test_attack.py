@@ -1,8 +1,11 @@
+import contextlib
 import json
+import os
 
 import pytest
 
 from tests.attack import mutate
+from tests.attack.faults import faults
 from tests.attack.kills import rounds
 from tests.attack.run import Outcome, attempt, run, table
 from tests.attack.targets import TARGETS
@@ -38,6 +41,20 @@ def test_a_process_that_is_killed_loses_nothing_that_it_acknowledged():
     assert len(ended) == 8
     assert [outcome for outcome, _ in ended if not outcome.held] == []
     assert sum(answers for _, answers in ended) > 0
+
+
+def test_a_disk_that_refuses_keeps_what_was_acknowledged_and_nothing_else(disk, monkeypatch):
+    ended = list(faults(30, seed=0))
+    assert len(ended) >= 30
+    assert [outcome for outcome in ended if not outcome.held] == []
+
+    def careless(descriptor, content):  # leaves a part, and tells nobody
+        with contextlib.suppress(OSError):
+            os.write(descriptor, content)
+
+    for place in ("journal", "storage"):
+        monkeypatch.setattr(f"alnb.{place}.write_all", careless)
+    assert any(outcome.ended == "lost" for outcome in faults(30, seed=0))
 
 
 def test_what_does_not_hold_is_told_and_counted():

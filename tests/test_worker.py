@@ -311,13 +311,13 @@ def test_a_session_publishes_what_another_left_and_what_is_spoilt(
 
 
 def test_a_session_goes_on_where_another_is_stuck_or_nothing_can_be_shared(
-    sessions, squares, tmp_path, own_cache
+    sessions, squares, tmp_path, own_cache, monkeypatch
 ):
+    monkeypatch.setattr("alnb.worker.HELD_S", 0.3)
     slices = squares.part("train")[:1]
 
     async def story(name):
         worker = sessions(name)
-        worker._silence_s = 3.0
         await publishes(worker, slices)
         await worker.stop()
 

@@ -1,6 +1,7 @@
 """``python -m tests.attack --hours 1``: spoil files from fresh seeds until the time is up.
 
 ``python -m tests.attack --kills 1000``: kill a process that labels, so many times.
+``--faults 1000`` lets a disk fill up, or only be read, so many times.
 ``--served 10000`` asks a served page for what it must not give; ``--pages 10`` opens many at once.
 """
 
@@ -17,6 +18,7 @@ from typing import Annotated
 
 import typer
 
+from .faults import faults
 from .kills import rounds
 from .pages import pages
 from .run import Outcome, run, table
@@ -34,6 +36,9 @@ def main(
     kills: Annotated[
         int, typer.Option(help="Kill a process that labels so many times; spoil nothing.")
     ] = 0,
+    refuse: Annotated[
+        int, typer.Option("--faults", help="Let a disk refuse so many times; spoil nothing.")
+    ] = 0,
     served: Annotated[int, typer.Option(help="Ask a served page so often; spoil nothing.")] = 0,
     many: Annotated[
         int, typer.Option("--pages", help="Open so many pages at once; spoil nothing.")
@@ -43,8 +48,8 @@ def main(
     first = secrets.randbelow(2**31) if seed is None else seed
     if kills:
         sys.exit(_kill(kills, first))
-    if served or many:
-        sys.exit(_serve(served, many, first))
+    if served or many or refuse:
+        sys.exit(_serve(served, many, refuse, first))
     names = list(only or TARGETS)
     until = time.monotonic() + 3600 * hours
     print(f"seed {first}")
@@ -83,11 +88,14 @@ def _kill(count: int, seed: int) -> bool:
     return lost > 0
 
 
-def _serve(count: int, many: int, seed: int) -> bool:
+def _serve(count: int, many: int, refuse: int, seed: int) -> bool:
     """Print how the tries ended; tell whether one did not hold."""
     print(f"seed {seed}")
     outcomes = []
-    for outcome in chain(all_of(seed, count) if count else (), pages(many) if many else ()):
+    attacks = chain(
+        all_of(seed, count) if count else (), pages(many) if many else (), faults(refuse, seed)
+    )
+    for outcome in attacks:
         outcomes.append(outcome)
         if not outcome.held or outcome.target in ("pages", "memory", "reloads"):
             print(f"{outcome.target} {outcome.seed}: {outcome.ended} {outcome.detail}", flush=True)

@@ -125,7 +125,7 @@ def _label(folder: Path, seed: int, pipe: Connection) -> None:
     pipe.send({"events": session.journal.events[begun:], "fork": {}})
     while True:
         doing = rng.choice(DOING)
-        plan = _planned(session, doing, rng)
+        plan = planned(session, doing, rng)
         if plan is not None:
             growth, act = plan
             begun = session.journal.count
@@ -135,7 +135,7 @@ def _label(folder: Path, seed: int, pipe: Connection) -> None:
             pipe.send({"events": session.journal.events[begun:], "fork": fork})
 
 
-def _planned(session: Session, doing: str, rng: random.Random) -> Any:
+def planned(session: Session, doing: str, rng: random.Random) -> Any:
     """Return how many events a command adds, and the command; None where it can't be done."""
     state, folder = session.state, session.journal.path.parent
     cells = _cells(rng.choice(session.dataset.slices))
@@ -198,7 +198,7 @@ def _problem(folder: Path, told: Told) -> str:
             return f"{len(told.events)} events were acknowledged, {len(events)} are there"
         if len(events) - len(told.events) not in (0, told.growth):
             return f"{told.doing}: {len(events) - len(told.events)} of {told.growth} events"
-        return _half_fork(folder, told) or _half_export(folder)
+        return _half_fork(folder, told) or half_export(folder)
     except Exception as error:
         return f"{type(error).__name__}: {error}"
 
@@ -212,7 +212,7 @@ def _half_fork(folder: Path, told: Told) -> str:
     return f"forks lost {sorted(lost)}, half {sorted(half)}" if lost or half else ""
 
 
-def _half_export(folder: Path) -> str:
+def half_export(folder: Path) -> str:
     out = folder / "export"
     for table in ("answers.csv", "curve.csv"):
         if (out / table).exists():
