@@ -156,18 +156,38 @@ def rank(
     >>> rank(np.array([[0.1, 0.9, 0.8], [0.2, np.nan, 0.3]]), 3)
     ((0, 1), (1, 2), (0, 2))
     """
-    n, k = np.nonzero(~np.isnan(scores))
+    n, k = np.nonzero(scores >= _least(scores, count, one_a_slice=one_a_slice))
     best = np.argsort(-scores[n, k], kind="stable")
     n, k = n[best], k[best]
     if one_a_slice:
-        turn = np.zeros(len(n), dtype=np.intp)
-        by_slice = np.argsort(n, kind="stable")
-        starts = np.flatnonzero(np.diff(n[by_slice], prepend=-1))
-        lengths = np.diff(np.append(starts, len(n)))
-        turn[by_slice] = np.arange(len(n)) - np.repeat(starts, lengths)
-        order = np.argsort(turn, kind="stable")
+        order = np.argsort(turns(n), kind="stable")
         n, k = n[order], k[order]
     return tuple(zip(n[:count].tolist(), k[:count].tolist(), strict=True))
+
+
+def turns(groups: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Count for each item how many of its group come before it.
+
+    Examples
+    --------
+    >>> turns(np.array([7, 2, 7, 7]))
+    array([0, 0, 1, 2])
+    """
+    turn = np.zeros(len(groups), dtype=np.intp)
+    by_group = np.argsort(groups, kind="stable")
+    starts = np.flatnonzero(np.diff(groups[by_group], prepend=-1))
+    lengths = np.diff(np.append(starts, len(groups)))
+    turn[by_group] = np.arange(len(groups)) - np.repeat(starts, lengths)
+    return turn
+
+
+def _least(scores: RegionScores, count: int, *, one_a_slice: bool) -> float:
+    """Find a score below which no region is among the best, so that a large pool is not sorted."""
+    able = np.fmax.reduce(scores, axis=1) if one_a_slice else scores
+    able = able[~np.isnan(able)]
+    if not 0 < count < len(able):
+        return -np.inf
+    return float(np.partition(able, -count)[-count])
 
 
 def plugin_names() -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from alnb.acquisition import Pick, needs_network
+from alnb.acquisition import Pick, needs_network, turns
 from alnb.annotation import Answer, Click, Outline, Verdict, around
 from alnb.dataset import SliceId
 from alnb.live import EXACT, Basis, Live, content_of
@@ -22,6 +22,7 @@ from alnb.session import Session
 from alnb.state import State, state_of
 
 CANDIDATES = 12  # ours: slices that are published before a network asks; some seconds on two cores
+MOST = 2000  # ours: slices that one network publishes, half an hour and 1 GB on two cores
 SAMPLED = 40  # ours: slices of the test part that are measured after each answer
 AHEAD = 4  # ours: regions that will follow, as it looks now
 
@@ -57,7 +58,8 @@ class Asker:
 
         First those of answers that it has not learned itself, on which the layer learns, then
         those with the fewest answers, which are asked about next. It is taken from the journal, as
-        it was when the network was trained.
+        it was when the network was trained. Of a pool beyond `MOST` each network publishes a
+        sample, another one each time, as even over the scans as it can be.
 
         Parameters
         ----------
@@ -71,10 +73,13 @@ class Asker:
             place = self.pool.place(answer.region)
             if place is not None and learned and content_of(answer) not in learned:
                 counts[place[0]] = -1
-        rng = np.random.default_rng([state.config.seed, 2])
-        shuffled = rng.permutation(len(slices))
-        by_count = shuffled[np.argsort(counts[shuffled], kind="stable")]
-        return tuple(slices[n] for n in by_count.tolist())
+        seed = (
+            [state.config.seed, 2] if len(slices) <= MOST else [state.config.seed, 2, len(learned)]
+        )
+        shuffled = np.random.default_rng(seed).permutation(len(slices))
+        turn = turns(self.pool.scan_numbers[shuffled]) if len(slices) > MOST else shuffled * 0
+        by_count = shuffled[np.lexsort((turn, counts[shuffled]))]
+        return tuple(slices[n] for n in by_count[:MOST].tolist())
 
     def _training(self, trained: str) -> tuple[tuple[Answer, ...], frozenset[Hashable]]:
         """Return the answers when a training was noted, and the content of those it learned."""
@@ -126,11 +131,13 @@ class Asker:
     def missing(self) -> tuple[SliceId, ...]:
         """List the slices that the network has not published yet.
 
-        First `sample`, then its order, and at the end what is only watched.
+        First `sample`, then its order, then slices with open regions beyond it, and at the end what
+        is only watched.
         """
         if self.live is None:
             return ()
-        wanted = dict.fromkeys((*self.sample, *self._order, *self.watchable))
+        pending = (region.where for region in self.session.state.pending)
+        wanted = dict.fromkeys((*self.sample, *self._order, *pending, *self.watchable))
         return tuple(where for where in wanted if not self.live.published(where))
 
     # --- answers ---
@@ -179,10 +186,12 @@ class Asker:
 
     def _new(self, state: State) -> tuple[Answer, ...]:
         """List the answers on published slices that the network has not learned itself."""
-        published = set(self._published())
+        assert self.live is not None  # noqa: S101
+        waiting = set(self._order).difference(self._published())
         return tuple(
             answer for answer in state.answers
-            if answer.region.where in published and content_of(answer) not in self._learned
+            if answer.region.where not in waiting and self.live.published(answer.region.where)
+            and content_of(answer) not in self._learned
         )  # fmt: skip
 
     def measure(self) -> None:

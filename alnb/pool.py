@@ -69,6 +69,12 @@ class Pool:
     def _row_of(self) -> dict[SliceId, int]:
         return {where: n for n, where in enumerate(self.slices)}
 
+    @cached_property
+    def scan_numbers(self) -> NDArray[np.intp]:
+        """Number the scan of each slice, (N,)."""
+        numbers = {scan: number for number, scan in enumerate(self.dataset.scans)}
+        return np.array([numbers[where.scan] for where in self.slices], dtype=np.intp)
+
     def row(self, where: SliceId) -> int:
         """Find the row of one of the slices."""
         return self._row_of[where]

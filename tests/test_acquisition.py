@@ -112,6 +112,13 @@ def test_picks_are_distinct_open_and_as_many_as_there_are(scores, count, one_a_s
     assert not any(np.isnan(scores[pick]) for pick in picks)
 
 
+@given(tables, st.integers(1, 30), st.booleans())
+def test_few_are_the_first_of_all(scores, count, one_a_slice):
+    few = rank(scores, count, one_a_slice=one_a_slice)
+
+    assert few == rank(scores, scores.size, one_a_slice=one_a_slice)[:count]
+
+
 @given(tables)
 def test_without_a_limit_a_slice_the_scores_descend(scores):
     picked = [scores[pick] for pick in rank(scores, 99, one_a_slice=False)]

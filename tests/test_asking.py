@@ -208,6 +208,29 @@ def test_a_network_asks_once_its_first_slices_are_published(squares, tmp_path):
         assert session.state.pending[0].where in order[:3]
 
 
+def test_of_a_large_pool_each_network_publishes_another_even_sample(squares, tmp_path, monkeypatch):
+    monkeypatch.setattr("alnb.asking.MOST", 4)
+    session, _ = simulate(tmp_path, squares)
+    with closing(session):
+        asker, learner = asker_of(session), FakeLearner(squares, CONFIG, session.cache)
+        trained = [e.data["fit"]["weights"] for e in session.journal.events if e.kind == "trained"]
+        orders = [asker.order(), *(asker.order(weights) for weights in trained)]
+        assert {len(order) for order in orders} == {4}
+        assert len(set(orders)) > 1
+        assert sorted(where.scan for where in orders[0]) == ["one", "one", "two", "two"]
+
+        learner.publish(orders[0], "w")
+        asker.use(Basis("w"))
+        assert asker.ask()
+        chosen = next(where for where in squares.part("train") if where not in orders[0])
+        asker.choose(asker.pool.regions(chosen)[0])
+        assert chosen in asker.missing()
+        learner.publish([chosen], "w")
+        session.submit(Oracle(squares).answer(session.state.pending[0]))
+        asker.learn()
+        assert chosen in {answer.region.where for answer in asker.live.answers}
+
+
 def test_marks_are_tried_out_and_not_learned(squares, tmp_path):
     session, _ = simulate(tmp_path, squares)
     asker, learner = asker_of(session), FakeLearner(squares, CONFIG, session.cache)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from alnb.dataset import embedded
 from alnb.serve import app_notebook, serve
 from alnb.worker import IDLE_S
 from tests.attack.run import Outcome
@@ -31,7 +32,10 @@ def pages(count: int) -> Iterator[Outcome]:
         playwright = stack.enter_context(sync_playwright())
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         stack.callback(browser.close)
-        env = {"PYTHONPATH": root, "ALNB_SESSIONS": sessions}
+        cache = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        data = embedded().folder  # it is drawn; nothing else is kept from before
+        shutil.copytree(data, cache / "alnb" / data.name)
+        env = {"PYTHONPATH": root, "ALNB_SESSIONS": sessions, "XDG_CACHE_HOME": str(cache)}
         server = stack.enter_context(serve(app_notebook("label"), open_browser=False, env=env))
         opened = [browser.new_page() for _ in range(count)]
         began = time.monotonic()
