@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from benchmarks import browser_timing, imports, speed
+from benchmarks import browser_timing, imports, large, speed
 from benchmarks.__main__ import app
 from typer.testing import CliRunner
 
@@ -43,6 +43,13 @@ def test_speed_prints_json(run, monkeypatch):
     monkeypatch.setattr(speed, "measure", lambda data: [speed.Measure("x", 1.5, "s", 2.0)])
 
     assert json.loads(run("speed", "--json").output)[0]["what"] == "x"
+
+
+def test_a_large_dataset_is_made_of_a_small_one(monkeypatch):
+    figures = [measure.what for measure in large.measure_large(scans=10)]
+
+    assert figures[0] == "open 200 slices"
+    assert len(figures) == 5
 
 
 def test_the_memory_of_an_import_is_of_a_process_of_its_own(run, monkeypatch):

@@ -67,6 +67,14 @@ def memory(as_json: AsJson = False) -> None:
 
 
 @app.command()
+def large(as_json: AsJson = False) -> None:
+    """Measure how long a person waits with 100,000 slices; fail where a limit is not kept."""
+    from .large import measure_large
+
+    _check(_print(measure_large(), as_json=as_json))
+
+
+@app.command()
 def live(
     out: Annotated[Path | None, typer.Argument(help="Gets NAME_live.csv; none: no curves.")] = None,
     data: Data = None,
