@@ -381,7 +381,8 @@ def with_repeats(pool: Pool, state: State, picks: tuple[Pick, ...]) -> tuple[Pic
     old = [
         answer.region
         for answer in state.answers[: -max(REPEAT_AFTER, len(state.asked))]
-        if answer.verdict is not Verdict.SKIPPED and answer.region.key not in before
+        if not (answer.verdict is Verdict.SKIPPED or answer.session)  # another's is no repeat
+        and answer.region.key not in before
     ]
     mixed = list(picks)
     for n in rng.permutation(len(old))[:wanted].tolist():

@@ -200,6 +200,42 @@ def export(
 
 
 @app.command()
+def merge(
+    sessions: Annotated[list[Path], typer.Argument(help="The folders of two sessions or more.")],
+    out: Annotated[Path, typer.Option(help="The new session's folder.")],
+    conflicts: Annotated[
+        str,
+        typer.Option(
+            help="Whose answer stands where people disagree: ask, majority, last, or a NAME. ask "
+            "leaves it open, and the label app asks these regions first."
+        ),
+    ] = "ask",
+    data: Annotated[
+        Path | None, typer.Option(help="Their dataset; by default where it was labelled.")
+    ] = None,
+) -> None:
+    """Merge several people's sessions on one dataset, and say how far they agree."""
+    from alnb import agreement
+    from alnb.merge import merge
+    from alnb.storage import AGREEMENT, JOURNAL
+
+    merged = merge(sessions, out, conflicts, data)
+    for line in (
+        merged.sentence,
+        *merged.notes,
+        "",
+        agreement.aligned(agreement.pair_cells(merged.pairs)),
+        "",
+        agreement.aligned(agreement.person_cells(merged.persons)),
+        "",
+        agreement.ABOUT,
+        *(f"Written: {out / name}" for name in (JOURNAL, *AGREEMENT)),
+        f"Next: alnb label {merged.dataset.folder} --session {out}",
+    ):
+        say(line)
+
+
+@app.command()
 def doctor() -> None:
     """Check what alnb needs on this machine, and say how to get what is missing."""
     from alnb.export.doctor import check

@@ -31,7 +31,7 @@ from alnb.errors import DataError, SessionError
 from alnb.journal import Journal
 from alnb.reports import CURVE_COLUMNS
 from alnb.state import State, state_of
-from alnb.storage import JOURNAL, csv_of, staged, write_text
+from alnb.storage import JOURNAL, csv_of, names_of, staged, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,22 +79,6 @@ def find_runs(paths: Iterable[Path]) -> list[Path]:
             )
         found |= dict.fromkeys(sorted(runs))
     return list(found)
-
-
-def names_of(folders: Sequence[Path]) -> list[str]:
-    """Name each folder by the end of its path, long enough to differ from the others.
-
-    Examples
-    --------
-    >>> names_of([Path("/a/one"), Path("/b/one")])
-    ['a/one', 'b/one']
-    """
-    parts = [folder.resolve().parts for folder in folders]
-    longest = max(map(len, parts), default=1)
-    depth = next(
-        (n for n in range(1, longest) if len({path[-n:] for path in parts}) == len(parts)), longest
-    )
-    return ["/".join(path[-depth:]) for path in parts]
 
 
 def read_runs(folders: Sequence[Path]) -> tuple[Run, ...]:

@@ -321,7 +321,7 @@ def _asked(state: State, draft: Draft, mode: Mode) -> dict[str, Any]:
         "question": sentences.question(state, draft, mode.marking, revealed=mode.revealed),
         **answers_possible(draft, owned=mode.owned),
         "can_right": mode.owned and mode.guessing and bool(draft.region) and not draft.sweep,
-        "can_undo": mode.owned and bool(draft.can_undo or mode.drawing or state.given),
+        "can_undo": mode.owned and bool(draft.can_undo or mode.drawing or state.undoable),
         "can_redo": mode.owned and bool(draft.future or mode.can_redo),
         "can_sweep": mode.owned and (draft.sweep or (mode.can_sweep and not draft.changed)),
         "sweeping": draft.sweep,

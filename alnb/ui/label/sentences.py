@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from alnb.agreement import Agreement
 from alnb.annotation import Answer, Verdict
 from alnb.config import FEWEST_TO_HOLD_OUT
 from alnb.cost import Cost, fully_labelled_cost
 from alnb.dataset import Dataset, SliceId
-from alnb.metrics import Agreement
 from alnb.state import State
 from alnb.ui.label.draft import Draft
 
@@ -348,10 +348,10 @@ def cost(cost: Cost, labels: str) -> str:
 def repeats(state: State) -> str:
     """Tell how often the answers on hidden repeats agreed; empty if there were none."""
     found = Agreement.of(state.repeated)
-    if not found.repeats:
+    if not found.regions:
         return ""
     apart = "" if found.distance_px is None else f", clicks {found.distance_px:.0f} px apart"
-    return f" · {found.agreed} of {found.repeats} repeats agree{apart}"
+    return f" · {found.agreed} of {found.regions} repeats agree{apart}"
 
 
 def network(state: State, activity: Activity) -> tuple[str, str]:
