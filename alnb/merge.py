@@ -40,7 +40,7 @@ ASK, MAJORITY, LAST = "ask", "majority", "last"
 RULES = (ASK, MAJORITY, LAST)
 """How a disagreement is settled, beside the name of a person whose answers stand."""
 TAKEN = ("answered", "undone", "redone")
-OF_ONE = ("budget_s",)  # settings that hold for one person only
+OF_ONE = ("share", "shares", "overlap", "budget_s")  # settings that hold for one person only
 
 Identity = tuple[str, float, str, int]
 """Which answer it is, in whatever journal: its session, time and region, and a count from 0."""

@@ -18,7 +18,7 @@ from alnb.acquisition import Pick
 from alnb.annotation import Answer, Verdict
 from alnb.config import Config, retired_settings
 from alnb.cost import Cost
-from alnb.dataset import PARTS, Dataset
+from alnb.dataset import PARTS, Dataset, share_of
 from alnb.errors import DataError, SessionError, saying
 from alnb.journal import Event, Journal, live, own
 from alnb.metrics import Scores
@@ -82,6 +82,8 @@ class Session:
         SessionError
             If the journal is broken, in use, of another dataset or of other settings, or if the
             folder holds something else.
+        ConfigError
+            If the settings leave a person without a slice.
         """
         folder = Path(folder)
         _check_place(folder)
@@ -90,7 +92,9 @@ class Session:
         try:
             journal.claim(take_over=take_over)
             if not journal.events:
-                journal.append("opened", opening(dataset, dataset.resolve(config or Config())))
+                resolved = dataset.resolve(config or Config())
+                share_of(dataset, resolved)  # somebody may have none
+                journal.append("opened", opening(dataset, resolved))
             session = cls(dataset, journal)
             session._checkopening()
             if config is not None:

@@ -377,10 +377,15 @@ def test_a_live_session_goes_on_with_the_disputed_regions(three, tmp_path, squar
 
 
 def test_a_budget_or_a_share_of_one_person_is_not_that_of_all(tmp_path, squares):
-    config = FEW.replace(budget_s=6)
-    folders = [labelled(tmp_path / name, squares, "ic", name, config) for name in "ab"]
+    config = FEW.replace(budget_s=6, shares=2, overlap=0.1)
+    folders = [
+        labelled(tmp_path / f"{n}", squares, "ic", "", config.replace(share=n)) for n in (1, 2)
+    ]
+    merged = merge(folders, tmp_path / "all")
 
-    assert merge(folders, tmp_path / "all").state.config.budget_s is None
+    found = merged.state.config
+    assert (found.budget_s, found.share, found.shares, found.overlap) == (None, 1, 1, 0.0)
+    assert merged.notes == ()
 
 
 # --- what is refused ---

@@ -29,6 +29,7 @@ from alnb.cli.options import (
     line_of,
     progress_bar,
     say,
+    shared_of,
 )
 from alnb.config import THREADS
 from alnb.errors import AlnbError, SessionError, path_sentence
@@ -127,6 +128,16 @@ def label(
     heuristic: Heuristic = None,
     backbone: Backbone = None,
     weights: Weights = None,
+    share: Annotated[
+        str | None,
+        typer.Option(
+            help="Which part of the slices you label, and of how many: 2/3. Others label the rest."
+        ),
+    ] = None,
+    overlap: Annotated[
+        float | None,
+        typer.Option(help="Share of the slices, and of your questions, that all have in common."),
+    ] = None,
     settings: Settings = None,
 ) -> None:
     """Open the label app in a browser; settings apply to a new session only."""
@@ -136,7 +147,7 @@ def label(
     from alnb.serve import app_notebook, serve
     from alnb.session import default_folder
 
-    changes = changes_of(backbone, weights, settings, heuristic)
+    changes = changes_of(backbone, weights, settings, heuristic) | shared_of(share, overlap)
     config_of("default", **changes)
     if session is not None and session.exists() and not session.is_dir():
         raise SessionError(f"{session}: it is a file. Name the session's folder.")
