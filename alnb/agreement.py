@@ -346,7 +346,7 @@ def person_cells(table: pd.DataFrame) -> list[list[str]]:
     """Put a `person_table` into words: a head, then a row each; of masks only if there are any."""
     masked = not table["mask_missed"].isna().all()
     head = ["", "answers", "skipped", "s each", "missed", "alone"]
-    own = ["missed by the masks", "of area", "found area"] if masked else []
+    own = ["missed by the masks", "area missed", "area found"] if masked else []
     rows = [
         [
             row["annotator"], str(row["answers"]), str(row["skipped"]),

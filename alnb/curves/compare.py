@@ -206,7 +206,10 @@ def agreement_html(found: tuple[pd.DataFrame, pd.DataFrame] | None) -> str:
     if found is None:
         return ""
     tables = "".join(map(_table, (pair_cells(found[0]), person_cells(found[1]))))
-    return f"<h2>Agreement between people</h2>{tables}<p class='quiet'>{escape(ABOUT)}</p>"
+    return (
+        f"<div class='alnb-agreement' tabindex='0'><h2>Agreement between people</h2>{tables}"
+        f"<p class='quiet'>{escape(ABOUT)}</p></div>"
+    )
 
 
 def _table(cells: Sequence[Sequence[str]]) -> str:

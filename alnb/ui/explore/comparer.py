@@ -87,6 +87,7 @@ class Comparer:
         )
         self._table, self._verdicts, self._message = (widgets.HTML() for _ in range(3))
         self._agreement = widgets.HTML(agreement_html(agreement_of(self.runs)))
+        self._agreement.layout.display = "" if self._agreement.value else "none"
         layout = still(self.comparison.layout(), (WIDTH, HEIGHT))
         # as many traces as the most that any grouping needs: a band, a line and a mean for each
         self.figure = LiveFigure([dict(EMPTY) for _ in range(3 * len(self.runs))], layout)
@@ -109,12 +110,9 @@ class Comparer:
     def _arranged(self) -> widgets.Widget:
         chart = figure_box([self.figure, self.tap], (WIDTH, HEIGHT), TARGET)
         note = widgets.HTML(f"<div class='alnb-small'>{CAPTION}</div>")
-        right = [
-            self.y, self.x, self.by, self._table, self._verdicts, self._agreement, self.save,
-            self._message,
-        ]  # fmt: skip
+        right = [self.y, self.x, self.by, self._table, self._verdicts, self.save, self._message]
         title = f"{self.runs[0].dataset} · {counted(len(self.runs), 'run')}"
-        return whole_page("comparer", title, [room(chart), note], right)
+        return whole_page("comparer", title, [room(chart), note, self._agreement], right)
 
     def _resize(self, width: int, height: int) -> None:
         with self.figure.batch_update():
