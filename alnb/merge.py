@@ -4,11 +4,11 @@ A merged session is a new one, whose journal begins with what was taken from the
 
     opened   asked   answered, undone, redone, …   merged
 
-Each answer keeps who gave it, when, and in which session; only its number changes. Who gave no
-name, and a simulated annotator, are called by the session's folder. Of sessions that share answers,
-as a fork and its source do, each answer is taken once. Where people disagree, a rule decides which
-answer stands; the others are set aside, and stay in the journal. Networks and curves stay where
-they are.
+Each answer keeps who gave it, when, and in which session; only its number changes. People who gave
+no name, and simulated annotators, go by the name of the session's folder. Where sessions share
+answers, as a fork and its source do, each answer is taken once. Where people disagree, a rule
+decides which answer stands; the others are set aside, and stay in the journal. Networks and curves
+stay where they are.
 """
 
 from __future__ import annotations
@@ -248,12 +248,16 @@ def _check_session(source: _Source) -> None:
             f"{folder} is open in another window or run ({journal.holder}), which may still add "
             "answers. Close it, then merge again."
         )
-    if not any(event.kind == "answered" for event in journal.events):
+    if not any(event.kind == "answered" for event in live(journal.events)):
         raise SessionError(f"{folder} holds no answer yet; leave it out.")
     if gone := retired_settings(source.configs[-1]):
         raise SessionError(
             f"{folder} was labelled with {', '.join(gone)}, which alnb no longer has; leave it out."
         )
+    try:
+        _division(source)
+    except ConfigError as error:
+        raise SessionError(f"{folder}: {error} Was it labelled with a newer alnb?") from error
 
 
 def _check_alike(sources: Sequence[_Source]) -> None:

@@ -371,6 +371,7 @@ def check_regions(events: Sequence[Event], dataset: Dataset) -> None:
     slices = set(dataset.slices)
     for event in events:
         named = event.data["picks"] if event.kind == "asked" else [event.data]
+        named = [*named, *({"region": key} for key in event.data.get("disputed", ()))]
         for region in (Region.parse(one["region"]) for one in named if "region" in one):
             if region.where not in slices or max(region.end) > dataset.size:
                 raise SessionError(

@@ -414,11 +414,16 @@ def test_sessions_that_do_not_fit_each_other_are_refused(three, tmp_path, square
 
 def test_what_can_not_be_merged_is_a_sentence_and_nothing_is_written(three, tmp_path, squares):
     out, (ann, ben, _) = tmp_path / "all", three
-    empty = labelled(tmp_path / "empty", squares, "")
+    empty = labelled(tmp_path / "empty", squares, "i")
+    session = opened(empty, squares)
+    session.undo()
+    session.close()
     copy = shutil.copytree(ann, tmp_path / "copy")
     broken = shutil.copytree(ben, tmp_path / "broken")
     lines = (broken / JOURNAL).read_text().splitlines(keepends=True)
     (broken / JOURNAL).write_text("".join([*lines[:2], "{}\n", *lines[3:]]))
+    newer = shutil.copytree(ben, tmp_path / "newer")
+    (newer / JOURNAL).write_text((ben / JOURNAL).read_text().replace('"seed":0', '"sead":0'))
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / "thesis.docx").touch()
 
@@ -428,6 +433,7 @@ def test_what_can_not_be_merged_is_a_sentence_and_nothing_is_written(three, tmp_
     refused("holds no answer yet", [ann, empty], out)
     refused("holds no session", [ann, tmp_path / "nowhere"], out)
     refused(r"broken.*journal\.jsonl, line 3", [ann, broken], out)
+    refused("newer: unknown setting sead", [ann, newer], out)
     refused("holds a session already", [ann, ben], tmp_path / "cleo")
     refused(r"holds thesis\.docx", [ann, ben], tmp_path / "theirs")
     refused("is a file", [ann, ben], tmp_path / "theirs" / "thesis.docx")
@@ -457,6 +463,16 @@ def test_a_region_that_is_not_in_the_dataset_names_the_session(three, tmp_path):
     path.write_text(path.read_text().replace("one/0/0,0,8,8", "one/9/0,0,8,8"))
 
     refused("cleo: line .* there is no region one/9", three, tmp_path / "all", AlnbError)
+
+
+def test_a_disputed_region_that_is_not_in_the_dataset_is_said_at_opening(three, tmp_path, squares):
+    merge(three, tmp_path / "all")
+    path = tmp_path / "all" / JOURNAL
+    *lines, last = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([*lines, last.replace("one/0/0,8", "one/9/0,8")]))
+
+    with pytest.raises(SessionError, match="there is no region one/9"):
+        opened(tmp_path / "all", squares)
 
 
 def test_a_disk_that_is_full_leaves_no_half_a_session(three, disk):

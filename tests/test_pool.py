@@ -13,9 +13,11 @@ from alnb.cycle import run
 from alnb.dataset import share_of
 from alnb.errors import ConfigError
 from alnb.oracle import Oracle
-from alnb.pool import Pool
+from alnb.pool import Pool, start_picks
 from alnb.regions import Region
 from alnb.session import Session
+from alnb.ui.label import sentences
+from alnb.ui.label.screen import COMMON, Explainer
 
 SHARED = FEW.replace(shares=3, overlap=0.25)
 
@@ -98,3 +100,20 @@ def test_a_share_that_nobody_can_have_begins_no_session(squares, tmp_path):
     with pytest.raises(ConfigError, match="only 8 slices of squares can be dealt out"):
         Session.open(tmp_path / "one", squares, FEW.replace(shares=9))
     assert not (tmp_path / "one").exists()
+
+
+def test_the_page_says_which_part_it_is_and_why_a_common_region_is_asked(squares, tmp_path):
+    session = Session.open(tmp_path / "one", squares, of(2))
+    pool = Pool(squares, session.state.config)
+    session.ask(start_picks(pool))
+    explain = Explainer(pool, session.state, {}).explain
+    said = {
+        pick.region.where in pool.common: explain(pick.region).sentence
+        for pick in session.state.asked
+    }
+
+    assert said[True] == COMMON
+    assert "drawn at random" in said[False]
+    assert " · part 2 of 3 · " in sentences.title(session.state, squares)
+    whole = sentences.budget(session.state, squares)[1]
+    assert f"({96 * len(pool.slices)} s)" in whole.replace(",", "")
