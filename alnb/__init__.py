@@ -1,10 +1,11 @@
 """Label chest CT by region with clicks while a network learns which region to ask about next.
 
 The rooms, in the order of the method: `volumes`, `phantom`, `dataset`, `regions`, `posterior`,
-`acquisition`, `annotation`, `oracle`, `cost`, `metrics`, `reports`, `forecast`,
-`journal`, `training`, `state`, `session`, `pool`, `cycle`. `sessions`, `worker`, `serve`, `curves`,
-`export`, `experiments`, `cli` and `ui` put them to use. `config` has every setting, `arrays` the
-conventions of arrays, `errors` the errors and the log, `storage` what lies on disk.
+`acquisition`, `annotation`, `oracle`, `cost`, `metrics`, `agreement`, `reports`, `forecast`,
+`journal`, `training`, `state`, `session`, `merge`, `pool`, `cycle`.
+`sessions`, `worker`, `serve`, `curves`, `export`, `experiments`, `cli` and `ui` put them to use.
+`config` has every setting, `arrays` the conventions of arrays, `errors` the errors and the log,
+`storage` what lies on disk.
 
 A simulated run, from a dataset's folder to its learning curve::
 

@@ -27,7 +27,9 @@ Outline = tuple[Vertex, ...]
 STRAIGHT_PX = 1e-6  # ours: rounding; vertices this near to a straight line are not needed
 CARE = 0.9  # ours: IoU that a polygon must reach; 1 px would take half of a part of 10 pixels
 LONGEST_NAME = 100  # ours: characters; every answer repeats it
-_FACTS = ("mask_shown", "simulated", "verified", "corrects", "rest")  # kept where they are true
+_FACTS = (  # kept where they are true
+    "mask_shown", "simulated", "verified", "corrects", "rest", "repeat", "aside", "decides",
+)  # fmt: skip
 _MASK_SHOWN = " (mask shown)"  # behind a name, in journals without the field `mask_shown`
 
 
@@ -103,6 +105,14 @@ class Answer:
     verified: bool = field(default=False, compare=False)
     corrects: bool = field(default=False, compare=False)
     rest: bool = field(default=False, compare=False)
+    # Its place among the answers of several people: the session that it was given in, if it was
+    # merged from there; whether it is a second answer on a hidden repeat of that session; whether
+    # another person's answer stands in its place, or none yet; whether it was given with the
+    # answers of others on screen, to decide between them.
+    session: str = field(default="", compare=False)
+    repeat: bool = field(default=False, compare=False)
+    aside: bool = field(default=False, compare=False)
+    decides: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         if not (self.seconds >= 0 and math.isfinite(self.seconds)):
@@ -177,6 +187,7 @@ class Answer:
             "annotator": self.annotator,
             **({"outlines": outlines} if outlines else {}),
             **{name: True for name in _FACTS if getattr(self, name)},
+            **({"session": self.session} if self.session else {}),
         }
 
     @classmethod
@@ -196,9 +207,8 @@ class Answer:
                 ),
                 mask_shown=values.get("mask_shown", annotator.endswith(_MASK_SHOWN)),
                 simulated=values.get("simulated", annotator == "oracle"),
-                verified=values.get("verified", False),
-                corrects=values.get("corrects", False),
-                rest=values.get("rest", False),
+                session=values.get("session", ""),
+                **{name: values.get(name, False) for name in _FACTS[2:]},
             )
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, DataError):

@@ -15,7 +15,7 @@ from alnb.annotation import Answer, Click, Outline, Verdict, around
 from alnb.dataset import SliceId
 from alnb.live import EXACT, Basis, Live, content_of
 from alnb.metrics import Scores
-from alnb.pool import Pool, ScoreTables, affordable, with_repeats
+from alnb.pool import Pool, ScoreTables, affordable, with_common, with_repeats
 from alnb.regions import Region
 from alnb.reports import Sample
 from alnb.session import Session
@@ -240,7 +240,8 @@ class Asker:
         state = self.session.state
         picks = self.choice(state)
         published = () if self.live is None else self._published()
-        asked = affordable(with_repeats(self.pool, state, picks[:1]), state)[:1]
+        wanted = with_common(self.pool, state, picks[:1])
+        asked = affordable(with_repeats(self.pool, state, wanted), state)[:1]
         self.ahead = tuple(pick.region for pick in picks[:5] if pick not in asked)[:AHEAD]
         if asked:
             self.asked = asked[0].region.key
@@ -273,7 +274,7 @@ class Asker:
         pool, heuristic = self.pool, self.pool.config.heuristic
         if published and needs_network(heuristic) and self.knows(state):
             tables = self._scores(published, state)
-            self.scores = {name: pool.open(table, state) for name, table in tables.items()}
+            self.scores = {name: pool.own(table, state) for name, table in tables.items()}
             if not pool.config.one_region_a_slice:
                 return pool.picks(self.scores[heuristic], count, one_a_slice=False)
             picks = pool.spread(self.scores[heuristic], state, count)
@@ -287,7 +288,7 @@ class Asker:
             return picks
         self.scores = {}
         rng = np.random.default_rng([pool.config.seed, 0])
-        scores = pool.open(rng.random(pool.shape), state)
+        scores = pool.own(rng.random(pool.shape), state)
         if needs_network(heuristic):  # the start
             return pool.spread(scores, state, count, aerated_first=True)
         return pool.picks(scores, count, one_a_slice=False)

@@ -111,6 +111,11 @@ class Config:
     one_region_a_slice: bool = True  # paper 3: the best region of each of the best slices
     repeats: float = 0.0  # ours: share of questions that repeat an answered one, unmarked
 
+    # --- several people: each is dealt an equal part of the slices, and some are common to all ---
+    share: int = 1  # ours: which part, from 1
+    shares: int = 1  # ours: how many there are; 1: the pool is whole
+    overlap: float = 0.0  # ours: share of slices, and of questions, that are common to all
+
     # --- start and budget ---
     start: Start = "regions"  # ours: whole slices cost 960 s before the first training
     start_regions: int | None = None  # ours: see `FROM_SYNTHETIC`
@@ -164,6 +169,7 @@ class Config:
         self._check_choices()
         self._check_shares()
         self._check_ranges()
+        self._check_people()
 
     def _check_types(self) -> None:
         for name, kinds in _kinds().items():
@@ -195,7 +201,7 @@ class Config:
             )
 
     def _check_shares(self) -> None:
-        for name in ("dropout", "holdout", "threshold", "repeats"):
+        for name in ("dropout", "holdout", "threshold", "repeats", "overlap"):
             value = getattr(self, name)
             if value is not None and not 0 <= value < 1:
                 raise ConfigError(f"setting {name} is {value}; it must be in [0, 1).")
@@ -205,7 +211,7 @@ class Config:
 
     def _check_ranges(self) -> None:
         positive = (
-            "regions_per_slice", "draws", "regions_per_cycle",
+            "regions_per_slice", "draws", "regions_per_cycle", "share", "shares",
             "start_regions", "start_slices", "epochs", "steps", "batch", "budget_s",
             "learning_rate", "head_rate", "click_s", "slice_s", "miss_area_px",
         )  # fmt: skip
@@ -229,6 +235,16 @@ class Config:
             raise ConfigError(f"setting predict_zoom is {self.predict_zoom}; it must be in [1, 4].")
         if self.crop is not None and self.crop < 32:
             raise ConfigError(f"setting crop is {self.crop}; it must be at least 32, or None.")
+
+    def _check_people(self) -> None:
+        if self.share > self.shares:
+            raise ConfigError(
+                f"setting share is {self.share} of {self.shares}; it can be 1 to {self.shares}."
+            )
+        if self.overlap and self.shares == 1:
+            raise ConfigError(
+                f"setting overlap is {self.overlap}, but nobody else has a share; set shares, too."
+            )
 
     def resolved(
         self,
@@ -362,6 +378,15 @@ def _kinds() -> dict[str, tuple[type, ...]]:
     plain = {name: hint for name, hint in hints.items() if get_origin(hint) is not Literal}
     return {name: get_args(hint) or (hint,) for name, hint in plain.items()}
 
+
+TRAINING_SETTINGS = (
+    "labels", "ask_in",
+    "input_padding", "dropout", "pretrain_steps", "pretrain_seed", "loss", "infected_weight", "crf",
+    "prior_answers", "distil", "epochs", "steps", "batch", "crop", "learning_rate", "head_rate",
+    "schedule", "freeze", "threshold", "adapt_threshold", "validate", "holdout",
+    "predict_zoom", "predict_mirrored", "seed",
+)  # fmt: skip
+"""What a network follows from, beside its dataset, backbone, weights, device and answers."""
 
 THREADS = {"GOMP_SPINCOUNT": "10000", "OPENBLAS_NUM_THREADS": "1"}
 """For a process that loads torch: a waiting thread spins for some ten microseconds, then sleeps

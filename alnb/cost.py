@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Self
 
 from alnb.annotation import Answer, Verdict
 from alnb.config import Config
@@ -27,6 +28,11 @@ class Cost:
     regions: int = 0  # answered, skipped ones included; a corrected one once
     clicks: int = 0  # on infection or background, or vertices of outlines that a person drew
     answers: int = 0  # given, corrected ones included
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(
+            *(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__)
+        )
 
 
 def price_of(answer: Answer, config: Config) -> float:
@@ -55,9 +61,16 @@ def cost_of(answers: Iterable[Answer], config: Config) -> Cost:
     """Add up what answers cost by the price list of a config; zero for no answers.
 
     They are in the order in which they were given: one that corrects replaces the one before it
-    on its region.
+    on its region. Where the answers of several sessions were merged, each session costs what it did
+    before: two people who looked at one region both took their time.
     """
-    answers = tuple(answers)
+    sessions: dict[str, list[Answer]] = {}
+    for answer in answers:
+        sessions.setdefault(answer.session, []).append(answer)
+    return sum((_cost_of(given, config) for given in sessions.values()), Cost())
+
+
+def _cost_of(answers: list[Answer], config: Config) -> Cost:
     priced = _without_corrected(answers)
     swept = {answer.region.where for answer in priced if answer.rest}
     alone = [answer for answer in priced if not answer.rest]
@@ -70,7 +83,7 @@ def cost_of(answers: Iterable[Answer], config: Config) -> Cost:
     )
 
 
-def _without_corrected(answers: tuple[Answer, ...]) -> list[Answer]:
+def _without_corrected(answers: list[Answer]) -> list[Answer]:
     last: dict[str, int] = {}
     corrected = set()
     for number, answer in enumerate(answers):

@@ -15,6 +15,7 @@ writes all that it knows again, and keeps the other file beside it: the two are 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import logging
 import os
@@ -40,6 +41,7 @@ from alnb.storage import (
     LOCK,
     OWNER,
     Stamp,
+    short_hash,
     spare_name,
     stamp_of,
     write_all,
@@ -105,6 +107,10 @@ class _Answered(TypedDict):  # an `Answer`
     sweep: NotRequired[Count]  # the number of the first answer of those given in one go
     corrects: NotRequired[bool]  # older journals don't say: there a correction is priced, too
     rest: NotRequired[bool]  # likewise: there each region of a sweep is priced on its own
+    session: NotRequired[str]  # that it was merged from, as `Journal.name`
+    repeat: NotRequired[bool]  # a second answer on a hidden repeat, in that session
+    aside: NotRequired[bool]  # another person's answer stands in its place, or none yet
+    decides: NotRequired[bool]  # between the answers of several people
 
 
 class _Trained(TypedDict):
@@ -126,10 +132,22 @@ class _Taken(TypedDict):
     sweep: NotRequired[Count]
 
 
+class _MergedSession(TypedDict):
+    session: str  # as `Journal.name`
+    source: str  # a path
+    answers: Count  # that were taken from it, and stood there
+
+
 class _Forked(TypedDict):
     source: str  # a path
     last: NotRequired[Count]  # the number of its last event that was taken; older versions lost it
     config: dict[str, Any]
+
+
+class _Merged(TypedDict):
+    sessions: list[_MergedSession]
+    conflicts: str  # the rule by which one answer stands where people disagree
+    disputed: list[str]  # regions that it left open, in the order in which they are asked
 
 
 KINDS: Mapping[str, Any] = {
@@ -142,6 +160,7 @@ KINDS: Mapping[str, Any] = {
     "undone": _Taken,
     "redone": _Taken,
     "forked": _Forked,
+    "merged": _Merged,
 }
 """The kinds of events, and what each holds beside its number, time and kind."""
 
@@ -245,6 +264,16 @@ class Journal:
     def events(self) -> tuple[Event, ...]:
         """All that has happened, oldest first."""
         return tuple(self._events)
+
+    @property
+    def name(self) -> str:
+        """Its session's name among others: the same in a copy and in a fork, however they go on.
+
+        It follows from how the session began, and from its first answer.
+        """
+        answered = (event for event in self._events if event.kind == "answered")
+        began = [*self._events[:1], *itertools.islice(answered, 1)]
+        return short_hash([(event.at, event.data) for event in began])
 
     # --- who writes ---
 
@@ -363,8 +392,16 @@ class Journal:
         """Write several events of a kind at once, as `add`."""
         return self.add([(kind, data) for data in many])
 
-    def add(self, many: Sequence[tuple[str, dict[str, Any]]]) -> tuple[Event, ...]:
+    def add(
+        self, many: Sequence[tuple[str, dict[str, Any]]], times: Sequence[float] = ()
+    ) -> tuple[Event, ...]:
         """Write events, each a kind and its data: all or none, however it ends.
+
+        Parameters
+        ----------
+        many : sequence of (kind, data)
+        times : sequence of float
+            When each of the first events happened, in seconds since 1970; the others happen now.
 
         Raises
         ------
@@ -378,7 +415,9 @@ class Journal:
         if not self._claimed:
             self.claim()
         now = round(self._clock(), 3)
-        events = [Event(seq, now, *one) for seq, one in enumerate(many, self.count)]
+        when = [*times, *[now] * (len(many) - len(times))]
+        happened = enumerate(zip(when, many, strict=True), self.count)
+        events = [Event(seq, at, *one) for seq, (at, one) in happened]
         try:
             with self._locked():
                 self._keep_mark()
@@ -537,3 +576,10 @@ def live(events: Iterable[Event]) -> tuple[Event, ...]:
         and event.kind != "redone"
         and (event.kind != "undone" or event.seq in standing)
     )
+
+
+def own(events: Iterable[Event]) -> tuple[Event, ...]:
+    """Leave out what was merged from other sessions, and all before."""
+    events = tuple(events)
+    merged = (n for n, event in enumerate(events) if event.kind == "merged")
+    return events[max(merged, default=-1) + 1 :]

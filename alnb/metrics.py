@@ -1,20 +1,13 @@
-"""How well a prediction fits the masks, and how far an annotator agrees with themselves.
-
-Dice between two annotators, or between a network and an annotator, is limited by the annotator's
-agreement with themselves. Hidden repeats measure it (`Config.repeats`).
-"""
+"""How well a prediction fits the masks."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 
 import numpy as np
 
-from alnb.annotation import Answer, Verdict
-from alnb.arrays import INFECTED, Mask
+from alnb.arrays import Mask
 
 SPECK_PX = 4  # ours: pixels; less is the edge of a mask, or noise
 
@@ -107,44 +100,6 @@ def _pieces(mask: Mask) -> list[Mask]:
     pieces = label(mask)
     areas = np.bincount(pieces.ravel())
     return [pieces == n for n in np.flatnonzero(areas >= SPECK_PX).tolist() if n]
-
-
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """How far second answers on the same regions agree with the first.
-
-    `distance_px` is the median distance from each click of a second answer to the nearest of the
-    first, on infection; None if there are no such clicks.
-    """
-
-    repeats: int = 0  # pairs of answers, without those that were skipped the second time
-    agreed: int = 0  # pairs with the same verdict
-    distance_px: float | None = None
-
-    @classmethod
-    def of(cls, pairs: Sequence[tuple[Answer, Answer]]) -> Agreement:
-        """Compare first and second answers, paired as in `State.repeated`."""
-        answered = [pair for pair in pairs if pair[1].verdict is not Verdict.SKIPPED]
-        distances = [
-            min(math.dist(here, there) for there in earlier)
-            for first, second in answered
-            if (earlier := _clicked(first))
-            for here in _clicked(second)
-        ]
-        return cls(
-            repeats=len(answered),
-            agreed=sum(first.verdict is second.verdict for first, second in answered),
-            distance_px=median(distances) if distances else None,
-        )
-
-    @property
-    def share(self) -> float | None:
-        """Share of equal verdicts, in [0, 1]; None without repeats."""
-        return self.agreed / self.repeats if self.repeats else None
-
-
-def _clicked(answer: Answer) -> list[tuple[float, float]]:
-    return [(click.row, click.col) for click in answer.clicks if click.label == INFECTED]
 
 
 def _ratio(part: int, whole: int) -> float:

@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock, Timeout
 
-from alnb.config import Config
+from alnb.config import TRAINING_SETTINGS, Config
 from alnb.dataset import Dataset, SliceId
 from alnb.storage import UNREADABLE, features_path, forget, link, short_hash, write_text
 
@@ -56,8 +56,10 @@ class Origins:
         self._folder, self._cache = self._all / f"code-{_code()}", cache
         file = Path(config.weights) if config.weights else None
         dated = [(s := file.stat()).st_size, s.st_mtime_ns] if file and file.is_file() else []
-        settings = short_hash([dataset.fingerprint, config.to_dict(), dated])
-        self._known = self._folder / f"{settings}.json"
+        names = ("backbone", "weights", "precision", *TRAINING_SETTINGS)
+        settings = [getattr(config, name) for name in names]
+        key = short_hash([dataset.fingerprint, settings, dated])
+        self._known = self._folder / f"{key}.json"
         self._lock = FileLock(self._folder / f"{dataset.fingerprint[:16]}.lock", timeout=0)
 
     def recall(self) -> dict[str, str]:

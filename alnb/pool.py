@@ -15,7 +15,7 @@ from alnb.acquisition import FOREGROUND_RANDOM, Pick, check_heuristic, needs_net
 from alnb.annotation import Answer, Verdict
 from alnb.arrays import Mask
 from alnb.config import Config
-from alnb.dataset import Dataset, SliceId
+from alnb.dataset import Dataset, Share, SliceId, share_of
 from alnb.regions import Region, Tiling, bare, in_lungs, tiling
 from alnb.state import State
 from alnb.storage import read_arrays, scores_path
@@ -55,15 +55,28 @@ class _LeftOut:
 
 @dataclass(frozen=True)
 class Pool:
-    """The regions of a dataset's train part, as a table of N slices by K regions."""
+    """The regions of a dataset's train part, as a table of N slices by K regions.
+
+    Where several people share the part (`Config.shares`), of this person's slices.
+    """
 
     dataset: Dataset
     config: Config
 
     @cached_property
     def slices(self) -> tuple[SliceId, ...]:
-        """The N slices to ask about."""
-        return self.dataset.part("train")
+        """The N slices to ask about: those dealt to this person, in the dataset's order."""
+        dealt = set(self._share.own + self._share.common)
+        return tuple(where for where in self.dataset.part("train") if where in dealt)
+
+    @cached_property
+    def _share(self) -> Share:
+        return share_of(self.dataset, self.config)
+
+    @cached_property
+    def common(self) -> frozenset[SliceId]:
+        """The slices that are common to all people; empty where the pool is not shared."""
+        return frozenset(self._share.common)
 
     @cached_property
     def _row_of(self) -> dict[SliceId, int]:
@@ -106,6 +119,27 @@ class Pool:
             if n is not None:
                 scores[n, self._columns_of(answer.region)[1]] = np.nan
         return scores
+
+    def own(self, scores: NDArray[np.float64], state: State) -> NDArray[np.float64]:
+        """Return `open` scores without the slices that are common to all people.
+
+        What all are asked has an order of its own: see `with_common`.
+        """
+        scores = self.open(scores, state)
+        scores[[self.row(where) for where in self._share.common]] = np.nan
+        return scores
+
+    def common_picks(self, state: State, count: int) -> tuple[Pick, ...]:
+        """List what all people are asked, next first, at most `count`: the same for everybody."""
+        if not count:
+            return ()
+        rng = np.random.default_rng(self._share.seeds)
+        scores = np.full(self.shape, np.nan)
+        for where in self._share.common:
+            scores[self.row(where)] = rng.random(self.shape[1])
+        waiting = {region.key for region in state.pending}
+        left = self.picks(self.open(scores, state), count + len(waiting), one_a_slice=False)
+        return tuple(pick for pick in left if pick.region.key not in waiting)[:count]
 
     def place(self, region: Region) -> tuple[int, int] | None:
         """Find a region in the table: (n, k); None if it is not there."""
@@ -306,9 +340,11 @@ def start_picks(pool: Pool) -> tuple[Pick, ...]:
     """
     config = pool.config
     rng = np.random.default_rng([config.seed, 0])
-    scores = pool.open(rng.random(pool.shape), State(config))
+    empty = State(config)
+    scores = pool.own(rng.random(pool.shape), empty)
     if config.start == "regions":
-        return pool.picks(scores, pool.dataset.resolve(config).start_regions, one_a_slice=True)
+        count = pool.dataset.resolve(config).start_regions
+        return with_common(pool, empty, pool.picks(scores, count, one_a_slice=True))
     count = min(config.start_slices, len(pool.slices))
     chosen = rng.choice(len(pool.slices), size=count, replace=False)
     return tuple(
@@ -354,13 +390,36 @@ def next_picks(
     config = pool.config
     rng = np.random.default_rng([config.seed, state.cycle + 1])
     if needs_network(check_heuristic(config.heuristic)):
-        table = pool.open(scores[config.heuristic], state)
+        table = pool.own(scores[config.heuristic], state)
         one_a_slice = config.one_region_a_slice
     else:
-        table = pool.open(rng.random(pool.shape), state)
+        table = pool.own(rng.random(pool.shape), state)
         one_a_slice = False  # it draws regions, not slices: the paper's baseline (3)
     picks = pool.picks(table, config.regions_per_cycle, one_a_slice=one_a_slice)
-    return affordable(with_repeats(pool, state, picks), state)
+    return affordable(with_repeats(pool, state, with_common(pool, state, picks)), state)
+
+
+def with_common(pool: Pool, state: State, picks: tuple[Pick, ...]) -> tuple[Pick, ...]:
+    """Ask what is common to all people in place of some of these regions.
+
+    Of all questions so far and these, `Config.overlap` are common ones. So people can be compared
+    however few regions each has answered.
+
+    Parameters
+    ----------
+    pool, state
+        As for `next_picks`.
+    picks : tuple of Pick
+        To ask, the least wanted last.
+    """
+    if not pool.common:
+        return picks
+    if not picks:  # this person's own slices are done
+        return pool.common_picks(state, pool.config.regions_per_cycle)
+    asked = [Region.parse(key).where in pool.common for key in state.ever_asked]
+    due = math.ceil(pool.config.overlap * (len(asked) + len(picks))) - sum(asked)
+    mixed = pool.common_picks(state, min(max(due, 0), len(picks)))
+    return mixed + picks[: len(picks) - len(mixed)]
 
 
 def with_repeats(pool: Pool, state: State, picks: tuple[Pick, ...]) -> tuple[Pick, ...]:
@@ -387,7 +446,8 @@ def with_repeats(pool: Pool, state: State, picks: tuple[Pick, ...]) -> tuple[Pic
     old = [
         answer.region
         for answer in state.answers[: -max(REPEAT_AFTER, len(state.asked))]
-        if answer.verdict is not Verdict.SKIPPED and answer.region.key not in before
+        if not (answer.verdict is Verdict.SKIPPED or answer.session)  # another's is no repeat
+        and answer.region.key not in before
     ]
     mixed = list(picks)
     for n in rng.permutation(len(old))[:wanted].tolist():

@@ -18,9 +18,9 @@ from alnb.acquisition import Pick
 from alnb.annotation import Answer, Verdict
 from alnb.config import Config, retired_settings
 from alnb.cost import Cost
-from alnb.dataset import PARTS, Dataset
+from alnb.dataset import PARTS, Dataset, share_of
 from alnb.errors import DataError, SessionError, saying
-from alnb.journal import Event, Journal, live
+from alnb.journal import Event, Journal, live, own
 from alnb.metrics import Scores
 from alnb.regions import Region
 from alnb.reports import FitReport, Sample
@@ -82,6 +82,8 @@ class Session:
         SessionError
             If the journal is broken, in use, of another dataset or of other settings, or if the
             folder holds something else.
+        ConfigError
+            If the settings leave a person without a slice.
         """
         folder = Path(folder)
         _check_place(folder)
@@ -90,9 +92,11 @@ class Session:
         try:
             journal.claim(take_over=take_over)
             if not journal.events:
-                journal.append("opened", _opening(dataset, dataset.resolve(config or Config())))
+                resolved = dataset.resolve(config or Config())
+                share_of(dataset, resolved)  # somebody may have none
+                journal.append("opened", opening(dataset, resolved))
             session = cls(dataset, journal)
-            session._check_opening()
+            session._checkopening()
             if config is not None:
                 session.require(config)
         except Exception:
@@ -102,7 +106,7 @@ class Session:
             raise
         return session
 
-    def _check_opening(self) -> None:
+    def _checkopening(self) -> None:
         """Refuse another dataset, and settings that alnb no longer has."""
         folder = self.journal.path.parent
         named = self.journal.events[0].data["dataset"]
@@ -201,7 +205,7 @@ class Session:
         state, key = self.state, answer.region.key
         if key not in state.ever_asked and key not in state.by_key:
             raise SessionError(f"region {key} was not asked about.")
-        answer = replace(answer, corrects=key in state.by_key)
+        answer = replace(answer, corrects=key in state.by_key, decides=key in state.merged)
         self.journal.append("answered", answer.to_dict())
 
     def sweep(self, answers: Sequence[Answer]) -> None:
@@ -217,17 +221,20 @@ class Session:
         """
         if len({answer.region.where for answer in answers}) > 1:
             raise SessionError("a sweep answers regions of one slice.")
-        group = {"sweep": self.journal.count}
-        answers = [replace(one, rest=one.verdict is Verdict.CLEAN) for one in answers]
+        group, merged = {"sweep": self.journal.count}, self.state.merged
+        answers = [
+            replace(one, rest=one.verdict is Verdict.CLEAN, decides=one.region.key in merged)
+            for one in answers
+        ]
         if answers:
             self.journal.extend("answered", [answer.to_dict() | group for answer in answers])
 
     def undo(self) -> tuple[Answer, ...]:
         """Take the last answer back, or the last sweep; what was asked is open again.
 
-        Empty if there is nothing to take back.
+        Empty if there is nothing to take back. Answers that were merged from other sessions stay.
         """
-        answers = [event for event in live(self.journal.events) if event.kind == "answered"]
+        answers = [event for event in own(live(self.journal.events)) if event.kind == "answered"]
         last = _group(answers)
         if last:
             self.journal.extend("undone", [_taken(event.seq, event.data) for event in last])
@@ -298,28 +305,20 @@ class Session:
         ConfigError
             If a setting is unknown or out of range.
         """
-        _check_place(Path(folder))
-        journal = Journal(Path(folder) / JOURNAL)
-        if journal.events:
-            raise SessionError(f"{folder} holds a session; choose another folder to fork into.")
         if not any(e.kind == "asked" and e.data["cycle"] == cycle for e in self.journal.events):
             raise SessionError(
                 f"the session never came to cycle {cycle}; it can't be forked there."
             )
         config = self.dataset.resolve(self.state.config.replace(**changes))
         shared = [
-            (event.kind, event.data)
-            for event in takewhile(
+            *takewhile(
                 lambda one: one.kind != "asked" or one.data["cycle"] <= cycle, self.journal.events
             )
         ]
         source = {"source": str(self.journal.path.parent), "last": len(shared) - 1}
-        try:
-            journal.add([*shared, ("forked", {**source, "config": config.to_dict()})])
-        except Exception:
-            journal.release()
-            raise
-        return Session(self.dataset, journal)
+        forked = ("forked", {**source, "config": config.to_dict()})
+        events = [*((event.kind, event.data) for event in shared), forked]
+        return Session(self.dataset, begin(folder, events, [event.at for event in shared]))
 
     def close(self) -> None:
         """Let others write; reading goes on."""
@@ -372,6 +371,7 @@ def check_regions(events: Sequence[Event], dataset: Dataset) -> None:
     slices = set(dataset.slices)
     for event in events:
         named = event.data["picks"] if event.kind == "asked" else [event.data]
+        named = [*named, *({"region": key} for key in event.data.get("disputed", ()))]
         for region in (Region.parse(one["region"]) for one in named if "region" in one):
             if region.where not in slices or max(region.end) > dataset.size:
                 raise SessionError(
@@ -388,6 +388,43 @@ def _take_back(folder: Path) -> None:
 
 
 @saying("folder")
+def begin(
+    folder: Path, events: Sequence[tuple[str, dict[str, Any]]], times: Sequence[float]
+) -> Journal:
+    """Begin a session with what happened in others; the journal is open for writing.
+
+    Parameters
+    ----------
+    folder : Path
+        Must hold no session.
+    events, times
+        As for `Journal.add`.
+
+    Raises
+    ------
+    SessionError
+        If the folder holds anything, or can't be written; it is then as it was.
+    """
+    check_new(folder)
+    new = not Path(folder).exists()
+    journal = Journal(Path(folder) / JOURNAL)
+    try:
+        journal.add(events, times)
+    except Exception:
+        journal.release()
+        if new:
+            _take_back(Path(folder))
+        raise
+    return journal
+
+
+def check_new(folder: Path) -> None:
+    """Make sure that a folder holds no session yet, and nothing else."""
+    _check_place(Path(folder))
+    if (Path(folder) / JOURNAL).exists():
+        raise SessionError(f"{folder} holds a session already; name a new folder.")
+
+
 def _check_place(folder: Path) -> None:
     """Make sure that a folder is new, empty or a session's."""
     if not folder.exists():
@@ -403,7 +440,8 @@ def _check_place(folder: Path) -> None:
         )
 
 
-def _opening(dataset: Dataset, config: Config) -> dict[str, Any]:
+def opening(dataset: Dataset, config: Config) -> dict[str, Any]:
+    """Return the data of a session's first event."""
     return {
         "version": alnb.__version__,
         "config": config.to_dict(),

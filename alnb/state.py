@@ -54,6 +54,8 @@ class State:
     # Which of those given are skips of hidden repeats: they took their time, and the answer that
     # the person could not see stands.
     passed: frozenset[int] = frozenset()
+    merged: frozenset[str] = frozenset()  # keys of the regions answered in sessions merged here
+    inherited: int = 0  # how many of those given were, and can't be taken back here
 
     @cached_property
     def _last(self) -> Mapping[str, Answer]:
@@ -63,7 +65,7 @@ class State:
         """Take the last answer of each region from the first answers given, oldest first."""
         last: dict[str, Answer] = {}
         for n, answer in enumerate(self.given[:count]):
-            if n not in self.passed:
+            if n not in self.passed and not answer.aside:
                 last.pop(answer.region.key, None)  # a corrected answer is as new as its correction
                 last[answer.region.key] = answer
         return last
@@ -80,6 +82,24 @@ class State:
         Where regions overlap, as in a session that was forked to others, the newer answer counts.
         """
         return tuple(self._last.values())
+
+    @cached_property
+    def opinions(self) -> tuple[Answer, ...]:
+        """The answers that were given for themselves, oldest first; see `agreement.by_person`."""
+        return tuple(answer for n, answer in enumerate(self.given) if n not in self.passed)
+
+    @cached_property
+    def disputed(self) -> Mapping[str, tuple[Answer, ...]]:
+        """Regions on which people disagree and none of their answers stands, by key.
+
+        Each has everyone's own answer on it.
+        """
+        found: dict[str, dict[str, Answer]] = {}
+        for answer in self.opinions:
+            key = answer.region.key
+            if answer.aside and key not in self._last and answer.verdict is not Verdict.SKIPPED:
+                found.setdefault(key, {})[answer.annotator] = answer
+        return {key: tuple(each.values()) for key, each in found.items()}
 
     @cached_property
     def learned(self) -> tuple[Answer, ...]:
@@ -136,6 +156,11 @@ class State:
         return self.stale and self.since_training >= (wanted or 1)
 
     @property
+    def undoable(self) -> bool:
+        """Whether an answer can be taken back: not those of sessions that were merged."""
+        return len(self.given) > self.inherited
+
+    @property
     def live(self) -> bool:
         """Whether the live layer asks, after each answer."""
         return self.config.asking == "live"
@@ -178,7 +203,7 @@ def _answered(state: State, data: dict[str, Any]) -> State:
     key = answer.region.key
     reopened = tuple(region for region in state.reopened if region.key != key)
     repeated, passed = state.repeated, state.passed
-    first = state._last.get(key) if key in state.withheld else None
+    first = state._last.get(key) if key in state.withheld else _repeated(state, answer)
     if first is not None:  # else it was taken back meanwhile, and is asked as any other
         repeated = (*repeated, (first, answer))
         if answer.verdict is Verdict.SKIPPED:
@@ -190,6 +215,26 @@ def _answered(state: State, data: dict[str, Any]) -> State:
         withheld=state.withheld - {key},
         repeated=repeated,
         passed=passed,
+    )
+
+
+def _repeated(state: State, answer: Answer) -> Answer | None:
+    """Find the first answer where this is a second one, of a session that was merged."""
+    if not answer.repeat:
+        return None
+    same = (
+        one for one in reversed(state.opinions)
+        if (one.session, one.region) == (answer.session, answer.region)
+    )  # fmt: skip
+    return next(same, None)
+
+
+def _merged(state: State, data: dict[str, Any]) -> State:
+    return dataclasses.replace(
+        state,
+        reopened=tuple(map(Region.parse, data["disputed"])),
+        merged=frozenset(answer.region.key for answer in state.given),
+        inherited=len(state.given),
     )
 
 
@@ -240,6 +285,7 @@ _ADVANCE: dict[str, Callable[[State, dict[str, Any]], State]] = {
     "scored": _scored,
     "sampled": _sampled,
     "forked": _opened,
+    "merged": _merged,
 }
 
 
@@ -260,7 +306,7 @@ def undone(events: Iterable[Event]) -> list[Event]:
     """List the undone events that `Session.redo` can still take back, the next one last."""
     back: list[Event] = []
     for event in events:
-        if event.kind == "answered":
+        if event.kind in ("answered", "merged"):
             back.clear()
         elif event.kind == "undone":
             back.append(event)

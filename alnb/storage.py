@@ -10,6 +10,7 @@ A session's folder holds its journal, which is the only truth, and what can be m
     cache/scores-NAME.npz                   how much each region of the pool is wanted
     cache/maps-NAME-SCAN-Z.npz              what is shown of a slice
     cache/features-NAME/SCAN-Z.npy          what the live layer learns on, of a slice
+    agreement.csv, annotators.csv           how far people agree, in a session that was merged
 
 `alnb.origins` has what sessions share.
 """
@@ -25,7 +26,7 @@ import re
 import shutil
 import tokenize
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 from zipfile import BadZipFile, ZipFile
@@ -43,7 +44,8 @@ OWNER = "journal.owner"
 LOCK = "journal.lock"
 DRAFT = "draft.json"
 CACHE = "cache"
-EXPORTED = ("curve.csv", "curve.html")
+AGREEMENT = ("agreement.csv", "annotators.csv")
+EXPORTED = ("curve.csv", "curve.html", *AGREEMENT)
 SESSION_FILES = frozenset(
     {JOURNAL, OWNER, LOCK, DRAFT, LOG, f"{LOG}.1", f"{LOG}.2", CACHE, *EXPORTED}
 )
@@ -107,6 +109,22 @@ def spare_name(path: Path) -> Path:
         path.with_name(f"{path.stem}.other-{number}{path.suffix}") for number in itertools.count(1)
     )
     return next(spare for spare in numbered if not spare.exists())
+
+
+def names_of(folders: Sequence[Path]) -> list[str]:
+    """Name each folder by the end of its path, long enough to differ from the others.
+
+    Examples
+    --------
+    >>> names_of([Path("/a/one"), Path("/b/one")])
+    ['a/one', 'b/one']
+    """
+    parts = [folder.resolve().parts for folder in folders]
+    longest = max(map(len, parts), default=1)
+    depth = next(
+        (n for n in range(1, longest) if len({path[-n:] for path in parts}) == len(parts)), longest
+    )
+    return ["/".join(path[-depth:]) for path in parts]
 
 
 @contextlib.contextmanager

@@ -4,11 +4,15 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from fakes import FEW
+from fakes import FEW, FakeLearner
 
+from alnb.acquisition import Pick
+from alnb.annotation import Answer, Click, Verdict
 from alnb.curves import charts, compare
 from alnb.curves.compare import (
     Comparison,
+    agreement_html,
+    agreement_of,
     find_runs,
     group,
     names_of,
@@ -18,8 +22,11 @@ from alnb.curves.compare import (
     table_of,
     write,
 )
+from alnb.cycle import run
 from alnb.errors import DataError, SessionError
+from alnb.oracle import Oracle
 from alnb.pool import Pool, start_picks
+from alnb.regions import grid
 from alnb.session import Session
 
 
@@ -269,3 +276,42 @@ def test_a_class_of_twenty_has_a_look_each_and_is_told_what_is_not_said(runs):
 
     assert len(looks) == 20
     assert comparison.conclusions()[-1].startswith("15 more are only in the table")
+
+
+# --- people ---
+
+
+@pytest.fixture
+def people(squares, tmp_path):
+    """Ann and Ben on the same four regions, each with a curve, and a run without a person."""
+    for name, said in {"ann": "iicc", "ben": "icci"}.items():
+        session = Session.open(tmp_path / name, squares, FEW)
+        regions = grid(squares.part("train")[0], (32, 32), 16)[:4]
+        session.ask([Pick(region, 1.0) for region in regions])
+        for region, letter in zip(regions, said, strict=True):
+            clicks = (Click(region.row, region.col),) if letter == "i" else ()
+            verdict = Verdict.INFECTED if clicks else Verdict.CLEAN
+            session.submit(Answer(region, verdict, clicks, 2.0, "<Ben>" if name == "ben" else ""))
+        run(session, FakeLearner(squares, FEW), Oracle(squares), cycles=0)
+        session.close()
+    return tmp_path
+
+
+def test_the_people_behind_sessions_are_compared(people, tmp_path, monkeypatch):
+    monkeypatch.setattr(charts, "browser", _no_browser)
+    read = read_runs(find_runs([people]))
+    list(write(Comparison(group(read, "run")), tmp_path / "out"))
+
+    pairs = pd.read_csv(tmp_path / "out" / "agreement.csv")
+    assert pairs[["first", "second", "regions", "agreed"]].to_numpy().tolist() == [
+        ["ann", "<Ben>", 4, 2]
+    ]
+    assert len(pd.read_csv(tmp_path / "out" / "annotators.csv")) == 2
+    assert "<th>&lt;Ben&gt;</th><td>4</td><td>50 %</td>" in (
+        tmp_path / "out" / "compare.html"
+    ).read_text(encoding="utf-8")
+
+
+def test_simulated_annotators_have_no_table_of_people(runs):
+    assert agreement_of(runs) is None
+    assert agreement_html(None) == ""

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from fakes import FakeLearner
 
+from alnb.agreement import Agreement
 from alnb.annotation import Answer, Verdict
 from alnb.asking import Asker
 from alnb.config import Config
 from alnb.cycle import run
 from alnb.errors import ConfigError
 from alnb.journal import Journal
-from alnb.metrics import Agreement
 from alnb.oracle import Oracle
 from alnb.pool import REPEAT_AFTER, Pool
 from alnb.regions import Region

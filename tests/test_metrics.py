@@ -5,10 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis.extra.numpy import arrays
 
-from alnb.annotation import Answer, Click, Verdict
-from alnb.dataset import SliceId
-from alnb.metrics import Agreement, Scores
-from alnb.regions import Region
+from alnb.metrics import Scores
 
 masks = arrays(bool, (4, 6))
 
@@ -48,33 +45,3 @@ def test_dice_and_iou_tell_the_same(prediction, truth):
 def test_shapes_that_differ_are_refused():
     with pytest.raises(ValueError, match="truth"):
         Scores.of(np.zeros((2, 2), bool), np.zeros((2, 3), bool))
-
-
-REGION = Region(SliceId("one", 0), 0, 0, 32, 32)
-
-
-def infected(*clicks):
-    return Answer(REGION, Verdict.INFECTED, tuple(Click(*click) for click in clicks))
-
-
-CLEAN, SKIPPED = Answer(REGION, Verdict.CLEAN), Answer(REGION, Verdict.SKIPPED)
-
-
-def test_verdicts_are_compared_and_clicks_measured():
-    pairs = [
-        (infected((2, 2)), infected((2, 6), (5, 6))),  # 4 and 5 px from the first
-        (CLEAN, CLEAN),
-        (CLEAN, infected((9, 9))),
-        (infected((9, 9, 0), (1, 1)), infected((1, 4), (20, 20, 0))),  # background counts not: 3 px
-        (CLEAN, SKIPPED),
-    ]
-    found = Agreement.of(pairs)
-
-    assert (found.repeats, found.agreed, found.share) == (4, 3, 0.75)
-    assert found.distance_px == pytest.approx(4)
-
-
-def test_without_repeats_there_is_no_figure():
-    found = Agreement.of([])
-
-    assert (found.repeats, found.share, found.distance_px) == (0, None, None)

@@ -24,6 +24,7 @@ from alnb.export.doctor import Finding
 from alnb.export.export import write_export
 from alnb.export.model_card import model_card
 from alnb.journal import Journal
+from alnb.merge import merge
 from alnb.pool import Pool, start_picks
 from alnb.session import Session
 from alnb.state import state_of
@@ -114,11 +115,16 @@ def test_what_files_and_paths_name_is_in_no_dataset_and_no_export(make, home):
     session.submit(Answer(second, Verdict.CLEAN, annotator="Ann"))
     session.submit(Answer(third, Verdict.SKIPPED))
     session.fork(home / "fork", 0).close()
+    session.submit(Answer(first, Verdict.CLEAN))
     session.close()
-    list(write_export(home / "fork", home / "export"))
+    merge([home / "run", home / "fork"], home / "all")
+    for name in ("fork", "all"):
+        list(write_export(home / name, home / f"{name}-out"))
 
     assert marks_in(home / "in") != []
-    assert marks_in(home / "data") == marks_in(home / "export") == []
+    assert (
+        marks_in(home / "data") == marks_in(home / "fork-out") == marks_in(home / "all-out") == []
+    )
     assert marks_in(home / "run") == ["journal.jsonl"]  # names the dataset's folder, to open it
 
 

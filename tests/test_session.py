@@ -364,6 +364,9 @@ def test_a_fork_shares_the_past_and_changes_the_settings(session, squares, tmp_p
         squares.resolve(CONFIG).replace(heuristic="random").to_dict()
     )
     assert state_of(fork.journal.events) == fork.state
+    assert [one.at for one in fork.journal.events[:-1]] == [
+        one.at for one in session.journal.events[: fork.journal.count - 1]
+    ]  # when each thing happened
 
 
 def test_a_fork_needs_an_empty_folder_a_cycle_and_settings_that_exist(session, tmp_path):

@@ -29,6 +29,7 @@ from alnb.cli.options import (
     line_of,
     progress_bar,
     say,
+    shared_of,
 )
 from alnb.config import THREADS
 from alnb.errors import AlnbError, SessionError, path_sentence
@@ -127,6 +128,16 @@ def label(
     heuristic: Heuristic = None,
     backbone: Backbone = None,
     weights: Weights = None,
+    share: Annotated[
+        str | None,
+        typer.Option(
+            help="Which part of the slices you label, and of how many: 2/3. Others label the rest."
+        ),
+    ] = None,
+    overlap: Annotated[
+        float | None,
+        typer.Option(help="Share of the slices, and of your questions, that all have in common."),
+    ] = None,
     settings: Settings = None,
 ) -> None:
     """Open the label app in a browser; settings apply to a new session only."""
@@ -136,7 +147,7 @@ def label(
     from alnb.serve import app_notebook, serve
     from alnb.session import default_folder
 
-    changes = changes_of(backbone, weights, settings, heuristic)
+    changes = changes_of(backbone, weights, settings, heuristic) | shared_of(share, overlap)
     config_of("default", **changes)
     if session is not None and session.exists() and not session.is_dir():
         raise SessionError(f"{session}: it is a file. Name the session's folder.")
@@ -197,6 +208,42 @@ def export(
 
         for path in write_export(session, out, data, progress):
             say(f"Written: {path}")
+
+
+@app.command()
+def merge(
+    sessions: Annotated[list[Path], typer.Argument(help="The folders of two sessions or more.")],
+    out: Annotated[Path, typer.Option(help="The new session's folder.")],
+    conflicts: Annotated[
+        str,
+        typer.Option(
+            help="Whose answer stands where people disagree: ask, majority, last, or a NAME. ask "
+            "leaves it open, and the label app asks these regions first."
+        ),
+    ] = "ask",
+    data: Annotated[
+        Path | None, typer.Option(help="Their dataset; by default where it was labelled.")
+    ] = None,
+) -> None:
+    """Merge several people's sessions on one dataset, and say how far they agree."""
+    from alnb import agreement
+    from alnb.merge import merge
+    from alnb.storage import AGREEMENT, JOURNAL
+
+    merged = merge(sessions, out, conflicts, data)
+    for line in (
+        merged.sentence,
+        *merged.notes,
+        "",
+        agreement.aligned(agreement.pair_cells(merged.pairs)),
+        "",
+        agreement.aligned(agreement.person_cells(merged.persons)),
+        "",
+        agreement.ABOUT,
+        *(f"Written: {out / name}" for name in (JOURNAL, *AGREEMENT)),
+        f"Next: alnb label {merged.dataset.folder} --session {out}",
+    ):
+        say(line)
 
 
 @app.command()

@@ -127,6 +127,17 @@ def arms_of(text: str) -> tuple[str, ...]:
     return names
 
 
+def shared_of(share: str | None, overlap: float | None) -> dict[str, Any]:
+    """Read which part of how many, as in 2/3, and how much is common to all, as settings."""
+    common = {} if overlap is None else {"overlap": overlap}
+    if share is None:
+        return common
+    part, _, parts = share.partition("/")
+    if not (part.isdecimal() and parts.isdecimal() and max(len(part), len(parts)) < 16):
+        raise ConfigError(f"--share {shown(share)} can't be read; give PART/PARTS, as 2/3.")
+    return {"share": int(part), "shares": int(parts), **common}
+
+
 def setting_of(text: str, option: str = "--set") -> tuple[str, Any]:
     """Read NAME=VALUE; the value is JSON, or else a word."""
     name, equals, value = text.partition("=")

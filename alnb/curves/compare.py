@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from alnb.agreement import ABOUT, by_person, pair_cells, pair_table, person_cells, person_table
+from alnb.annotation import Answer
 from alnb.config import Config
 from alnb.curves.charts import (
     AXES,
@@ -27,11 +30,12 @@ from alnb.curves.charts import (
     write_picture,
 )
 from alnb.curves.statistics import area, at_cost, conclusion, difference, sentence
-from alnb.errors import DataError, SessionError
+from alnb.dataset import Dataset
+from alnb.errors import AlnbError, DataError, SessionError
 from alnb.journal import Journal
 from alnb.reports import CURVE_COLUMNS
 from alnb.state import State, state_of
-from alnb.storage import JOURNAL, csv_of, staged, write_text
+from alnb.storage import AGREEMENT, JOURNAL, csv_of, names_of, staged, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,6 +56,7 @@ class Run:
     dataset: str  # its name
     fingerprint: str  # the dataset's
     state: State  # where it ends
+    data: Path = Path()  # the dataset's folder, when it was labelled
     arm: str = ""  # the group that it belongs to
 
     @property
@@ -79,22 +84,6 @@ def find_runs(paths: Iterable[Path]) -> list[Path]:
             )
         found |= dict.fromkeys(sorted(runs))
     return list(found)
-
-
-def names_of(folders: Sequence[Path]) -> list[str]:
-    """Name each folder by the end of its path, long enough to differ from the others.
-
-    Examples
-    --------
-    >>> names_of([Path("/a/one"), Path("/b/one")])
-    ['a/one', 'b/one']
-    """
-    parts = [folder.resolve().parts for folder in folders]
-    longest = max(map(len, parts), default=1)
-    depth = next(
-        (n for n in range(1, longest) if len({path[-n:] for path in parts}) == len(parts)), longest
-    )
-    return ["/".join(path[-depth:]) for path in parts]
 
 
 def read_runs(folders: Sequence[Path]) -> tuple[Run, ...]:
@@ -125,7 +114,8 @@ def _read(name: str, folder: Path) -> Run:
     if not events:
         raise SessionError(f"{folder} holds no session: its journal.jsonl is empty.")
     named = events[0].data["dataset"]
-    return Run(name, folder, named["name"], named["fingerprint"], state_of(events))
+    place = Path(named["folder"])
+    return Run(name, folder, named["name"], named["fingerprint"], state_of(events), place)
 
 
 def group(runs: Sequence[Run], by: str = BY_SETTINGS) -> tuple[Run, ...]:
@@ -176,6 +166,66 @@ def table_of(runs: Sequence[Run]) -> pd.DataFrame:
         for report in run.state.reports
     ]
     return pd.DataFrame(rows, columns=["run", "arm", "dataset", *CURVE_COLUMNS])
+
+
+# --- the people behind the runs ---
+
+
+def agreement_of(runs: Sequence[Run]) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """Say how far the people agree who answered in runs; None if no two share a region.
+
+    Simulated annotators are left out.
+
+    Returns
+    -------
+    (pairs, persons)
+        As `agreement.pair_table` and `agreement.person_table` make them; in millimetres and by the
+        masks where the dataset is still where it was.
+    """
+    people: dict[str, dict[str, Answer]] = {}
+    for run in runs:
+        given = (answer for answer in run.state.opinions if not answer.simulated)
+        for name, own in by_person(given, run.name).items():
+            people.setdefault(name, {}).update(own)
+    if len(people) < 2:
+        return None
+    dataset = _dataset_of(runs)
+    pairs = pair_table(people) if dataset is None else pair_table(people, dataset.pixel_mm)
+    return None if pairs.empty else (pairs, person_table(people, dataset))
+
+
+def _dataset_of(runs: Sequence[Run]) -> Dataset | None:
+    for place in dict.fromkeys(run.data for run in runs):
+        with contextlib.suppress(AlnbError):
+            return Dataset.open(place, runs[0].fingerprint)
+    return None
+
+
+def agreement_html(found: tuple[pd.DataFrame, pd.DataFrame] | None) -> str:
+    """Write what `agreement_of` found as two HTML tables; empty for None."""
+    if found is None:
+        return ""
+    tables = "".join(map(_table, (pair_cells(found[0]), person_cells(found[1]))))
+    return (
+        f"<div class='alnb-agreement' tabindex='0'><h2>Agreement between people</h2>{tables}"
+        f"<p class='quiet'>{escape(ABOUT)}</p></div>"
+    )
+
+
+def _table(cells: Sequence[Sequence[str]]) -> str:
+    head, *rows = (
+        "".join(f"<{tag}>{escape(cell)}</{tag}>" for tag, cell in zip(tags, row, strict=True))
+        for tags, row in zip(_tags(cells), cells, strict=True)
+    )
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    return f"<table class='alnb-compare'><tr>{head}</tr>{body}</table>"
+
+
+def _tags(cells: Sequence[Sequence[str]]) -> Iterator[list[str]]:
+    """Choose heads and cells: columns without a head hold names."""
+    yield ["th"] * len(cells[0])
+    for _ in cells[1:]:
+        yield ["td" if head else "th" for head in cells[0]]
 
 
 # --- a comparison ---
@@ -379,6 +429,7 @@ def page_of(comparison: Comparison) -> str:
     return page_html(
         "alnb compare",
         f"<h1>{data}</h1>{figure}{summary_html(comparison)}<ul>{lines}</ul>"
+        f"{agreement_html(agreement_of(comparison.runs))}"
         f'<p class="quiet">{CAPTION} Runs: {names}.</p>',
     )
 
@@ -391,7 +442,8 @@ def write(comparison: Comparison, out: Path) -> Iterator[str]:
     comparison : Comparison
     out : Path
         Gets ``compare.csv`` (every curve, with all its columns), ``compare.html`` and, where a
-        Chrome is installed, ``compare.png``.
+        Chrome is installed, ``compare.png``. If several people answered the same regions, also
+        ``agreement.csv`` and ``annotators.csv``.
 
     Raises
     ------
@@ -399,6 +451,8 @@ def write(comparison: Comparison, out: Path) -> Iterator[str]:
         If the folder can't be written; it is then as it was.
     """
     texts = {"compare.csv": csv_of(table_of(comparison.runs)), "compare.html": page_of(comparison)}
+    if found := agreement_of(comparison.runs):
+        texts |= dict(zip(AGREEMENT, map(csv_of, found), strict=True))
     try:
         with staged(out) as stage:
             for name, text in texts.items():

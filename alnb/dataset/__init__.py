@@ -25,13 +25,14 @@ from alnb.dataset.importers import (
 from alnb.dataset.manifest import PARTS, Part, SliceId
 from alnb.dataset.placement import Placement
 from alnb.dataset.published import import_covid19a, import_covid19b, import_medseg, import_semiseg
-from alnb.dataset.split import fold, read_split
+from alnb.dataset.split import Share, fold, read_split, share_of
 
 __all__ = [
     "PARTS",
     "Dataset",
     "Part",
     "Placement",
+    "Share",
     "SliceId",
     "build",
     "embedded",
@@ -47,4 +48,5 @@ __all__ = [
     "import_semiseg",
     "read_audit",
     "read_split",
+    "share_of",
 ]

@@ -12,7 +12,7 @@ a mapping  from a scan's name, or a `SliceId`, to its part; or a CSV file that s
 =========  ==================================================================================
 
 `fold` divides the train part for cross-validation, so that settings are chosen without the test
-part.
+part. `share_of` deals it out to several people.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ import codecs
 import contextlib
 import csv
 import difflib
+import math
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
@@ -33,12 +34,14 @@ import numpy as np
 
 from alnb.dataset.dataset import Dataset
 from alnb.dataset.manifest import PARTS, Part, SliceId
-from alnb.errors import DataError, path_error, saying
+from alnb.errors import ConfigError, DataError, path_error, saying
 from alnb.schema import shown
 from alnb.volumes.scan import plain_name, scan_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from alnb.config import Config
 
 Named: TypeAlias = Mapping[str, Part] | Mapping[SliceId, Part] | Mapping[str | SliceId, Part]
 Split: TypeAlias = str | Path | Named
@@ -259,6 +262,44 @@ def fold(dataset: Dataset, number: int, folds: int) -> Dataset:
     test = set(_stretches(slices, folds)[number])
     parts: dict[SliceId, Part] = {where: "test" if where in test else "train" for where in slices}
     return dataset.divided(parts, f"{dataset.name}, fold {number} of {folds} of its train part")
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The slices that one of several people is asked about."""
+
+    own: tuple[SliceId, ...]  # nobody else has them
+    common: tuple[SliceId, ...]  # everybody has them, in this order
+    seeds: tuple[int, ...]  # of what is drawn for all people alike
+
+
+def share_of(dataset: Dataset, config: Config) -> Share:
+    """Deal the train part out to `Config.shares` people, and return the share of one.
+
+    It follows only from the dataset, the seed and these settings, so it does not matter when
+    somebody starts. The people's own parts differ by one slice at most; `Config.overlap` of the
+    slices are common to all, at least one if it is not 0. Slices of all scans are mixed: people
+    who label different patients can't be compared.
+
+    Raises
+    ------
+    ConfigError
+        If somebody would have no slice.
+    """
+    slices = dataset.part("train")
+    seeds = (config.seed, int(dataset.fingerprint[:16], 16))
+    if config.shares == 1:
+        return Share(slices, (), seeds)
+    order = np.random.default_rng(seeds).permutation(len(slices)).tolist()
+    common = math.ceil(config.overlap * len(slices))
+    if len(slices) - common < config.shares:
+        raise ConfigError(
+            f"setting shares is {config.shares}, but only {len(slices) - common} slices of "
+            f"{dataset.name} can be dealt out. Choose fewer shares."
+        )
+    own = order[common + config.share - 1 :: config.shares]
+    first, second = (tuple(slices[n] for n in some) for some in (own, order[:common]))
+    return Share(first, second, seeds)
 
 
 def _stretches(slices: tuple[SliceId, ...], folds: int) -> list[list[SliceId]]:

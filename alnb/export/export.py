@@ -167,7 +167,9 @@ names no place |
 | `verified` | of the whole answer: whether its outlines were the network's, and found right |
 | `scan`, `region`, `annotator` | an apostrophe stands before = + - @, so that no spreadsheet runs \
 them |
-| `stands` | false if it was corrected or repeated later: the network does not learn from it |
+| `stands` | false if it was corrected or repeated later, or another person's answer stands in its \
+place: the network does not learn from it |
+| `decides` | true if it was given with the answers of several people on screen, to decide |
 """
 
 _COLUMNS = (
@@ -177,6 +179,7 @@ _COLUMNS = (
     "outline",  # which of the region's outlines a vertex belongs to
     "verified",  # whether those were the network's
     "stands",  # whether the network learns from it
+    "decides",  # whether it decides between those of several people
 )  # fmt: skip
 _NOWHERE = (None,) * 6
 _MM_DIGITS = 3  # ours: a header's single precision says no more
@@ -191,7 +194,7 @@ def _rows(answer: Answer, stands: bool, dataset: Dataset | None) -> list[tuple[o
     for number, outline in enumerate(answer.outlines, 1):
         points += [(row, col, INFECTED, number) for row, col in outline]
     by = answer.seconds, answer.annotator
-    ending = answer.verified, stands
+    ending = answer.verified, stands, answer.decides
     if not points:
         return [(*head, None, None, *_NOWHERE, None, *by, None, *ending)]
     return [
@@ -226,6 +229,8 @@ def _without_paths(event: Event) -> Event:
     data = dict(event.data)
     if "dataset" in data:
         data["dataset"] = {**data["dataset"], "folder": last_part(data["dataset"]["folder"])}
+    if "sessions" in data:
+        data["sessions"] = [{**one, "source": last_part(one["source"])} for one in data["sessions"]]
     if "source" in data:
         data["source"] = last_part(data["source"])
     if "config" in data:

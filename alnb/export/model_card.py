@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import PureWindowsPath
 from typing import Any
 
+from alnb.agreement import Agreement
 from alnb.annotation import Verdict
 from alnb.config import Config
-from alnb.metrics import Agreement
 from alnb.reports import FitReport
 from alnb.state import State
 
@@ -123,10 +123,10 @@ def last_part(path: str) -> str:
 
 def _repeats(state: State) -> str:
     found = Agreement.of(state.repeated)
-    if not found.repeats:
+    if not found.regions:
         return ""
     return (
-        f" {found.repeats} regions were asked a second time without saying so; {found.agreed} got "
+        f" {found.regions} regions were asked a second time without saying so; {found.agreed} got "
         "the same verdict."
     )
 

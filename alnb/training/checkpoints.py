@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from alnb.annotation import Answer, Verdict
-from alnb.config import Resolved
+from alnb.config import TRAINING_SETTINGS, Resolved
 from alnb.dataset import Dataset
 from alnb.errors import ConfigError, TrainerError
 from alnb.reports import FitReport
@@ -23,14 +23,6 @@ from alnb.training.fcn8 import FCN8
 from alnb.training.pretrain import VERSION, pretrained
 
 KEPT = 5  # ours: networks; older ones are trained again if need be; VGG16's fill 0.5 GB each
-
-TRAINING_SETTINGS = (
-    "labels", "ask_in",
-    "input_padding", "dropout", "pretrain_steps", "pretrain_seed", "loss", "infected_weight", "crf",
-    "prior_answers", "distil", "epochs", "steps", "batch", "crop", "learning_rate", "head_rate",
-    "schedule", "freeze", "threshold", "adapt_threshold", "validate", "holdout",
-    "predict_zoom", "predict_mirrored", "seed",
-)  # fmt: skip
 
 
 def kept_report(cache: Path, weights: str) -> FitReport | None:

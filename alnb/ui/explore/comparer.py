@@ -18,6 +18,8 @@ from alnb.curves.compare import (
     CAPTION,
     Comparison,
     Run,
+    agreement_html,
+    agreement_of,
     find_runs,
     group,
     natural_grouping,
@@ -84,6 +86,8 @@ class Comparer:
             description="Save figure and data", tooltip=f"Into {out}", layout={"width": "220px"}
         )
         self._table, self._verdicts, self._message = (widgets.HTML() for _ in range(3))
+        self._agreement = widgets.HTML(agreement_html(agreement_of(self.runs)))
+        self._agreement.layout.display = "" if self._agreement.value else "none"
         layout = still(self.comparison.layout(), (WIDTH, HEIGHT))
         # as many traces as the most that any grouping needs: a band, a line and a mean for each
         self.figure = LiveFigure([dict(EMPTY) for _ in range(3 * len(self.runs))], layout)
@@ -108,7 +112,7 @@ class Comparer:
         note = widgets.HTML(f"<div class='alnb-small'>{CAPTION}</div>")
         right = [self.y, self.x, self.by, self._table, self._verdicts, self.save, self._message]
         title = f"{self.runs[0].dataset} · {counted(len(self.runs), 'run')}"
-        return whole_page("comparer", title, [room(chart), note], right)
+        return whole_page("comparer", title, [room(chart), note, self._agreement], right)
 
     def _resize(self, width: int, height: int) -> None:
         with self.figure.batch_update():

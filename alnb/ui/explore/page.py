@@ -15,10 +15,10 @@ import ipywidgets as widgets
 from alnb.acquisition import Pick
 from alnb.annotation import Verdict
 from alnb.config import Config
-from alnb.curves.compare import names_of
 from alnb.errors import log_to, sentence_of, user_log_folder
 from alnb.regions import Region
 from alnb.session import Session
+from alnb.storage import names_of
 from alnb.ui.explore.recording import CHOICES, ExplorerState, Recording, Step, agreement
 from alnb.ui.parts import CSS, MARKS, SPOKEN, failure_page, message_html, room, whole_window
 from alnb.ui.viewer.charts import CurveChart

@@ -394,7 +394,14 @@ class LabelApp:
             cursor=self.editor.cursor,
             picked=self.editor.picked(),
             predicted=self._predicted(),
+            said=self._disputed(),
         )
+
+    def _disputed(self) -> tuple[Answer, ...]:
+        """List everyone's answers on the region on screen, if somebody must decide."""
+        region, disputed = self.draft.region, self.session.state.disputed
+        hidden = region is None or self.draft.sweep or self.viewing.offset
+        return () if hidden or region is None else disputed.get(region.key, ())
 
     def _predicted(self) -> tuple[Outline, ...]:
         """Outline what the live layer predicts with these marks; nothing before there are some.

@@ -99,8 +99,9 @@ def outline_of(points: Sequence[Vertex], region: Region, tolerance_px: float) ->
 
 
 def last_annotator(state: State) -> str:
-    """Name the person who answered last; empty if no person did."""
-    return next((a.annotator for a in reversed(state.given) if not a.simulated), "")
+    """Name the person who answered last in this session; empty if no person did."""
+    own = (one for one in reversed(state.given) if not (one.simulated or one.session))
+    return next((one.annotator for one in own), "")
 
 
 def _holding(cells: Sequence[Region], clicks: Sequence[Click]) -> tuple[Region, ...]:
@@ -400,11 +401,12 @@ class Editor:
         return self._covers[where]
 
     def open(self) -> tuple[Region, ...]:
-        """List the slice's regions that have no answer."""
+        """List the slice's regions that have no answer, and on which nobody disagrees."""
         if self.draft.region is None:
             return ()
-        cells = self.pool.regions(self.draft.region.where)
-        return tuple(cell for cell in cells if cell.key not in self.session.state.by_key)
+        cells, state = self.pool.regions(self.draft.region.where), self.session.state
+        done = state.by_key.keys() | state.disputed.keys()
+        return tuple(cell for cell in cells if cell.key not in done)
 
     def picked(self) -> tuple[Region, ...]:
         """List the cells of a sweep that hold a mark."""

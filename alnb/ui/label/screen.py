@@ -31,6 +31,7 @@ MAY_REPEAT = (
     "This session asks some regions twice without saying which; scores would tell, so none are "
     "shown."
 )
+COMMON = "Everybody who shares this dataset is asked about this slice, to compare the answers."
 Marking = Literal["infection", "background"]
 ScoreTable = NDArray[np.float64]
 Cell = tuple[int, int]  # of a region in a table of scores: slice, region
@@ -321,7 +322,7 @@ def _asked(state: State, draft: Draft, mode: Mode) -> dict[str, Any]:
         "question": sentences.question(state, draft, mode.marking, revealed=mode.revealed),
         **answers_possible(draft, owned=mode.owned),
         "can_right": mode.owned and mode.guessing and bool(draft.region) and not draft.sweep,
-        "can_undo": mode.owned and bool(draft.can_undo or mode.drawing or state.given),
+        "can_undo": mode.owned and bool(draft.can_undo or mode.drawing or state.undoable),
         "can_redo": mode.owned and bool(draft.future or mode.can_redo),
         "can_sweep": mode.owned and (draft.sweep or (mode.can_sweep and not draft.changed)),
         "sweeping": draft.sweep,
@@ -379,7 +380,7 @@ class Explainer:
         then = dataclasses.replace(state, given=before)
         names = [name for name in tables if name == self._own or name in HEURISTICS]
         names.sort(key=lambda name: name != self._own)
-        self._open = {name: self._askable(pool.open(tables[name], then)) for name in names}
+        self._open = {name: self._askable(pool.own(tables[name], then)) for name in names}
         places = {pool.place(pick.region) for pick in asked}
         self._ranks = {name: self._ranked(scores, places) for name, scores in self._open.items()}
 
@@ -398,6 +399,8 @@ class Explainer:
         """Explain one region of the pool; `mean` is its infection probability, where known."""
         if region.key not in self._asked:
             return Explanation("You chose this region; this cycle did not ask about it.", mean=mean)
+        if region.where in self._pool.common:
+            return Explanation(COMMON, mean=mean)
         count, config = len(self._asked), self._pool.config
         if self._cycle <= 0:  # as `pool.start_picks` chooses
             drawn = _drawn(self._pool, region)
@@ -441,6 +444,8 @@ def explain_now(
     mean : float, optional
         Its infection probability, where known.
     """
+    if region.where in pool.common:
+        return Explanation(COMMON, mean=mean)
     own, place = pool.config.heuristic, pool.place(region)
     if not needs_network(own):
         return Explanation(f"It was {_drawn(pool, region)}.", mean=mean)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING
 
+from alnb.agreement import Agreement
 from alnb.annotation import Answer, Verdict
 from alnb.config import FEWEST_TO_HOLD_OUT
 from alnb.cost import Cost, fully_labelled_cost
-from alnb.dataset import Dataset, SliceId
-from alnb.metrics import Agreement
+from alnb.dataset import Dataset, SliceId, share_of
 from alnb.state import State
 from alnb.ui.label.draft import Draft
 
@@ -19,9 +21,9 @@ if TYPE_CHECKING:
 
 FEW_ANSWERS = 20  # ours: a network that learned from fewer asks poor questions
 SAID = {
-    "infected": "<b>You answered: infection{marks}.</b> Change it",
-    "clean": "<b>You answered: no infection.</b> Answer again",
-    "skipped": "<b>You skipped this region.</b> Answer it now",
+    "infected": "<b>{who} answered: infection{marks}.</b> Change it",
+    "clean": "<b>{who} answered: no infection.</b> Answer again",
+    "skipped": "<b>{who} skipped this region.</b> Answer it now",
 }
 GUESSED = (
     "<b>Is the outline right?</b> Press <b>Right</b>. Else click what is missing, or press Shift "
@@ -160,7 +162,9 @@ def slice_number(dataset: Dataset, where: SliceId) -> str:
 def title(state: State, dataset: Dataset) -> str:
     """Name the dataset and the cycle, and count what is open of what it asked."""
     cycle = "start" if state.cycle <= 0 else f"cycle {state.cycle}"
-    return " · ".join(filter(None, (dataset.name, cycle, _answered(state))))
+    config = state.config
+    part = "" if config.shares == 1 else f"part {config.share} of {config.shares}"
+    return " · ".join(filter(None, (dataset.name, part, cycle, _answered(state))))
 
 
 def _answered(state: State) -> str:
@@ -241,14 +245,28 @@ def question(state: State, draft: Draft, marking: str, *, revealed: bool = False
     if before is not None and not draft.changed:
         marks = ", the network's outline" if before.verified else ""
         marks = f", {_marks(draft)}" if draft.marked and not marks else marks
-        said = SAID[before.verdict].format(marks=marks)
+        who = escape(before.annotator) if before.session else "You"  # it was merged from there
+        said = SAID[before.verdict].format(who=who, marks=marks)
         return f"{said}, or go {BACK}.{aside}"
     if draft.marked:
         return _marked(state, draft, revealed=revealed) + aside
     if revealed:
         return f"{GUESSED}{aside}"
     draw = "Draw around it" if state.config.labels == "full" else "Click on it"
+    if disputed := state.disputed.get(draft.region.key):
+        decide = f"You decide: {draw.lower()}, or press <b>No infection</b>."
+        return f"<b>{_disagreeing(disputed)}</b> {decide}{aside}"
     return f"<b>Is there infection in the frame?</b> {draw}, or press <b>No infection</b>.{aside}"
+
+
+def _disagreeing(answers: Sequence[Answer]) -> str:
+    """Say who sees infection and who does not: Ann: infection. Ben, Cleo: no infection."""
+    sides = ((Verdict.INFECTED, "infection"), (Verdict.CLEAN, "no infection"))
+    names = {
+        words: ", ".join(escape(one.annotator) for one in answers if one.verdict is verdict)
+        for verdict, words in sides
+    }
+    return " ".join(f"{who}: {words}." for words, who in names.items())
 
 
 def _marked(state: State, draft: Draft, *, revealed: bool) -> str:
@@ -348,10 +366,10 @@ def cost(cost: Cost, labels: str) -> str:
 def repeats(state: State) -> str:
     """Tell how often the answers on hidden repeats agreed; empty if there were none."""
     found = Agreement.of(state.repeated)
-    if not found.repeats:
+    if not found.regions:
         return ""
     apart = "" if found.distance_px is None else f", clicks {found.distance_px:.0f} px apart"
-    return f" · {found.agreed} of {found.repeats} repeats agree{apart}"
+    return f" · {found.agreed} of {found.regions} repeats agree{apart}"
 
 
 def network(state: State, activity: Activity) -> tuple[str, str]:
@@ -450,6 +468,7 @@ def budget(state: State, dataset: Dataset) -> tuple[float, str]:
     spent, limit = state.cost.nominal_s, state.config.budget_s
     if limit is not None:
         return min(1.0, spent / limit), f"{spent:,.0f} of the budget's {limit:,.0f} s"
-    whole = fully_labelled_cost(len(dataset.part("train")), state.config)
+    dealt = share_of(dataset, state.config)
+    whole = fully_labelled_cost(len(dealt.own + dealt.common), state.config)
     share = spent / whole if whole else 0.0
     return min(1.0, share), f"{100 * share:.1f} % of outlining every slice ({whole:,.0f} s)"

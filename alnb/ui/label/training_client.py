@@ -28,6 +28,7 @@ from alnb.worker import Maps, Progress, TrainingCancelled, Worker
 
 PREPARING = ("draw", "prepare", "fit")  # a network that is no longer kept is made again
 STILL_S = 60.0  # ours: a step takes up to 9 s, and loading torch half a minute, on a slow machine
+DISPUTED = "People disagree about this region, so it comes first."
 MARGIN = 1.0  # ours: of a region's sides, around it, in which a prediction is outlined
 FEW = 4  # ours: slices that are published at once in the background: a training waits for them
 PAUSE_S = 0.3  # ours: between them, while a training runs
@@ -352,6 +353,8 @@ class TrainingClient:
 
     def explain(self, region: Region, mean: float | None) -> Explanation:
         """Say why a region is asked about; `mean` is its infection probability, where known."""
+        if region.key in self.session.state.disputed:
+            return Explanation(DISPUTED, mean=mean)
         if self.asker is None:
             return self.explainer().explain(region, mean)
         if self.asker.asked != region.key:

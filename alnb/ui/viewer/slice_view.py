@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alnb.annotation import Click, Outline
-from alnb.arrays import Grey, Map, Mask
+from alnb.annotation import Answer, Click, Outline
+from alnb.arrays import INFECTED, Grey, Map, Mask
+from alnb.curves.charts import COLOURS
 from alnb.dataset import SliceId
 from alnb.regions import Region
 from alnb.ui.viewer.drawing import (
@@ -62,6 +63,7 @@ BAR_MM = [m * 10**n for n in range(3) for m in (1, 2, 5)]  # its lengths: 1 mm t
 BAR_HIGH_PX, BAR_IN_PX = 5, 10  # of the bar, and how far from the corner it ends
 LOOKING_PX = 7.5  # of a character of the sentence across the region, on average
 CAPTION_PX = 7.5  # of a character under the slice, on average; scans are named in bold
+NAME_CHARS = 20  # ours: of a person's name beside a mark
 BLURRED = 1.6  # a picture that is enlarged by more is drawn again, finer
 KEYS = {  # what an overlay's colours mean
     "prediction": f"<span style='color:rgb{PREDICTION_RGB}'>■</span> predicted infection",
@@ -69,7 +71,14 @@ KEYS = {  # what an overlay's colours mean
 }
 LAYERS = {  # what can be hidden -> its shapes and traces
     "grid": ("grid", "near grid"),
-    "clicks": ("clicks infected", "clicks background", "clicks earlier", "outlines"),
+    "clicks": (
+        "clicks infected",
+        "clicks background",
+        "clicks earlier",
+        "outlines",
+        "said",
+        "said outlines",
+    ),
     "answered": ("infected", "clean", "near infected", "near clean"),
 }
 
@@ -99,6 +108,7 @@ SHAPES = {  # name -> panel and look; those called near show what is answered of
     "picked": ("region", PICKED),
     "predicted": ("region", PREDICTED),
     "outlines": ("region", FILLED),
+    "said outlines": ("region", {"line": {"color": "white", "width": 2, "dash": "dot"}}),
     "frame": ("region", line("rgba(255,255,255,0.85)", 1.5)),
     **{f"{panel} bar": (panel, {"line": {"color": "black", "width": 1}, "fillcolor": "white"})
        for panel in PANELS},
@@ -106,6 +116,9 @@ SHAPES = {  # name -> panel and look; those called near show what is answered of
 MARKS = {name: ("region", marker) for name, marker in click_marks(13).items()} | {
     "clicks earlier": (
         "slice", {"size": 5, "color": CLICK_COLOUR, "line": {"width": 1, "color": "white"}},
+    ),
+    "said": (  # by others, whose names stand beside
+        "region", {"symbol": "diamond-open", "size": 15, "line": {"width": 3}},
     ),
     "cursor": (  # the place that keys move
         "region", {"symbol": "cross-thin", "size": 22, "line": {"width": 2, "color": "#ffd600"}},
@@ -169,6 +182,10 @@ class SliceView(TwoPanels):
         super().__init__(
             shape, SIZE_PX, plan, shapes=SHAPES, marks=MARKS, shortcuts=shortcuts,
             repeating=repeating,
+        )  # fmt: skip
+        self._traces["said"].update(
+            mode="markers+text", textposition="top center",
+            textfont={"color": "white", "size": 15, "shadow": "0 0 3px black, 0 0 3px black"},
         )  # fmt: skip
         self.screen = 0
         self.smooth = True
@@ -298,7 +315,13 @@ class SliceView(TwoPanels):
         if region == self.region:
             return ()
         here = self.region is not None and region.where == self.region.where
-        return ("outlines", "picked", "predicted", *(() if here else ("infected", "clean")))
+        return (
+            "outlines",
+            "said outlines",
+            "picked",
+            "predicted",
+            *(() if here else ("infected", "clean")),
+        )
 
     def rewindow(self, image: Grey, window: str) -> None:
         """Show the slice on screen through another window; all else stays.
@@ -331,6 +354,7 @@ class SliceView(TwoPanels):
         cursor: Place | None = None,
         picked: Iterable[Region] = (),
         predicted: Iterable[Outline] = (),
+        said: Iterable[Answer] = (),
     ) -> None:
         """Show these marks and no others; the rest stays.
 
@@ -343,6 +367,8 @@ class SliceView(TwoPanels):
             Those that hold a click, where a whole slice is answered at once.
         predicted : iterable of Outline
             Around what is predicted with these marks.
+        said : iterable of Answer
+            What others say of the region: their marks are shown with their names.
         """
         self.tap.cursor = list(cursor or ())
         with self.figure.batch_update():
@@ -351,7 +377,27 @@ class SliceView(TwoPanels):
                 "outlines": polygon_path(outlines), "picked": grid_path(picked),
                 "predicted": polygon_path(predicted),
             })  # fmt: skip
+            self._put_said(tuple(said))
             self._put_points("cursor", [] if cursor is None else [cursor])
+
+    def _put_said(self, answers: Sequence[Answer]) -> None:
+        """Draw the marks of several people, each with a name, in a colour of their own."""
+        drawn = [
+            (place, _short(one.annotator, NAME_CHARS), COLOURS[n % len(COLOURS)])
+            for n, one in enumerate(answers)
+            for place in (
+                *((click.row, click.col) for click in one.clicks if click.label == INFECTED),
+                *(min(outline) for outline in one.outlines),  # the name stands at its top
+            )
+        ]
+        self._put_points("said", [place for place, _, _ in drawn])
+        self._traces["said"].update(
+            text=[name for _, name, _ in drawn],
+            marker={"color": [colour for _, _, colour in drawn]},
+        )
+        self._put_paths({"said outlines": polygon_path(
+            outline for one in answers for outline in one.outlines
+        )})  # fmt: skip
 
     def show_answers(
         self, infected: Iterable[Region], clean: Iterable[Region], clicks: Iterable[Click]
@@ -463,7 +509,7 @@ class SliceView(TwoPanels):
                 self._put_pictures(panel, {})
             self._put_paths(dict.fromkeys(SHAPES, NO_PATH))
             self._put_clicks(())
-            for name in ("cursor", "clicks earlier"):
+            for name in ("cursor", "clicks earlier", "said"):
                 self._put_points(name, ())
             self._put_key(given=())
             self._put_rest(sentence, REST_COLOUR)
@@ -490,8 +536,7 @@ class SliceView(TwoPanels):
         facts = self._facts
         scan = facts.where.scan if facts.where else ""
         room = max(4, int(self.plan.panels["slice"][2] / CAPTION_PX) - len(facts.place))
-        short = scan if len(scan) <= room else f"{scan[: room - 1]}…"
-        self._put_note("place", f"<b>{escape(short, quote=False)}</b>, {facts.place}" * bool(scan))
+        self._put_note("place", f"<b>{_short(scan, room)}</b>, {facts.place}" * bool(scan))
 
     def _put_values(self) -> None:
         """Send the values that the pointer reads, once a slice and after its pictures."""
@@ -559,6 +604,11 @@ class SliceView(TwoPanels):
         drawn = overlays.keys() & self._visible
         crops = {name: overlays[name][box] for name in drawn}
         return pictures_of(image[box], crops, fine, region.drawn(image.shape)[box]), box, fine
+
+
+def _short(name: str, room: int) -> str:
+    """Escape a name for a note; one that is longer than `room` is cut."""
+    return escape(name if len(name) <= room else f"{name[: room - 1]}…", quote=False)
 
 
 def plan(width: int, height: int) -> Plan:
