@@ -1,10 +1,13 @@
 """A real Chromium against a real Voila: the server, the browser, and a page that keeps watch."""
 
+import asyncio
 import itertools
+import json
 import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +18,8 @@ import pytest
 from alnb.dataset import import_phantom
 from alnb.serve import app_notebook, serve
 from alnb.session import Session
+from alnb.storage import CACHE
+from alnb.worker import ORIGIN, Worker
 from browser.app_page import CONFIG, PARTS
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -171,14 +176,38 @@ def label_server(serving, phantom, tmp_path_factory):
 
 
 @pytest.fixture(scope="package")
-def begun(label_server, phantom):
-    """Return a function that begins a session; it gives the folder, and the page's address."""
+def published(phantom, tmp_path_factory):
+    """A session's cache in which the network has published all slices."""
+    cache = tmp_path_factory.mktemp("published")
+
+    async def publish():
+        worker = Worker(phantom, CONFIG, cache)
+        await worker.start()
+        await worker.publish(phantom.slices, worker.origin)
+        await worker.stop()
+
+    with ThreadPoolExecutor(1) as apart:  # this thread has Playwright's loop
+        apart.submit(asyncio.run, publish()).result()
+    return cache
+
+
+@pytest.fixture(scope="package")
+def begun(label_server, phantom, request):
+    """Return a function that begins a session; it gives the folder, and the page's address.
+
+    Where its slices are published already, its page starts no training process before Train.
+    """
     server, place = label_server
     numbers = itertools.count(1)
 
-    def begin(config=CONFIG):
+    def begin(config=CONFIG, *, publish=False):
         folder = place / f"session-{next(numbers)}"
         Session.open(folder, phantom, config).close()
+        if publish:
+            shutil.copytree(request.getfixturevalue("published"), folder / CACHE)
+            known = json.loads((folder / CACHE / ORIGIN).read_text())
+            known["of"] = Worker(phantom, config, folder / CACHE)._settings()
+            (folder / CACHE / ORIGIN).write_text(json.dumps(known))
         return folder, f"{server.address}&session={folder.name}"
 
     return begin
