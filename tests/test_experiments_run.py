@@ -154,15 +154,12 @@ def test_a_dataset_with_no_infected_slice_is_said(tmp_path):
 
 @pytest.mark.slow
 def test_the_default_finds_infection_on_real_ct(shared, tmp_path):
-    """Real slices, half a minute of labelling, the default but for a start that is learned sooner.
-
-    On small slices, and in a sixth of the steps: it takes half a minute instead of five.
-    """
+    """Real slices, made small, and half a minute of labelling."""
     dataset: Dataset = import_medseg(shared / "data" / "medseg", tmp_path / "data", size=128)
-    reports = simulate(dataset, tmp_path / "run", Config(pretrain_steps=100), cycles=1)
+    reports = simulate(dataset, tmp_path / "run", Config(), cycles=1)
 
     assert reports[-1].cost.nominal_s == 30
-    assert reports[-1].scores.dice > 0.5
+    assert reports[-1].scores.dice > 0.6
 
 
 def test_settings_that_no_network_has_leave_no_session(tmp_path, squares):

@@ -305,7 +305,7 @@ say("done", id=number, scores=None)"""
         assert await worker.evaluate("test", "") is None
         with pytest.raises(TrainingCancelled):
             await asyncio.wait_for(preparing, 2)
-        assert worker.pid != first and gone(first)
+        assert worker.pid != first and gone(first, 10)
 
     pretended(story, code, heard.append)
 
