@@ -10,6 +10,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,13 +21,14 @@ from alnb.serve import app_notebook, serve
 from alnb.session import Session
 from alnb.storage import CACHE
 from alnb.worker import ORIGIN, Worker
-from browser.app_page import CONFIG, PARTS
+from browser.app_page import CONFIG, PARTS, App
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",
 ]  # fmt: skip
+LOOK_MS = 50  # between two looks at what is waited for
 WAIT_MS = 240_000  # for anything: on a busy machine all is slow, and no test is about time
 ROOT = str(Path(__file__).parents[2])  # where alnb is not installed
 ADVICE = "no Chromium found; install it: apt-get install chromium, or playwright install chromium"
@@ -138,6 +140,8 @@ def watching(browser):
     def start(width=1280, height=720, **options):
         page = browser.new_page(viewport={"width": width, "height": height}, **options)
         page.set_default_timeout(WAIT_MS)
+        # each frame, as Playwright looks, would have the page drawn again and again
+        page.wait_for_function = partial(page.wait_for_function, polling=LOOK_MS)
         watch = Watched(page)
         page.on("request", watch._request)
         page.on("websocket", watch._socket)
@@ -211,6 +215,15 @@ def begun(label_server, phantom, request):
         return folder, f"{server.address}&session={folder.name}"
 
     return begin
+
+
+@pytest.fixture(scope="package")
+def looked_at(watching, begun):
+    """The app, its session's folder and its watched page, for tests of how it looks."""
+    folder, address = begun(CONFIG.replace(start_regions=40), publish=True)
+    with watching() as watched:
+        yield App(watched.page, address), folder, watched
+        assert watched.errors == []
 
 
 @pytest.fixture
