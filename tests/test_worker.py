@@ -289,7 +289,7 @@ def test_an_event_that_cannot_be_read_ends_the_process_with_a_sentence(pretended
     assert "can't be read" in caplog.text
 
 
-def test_a_process_that_does_not_heed_a_cancel_is_ended_and_another_takes_what_is_asked(pretended):
+def test_a_process_that_does_not_heed_a_cancel_is_ended_and_another_goes_on(pretended):
     heard = []
     code = """if do == "prepare":
     say("progress", id=number, stage="draw", done=1, total=2)
