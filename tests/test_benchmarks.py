@@ -58,5 +58,6 @@ def test_the_memory_of_an_import_is_of_a_process_of_its_own(run, monkeypatch):
 
     assert [one["what"] for one in figures] == [f"import of {kind}" for kind in imports.KINDS]
     assert all(0 < one["value"] < one["limit"] for one in figures)
+    monkeypatch.setattr(imports, "KINDS", {"int16": imports.KINDS["int16"]})
     monkeypatch.setattr(imports, "LIMIT_MIB", 1)
     assert "over the limit: import of int16" in str(run("memory").exception)

@@ -154,15 +154,12 @@ def test_a_dataset_with_no_infected_slice_is_said(tmp_path):
 
 @pytest.mark.slow
 def test_the_default_finds_infection_on_real_ct(shared, tmp_path):
-    """Real slices, half a minute of labelling, the default but for a start that is learned sooner.
-
-    On small slices, and in a sixth of the steps: it takes half a minute instead of five.
-    """
+    """Real slices, made small, and half a minute of labelling."""
     dataset: Dataset = import_medseg(shared / "data" / "medseg", tmp_path / "data", size=128)
-    reports = simulate(dataset, tmp_path / "run", Config(pretrain_steps=100), cycles=1)
+    reports = simulate(dataset, tmp_path / "run", Config(), cycles=1)
 
     assert reports[-1].cost.nominal_s == 30
-    assert reports[-1].scores.dice > 0.5
+    assert reports[-1].scores.dice > 0.6
 
 
 def test_settings_that_no_network_has_leave_no_session(tmp_path, squares):
@@ -341,7 +338,7 @@ FAST = (
 def test_ctrl_c_ends_all_jobs_and_the_same_command_goes_on(squares, tmp_path):
     words = [
         sys.executable, "-c", COMMAND, "bench", "fig5", str(squares.folder), "--seeds", "0",
-        "--cycles", "11", "--jobs", "2", "--out", str(tmp_path),
+        "--cycles", "3", "--jobs", "2", "--out", str(tmp_path),
         *(word for setting in FAST for word in ("--set", setting)),
     ]  # fmt: skip
     process = subprocess.Popen(
@@ -360,12 +357,12 @@ def test_ctrl_c_ends_all_jobs_and_the_same_command_goes_on(squares, tmp_path):
 
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     lines = [line for line in done.stdout.splitlines() if ": cycle" in line]
-    assert 0 < len(lines) < 24  # of 2 runs of 12 cycles, some were done before
+    assert 0 < len(lines) < 8  # of 2 runs of 4 cycles, some were done before
     table = (tmp_path / "fig5.csv").read_text().splitlines()
-    assert len(table) == 1 + 24
+    assert len(table) == 1 + 8
     for path in (tmp_path / "fig5" / "runs").glob("*/journal.jsonl"):
         kinds = [event.kind for event in Journal(path).events]
-        assert kinds.count("scored") == 12
+        assert kinds.count("scored") == 4
     assert json.loads((tmp_path / "fig5.json").read_text())["seeds"] == [0]
 
 

@@ -1,12 +1,16 @@
 """A real Chromium against a real Voila: the server, the browser, and a page that keeps watch."""
 
+import asyncio
 import itertools
+import json
 import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,13 +19,16 @@ import pytest
 from alnb.dataset import import_phantom
 from alnb.serve import app_notebook, serve
 from alnb.session import Session
-from browser.app_page import CONFIG, PARTS
+from alnb.storage import CACHE
+from alnb.worker import ORIGIN, Worker
+from browser.app_page import CONFIG, PARTS, App
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",
 ]  # fmt: skip
+LOOK_MS = 50  # between two looks at what is waited for
 WAIT_MS = 240_000  # for anything: on a busy machine all is slow, and no test is about time
 ROOT = str(Path(__file__).parents[2])  # where alnb is not installed
 ADVICE = "no Chromium found; install it: apt-get install chromium, or playwright install chromium"
@@ -133,6 +140,8 @@ def watching(browser):
     def start(width=1280, height=720, **options):
         page = browser.new_page(viewport={"width": width, "height": height}, **options)
         page.set_default_timeout(WAIT_MS)
+        # each frame, as Playwright looks, would have the page drawn again and again
+        page.wait_for_function = partial(page.wait_for_function, polling=LOOK_MS)
         watch = Watched(page)
         page.on("request", watch._request)
         page.on("websocket", watch._socket)
@@ -171,17 +180,50 @@ def label_server(serving, phantom, tmp_path_factory):
 
 
 @pytest.fixture(scope="package")
-def begun(label_server, phantom):
-    """Return a function that begins a session; it gives the folder, and the page's address."""
+def published(phantom, tmp_path_factory):
+    """A session's cache in which the network has published all slices."""
+    cache = tmp_path_factory.mktemp("published")
+
+    async def publish():
+        worker = Worker(phantom, CONFIG, cache)
+        await worker.start()
+        await worker.publish(phantom.slices, worker.origin)
+        await worker.stop()
+
+    with ThreadPoolExecutor(1) as apart:  # this thread has Playwright's loop
+        apart.submit(asyncio.run, publish()).result()
+    return cache
+
+
+@pytest.fixture(scope="package")
+def begun(label_server, phantom, request):
+    """Return a function that begins a session; it gives the folder, and the page's address.
+
+    Where its slices are published already, its page starts no training process before Train.
+    """
     server, place = label_server
     numbers = itertools.count(1)
 
-    def begin(config=CONFIG):
+    def begin(config=CONFIG, *, publish=False):
         folder = place / f"session-{next(numbers)}"
         Session.open(folder, phantom, config).close()
+        if publish:
+            shutil.copytree(request.getfixturevalue("published"), folder / CACHE)
+            known = json.loads((folder / CACHE / ORIGIN).read_text())
+            known["of"] = Worker(phantom, config, folder / CACHE)._settings()
+            (folder / CACHE / ORIGIN).write_text(json.dumps(known))
         return folder, f"{server.address}&session={folder.name}"
 
     return begin
+
+
+@pytest.fixture(scope="package")
+def looked_at(watching, begun):
+    """The app, its session's folder and its watched page, for tests of how it looks."""
+    folder, address = begun(CONFIG.replace(start_regions=40), publish=True)
+    with watching() as watched:
+        yield App(watched.page, address), folder, watched
+        assert watched.errors == []
 
 
 @pytest.fixture

@@ -32,13 +32,6 @@ def runs(tmp_path_factory, phantom):
     return [folder / "entropy", folder / "random"]
 
 
-@pytest.fixture(scope="module")
-def of_one_run(serving, runs):
-    """The address of an explorer of the first run."""
-    with serving(app_notebook("explore"), ALNB_RUNS=runs[0]) as server:
-        yield server.address
-
-
 def opened(page, address):
     page.goto(address)
     page.wait_for_selector(".alnb-figure .nsewdrag")
@@ -55,9 +48,30 @@ def draws(page, name):
     page.wait_for_function(DRAWN, arg=[name, NOTHING])
 
 
-def test_a_run_is_stepped_through_with_maps_before_and_after(watched, of_one_run, runs):
-    page = watched.page
-    opened(page, of_one_run)
+@pytest.fixture(scope="module")
+def explorer(serving, watching, runs):
+    """An explorer of the first run, on a watched page."""
+    with serving(app_notebook("explore"), ALNB_RUNS=runs[0]) as server, watching() as watched:
+        opened(watched.page, server.address)
+        yield watched
+
+
+def test_it_plays_to_the_last_cycle(explorer):
+    page = explorer.page
+    reads(page, "cycle 0: the start")
+    page.locator(".widget-play button").first.click()
+    reads(page, "cycle 1: entropy")
+    page.locator(".widget-play .fa-play").wait_for()  # it has stopped at the end
+
+    page.locator(".widget-play button").first.click()
+    reads(page, "cycle 0: the start")
+    reads(page, "cycle 1: entropy")
+    page.locator(".widget-play .fa-play").wait_for()
+
+
+def test_a_run_is_stepped_through_with_maps_before_and_after(explorer, runs):
+    page = explorer.page
+    page.keyboard.press("ArrowLeft")
     reads(page, "cycle 0: the start")
     page.keyboard.press("ArrowRight")
     reads(page, "cycle 1: entropy")
@@ -69,19 +83,8 @@ def test_a_run_is_stepped_through_with_maps_before_and_after(watched, of_one_run
     page.get_by_role("button", name="Fork here").click()
     reads(page, "Go on with: alnb run")
     assert (runs[0].parent / "entropy-random-from-1" / "journal.jsonl").exists()
-    assert watched.foreign == []
-    assert watched.errors == []
-
-
-def test_it_plays_to_the_last_cycle(watched, of_one_run):
-    opened(watched.page, of_one_run)
-    watched.page.locator(".widget-play button").first.click()
-    reads(watched.page, "cycle 1: entropy")
-    watched.page.locator(".widget-play .fa-play").wait_for()  # it has stopped at the end
-
-    watched.page.locator(".widget-play button").first.click()
-    reads(watched.page, "cycle 0: the start")
-    reads(watched.page, "cycle 1: entropy")
+    assert explorer.foreign == []
+    assert explorer.errors == []
 
 
 def test_two_runs_stand_side_by_side_and_fit_a_projector(serving, watched, runs):

@@ -3,7 +3,6 @@ import re
 import resource
 import signal
 import time
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -23,6 +22,7 @@ from browser.app_page import (
     trainers_of,
     wait_until,
 )
+from browser.layout import resize
 
 # Holds the page up for 3 s whenever a widget's module of some size is about to be loaded.
 SLOW = """
@@ -46,8 +46,16 @@ CUT_OFF_BY = """element => {
 }"""
 
 
-def test_a_person_labels_trains_and_comes_back(watched, folder, address):
-    app = App(watched.page, address)
+@pytest.fixture(scope="module")
+def opened(watching, begun):
+    """The app for the first tests, its session's folder, and its watched page."""
+    folder, address = begun()
+    with watching() as watched:
+        yield App(watched.page, address), folder, watched
+
+
+def test_a_person_labels_trains_and_comes_back(opened):
+    app, folder, watched = opened
     (region,) = asked(folder)
     row, col = middle(region)
 
@@ -92,16 +100,61 @@ def test_a_person_labels_trains_and_comes_back(watched, folder, address):
     assert watched.errors == []
 
 
-@pytest.fixture
-def training(watched, begun):
-    """The app in a session whose trainings take long, once the first has been asked for."""
-    folder, address = begun(CONFIG.replace(steps=100, epochs=100))
-    app = App(watched.page, address)
+def test_a_training_that_runs_out_of_memory_says_so_and_the_next_takes_half(opened):
+    app, folder, _ = opened
     app.answer("No infection")
-    app.click(*middle(asked(folder)[0]))
-    app.answer("Next")
     app.train()
-    return app, folder
+    app.wait_for_points(2)  # what a training loads is there
+    app.answer("No infection")
+    (trainer,) = trainers_of(folder)
+    assert wait_until(lambda: app.page.wait_for_timeout(500) or idle(trainer), 60)
+    taken = re.search(r"VmSize:\s+(\d+)", Path(f"/proc/{trainer}/status").read_text())
+    limit = resource.prlimit(trainer, resource.RLIMIT_AS)
+    resource.prlimit(trainer, resource.RLIMIT_AS, (int(taken[1]) * 1024, limit[1]))
+    app.train()
+    app.says("the memory was too small for 2 pictures of 64×64 pixels")
+    app.says("Press Train again: it then takes 1 picture")
+
+    resource.prlimit(trainer, resource.RLIMIT_AS, limit)
+    app.train()
+    app.wait_for_points(3)
+    assert trainers_of(folder) == {trainer}
+
+
+def idle(pid):
+    """Tell whether a process used no time for half a second."""
+
+    def used():
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]
+
+    before = used()
+    time.sleep(0.5)
+    return used() == before
+
+
+def test_a_dead_kernel_is_said_and_the_page_comes_back(opened):
+    app, folder, _ = opened
+    (trainer,) = trainers_of(folder)
+    os.kill(kernel_of(folder), signal.SIGKILL)
+    app.page.locator(".alnb-kernel-gone").wait_for()
+    assert wait_until(lambda: trainer not in processes("alnb.training.process"))
+
+    app.page.reload()
+    app.wait_until_usable()
+    app.reads("8 regions")
+
+
+@pytest.fixture(scope="module")
+def training(watching, begun):
+    """The app in a session whose trainings take long, once the first has been asked for."""
+    folder, address = begun(CONFIG.replace(steps=40, epochs=40))
+    with watching() as watched:
+        app = App(watched.page, address)
+        app.answer("No infection")
+        app.click(*middle(asked(folder)[0]))
+        app.answer("Next")
+        app.train()
+        yield app, folder
 
 
 def test_a_dead_trainer_and_a_cancelled_training_leave_the_page_usable(training):
@@ -120,40 +173,17 @@ def test_a_dead_trainer_and_a_cancelled_training_leave_the_page_usable(training)
     app.wait_for_points(1)
 
 
-def test_a_training_that_runs_out_of_memory_says_so_and_the_next_takes_half(
-    watched, folder, address
-):
-    app = App(watched.page, address)
+def test_kernel_and_trainer_end_with_their_page_in_the_middle_of_a_training(training):
+    app, folder = training
     app.answer("No infection")
-    app.click(*middle(asked(folder)[0]))
-    app.answer("Next")
     app.train()
-    app.wait_for_points(1)  # what a training loads is there
-    app.answer("No infection")
-    (trainer,) = trainers_of(folder)
-    assert wait_until(lambda: app.page.wait_for_timeout(1000) or idle(trainer), 60)
-    taken = re.search(r"VmSize:\s+(\d+)", Path(f"/proc/{trainer}/status").read_text())
-    limit = resource.prlimit(trainer, resource.RLIMIT_AS)
-    resource.prlimit(trainer, resource.RLIMIT_AS, (int(taken[1]) * 1024, limit[1]))
-    app.train()
-    app.says("the memory was too small for 2 pictures of 64×64 pixels")
-    app.says("Press Train again: it then takes 1 picture")
+    app.page.get_by_text(re.compile(r"training \d+ of \d+")).wait_for()
+    ended = {kernel_of(folder), *trainers_of(folder)}
+    assert len(ended) == 2
+    app.page.goto("about:blank")
 
-    resource.prlimit(trainer, resource.RLIMIT_AS, limit)
-    app.train()
-    app.wait_for_points(2)
-    assert trainers_of(folder) == {trainer}
-
-
-def idle(pid):
-    """Tell whether a process used no time for half a second."""
-
-    def used():
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]
-
-    before = used()
-    time.sleep(0.5)
-    return used() == before
+    assert wait_until(lambda: not ended & processes("python"))
+    assert len(events(folder, "answered")) == 3
 
 
 def test_hidden_repeats_tell_how_often_one_agrees_with_oneself(watched, begun):
@@ -173,47 +203,35 @@ def test_hidden_repeats_tell_how_often_one_agrees_with_oneself(watched, begun):
     app.page.get_by_text(re.compile(r"\d of \d repeats agree")).first.wait_for()
 
 
-def test_a_dead_kernel_is_said_and_the_page_comes_back(watched, folder, address):
-    app = App(watched.page, address)
+@pytest.fixture(scope="module")
+def started(watching, begun):
+    """The app on a page that was reloaded while it started, its session, and its first kernel."""
+    folder, address = begun(publish=True)
+    with watching() as watched:
+        watched.page.add_init_script(SLOW)
+        watched.page.goto(address, wait_until="commit")
+        assert wait_until(lambda: kernel_of(folder))
+        old = kernel_of(folder)
+        watched.page.reload()
+        yield App(watched.page), (folder, address), old
+
+
+def test_a_page_that_is_reloaded_while_it_starts_is_no_other_window(started):
+    app, (folder, _), old = started
     app.answer("No infection")
-    assert wait_until(lambda: trainers_of(folder))
-    (trainer,) = trainers_of(folder)
-    os.kill(kernel_of(folder), signal.SIGKILL)
-    app.page.locator(".alnb-kernel-gone").wait_for()
-    assert wait_until(lambda: trainer not in processes("alnb.training.process"))
-
-    app.page.reload()
-    app.wait_until_usable()
-    app.reads("1 region")
+    assert kernel_of(folder) != old
 
 
-def test_kernel_and_trainer_end_with_their_page_in_the_middle_of_a_training(training):
-    app, folder = training
-    app.page.get_by_text(re.compile(r"training \d+ of \d+")).wait_for()
-    ended = {kernel_of(folder), *trainers_of(folder)}
-    assert len(ended) == 2
-    app.page.goto("about:blank")
-
-    assert wait_until(lambda: not ended & processes("python"))
-    assert len(events(folder, "answered")) == 2
+def test_a_slow_machine_loads_figures_that_listen(started):
+    """anywidget left a widget deaf that took more than 2 s to load."""
+    app, (folder, _), _ = started
+    app.click(*middle(asked(folder)[0]))
+    app.answer("Next")
+    app.reads("2 regions")
 
 
-def test_a_server_that_is_gone_is_said_soon_and_no_reload_is_offered(
-    serving, watched, phantom, folder
-):
-    env = {"ALNB_DATA": phantom.folder, "ALNB_SESSION": folder}
-    with serving(app_notebook("label"), **env) as own:
-        app = App(watched.page, own.address)
-        os.kill(own.pid, signal.SIGKILL)
-
-        banner = app.page.locator(".alnb-kernel-gone")
-        banner.wait_for()
-        assert 'Start "alnb label" again with the same folder' in banner.inner_text()
-        assert banner.get_by_role("button").count() == 0
-
-
-def test_a_narrow_window_reaches_everything(watched, address):
-    app = App(watched.page, address)
+def test_a_narrow_window_reaches_everything(started):
+    app = started[0]
     app.press("Settings")
     for width in (800, 1024, 1275):
         app.page.set_viewport_size({"width": width, "height": 600})
@@ -221,10 +239,12 @@ def test_a_narrow_window_reaches_everything(watched, address):
             element = app.page.locator(place).first
             fits = wait_until(lambda element=element: element.evaluate(CUT_OFF_BY) == [])
             assert fits, (width, place, element.evaluate(CUT_OFF_BY))
+    app.page.set_viewport_size({"width": 1280, "height": 720})
+    app.press("Settings")
 
 
-def test_a_click_on_the_slice_or_a_key_chooses_the_next_region(watched, folder, address):
-    app = App(watched.page, address)
+def test_a_click_on_the_slice_or_a_key_chooses_the_next_region(started):
+    app, (folder, _), _ = started
     first = asked(folder)[0]
     row, col = middle(first)
     far = 124 if max(row, col) < 64 else 4  # not in the region
@@ -245,13 +265,30 @@ def test_a_click_on_the_slice_or_a_key_chooses_the_next_region(watched, folder, 
     app.page.wait_for_function(tile, arg=asked(folder)[0])
 
 
-def test_a_second_window_asks_then_takes_over_and_the_first_says_so(watching, folder, address):
-    with watching() as first, watching() as second:
-        old = App(first.page, address)
-        old.answer("No infection")
+def test_a_class_labels_at_once_each_in_a_session_of_their_own(started, watching, begun):
+    anna, (folder, _), _ = started
+    folders = folder, (other := begun(publish=True))[0]
+    with watching() as watched:
+        ben, before = App(watched.page, other[1]), len(events(folder, "answered"))
+        for _ in range(2):
+            for person in (anna, ben):
+                person.answer("No infection")
+        ben.answer("No infection")
+        assert [len(events(folder, "answered")) for folder in folders] == [before + 2, 3]
+        assert folder.name not in ben.head()
+
+    anna.answer("No infection")  # as another page closes
+    assert len(events(folder, "answered")) == before + 3
+    anna.reads(f"{before + 3} regions")
+
+
+def test_a_second_window_asks_then_takes_over_and_the_first_says_so(started, watching):
+    old, (folder, address), _ = started
+    given = len(events(folder, "answered"))
+    with watching() as second:
         second.page.goto(address)
         second.page.get_by_role("button", name="View", exact=True).click()
-        second.page.get_by_text("1 answer", exact=False).first.wait_for()
+        second.page.get_by_text(f"{given} answers", exact=False).first.wait_for()
         old.answer("No infection")  # a view takes nothing away
 
         second.page.reload()
@@ -266,24 +303,60 @@ def test_a_second_window_asks_then_takes_over_and_the_first_says_so(watching, fo
         )
 
         new.answer("No infection")
-        assert len(events(folder, "answered")) == 3
-        new.reads("3 regions")
+        assert len(events(folder, "answered")) == given + 2
+        new.reads(f"{given + 2} regions")
 
 
-def test_a_page_that_is_reloaded_while_it_starts_is_no_other_window(watched, folder, address):
-    watched.page.goto(address, wait_until="commit")
-    assert wait_until(lambda: kernel_of(folder))
-    old = kernel_of(folder)
-    watched.page.reload()
-    app = App(watched.page)
-    app.answer("No infection")
-    assert kernel_of(folder) != old
+@pytest.fixture(scope="module")
+def tablet(watching, begun):
+    """The app on a tablet that is held upright, and its session's folder."""
+    folder, address = begun(CONFIG.replace(budget_s=9.0), publish=True)
+    upright = {"width": 768, "height": 1024}
+    with watching(768, 1024, has_touch=True, is_mobile=True, screen=upright) as watched:
+        yield App(watched.page, address), folder
 
 
-def test_the_budget_is_seen_to_be_spent_and_the_last_answer_to_be_saved(watched, begun):
-    folder, address = begun(CONFIG.replace(budget_s=9.0, start_regions=4))
-    app = App(watched.page, address)
-    for spent in (3, 6, 9):
+def test_a_tablet_held_upright_shows_the_whole_width(tablet):
+    app, folder = tablet
+    app.marks()
+    size = "() => [document.documentElement.scrollWidth, window.innerWidth]"
+    assert app.page.evaluate(size) == [768, 768]
+    app.page.touchscreen.tap(*app.place(*middle(asked(folder)[0])))
+    app.page.wait_for_function("() => window.alnbMarks() === 1")
+    app.press("Undo")
+    app.page.wait_for_function("() => window.alnbMarks() === 0")
+
+
+def test_a_tablet_is_tapped(tablet):
+    app, folder = tablet
+    resize(app.page, 1180, 820)
+    app.marks()
+    app.page.touchscreen.tap(*app.place(*middle(asked(folder)[0])))
+    app.page.wait_for_function("() => window.alnbMarks() === 1")
+    before = app.screen()
+    app.settle()
+    app.button("Next").tap()
+    app.page.wait_for_function(f"n => {FIGURE}.layout.meta.screen !== n", arg=before)
+    assert [answer["verdict"] for answer in events(folder, "answered")] == ["infected"]
+
+    wide, (x, y) = app.range(), app.place(*middle(asked(folder)[0]))
+    touch = app.page.context.new_cdp_session(app.page)
+    for kind, apart in (("Start", 40), ("Move", 60), ("Move", 90), ("End", None)):
+        points = [] if apart is None else [{"x": x - apart, "y": y}, {"x": x + apart, "y": y}]
+        touch.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": points})
+    app.page.wait_for_function(
+        f"""([from, to]) => {{
+          const [left, right] = {FIGURE}._fullLayout.xaxis2.range;
+          return Math.abs(right - left) < 0.6 * Math.abs(to - from);
+        }}""",
+        arg=wide,
+    )
+    assert app.marks() == 0
+
+
+def test_the_budget_is_seen_to_be_spent_and_the_last_answer_to_be_saved(tablet):
+    app, folder = tablet
+    for spent in (6, 9):
         app.press("No infection")
         app.page.locator(
             f'.alnb-budget[role=meter][aria-valuetext="{spent} of the budget\'s 9 s"]'
@@ -293,78 +366,20 @@ def test_the_budget_is_seen_to_be_spent_and_the_last_answer_to_be_saved(watched,
     assert len(events(folder, "answered")) == 3
 
 
-def test_a_tablet_is_tapped(watching, folder, address):
-    with watching(1180, 820, has_touch=True, is_mobile=True) as tablet:
-        app = App(tablet.page, address)
-        app.marks()
-        tablet.page.touchscreen.tap(*app.place(*middle(asked(folder)[0])))
-        tablet.page.wait_for_function("() => window.alnbMarks() === 1")
-        before = app.screen()
-        app.settle()
-        app.button("Next").tap()
-        tablet.page.wait_for_function(f"n => {FIGURE}.layout.meta.screen !== n", arg=before)
-        assert [answer["verdict"] for answer in events(folder, "answered")] == ["infected"]
-
-        wide, (x, y) = app.range(), app.place(*middle(asked(folder)[0]))
-        touch = tablet.page.context.new_cdp_session(tablet.page)
-        for kind, apart in (("Start", 40), ("Move", 60), ("Move", 90), ("End", None)):
-            points = [] if apart is None else [{"x": x - apart, "y": y}, {"x": x + apart, "y": y}]
-            touch.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": points})
-        tablet.page.wait_for_function(
-            f"""([from, to]) => {{
-              const [left, right] = {FIGURE}._fullLayout.xaxis2.range;
-              return Math.abs(right - left) < 0.6 * Math.abs(to - from);
-            }}""",
-            arg=wide,
-        )
-        assert app.marks() == 0
-
-
-def test_a_tablet_held_upright_shows_the_whole_width(watching, folder, address):
-    upright = {"width": 768, "height": 1024}
-    with watching(768, 1024, has_touch=True, is_mobile=True, screen=upright) as tablet:
-        app = App(tablet.page, address)
-        app.marks()
-        size = "() => [document.documentElement.scrollWidth, window.innerWidth]"
-        assert tablet.page.evaluate(size) == [768, 768]
-        tablet.page.touchscreen.tap(*app.place(*middle(asked(folder)[0])))
-        tablet.page.wait_for_function("() => window.alnbMarks() === 1")
-
-
-def test_a_class_labels_at_once_each_in_a_session_of_their_own(watching, begun):
-    folders, addresses = zip(*(begun() for _ in range(3)), strict=True)
-    with ExitStack() as held:
-        pages = [held.enter_context(watching()).page for _ in folders]
-        for page, address in zip(pages, addresses, strict=True):
-            page.goto(address)
-        anna, ben, eva = (App(page) for page in pages)
-        for _ in range(2):
-            for person in (anna, ben, eva):
-                person.answer("No infection")
-        eva.answer("No infection")
-        anna.page.close()
-
-        ben.answer("No infection")
-        assert [len(events(folder, "answered")) for folder in folders] == [2, 3, 3]
-        ben.reads("3 regions")
-        assert folders[0].name not in ben.head()
-
-
-def test_without_masks_the_chart_shows_held_out_accuracy(serving, watched, phantom, tmp_path):
+@pytest.fixture(scope="module")
+def unmasked_page(serving, watching, phantom, tmp_path_factory):
+    """The app on scans without masks, and its server, which a test may end."""
     from alnb.volumes import Volume
 
+    place = tmp_path_factory.mktemp("unmasked")
     scans = [
         (Volume.made(scan, _voxels(phantom, scan), unit="grey", spacing_mm=(1, 1, 1)), None)
         for scan in PARTS
     ]
-    unmasked = build(scans, tmp_path / "unmasked", size=128, split=PARTS)
-    env = {"ALNB_DATA": unmasked.folder, "ALNB_SESSION": tmp_path / "other"}
-    with serving(app_notebook("label"), **env) as server:
-        app = App(watched.page, server.address)
-
-        text = app.page.locator(".alnb-app").inner_text()
-        assert "has no masks, so Dice can't be measured" in text
-        assert "Held-out accuracy" in app.page.locator(".alnb-charts").text_content()
+    unmasked = build(scans, place / "data", size=128, split=PARTS)
+    env = {"ALNB_DATA": unmasked.folder, "ALNB_SESSION": place / "session"}
+    with serving(app_notebook("label"), **env) as server, watching() as watched:
+        yield App(watched.page, server.address), server
 
 
 def _voxels(dataset: Dataset, scan: str):
@@ -373,20 +388,27 @@ def _voxels(dataset: Dataset, scan: str):
     return np.stack([dataset.image(where) for where in dataset.slices if where.scan == scan])
 
 
-def test_a_slow_machine_loads_figures_that_listen(watched, folder, address):
-    """anywidget left a widget deaf that took more than 2 s to load."""
-    watched.page.add_init_script(SLOW)
-    app = App(watched.page, address)
-
-    app.click(*middle(asked(folder)[0]))
-    app.answer("Next")
-    app.reads("1 region")
+def test_without_masks_the_chart_shows_held_out_accuracy(unmasked_page):
+    app, _ = unmasked_page
+    text = app.page.locator(".alnb-app").inner_text()
+    assert "has no masks, so Dice can't be measured" in text
+    assert "Held-out accuracy" in app.page.locator(".alnb-charts").text_content()
 
 
-def test_what_can_not_be_opened_is_a_sentence_on_the_page(serving, watched, tmp_path):
-    env = {"ALNB_DATA": tmp_path / "nothing", "ALNB_SESSION": tmp_path / "s"}
-    with serving(app_notebook("label"), **env) as server:
-        watched.page.goto(server.address)
-        watched.page.locator(".alnb-failure").wait_for()
+def test_a_server_that_is_gone_is_said_soon_and_no_reload_is_offered(unmasked_page):
+    app, server = unmasked_page
+    os.kill(server.pid, signal.SIGKILL)
 
-        assert "nothing" in watched.page.locator(".alnb-failure").inner_text()
+    banner = app.page.locator(".alnb-kernel-gone")
+    banner.wait_for()
+    assert 'Start "alnb label" again with the same folder' in banner.inner_text()
+    assert banner.get_by_role("button").count() == 0
+
+
+def test_what_can_not_be_opened_is_a_sentence_on_the_page(watched, begun):
+    folder, address = begun()
+    (folder / "journal.jsonl").write_text("no journal\n")
+    watched.page.goto(address)
+    watched.page.locator(".alnb-failure").wait_for()
+
+    assert folder.name in watched.page.locator(".alnb-failure").inner_text()

@@ -21,18 +21,9 @@ LIT = """() => [...document.querySelectorAll(".alnb-window-controls button[aria-
 COLOUR = "name => getComputedStyle(document.querySelector(name)).backgroundColor"
 
 
-@pytest.fixture(scope="module")
-def opened(watching, begun):
-    """The app on one session for all tests here, its folder, and its watched page."""
-    folder, address = begun(CONFIG.replace(start_regions=40))
-    with watching() as watched:
-        yield App(watched.page, address), folder, watched
-        assert watched.errors == []
-
-
 @pytest.fixture
-def app(opened):
-    app = opened[0]
+def app(looked_at):
+    app = looked_at[0]
     resize(app.page, 1280, 720)
     app.page.locator(".alnb-app").focus()
     yield app
@@ -42,8 +33,8 @@ def app(opened):
 
 
 @pytest.fixture
-def folder(opened):
-    return opened[1]
+def folder(looked_at):
+    return looked_at[1]
 
 
 def region_of(app):
@@ -109,14 +100,14 @@ def test_the_value_and_the_place_under_the_pointer_are_read(app, phantom, panel)
     app.page.wait_for_function("() => document.querySelector('.alnb-reading').hidden")
 
 
-def test_reading_values_asks_the_kernel_nothing(app, opened, phantom):
+def test_reading_values_asks_the_kernel_nothing(app, looked_at, phantom):
     scan, z, row, col = region_of(app)
-    before, seen = still(app, opened[2]), set()
+    before, seen = still(app, looked_at[2]), set()
     for step in range(20):
         app.page.mouse.move(*app.place(row, col + step % 4))
         seen.add(reading(app))
 
-    assert still(app, opened[2]) == before
+    assert still(app, looked_at[2]) == before
     assert seen == {
         words(phantom.raw(SliceId(scan, z))[row, at], row, at) for at in range(col, col + 4)
     }

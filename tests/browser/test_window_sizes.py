@@ -2,7 +2,7 @@
 
 import pytest
 
-from browser.app_page import CONFIG, FIGURE, App, events, middle
+from browser.app_page import FIGURE, events, middle
 from browser.layout import faults, resize
 
 SIZES = [
@@ -14,18 +14,9 @@ BOX = "name => document.querySelector(name).getBoundingClientRect().toJSON()"
 each_size = pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 
 
-@pytest.fixture(scope="module")
-def opened(watching, begun):
-    """The app for all tests here, and its session's folder."""
-    folder, address = begun(CONFIG.replace(start_regions=40))
-    with watching() as watched:
-        yield App(watched.page, address), folder
-        assert watched.errors == []
-
-
 @pytest.fixture
-def app(opened):
-    app = opened[0]
+def app(looked_at):
+    app = looked_at[0]
     app.page.locator(".alnb-app").focus()
     yield app
     app.page.emulate_media(color_scheme="light")
@@ -72,7 +63,7 @@ def test_all_that_an_answer_needs_is_seen_and_large(app, size):
 
 
 @each_size
-def test_a_click_lands_on_the_pixel_that_is_seen_there(app, opened, size):
+def test_a_click_lands_on_the_pixel_that_is_seen_there(app, looked_at, size):
     resize(app.page, *size)
     region = app.page.locator(".alnb-strip .current").get_attribute("data-act")
     row, col = middle(region)
@@ -88,7 +79,7 @@ def test_a_click_lands_on_the_pixel_that_is_seen_there(app, opened, size):
     app.page.wait_for_function("() => window.alnbMarks() === 1")
     app.answer("Next")
 
-    click = events(opened[1], "answered")[-1]["clicks"][0]
+    click = events(looked_at[1], "answered")[-1]["clicks"][0]
     assert click[:2] == [pytest.approx(row, abs=0.15), pytest.approx(col, abs=0.15)]
 
 
