@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import json
 import os
 import shutil
 import subprocess
@@ -19,8 +18,7 @@ import pytest
 from alnb.dataset import import_phantom
 from alnb.serve import app_notebook, serve
 from alnb.session import Session
-from alnb.storage import CACHE
-from alnb.worker import ORIGIN, Worker
+from alnb.worker import Worker
 from browser.app_page import CONFIG, PARTS, App
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -181,37 +179,27 @@ def label_server(serving, phantom, tmp_path_factory):
 
 @pytest.fixture(scope="package")
 def published(phantom, tmp_path_factory):
-    """A session's cache in which the network has published all slices."""
-    cache = tmp_path_factory.mktemp("published")
+    """All slices published for all sessions, so that their pages need no process before Train."""
 
     async def publish():
-        worker = Worker(phantom, CONFIG, cache)
-        await worker.start()
+        worker = Worker(phantom, CONFIG, tmp_path_factory.mktemp("published"))
+        await worker.find_origin()
         await worker.publish(phantom.slices, worker.origin)
         await worker.stop()
 
     with ThreadPoolExecutor(1) as apart:  # this thread has Playwright's loop
         apart.submit(asyncio.run, publish()).result()
-    return cache
 
 
 @pytest.fixture(scope="package")
-def begun(label_server, phantom, request):
-    """Return a function that begins a session; it gives the folder, and the page's address.
-
-    Where its slices are published already, its page starts no training process before Train.
-    """
+def begun(label_server, phantom, published):
+    """Return a function that begins a session; it gives the folder, and the page's address."""
     server, place = label_server
     numbers = itertools.count(1)
 
-    def begin(config=CONFIG, *, publish=False):
+    def begin(config=CONFIG):
         folder = place / f"session-{next(numbers)}"
         Session.open(folder, phantom, config).close()
-        if publish:
-            shutil.copytree(request.getfixturevalue("published"), folder / CACHE)
-            known = json.loads((folder / CACHE / ORIGIN).read_text())
-            known["of"] = Worker(phantom, config, folder / CACHE)._settings()
-            (folder / CACHE / ORIGIN).write_text(json.dumps(known))
         return folder, f"{server.address}&session={folder.name}"
 
     return begin
@@ -220,7 +208,7 @@ def begun(label_server, phantom, request):
 @pytest.fixture(scope="package")
 def looked_at(watching, begun):
     """The app, its session's folder and its watched page, for tests of how it looks."""
-    folder, address = begun(CONFIG.replace(start_regions=40), publish=True)
+    folder, address = begun(CONFIG.replace(start_regions=40))
     with watching() as watched:
         yield App(watched.page, address), folder, watched
         assert watched.errors == []

@@ -206,7 +206,7 @@ def test_hidden_repeats_tell_how_often_one_agrees_with_oneself(watched, begun):
 @pytest.fixture(scope="module")
 def started(watching, begun):
     """The app on a page that was reloaded while it started, its session, and its first kernel."""
-    folder, address = begun(publish=True)
+    folder, address = begun()
     with watching() as watched:
         watched.page.add_init_script(SLOW)
         watched.page.goto(address, wait_until="commit")
@@ -267,7 +267,7 @@ def test_a_click_on_the_slice_or_a_key_chooses_the_next_region(started):
 
 def test_a_class_labels_at_once_each_in_a_session_of_their_own(started, watching, begun):
     anna, (folder, _), _ = started
-    folders = folder, (other := begun(publish=True))[0]
+    folders = folder, (other := begun())[0]
     with watching() as watched:
         ben, before = App(watched.page, other[1]), len(events(folder, "answered"))
         for _ in range(2):
@@ -310,7 +310,7 @@ def test_a_second_window_asks_then_takes_over_and_the_first_says_so(started, wat
 @pytest.fixture(scope="module")
 def tablet(watching, begun):
     """The app on a tablet that is held upright, and its session's folder."""
-    folder, address = begun(CONFIG.replace(budget_s=9.0), publish=True)
+    folder, address = begun(CONFIG.replace(budget_s=9.0))
     upright = {"width": 768, "height": 1024}
     with watching(768, 1024, has_touch=True, is_mobile=True, screen=upright) as watched:
         yield App(watched.page, address), folder

@@ -41,7 +41,7 @@ CONTRAST = """name => {
 @pytest.fixture(scope="module")
 def opened(watching, begun):
     """The app on one session for all tests here, its folder, and its watched page."""
-    folder, address = begun(publish=True)
+    folder, address = begun()
     with watching() as watched:
         yield App(watched.page, address), folder, watched
 
@@ -416,7 +416,7 @@ def test_all_that_went_without_an_error_and_without_another_host(opened):
 
 
 def test_infection_is_outlined_by_hand_where_regions_are_labelled_in_full(watched, begun):
-    folder, address = begun(CONFIG.replace(labels="full", loss="full"), publish=True)
+    folder, address = begun(CONFIG.replace(labels="full", loss="full"))
     app = App(watched.page, address)
     row, col = middle(asked(folder)[0])
     corners = [(row - 4, col - 4), (row - 4, col + 4), (row + 4, col + 4), (row + 4, col - 4)]

@@ -21,7 +21,7 @@ def farthest_from_an_edge(pixels):
 
 
 def test_a_person_labels_a_superpixel_by_its_true_shape(watched, begun):
-    folder, address = begun(CONFIG, publish=True)
+    folder, address = begun(CONFIG)
     app = App(watched.page, address)
     regions = iter(map(Region.parse, asked(folder)))
     while (region := next(regions)).mask is None or (~region.mask).sum() < 50:
