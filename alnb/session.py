@@ -422,7 +422,7 @@ def check_new(folder: Path) -> None:
     """Make sure that a folder holds no session yet, and nothing else."""
     _check_place(Path(folder))
     if (Path(folder) / JOURNAL).exists():
-        raise SessionError(f"{folder} holds a session already; name a new folder.")
+        raise SessionError(f"{folder} holds a session already; choose another folder.")
 
 
 def _check_place(folder: Path) -> None:

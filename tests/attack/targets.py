@@ -308,6 +308,7 @@ def _story() -> tuple[str, ...]:
     from alnb.annotation import Answer, Click, Verdict
     from alnb.cost import Cost
     from alnb.dataset import SliceId
+    from alnb.merge import merge
     from alnb.metrics import Scores
     from alnb.regions import Region
     from alnb.reports import FitReport
@@ -315,8 +316,16 @@ def _story() -> tuple[str, ...]:
 
     with tempfile.TemporaryDirectory() as inside:
         folder = Path(inside)
-        session = Session.open(folder / "session", _dataset(folder), _quick())
+        dataset = _dataset(folder)
         regions = [Region(SliceId("a", 0), row, 0, 8, 12) for row in (0, 8, 16)]
+        for name, clicks in (("Ada", (Click(5, 6),)), ("Ben", ())):
+            session = Session.open(folder / name, dataset, _quick())
+            session.ask([Pick(region, 0.5) for region in regions[:2]])
+            verdict = Verdict.INFECTED if clicks else Verdict.CLEAN
+            session.submit(Answer(regions[0], verdict, clicks, 2.0, name))
+            session.close()
+        merge([folder / "Ada", folder / "Ben"], folder / "session")
+        session = Session.open(folder / "session", dataset)
         session.ask([Pick(region, 0.5) for region in regions[:2]])
         session.submit(Answer(regions[0], Verdict.INFECTED, (Click(5, 6),), 2.0, "Ada"))
         session.submit(Answer(regions[1], Verdict.CLEAN, (), 1.0, "Ada"))
@@ -332,7 +341,7 @@ def _story() -> tuple[str, ...]:
         session.scored(Scores(1, 2, 3, 4), 0.5)
         session.ask([Pick(regions[0], 0.5, repeat=True)])
         session.undo()
-        forked = session.fork(folder / "forked", 0, seed=1)
+        forked = session.fork(folder / "forked", 1, seed=1)
         lines = forked.journal.path.read_text().splitlines()
         return tuple(line.replace(str(folder), "@FOLDER@") for line in lines)
 
@@ -349,7 +358,7 @@ def _spoil_journal(rng: random.Random, folder: Path) -> None:
 def _open_journal(folder: Path) -> object:
     """List, open, go on with, compare and export the session."""
     from alnb.annotation import Answer, Verdict
-    from alnb.curves.compare import read_runs
+    from alnb.curves.compare import agreement_of, read_runs
     from alnb.dataset import Dataset
     from alnb.errors import AlnbError
     from alnb.export.export import write_export
@@ -360,7 +369,7 @@ def _open_journal(folder: Path) -> object:
     session_entry(folder / "session")
     with contextlib.suppress(AlnbError):  # it has no network: the masks are missing
         list(write_export(folder / "session", folder / "export"))
-    read_runs([folder / "session"])
+    agreement_of(read_runs([folder / "session"]))
     list(Recording.open(folder / "session").rows)
     session = Session.open(folder / "session", Dataset.open(folder / "data"))
     for region in session.state.pending[:1]:
