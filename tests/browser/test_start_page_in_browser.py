@@ -1,5 +1,4 @@
 import re
-import shutil
 import zipfile
 
 import numpy as np
@@ -8,6 +7,7 @@ from scans import ct, noisy_chest, write_nifti
 from test_volumes_dicom import write_series
 
 from alnb.annotation import Answer, Verdict
+from alnb.dataset import import_phantom
 from alnb.pool import Pool, start_picks
 from alnb.serve import app_notebook
 from alnb.session import Session
@@ -16,11 +16,10 @@ from browser.layout import faults, resize
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory, phantom):
+def place(tmp_path_factory):
     """A folder with a dataset in it, under a path that no column is wide enough for."""
     place = tmp_path_factory.mktemp("start") / "-".join(["a long name"] * 8) / "place"
-    place.mkdir(parents=True)
-    shutil.copytree(phantom.folder, place / "data")
+    import_phantom(place / "data", scans=2, size=64)
     return place
 
 
