@@ -86,8 +86,15 @@ def test_a_cell_that_is_run_too_early_says_so_without_a_trace(path, ran):
 def test_a_notebook_is_thin_and_holds_no_outputs(path):
     assert not any(cell.outputs for cell in code(path))
     lines = [line for cell in code(path) for line in cell.source.splitlines()]
-    assert len(lines) < 100
     assert not any(line.startswith("def ") for line in lines)
+
+
+@each(NOTEBOOKS)
+def test_a_lesson_is_short_and_each_cell_can_say_what_must_run_before_it(path):
+    sources = [cell.source for cell in code(path)]
+
+    assert sum(len(source.splitlines()) for source in sources) < 80
+    assert all("from alnb.ui.lessons import" in source for source in sources)
 
 
 @each(NOTEBOOKS)

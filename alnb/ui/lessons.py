@@ -45,6 +45,7 @@ from alnb.ui.stills import Line, Panel, Still, chart, picture
 QUICK = Config(asking="live", predict_zoom=1.0, predict_mirrored=False)
 """The settings of all lessons that train no network."""
 
+ENTROPY = "uncertainty (entropy), 0 to 0.69 nats"
 COST, DICE = "labelling cost, nominal seconds", "Dice on test slices"
 SHOWN = 6  # ours: slices of a race to choose from; more don't fit a screen
 
@@ -424,28 +425,20 @@ class Turns:
 
     def map(self) -> Still:
         """Draw the slice with truth, prediction and uncertainty, as they are now."""
-        return picture(slice_panels(self.player, self.where), heat=ENTROPY, side=176)
+        dataset, live = self.player.session.dataset, self.player.live
+        count = f"after {len(live.answers)} answers"
+        plain = Panel(
+            title=f"Predicted {count}", image=dataset.image(self.where),
+            truth=dataset.mask(self.where), predicted=live.segment(self.where),
+        )  # fmt: skip
+        entropy = live.entropy(self.where) / np.log(2)
+        unsure = replace(plain, title=f"Unsure {count}", predicted=None, heat=entropy)
+        return picture([plain, unsure], heat=ENTROPY, side=176)
 
     def chart(self) -> Still:
         """Draw the curve so far."""
         line = self.player.line(f"you and the oracle, {len(self.player.answers)} answers")
         return chart([line], title="Every answer moves the curve", x=COST, y=DICE, size=(440, 250))
-
-
-ENTROPY = "uncertainty (entropy), 0 to 0.69 nats"
-
-
-def slice_panels(player: Player, where: SliceId, name: str = "Predicted") -> list[Panel]:
-    """Describe a slice beside what a player predicts of it, and where it is unsure."""
-    image, mask = player.session.dataset.image(where), player.session.dataset.mask(where)
-    entropy = player.live.entropy(where) / np.log(2)
-    count = f"after {len(player.live.answers)} answers"
-    return [
-        Panel(
-            title=f"{name} {count}", image=image, truth=mask, predicted=player.live.segment(where)
-        ),
-        Panel(title=f"Unsure {count}", image=image, truth=mask, heat=entropy),
-    ]
 
 
 class Race(Hand):
