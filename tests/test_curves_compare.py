@@ -8,6 +8,7 @@ from fakes import FEW, FakeLearner
 
 from alnb.acquisition import Pick
 from alnb.annotation import Answer, Click, Verdict
+from alnb.cost import Cost
 from alnb.curves import charts, compare
 from alnb.curves.compare import (
     Comparison,
@@ -24,9 +25,11 @@ from alnb.curves.compare import (
 )
 from alnb.cycle import run
 from alnb.errors import DataError, SessionError
+from alnb.metrics import Scores
 from alnb.oracle import Oracle
 from alnb.pool import Pool, start_picks
 from alnb.regions import grid
+from alnb.reports import Sample
 from alnb.session import Session
 
 
@@ -74,6 +77,26 @@ def test_sessions_that_were_never_trained_have_no_curve(squares, tmp_path, folde
     with pytest.raises(DataError, match="no curve to compare"):
         read_runs([tmp_path / "begun"])
     assert len(read_runs([tmp_path / "begun", folder / "entropy-0"])) == 1
+
+
+def test_sessions_that_were_never_trained_are_drawn_answer_by_answer(squares, tmp_path, folder):
+    for name, hits in (("anna", 2), ("ben", 6)):
+        session = Session.open(tmp_path / name, squares, FEW)
+        for n in range(3):
+            session.sampled(
+                Sample(weights="w", answers=n, slices=4, cost=Cost(nominal_s=3.0 * n, regions=n),
+                       scores=Scores(tp=n * hits, fp=1, fn=9))
+            )  # fmt: skip
+        session.close()
+    runs = read_runs([tmp_path / "anna", tmp_path / "ben"])
+    comparison = Comparison(group(runs, natural_grouping(runs)))
+
+    assert [len(run.rows) for run in runs] == [3, 3]
+    assert comparison.common == (0.0, 6.0)
+    assert [row["last"] for row in comparison.summary()] == pytest.approx(
+        [8 / 18, 24 / 34], abs=1e-4
+    )
+    assert len(read_runs([tmp_path / "anna", folder / "entropy-0"])) == 1  # a training counts more
 
 
 # --- grouping ---

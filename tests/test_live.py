@@ -204,6 +204,17 @@ def test_the_largest_of_a_region_counts_if_that_is_set(squares, cache):
     assert (tables[1] >= tables[0] - 1e-6).all()
 
 
+def test_answers_take_ignorance_away(squares, cache):
+    live, where = layer(squares, cache, learned=False), squares.part("train")[0]
+    before = live.posterior(where)
+    live.learn(some(squares) + [clean(squares, one) for one in squares.part("train")])
+    after = live.posterior(where)
+
+    assert before.mean.shape == (squares.size, squares.size)
+    assert after.mutual_information.mean() < before.mutual_information.mean()
+    assert np.allclose(after.predictive_entropy, live.entropy(where), atol=0.02)
+
+
 def test_slices_of_any_size_are_covered(tmp_path):
     pairs = [scan_of(f"s{n}", 4, 44, n) for n in range(3)]
     odd = build(pairs, tmp_path / "odd", size=44)

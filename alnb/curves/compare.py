@@ -64,6 +64,17 @@ class Run:
         """Its seed."""
         return self.state.config.seed
 
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """Its curve, a row a training, as `CycleReport.row`.
+
+        Without a training, a row for each answer that the live layer was measured after.
+        """
+        if self.state.reports:
+            return [report.row(self.seed) for report in self.state.reports]
+        samples = enumerate(sample.row() for sample in self.state.samples)
+        return [{"cycle": n, "seed": self.seed, **row} for n, row in samples]
+
 
 def find_runs(paths: Iterable[Path]) -> list[Path]:
     """List the folders that hold a journal: the named ones, or folders below them.
@@ -89,12 +100,14 @@ def find_runs(paths: Iterable[Path]) -> list[Path]:
 def read_runs(folders: Sequence[Path]) -> tuple[Run, ...]:
     """Read runs that were trained from their journals; they may be open elsewhere.
 
+    If none was trained, those whose live layer was measured are compared.
+
     Raises
     ------
     SessionError
         If a journal can't be read.
     DataError
-        If they are of different datasets, or none was trained.
+        If they are of different datasets, or none was trained or measured.
     """
     runs = tuple(_read(name, f) for name, f in zip(names_of(folders), folders, strict=True))
     datasets = {run.fingerprint: run.dataset for run in runs}
@@ -104,9 +117,10 @@ def read_runs(folders: Sequence[Path]) -> tuple[Run, ...]:
             "test slices differ, so their scores can't be compared. Name runs of one dataset."
         )
     trained = tuple(run for run in runs if run.state.reports)
-    if not trained:
+    drawn = trained or tuple(run for run in runs if run.rows)
+    if not drawn:
         raise DataError("none of the runs has been trained yet; there is no curve to compare.")
-    return trained
+    return drawn
 
 
 def _read(name: str, folder: Path) -> Run:
@@ -157,13 +171,13 @@ def _are_paired(runs: Sequence[Run]) -> bool:
 
 
 def table_of(runs: Sequence[Run]) -> pd.DataFrame:
-    """Put all curves in a tidy table, a row a cycle: run, arm, dataset, and `CURVE_COLUMNS`."""
+    """Put all curves in a tidy table, with `Run.rows`: run, arm, dataset, and `CURVE_COLUMNS`."""
     import pandas as pd
 
     rows = [
-        {"run": run.name, "arm": run.arm, "dataset": run.dataset, **report.row(run.seed)}
+        {"run": run.name, "arm": run.arm, "dataset": run.dataset, **row}
         for run in runs
-        for report in run.state.reports
+        for row in run.rows
     ]
     return pd.DataFrame(rows, columns=["run", "arm", "dataset", *CURVE_COLUMNS])
 
@@ -261,11 +275,7 @@ class Comparison:
         """The runs that have no place on the axis, since simulated answers took no time."""
         if self.x != "measured_s":
             return []
-        return [
-            run.name
-            for run in self.runs
-            if not any(report.cost.measured_s for report in run.state.reports)
-        ]
+        return [run.name for run in self.runs if not any(row["measured_s"] for row in run.rows)]
 
     @cached_property
     def curves(self) -> dict[str, dict[str, pd.DataFrame]]:

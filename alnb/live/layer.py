@@ -18,6 +18,7 @@ from alnb.dataset import Dataset, SliceId
 from alnb.live.cells import FEATURES, KEPT, Cells, Published
 from alnb.live.logistic import Logistic, sigmoid
 from alnb.metrics import Scores
+from alnb.posterior import Posterior
 from alnb.regions import Region, Tiling, tiling
 
 # Ours, chosen by cross-validation in the train parts of medseg and covid19b_pseudo (mixed), and
@@ -168,6 +169,12 @@ class Live:
         """Compute the predictive entropy of a slice, (H, W), nats."""
         entropy = self._last.posterior(self._slices.cells(where)).predictive_entropy
         return np.maximum(self._slices.enlarged(entropy), 0)
+
+    def posterior(self, where: SliceId) -> Posterior:
+        """Describe what is believed of a slice, and how surely: (H, W) maps, between its cells."""
+        cells = self._last.posterior(self._slices.cells(where))
+        mean, expected = map(self._slices.enlarged, (cells.mean, cells.expected_entropy))
+        return Posterior(np.clip(mean, 0, 1), np.maximum(expected, 0), cells.draws)
 
     def measure(self, where: SliceId) -> Scores:
         """Compare with the mask of a slice."""

@@ -35,6 +35,8 @@ class InCell:
         Written into every answer.
     clock : callable
         Seconds, only ever rising; times the answers.
+    after : callable
+        Called after each act, before what is asked is drawn; may ask the next region.
     """
 
     def __init__(
@@ -42,8 +44,9 @@ class InCell:
         session: Session,
         annotator: str = "reader",
         clock: Callable[[], float] = time.monotonic,
+        after: Callable[[], object] = lambda: None,
     ) -> None:
-        self.session = session
+        self.session, self._after = session, after
         pool = Pool(session.dataset, session.state.config)
         self.editor = Editor(session, pool, name_of(annotator), clock)
         self._region: Region | None = None
@@ -77,6 +80,7 @@ class InCell:
         self.editor.touch()
         try:
             action()
+            self._after()
         except AlnbError as error:
             self._text.value = f"<b>{error}</b>"
         else:

@@ -17,7 +17,7 @@ from browser.layout import faults, resize
 
 ROOT = str(Path(__file__).parents[2])  # where alnb is not installed
 PLACES = {"jupyterlab": "lab/tree/label.ipynb", "notebook": "notebooks/label.ipynb"}
-LESSON = "lab/tree/notebooks/03_one_cycle_by_hand.ipynb"
+LESSON = "lab/tree/notebooks/03_one_answer_at_a_time.ipynb"
 ACTIVE = (  # whether the cell of this number gets the keys
     "number => [...document.querySelectorAll('.jp-Notebook .jp-Cell')]"
     ".findIndex(cell => cell.classList.contains('jp-mod-active')) === number"
@@ -195,19 +195,22 @@ def test_a_lesson_is_answered_by_hand(watching, tmp_path):
             page.wait_for_function(ACTIVE, arg=number)
             page.wait_for_timeout(500)  # JupyterLab drops a key that comes while it scrolls
             page.keyboard.press("Shift+Enter")
-        page.locator(".alnb-figure").wait_for()
+        page.locator(".alnb-figure").wait_for(timeout=120_000)  # the network publishes first
         said = page.locator(".widget-html-content", has_text="open;")
-        said.filter(has_text="12 open; 0 s nominal").wait_for()
+        said.filter(has_text="1 open; 0 s nominal").wait_for()
+        drawn = page.locator(".jp-OutputArea img.widget-image").last
+        before = drawn.get_attribute("src")
         page.locator(".alnb-tap[data-ready]").wait_for(state="attached")
 
         panel = page.locator(".alnb-figure .nsewdrag[data-subplot=x2y2]")
         panel.click()
         page.get_by_role("button", name="Next", exact=True).click()
-        said.filter(has_text="11 open; 3 s nominal").wait_for()
+        said.filter(has_text="1 open; 3 s nominal").wait_for()
+        assert wait_until(lambda: drawn.get_attribute("src") != before)
         page.get_by_role("button", name="No infection", exact=True).click()
-        said.filter(has_text="10 open; 6 s nominal").wait_for()
+        said.filter(has_text="1 open; 6 s nominal").wait_for()
         page.get_by_role("button", name="Undo", exact=True).click()
-        said.filter(has_text="11 open; 3 s nominal").wait_for()
+        said.filter(has_text="2 open; 3 s nominal").wait_for()
 
 
 def test_the_app_opens_by_its_address_in_a_server_started_here_as_on_binder(

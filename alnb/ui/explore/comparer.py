@@ -78,7 +78,7 @@ class Comparer:
         self._task: asyncio.Task[None] | None = None
         self.x = _choice("against", [(name, key) for key, (name, _) in AXES.items()])
         self.y = _choice("score", [(name, key) for key, name in SCORES.items()])
-        scored = any(report.scores for run in self.runs for report in run.state.reports)
+        scored = any(row["dice"] == row["dice"] for run in self.runs for row in run.rows)  # no NaN
         self.y.value = "dice" if scored else "heldout_accuracy"  # what a dataset without masks has
         self.by = _choice("group by", [BY_SETTINGS, BY_RUN])
         self.by.value = natural_grouping(self.runs)

@@ -77,7 +77,7 @@ def _palette_png(
 
 
 @cache
-def _inferno() -> NDArray[np.uint8]:
+def inferno() -> NDArray[np.uint8]:
     """Return inferno's 256 colours, (256, 3) uint8."""
     from PIL import ImageColor
     from plotly.colors import sequential, unlabel_rgb
@@ -97,7 +97,7 @@ def heat_png(nats: Map) -> bytes:
     """
     levels = np.rint(np.clip(nats / math.log(2), 0, 1) * 255).astype(np.uint8)
     alpha = np.rint(np.linspace(0, HEAT_ALPHA * 255, 256)).astype(np.uint8)
-    return _palette_png(levels, _inferno(), alpha)
+    return _palette_png(levels, inferno(), alpha)
 
 
 def edge(mask: Mask) -> Mask:
