@@ -20,6 +20,7 @@ import pickle
 import platform
 import queue
 import shutil
+import signal
 import tempfile
 import uuid
 import zlib
@@ -427,8 +428,7 @@ _FORMS = "give local:N, tcp://HOST:PORT, slurm or slurm:N"
 def _connected(address: str, runs: int, opened: contextlib.ExitStack) -> Client:
     """Connect to a cluster, or start one; `opened` closes what was opened."""
     kind, colon, rest = address.partition(":")
-    for library in ("distributed", "tornado.application"):  # we say what a person can mend
-        logging.getLogger(library).setLevel(logging.CRITICAL)
+    _quieten()
     target: str | SpecCluster = address
     if kind in ("local", "slurm"):
         if not ((rest.isdecimal() and int(rest)) or (kind == "slurm" and not colon)):
@@ -465,8 +465,22 @@ def _greet(address: str) -> None:
 def _local(workers: int, opened: contextlib.ExitStack) -> SpecCluster:
     """Start workers on this machine, which only it can reach."""
     threads = max(1, (os.cpu_count() or 1) // workers)
-    cluster = LocalCluster(workers, threads_per_worker=threads, dashboard_address=LOOPBACK)
+    cluster = LocalCluster(
+        workers, threads_per_worker=threads, dashboard_address=LOOPBACK, preload=[__name__]
+    )
     return cast("SpecCluster", opened.enter_context(cluster))
+
+
+def dask_setup(worker: Worker) -> None:
+    """Leave Ctrl-C to the command that started a worker, in the same terminal; dask calls this."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _quieten()
+
+
+def _quieten() -> None:
+    """Keep dask's own log off the terminal, since we say what a person can mend."""
+    for library in ("distributed", "tornado.application"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)
 
 
 def _slurm(workers: int, opened: contextlib.ExitStack) -> SpecCluster:

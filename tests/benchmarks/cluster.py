@@ -57,7 +57,7 @@ def measure_cluster(data: Path | None, pairs: int, steps: int) -> Iterator[Measu
 
 def _time(dataset: Dataset, workers: int, steps: int) -> tuple[float, list[list[object]]]:
     """Return the seconds that the runs took, and what each found."""
-    config = Config(steps=steps)
+    config = Config(steps=steps, pretrain_steps=0)  # a start for each seed would take minutes
     experiment = EXPERIMENTS["fig5"](dataset, config, Options(cycles=1))
     with (
         tempfile.TemporaryDirectory() as out,
