@@ -4,8 +4,7 @@ import pytest
 from fakes import FakeLearner
 
 from alnb.curves import charts
-from alnb.experiments import report
-from alnb.experiments import run as running
+from alnb.experiments import engines, report
 from alnb.experiments.plan import EXPERIMENTS
 
 SMALL = ("--set", "regions_per_slice=16", "--set", "start_regions=6")
@@ -14,7 +13,7 @@ SMALL = ("--set", "regions_per_slice=16", "--set", "start_regions=6")
 @pytest.fixture
 def run(command_line, monkeypatch):
     """Run a command line that trains nothing; return its status, output and errors."""
-    carry_out = running.carry_out
+    carry_out = engines.carry_out
 
     def faked(runs, dataset, **options):
         carry_out(runs, dataset, **(options | {"learner": FakeLearner}))
@@ -98,6 +97,8 @@ def test_the_report_prints_what_the_runs_show(run, squares, tmp_path):
     [
         (("--seeds", "a"), "give different numbers"),
         (("--jobs", "0"), "it must be at least 1"),
+        (("--cluster", "local:2", "--jobs", "2"), "leave it out with --cluster"),
+        (("--cluster", "nowhere"), "--cluster 'nowhere' can't be read; give local:N"),
         (("--preset", "papers"), "preset 'papers' is unknown"),
         (("--set", "nonsense=1"), "unknown setting nonsense"),
         (("--arms", "entropy,entropi"), "heuristic 'entropi' is unknown; there are entropy, bald"),

@@ -1,27 +1,20 @@
 import csv
-import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
-from fakes import FakeLearner, scan_of
+from fakes import FEW, FakeLearner, scan_of
+from planned import small_runs
 
 from alnb.config import PAPER, Config
 from alnb.cost import Cost
 from alnb.dataset import Dataset, build, import_medseg
-from alnb.errors import ConfigError, DataError, SessionError, TrainerError
-from alnb.experiments.plan import EXPERIMENTS, Options
+from alnb.errors import ConfigError, DataError, SessionError
+from alnb.experiments.engines import carry_out
 from alnb.experiments.run import (
     Clock,
-    carry_out,
     check,
     check_masks,
-    runs_of,
     simulate,
     why_ended,
 )
@@ -29,7 +22,6 @@ from alnb.journal import Journal
 from alnb.reports import CURVE_COLUMNS, CycleReport, FitReport
 from alnb.state import state_of
 
-CONFIG = Config(regions_per_slice=16, start_regions=6, regions_per_cycle=2)
 FIT = FitReport(
     weights="", backbone="", device="", steps=1, loss=0, threshold=0.5, heldout=0,
     heldout_accuracy=None, train_s=0,
@@ -46,7 +38,7 @@ def rows(folder):
 
 def test_a_run_leaves_a_journal_a_curve_and_a_page(tmp_path, squares):
     out = tmp_path / "run"
-    simulate(squares, out, CONFIG, cycles=2, learner=FakeLearner(squares, CONFIG))
+    simulate(squares, out, FEW, cycles=2, learner=FakeLearner(squares, FEW))
 
     assert [float(row["cost_s"]) for row in rows(out)] == [18, 24, 30]
     assert tuple(rows(out)[0]) == CURVE_COLUMNS
@@ -57,9 +49,9 @@ def test_a_run_leaves_a_journal_a_curve_and_a_page(tmp_path, squares):
 
 
 def test_a_run_that_is_done_goes_on_with_more_cycles(tmp_path, squares):
-    learner = FakeLearner(squares, CONFIG)
-    simulate(squares, tmp_path, CONFIG, cycles=1, learner=learner)
-    simulate(squares, tmp_path, CONFIG, cycles=3, learner=learner)
+    learner = FakeLearner(squares, FEW)
+    simulate(squares, tmp_path, FEW, cycles=1, learner=learner)
+    simulate(squares, tmp_path, FEW, cycles=3, learner=learner)
 
     assert [row["cycle"] for row in rows(tmp_path)] == ["0", "1", "2", "3"]
 
@@ -74,7 +66,7 @@ def test_the_papers_start_costs_960_s_and_each_cycle_15(tmp_path, tmp_path_facto
 
 
 def test_the_same_seed_gives_the_same_curve_of_a_network(tmp_path, squares):
-    config = CONFIG.replace(
+    config = FEW.replace(
         backbone="efficientnet_lite0", pretrain_steps=0, steps=2, batch=2, crop=32, draws=2
     )
 
@@ -92,16 +84,16 @@ def test_the_same_seed_gives_the_same_curve_of_a_network(tmp_path, squares):
 
 
 def test_a_run_of_other_settings_is_said(tmp_path, squares):
-    simulate(squares, tmp_path, CONFIG, cycles=0, learner=FakeLearner(squares, CONFIG))
+    simulate(squares, tmp_path, FEW, cycles=0, learner=FakeLearner(squares, FEW))
 
     with pytest.raises(SessionError, match="seed 0, not 1"):
-        simulate(squares, tmp_path, CONFIG.replace(seed=1))
+        simulate(squares, tmp_path, FEW.replace(seed=1))
 
 
 @pytest.mark.parametrize("labels", ["points", "full"])
 def test_a_run_that_was_stopped_errs_as_if_it_had_not_been(tmp_path, squares, labels):
     errors = {"miss_rate": 0.5, "wrong_rate": 0.2, "click_jitter_px": 2.0}
-    config = CONFIG.replace(labels=labels, **errors)
+    config = FEW.replace(labels=labels, **errors)
     for cycles in (0, 1, 2):
         simulate(
             squares, tmp_path / "stopped", config, cycles=cycles,
@@ -131,7 +123,7 @@ def test_a_run_that_was_stopped_errs_as_if_it_had_not_been(tmp_path, squares, la
     ],
 )
 def test_why_a_run_ended_is_told(tmp_path, squares, settings, why):
-    config = CONFIG.replace(**settings)
+    config = FEW.replace(**settings)
     simulate(squares, tmp_path, config, cycles=3, learner=FakeLearner(squares, config))
     told = why_ended(state_of(Journal(tmp_path / "journal.jsonl").events), 3)
 
@@ -149,7 +141,7 @@ def test_a_dataset_with_no_infected_slice_is_said(tmp_path):
     clean = build([(volume, mask * 0)], tmp_path / "clean", size=32, split={"one": "train"})
 
     with pytest.raises(DataError, match="none of its 4 train slices is infected"):
-        simulate(clean, tmp_path / "run", CONFIG)
+        simulate(clean, tmp_path / "run", FEW)
 
 
 @pytest.mark.slow
@@ -164,7 +156,7 @@ def test_the_default_finds_infection_on_real_ct(shared, tmp_path):
 
 def test_settings_that_no_network_has_leave_no_session(tmp_path, squares):
     with pytest.raises(ConfigError, match="backbone 'vgg' is unknown"):
-        simulate(squares, tmp_path / "run", CONFIG.replace(backbone="vgg"), cycles=0)
+        simulate(squares, tmp_path / "run", FEW.replace(backbone="vgg"), cycles=0)
 
     assert not (tmp_path / "run" / "journal.jsonl").exists()
 
@@ -172,105 +164,40 @@ def test_settings_that_no_network_has_leave_no_session(tmp_path, squares):
 # --- the runs of an experiment ---
 
 
-class Broken(FakeLearner):
-    """Fails as soon as it has to train."""
-
-    def fit(self, answers):
-        raise TrainerError("there is nothing to train on.")
-
-
-class Killed(FakeLearner):
-    """Takes its process with it."""
-
-    def fit(self, answers):
-        os._exit(9)
-
-
-def runs(dataset, out, config=CONFIG, cycles=2, seeds=(0, 1)):
-    return runs_of(EXPERIMENTS["fig5"](dataset, config, Options(cycles=cycles)), out, seeds)
-
-
 def report(cycle, cost_s=0.0):
     return CycleReport(cycle=cycle, cost=Cost(cost_s), scores=None, fit=FIT, score_s=0)
 
 
 def test_each_arm_and_seed_has_a_folder(squares, tmp_path):
-    names = [str(run.folder.relative_to(tmp_path)) for run in runs(squares, tmp_path)]
+    names = [str(run.folder.relative_to(tmp_path)) for run in small_runs(squares, tmp_path)]
 
     assert names == [
         "fig5/runs/entropy-0", "fig5/runs/random-0", "fig5/runs/entropy-1", "fig5/runs/random-1",
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_runs_are_carried_out_and_told_of(squares, tmp_path, jobs):
-    told = []
-    todo = runs(squares, tmp_path)
-    carry_out(
-        todo, squares, jobs=jobs, learner=FakeLearner,
-        notify=lambda run, report: told.append((run.folder.name, report.cycle)),
-    )  # fmt: skip
-
-    assert sorted(told) == sorted((run.folder.name, n) for run in todo for n in range(3))
-    assert all(run.finished for run in todo)
-    assert check(todo, squares) == dict.fromkeys(todo, 1.0)
-
-
-def test_several_jobs_give_what_one_gives(squares, tmp_path):
-    for jobs in (1, 2):
-        carry_out(runs(squares, tmp_path / str(jobs)), squares, jobs=jobs, learner=FakeLearner)
-
-    one, two = (
-        [(run.folder / "curve.csv").read_text().split(",train_s")[0] for run in done]
-        for done in (runs(squares, tmp_path / str(jobs)) for jobs in (1, 2))
-    )
-    assert one == two
-
-
-def test_what_is_finished_is_not_run_again_but_goes_on_with_more_cycles(squares, tmp_path):
-    carry_out(runs(squares, tmp_path), squares, learner=FakeLearner)
-    again = []
-    carry_out(runs(squares, tmp_path), squares, learner=Broken)
-    carry_out(
-        runs(squares, tmp_path, cycles=3), squares, learner=FakeLearner,
-        notify=lambda run, report: again.append(report.cycle),
-    )  # fmt: skip
-
-    assert again == [3] * 4
-
-
 @pytest.mark.parametrize("mark", ["[]", "{}", '{"cycles": "2"}', "[" * 100_000, "\0"])
 def test_a_spoilt_mark_of_the_end_is_none(squares, tmp_path, mark):
-    (run, *_) = runs(squares, tmp_path)
+    (run, *_) = small_runs(squares, tmp_path)
     run.folder.mkdir(parents=True)
     (run.folder / "finished.json").write_text(mark)
 
     assert not run.finished
 
 
-def test_weights_go_when_a_run_is_finished_and_the_journal_stays(squares, tmp_path):
-    (run, *_) = runs(squares, tmp_path)
-    (run.folder / "cache").mkdir(parents=True)
-    (run.folder / "cache" / "weights-a.safetensors").write_bytes(b"much")
-    carry_out([run], squares, learner=FakeLearner)
-
-    assert {path.name for path in run.folder.iterdir()} >= {"journal.jsonl", "curve.csv"}
-    assert not (run.folder / "cache").exists()
-
-
 def test_other_settings_in_a_folder_are_said(squares, tmp_path):
-    carry_out(runs(squares, tmp_path), squares, learner=FakeLearner)
+    carry_out(small_runs(squares, tmp_path), squares, learner=FakeLearner)
 
     with pytest.raises(SessionError, match=r"other settings \(steps 150, not 7"):
-        check(runs(squares, tmp_path, CONFIG.replace(steps=7)), squares)
+        check(small_runs(squares, tmp_path, FEW.replace(steps=7)), squares)
 
 
 def test_runs_of_another_alnb_are_not_gone_on_with(squares, tmp_path, monkeypatch):
-    carry_out(runs(squares, tmp_path), squares, learner=FakeLearner)
+    carry_out(small_runs(squares, tmp_path), squares, learner=FakeLearner)
     monkeypatch.setattr("alnb.__version__", "9.9")
 
     with pytest.raises(SessionError, match=r"was made by alnb 0\.\S+, and this is 9\.9"):
-        check(runs(squares, tmp_path), squares)
+        check(small_runs(squares, tmp_path), squares)
 
 
 def test_a_dataset_that_was_changed_is_said(squares, tmp_path):
@@ -280,32 +207,17 @@ def test_a_dataset_that_was_changed_is_said(squares, tmp_path):
     np.save(path, 1 - masks)
 
     with pytest.raises(DataError, match="it was changed"):
-        check(runs(squares, tmp_path), Dataset.open(tmp_path / "data"))
+        check(small_runs(squares, tmp_path), Dataset.open(tmp_path / "data"))
 
 
 def test_a_dataset_without_masks_is_said_before_anything_runs(unmasked, tmp_path):
     with pytest.raises(DataError, match="has no masks"):
-        check(runs(unmasked, tmp_path), unmasked)
-
-
-def test_no_jobs_are_a_sentence(squares, tmp_path):
-    with pytest.raises(ConfigError, match="--jobs is 0; it must be at least 1"):
-        carry_out(runs(squares, tmp_path), squares, jobs=0)
-
-
-def test_a_run_that_fails_in_its_process_is_said(squares, tmp_path):
-    with pytest.raises(TrainerError, match=r"(entropy|random)-0: there is nothing to train on"):
-        carry_out(runs(squares, tmp_path), squares, jobs=2, learner=Broken)
-
-
-def test_a_process_that_dies_is_said(squares, tmp_path):
-    with pytest.raises(TrainerError, match=r"-0 ended unexpectedly \(exit code 9\)"):
-        carry_out(runs(squares, tmp_path), squares, jobs=2, learner=Killed)
+        check(small_runs(unmasked, tmp_path), unmasked)
 
 
 def test_the_time_left_follows_from_what_was_done_since_the_start(squares, tmp_path):
     now = [100.0]
-    (one, two, *_) = runs(squares, tmp_path, cycles=3)
+    (one, two, *_) = small_runs(squares, tmp_path, cycles=3)
     clock = Clock({one: 0.5, two: 0.0}, lambda: now[0])
     assert (clock.left_s, clock.left) == (None, "0 of 2 runs done")
 
@@ -321,76 +233,7 @@ def test_the_time_left_follows_from_what_was_done_since_the_start(squares, tmp_p
 
 
 def test_a_run_with_a_budget_is_done_when_it_is_spent(squares, tmp_path):
-    (run, *_) = runs(squares, tmp_path, CONFIG.replace(budget_s=100.0), cycles=99)
+    (run, *_) = small_runs(squares, tmp_path, FEW.replace(budget_s=100.0), cycles=99)
 
     assert run.share(4, 50.0) == 0.5
     assert run.share(9, 112.0) == 1.0
-
-
-COMMAND = "from alnb.cli import main; main()"
-FAST = (
-    "pretrain_steps=0", "steps=2", "draws=2", "start_regions=8", "regions_per_slice=16", "crop=32",
-    "backbone=efficientnet_lite0",
-)  # fmt: skip
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows sends no Ctrl-C to a single process")
-def test_ctrl_c_ends_all_jobs_and_the_same_command_goes_on(squares, tmp_path):
-    words = [
-        sys.executable, "-c", COMMAND, "bench", "fig5", str(squares.folder), "--seeds", "0",
-        "--cycles", "3", "--jobs", "2", "--out", str(tmp_path),
-        *(word for setting in FAST for word in ("--set", setting)),
-    ]  # fmt: skip
-    process = subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    first = process.stdout.readline()
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
-    _, err = process.communicate(timeout=30)
-
-    assert process.returncode == 130
-    assert "the same command goes on" in err
-    assert "Traceback" not in err
-    assert "cycle" in first
-    assert not _alive(process.pid)
-    assert not (tmp_path / "fig5.csv").exists()
-
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
-    lines = [line for line in done.stdout.splitlines() if ": cycle" in line]
-    assert 0 < len(lines) < 8  # of 2 runs of 4 cycles, some were done before
-    table = (tmp_path / "fig5.csv").read_text().splitlines()
-    assert len(table) == 1 + 8
-    for path in (tmp_path / "fig5" / "runs").glob("*/journal.jsonl"):
-        kinds = [event.kind for event in Journal(path).events]
-        assert kinds.count("scored") == 4
-    assert json.loads((tmp_path / "fig5.json").read_text())["seeds"] == [0]
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no process groups")
-def test_jobs_end_at_once_when_the_command_is_killed(squares, tmp_path):
-    endless = [setting for setting in FAST if not setting.startswith("steps")] + ["steps=1000000"]
-    words = [
-        sys.executable, "-c", COMMAND, "bench", "fig5", str(squares.folder), "--seeds", "0",
-        "--cycles", "1", "--jobs", "2", "--out", str(tmp_path), "--set", "epochs=1000000",
-        *(word for setting in endless for word in ("--set", setting)),
-    ]  # fmt: skip
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, start_new_session=True)
-    while len(list(tmp_path.glob("fig5/runs/*/journal.jsonl"))) < 2:
-        assert process.poll() is None
-        time.sleep(0.05)
-    process.kill()
-    process.wait()
-
-    assert not _alive(process.pid)
-
-
-def _alive(group):
-    """Tell whether a process of a group is left, a moment after it was ended."""
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        try:
-            os.killpg(group, 0)
-        except ProcessLookupError:
-            return False
-        time.sleep(0.05)
-    return True

@@ -109,6 +109,11 @@ OPTIONS: dict[str, Option] = {
     "seeds": option(str, "One run for each seed: 0,1,2.", "0,1,2"),
     "quick": option(bool, "Less of everything, to see that it works; use another --out.", False),
     "jobs": option(int, "How many runs at a time; they share the cores.", 1),
+    "cluster": option(
+        str | None,
+        "Run on dask workers: local:N, tcp://HOST:PORT (a scheduler's address), slurm or slurm:N.",
+        None,
+    ),
     "preset": (Preset, "default"),
     "backbone": (Backbone, None),
     "weights": (Weights, None),
@@ -168,8 +173,8 @@ _add_experiment(
 
 
 def _experiment(
-    name: str, *, data: Path, out: Path, seeds: str, jobs: int, preset: str, backbone: str | None,
-    weights: Path | None, settings: list[str] | None,
+    name: str, *, data: Path, out: Path, seeds: str, jobs: int, cluster: str | None,
+    preset: str, backbone: str | None, weights: Path | None, settings: list[str] | None,
     **own: Any,  # noqa: ANN401 - of several kinds
 ) -> None:  # fmt: skip
     """Run an experiment, and say what it shows."""
@@ -195,7 +200,7 @@ def _experiment(
             update(completed=clock.done, note=clock.left)
 
         result = perform(
-            experiment, dataset, out, seeds_of(seeds), jobs=jobs,
+            experiment, dataset, out, seeds_of(seeds), jobs=jobs, cluster=cluster,
             command=shlex.join(["alnb", *sys.argv[1:]]), on_start=on_start, on_cycle=on_cycle,
         )  # fmt: skip
     for line in (

@@ -23,9 +23,10 @@ from alnb.curves.charts import (
 from alnb.curves.statistics import dices, shares
 from alnb.dataset import Dataset
 from alnb.errors import saying
+from alnb.experiments.engines import carry_out
 from alnb.experiments.plan import Experiment
 from alnb.experiments.results import Result, facts_of, read_all, table_of, write
-from alnb.experiments.run import Clock, MakeLearner, PlannedRun, carry_out, check, runs_of
+from alnb.experiments.run import Clock, MakeLearner, PlannedRun, check, runs_of
 from alnb.reports import CycleReport
 from alnb.storage import write_text
 
@@ -49,6 +50,7 @@ def perform(
     seeds: Sequence[int],
     *,
     jobs: int = 1,
+    cluster: str | None = None,
     command: str = "",
     on_start: Callable[[Clock], None] = lambda clock: None,
     on_cycle: OnCycle = lambda run, report, clock: None,
@@ -64,7 +66,7 @@ def perform(
     out : Path
         Gets ``NAME.csv``, ``NAME.json`` and ``NAME.html``, and the runs in ``NAME/runs``.
     seeds : sequence of int
-    jobs, learner
+    jobs, cluster, learner
         As `carry_out` takes them.
     command : str
         The command line, for ``NAME.json``.
@@ -84,7 +86,7 @@ def perform(
         clock.note(run, report)
         on_cycle(run, run.priced(report), clock)
 
-    carry_out(runs, dataset, jobs=jobs, notify=noted, learner=learner)
+    carry_out(runs, dataset, jobs=jobs, cluster=cluster, notify=noted, learner=learner)
     facts = facts_of(experiment, runs, dataset, command)
     result = Result(facts, table_of(experiment, runs, dataset))
     write(result, out)

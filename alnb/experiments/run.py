@@ -1,6 +1,7 @@
-"""Runs with a simulated annotator: one, or all of an experiment, several at a time.
+"""Runs with a simulated annotator: one, or those of an experiment.
 
 A run of an experiment lies in ``EXPERIMENT/runs/ARM-SEED`` and goes on if it was stopped there.
+`engines` carries them out.
 """
 
 from __future__ import annotations
@@ -8,16 +9,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import multiprocessing
-import os
 import shutil
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
@@ -26,7 +21,7 @@ from alnb.config import Config
 from alnb.curves.charts import curve_figure
 from alnb.cycle import Learner, ran_out, run
 from alnb.dataset import Dataset, fold
-from alnb.errors import AlnbError, ConfigError, SessionError, TrainerError, saying
+from alnb.errors import SessionError, saying
 from alnb.experiments.plan import Arm, Experiment, check_masks
 from alnb.oracle import Oracle
 from alnb.reports import CycleReport, curve_table
@@ -39,7 +34,6 @@ if TYPE_CHECKING:
     from alnb.training import OnProgress
 
 FINISHED = "finished.json"
-END_S = 5.0  # how long a process may take to end before it is killed
 
 
 class _Mark(TypedDict):
@@ -179,8 +173,6 @@ class PlannedRun:
 
 
 MakeLearner = Callable[[Dataset, Config], Learner]
-Notify = Callable[[PlannedRun, CycleReport], None]
-Working = dict[Connection, tuple[PlannedRun, SpawnProcess]]
 
 
 def runs_of(experiment: Experiment, out: Path, seeds: Sequence[int]) -> tuple[PlannedRun, ...]:
@@ -234,133 +226,38 @@ def _done(run: PlannedRun, dataset: Dataset) -> float:
     return run.share(reports[-1].cycle, reports[-1].cost.nominal_s) if reports else 0.0
 
 
-def carry_out(
-    runs: Sequence[PlannedRun],
+def finish(
+    run: PlannedRun,
     dataset: Dataset,
-    *,
-    jobs: int = 1,
-    notify: Notify = lambda run, report: None,
+    on_cycle: Callable[[CycleReport], None],
     learner: MakeLearner | None = None,
 ) -> None:
-    """Finish the runs that are not finished.
+    """Run to the end, then delete weights and page: they fill the disk and can be made again.
 
     Parameters
     ----------
-    runs : sequence of PlannedRun
+    run : PlannedRun
     dataset : Dataset
-        With masks.
-    jobs : int
-        How many at a time, ≥ 1. Several run in processes of their own that share the cores.
-    notify : callable
-        Called in this process with each cycle that is run now.
+        The undivided one.
+    on_cycle : callable
+        Called with the report of each cycle that is run now.
     learner : callable, optional
-        Makes a run's learner; None trains. With several jobs it must be importable.
+        Makes its learner; None trains in this process.
 
     Raises
     ------
     AlnbError
-        If `jobs` is below 1 or a run fails. The others are ended; the same call goes on with them.
+        As `simulate`.
     """
-    if jobs < 1:
-        raise ConfigError(f"--jobs is {jobs}; it must be at least 1.")
-    waiting = [run for run in runs if not run.finished]
-    if jobs > 1 and len(waiting) > 1:
-        _in_processes(waiting, dataset, min(jobs, len(waiting)), notify, learner)
-        return
-    for one in waiting:
-        _finish(one, dataset, notify, learner)
-
-
-def _finish(run: PlannedRun, dataset: Dataset, notify: Notify, learner: MakeLearner | None) -> None:
-    """Run to the end, then delete weights and page: they fill the disk and can be made again."""
     data = run.data(dataset)
     simulate(
-        data, run.folder, run.config, cycles=run.arm.cycles,
+        data, run.folder, run.config, cycles=run.arm.cycles, on_cycle=on_cycle,
         learner=learner(data, run.config) if learner else None,
-        on_cycle=lambda report: notify(run, report),
     )  # fmt: skip
     shutil.rmtree(run.folder / CACHE, ignore_errors=True)
     (run.folder / "curve.html").unlink(missing_ok=True)
     mark = json.dumps({"cycles": run.arm.cycles}) + "\n"
     (run.folder / FINISHED).write_text(mark, encoding="utf-8")
-
-
-def _in_processes(
-    waiting: list[PlannedRun], dataset: Dataset, jobs: int, notify: Notify,
-    learner: MakeLearner | None,
-) -> None:  # fmt: skip
-    context = multiprocessing.get_context("spawn")
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    working: Working = {}
-    try:
-        while waiting or working:
-            while waiting and len(working) < jobs:
-                run = waiting.pop(0)
-                ours, theirs = context.Pipe(duplex=False)
-                process = context.Process(
-                    target=_work, args=(theirs, run, dataset.folder, threads, learner), daemon=True
-                )
-                process.start()
-                theirs.close()  # so that we notice its end
-                working[ours] = run, process
-            for pipe in wait(list(working)):
-                _receive(pipe, working, notify)  # type: ignore[arg-type] # they are connections
-    finally:
-        processes = [process for _, process in working.values()]
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.join(END_S)
-            process.kill()
-            process.join()
-
-
-def _receive(pipe: Connection, working: Working, notify: Notify) -> None:
-    """Receive from a process a cycle's report, None at its end, or an error's sentence."""
-    run, process = working[pipe]
-    try:
-        message = pipe.recv()
-    except EOFError:
-        process.join()
-        raise TrainerError(
-            f"the process of {run.folder.name} ended unexpectedly (exit code {process.exitcode}), "
-            "perhaps because memory ran out. What was done is kept: go on with the same command "
-            "and fewer --jobs."
-        ) from None
-    if isinstance(message, CycleReport):
-        notify(run, message)
-    elif message is None:
-        process.join()
-        del working[pipe]
-    else:
-        raise TrainerError(f"{run.folder.name}: {message}")
-
-
-def _work(
-    pipe: Connection, run: PlannedRun, folder: Path, threads: int, learner: MakeLearner | None
-) -> None:
-    """Finish a run in a process of its own, which ends with the process that started it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the starting process gets it, and ends this one
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    if learner is None:
-        import torch
-
-        torch.set_num_threads(threads)
-    with contextlib.suppress(BrokenPipeError):  # the starting process is gone
-        try:
-            _finish(run, Dataset.open(folder), lambda _, report: pipe.send(report), learner)
-        except AlnbError as error:
-            pipe.send(str(error))
-        else:
-            pipe.send(None)
-
-
-def _end_with_parent() -> None:
-    """End this process as soon as the one that started it has ended, however it ended."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
 
 
 class Clock:

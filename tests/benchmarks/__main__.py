@@ -101,6 +101,19 @@ def live(
 
 
 @app.command()
+def cluster(
+    data: Data = None,
+    pairs: Annotated[int, typer.Option(min=1, help="How often both are timed.")] = 3,
+    steps: Annotated[int, typer.Option(min=1, help="Of each training.")] = 150,
+    as_json: AsJson = False,
+) -> None:
+    """Measure what a second worker of a cluster brings; fail below 0.9 of twice as fast."""
+    from .cluster import measure_cluster
+
+    _check(_print(measure_cluster(data, pairs, steps), as_json=as_json))
+
+
+@app.command()
 def lungs(data: Data = None, as_json: AsJson = False) -> None:
     """Measure what is asked about in the lungs, and infection outside; fail above 1 % of train."""
     from .lungs import measure_lungs
