@@ -21,13 +21,13 @@ from alnb.metrics import Scores
 from alnb.posterior import Posterior
 from alnb.regions import Region, Tiling, tiling
 
-# Ours, chosen by cross-validation in the train parts of medseg and covid19b_pseudo (mixed), and
-# for an untaught network on the phantom; figures in notebooks/results.
-INFECTED_WORTH = 0.5  # of a click, in observations
+# Ours, chosen by cross-validation in the train parts of medseg and covid19b_pseudo, and for an
+# untaught network on the phantom; figures in notebooks/results. True: if the network has learned.
+INFECTED_WORTH = {True: 0.3, False: 0.5}  # of a click, in observations
 OUTLINED = 0.5  # of the inside of an outline that was found right, together
 HOLD = 1.0  # of the other cells of an infected region, together, if the network has learned
-PRECISION = {True: 10.0, False: 2.0}  # of w's prior, if the network has learned or not
-BIAS_PRECISION = 0.05  # the same of its constant
+PRECISION = {True: (20.0, 1.0), False: (2.0, 0.05)}  # of w's prior: features, constant
+CAUTION = 8.0  # answers of either verdict from which half of the constant is believed
 Marks = tuple[Region, Sequence[Click]]
 EXACT = 64  # ours: slices ranked by all cells; of more, those ranked best by every fourth cell
 
@@ -75,8 +75,8 @@ class Live:
         self._same = config.regions == "grid"  # for all slices
         self._shares: dict[tuple[SliceId | None, int], NDArray[np.float32]] = {}
         self._rows: dict[Hashable, _Rows | None] = {}
-        self._precision = np.full(FEATURES + 1, PRECISION[basis.learned])
-        self._precision[-1] = BIAS_PRECISION
+        features, constant = PRECISION[basis.learned]
+        self._precision = np.append(np.full(FEATURES, features), constant)
         self.learn(())
 
     # --- learning ---
@@ -94,6 +94,8 @@ class Live:
         said = {content_of(answer): answer for answer in self.answers}
         self._rows = {key: self._rows.get(key) or self._said(said[key]) for key in said}
         rows = [one for one in self._rows.values() if one is not None]
+        clean = sum(not one.targets.any() for one in rows)
+        fewer = min(clean, len(rows) - clean + (marks is not None))
         if marks is not None:
             rows += self._marked(*marks)
         self._last = Logistic.prior(self._precision)
@@ -103,6 +105,8 @@ class Live:
                 for name in ("cells", "targets", "weights")
             )
             self._last = Logistic.fitted(self._precision, *joined)
+        if self.basis.learned:
+            self._last = self._last.cautious(fewer / (fewer + CAUTION))
 
     def _said(self, answer: Answer) -> _Rows | None:
         """Turn an answer into rows; None if it says nothing, or its slice is not published."""
@@ -133,7 +137,7 @@ class Live:
     def _click(self, where: SliceId, row: int, col: int, label: int) -> _Rows:
         """Say what a click says, of the features where it fell."""
         cell = self._slices.at(where, row, col)
-        worth = INFECTED_WORTH if label == INFECTED else 1.0
+        worth = INFECTED_WORTH[self.basis.learned] if label == INFECTED else 1.0
         return _Rows(cell[None], np.full(1, label, np.float32), np.full(1, worth, np.float32))
 
     def _shared(self, where: SliceId, inside: Map, targets: Map, worth: float) -> _Rows:

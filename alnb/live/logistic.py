@@ -78,6 +78,11 @@ class Logistic:
         root = np.linalg.inv(np.linalg.cholesky(hessian)).T.astype(np.float32)
         return cls(w, root)
 
+    def cautious(self, share: float) -> Logistic:
+        """Believe only a share, in [0, 1], of the last weight: the constant."""
+        shares = np.append(np.ones(len(self.w) - 1), share)
+        return Logistic(self.w * shares, self.root * shares[:, None].astype(np.float32))
+
     def moved(self, cells: Cells) -> Map:
         """Tell by how much the weights move the log odds of N cells, (N,)."""
         by: Map = cells @ np.append(0, self.w).astype(np.float32)

@@ -80,6 +80,7 @@ def live(
     data: Data = None,
     seeds: Annotated[int, typer.Option(min=1)] = 5,
     answers: Annotated[int, typer.Option(min=1)] = 107,
+    folds: Annotated[int, typer.Option(help="Of the train part; 0: the test part.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Measure the live layer: how long it takes, and its curve without any training."""
@@ -90,10 +91,11 @@ def live(
     if out is None:
         _check(_print(timings(), as_json=as_json))
         return
-    tables = []
-    for table in curves(data, range(seeds), answers, ("entropy", "random", "foreground_random")):
+    tables, heuristics = [], ("entropy", "random", "foreground_random")
+    for table in curves(data, range(seeds), answers, heuristics, folds):
         tables.append(table)
-        typer.echo(f"{table.heuristic[0]}, seed {table.seed[0]}: {table.dice.iloc[-1]:.3f}")
+        first, last = table.iloc[0], table.iloc[-1]
+        typer.echo(f"{first.heuristic}, fold {first.fold}, seed {first.seed}: {last.dice:.3f}")
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{'phantom' if data is None else data.name}_live.csv"
     pd.concat(tables).to_csv(path, index=False)

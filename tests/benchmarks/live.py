@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,7 @@ from alnb.annotation import Answer, Click, Verdict
 from alnb.asking import Asker
 from alnb.config import Config
 from alnb.dataset import Dataset, SliceId, build, embedded
+from alnb.dataset.split import fold
 from alnb.live import NUMBERS, STRIDE, Basis, Live
 from alnb.oracle import Oracle
 from alnb.pool import Pool
@@ -26,12 +28,13 @@ from alnb.volumes import Source, Volume
 from .speed import Measure
 
 SIZE, ANSWERS = 256, 300
+MEASURED = (5, 10, 20, 40, 80)  # answers, where folds are many
 POOLS = (60, 1600)  # slices to rank
 FIT_MS, RANK_MS = 30.0, {60: 50.0, 1600: 1000.0}  # limits
 
 
 def curves(
-    data: Path | None, seeds: Sequence[int], answers: int, heuristics: Sequence[str]
+    data: Path | None, seeds: Sequence[int], answers: int, heuristics: Sequence[str], folds: int = 0
 ) -> Iterator[pd.DataFrame]:
     """Simulate labelling without training, and measure the whole test part after each answer.
 
@@ -43,37 +46,45 @@ def curves(
         Of network, questions and annotator.
     answers : int
     heuristics : sequence of str
+    folds : int
+        Instead of the test part, measure on so many folds of the train part in turn, after
+        `MEASURED` answers. All folds share what is published.
 
     Yields
     ------
     DataFrame
-        Of one run: heuristic, seed, cost_s, regions, dice.
+        Of one run: heuristic, fold, seed, cost_s, regions, dice.
     """
     from alnb.training.trainer import Trainer
 
-    dataset = embedded() if data is None else Dataset.open(data)
+    whole = embedded() if data is None else Dataset.open(data)
+    parts = [fold(whole, n, folds) for n in range(folds)] or [whole]
     for seed in seeds:
         with tempfile.TemporaryDirectory() as folder:
-            for heuristic in heuristics:
-                config = Config(asking="live", heuristic=heuristic, seed=seed)
-                session = Session.open(Path(folder, heuristic), dataset, config)
+            config = Config(asking="live", seed=seed)
+            trainer = Trainer(whole, config, Path(folder, "cache"))
+            test = () if folds else whole.part("test")
+            trainer.publish([*whole.part("train"), *test], trainer.origin)
+            for (number, dataset), heuristic in itertools.product(enumerate(parts), heuristics):
+                own = config.replace(heuristic=heuristic)
+                session = Session.open(Path(folder, f"{heuristic}{number}"), dataset, own)
                 asker = Asker(session, Pool(dataset, session.state.config))
-                trainer = Trainer(dataset, config, Path(folder, "cache"))
-                trainer.publish([*asker.order(), *dataset.part("test")], trainer.origin)
                 asker.sample = dataset.part("test")
                 basis = Basis(trainer.origin, learned=session.state.config.pretrain_steps > 0)
                 asker.use(basis, cache=trainer.cache)
                 asker.measure()
-                for _ in range(answers):
+                oracle = Oracle(dataset, 100 * number + seed)
+                for count in range(1, answers + 1):
                     if not asker.ask():
                         break
-                    session.submit(Oracle(dataset, seed).answer(session.state.pending[0]))
-                    asker.measure()
+                    session.submit(oracle.answer(session.state.pending[0]))
+                    if not folds or count in MEASURED:
+                        asker.measure()
                 rows = [sample.row() for sample in session.state.samples]
                 session.close()
                 yield pd.DataFrame(
-                    [{"heuristic": heuristic, "seed": seed, **row} for row in rows],
-                    columns=["heuristic", "seed", "cost_s", "regions", "dice"],
+                    [{"heuristic": heuristic, "fold": number, "seed": seed, **row} for row in rows],
+                    columns=["heuristic", "fold", "seed", "cost_s", "regions", "dice"],
                 )
 
 
