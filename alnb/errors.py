@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 from collections.abc import Callable
 from functools import wraps
 from inspect import signature
@@ -22,8 +23,14 @@ LOG_BYTES, LOG_FILES = 1_000_000, 3  # ours: some thousand traces, and two older
 LOGGER = logging.getLogger("alnb")
 
 
+LONGEST_NAME = 100  # ours: characters of a name in a sentence, or of a part of a path
+
+
 class AlnbError(Exception):
     """Base of every error that alnb raises on purpose; its text is for the person."""
+
+    def __init__(self, sentence: object = "") -> None:
+        super().__init__(cut(str(sentence)))
 
 
 class DataError(AlnbError, ValueError):
@@ -88,6 +95,13 @@ def sentence_of(error: BaseException) -> str:
     )
 
 
+def cut(sentence: str) -> str:
+    """Cut names in a sentence that nobody would read to their end."""
+    return re.sub(
+        rf"[^\s/\\]{{{LONGEST_NAME + 1},}}", lambda found: f"{found[0][:LONGEST_NAME]}…", sentence
+    )
+
+
 LONGEST_QUOTE = 120  # ours: pydicom names every decoder that failed
 
 
@@ -99,7 +113,6 @@ def quoted(error: BaseException) -> str:
 
 # --- files and folders that a person named ---
 
-LONGEST_PART = 100  # ours: characters of a name in a path, in a sentence
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -137,10 +150,7 @@ def path_sentence(error: OSError, path: Path | str) -> str:
     )
     named = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else path
     told = Path(path if Path(path) in Path(named).parents else named)
-    parts = (
-        part if len(part) <= LONGEST_PART else f"{part[:LONGEST_PART]}…" for part in told.parts
-    )
-    return f"{Path(*parts)}: {why}. {advice}."
+    return cut(f"{told}: {why}. {advice}.")
 
 
 def path_error(error: OSError, path: Path | str) -> DataError:

@@ -17,7 +17,17 @@ from alnb.dataset import (
     import_semiseg,
     read_split,
 )
-from alnb.errors import LOG, DataError, log_to, path_sentence, quoted, saying, sentence_of
+from alnb.errors import (
+    LOG,
+    AlnbError,
+    DataError,
+    TrainerError,
+    log_to,
+    path_sentence,
+    quoted,
+    saying,
+    sentence_of,
+)
 from alnb.ui.importing import plan_of
 from alnb.volumes import read_nifti, read_picture
 from alnb.volumes.dicom import read_series
@@ -92,6 +102,14 @@ def test_what_the_system_says_of_a_path_becomes_a_sentence(code, sentence):
 def test_another_librarys_error_is_quoted_on_one_line_and_cut():
     assert quoted(ValueError("no\n decoder. ")) == "no decoder"
     assert quoted(ValueError("a" * 1000)) == f"{'a' * 120}…"
+
+
+@pytest.mark.parametrize("error", [AlnbError, DataError, TrainerError])
+def test_no_error_holds_a_word_that_nobody_would_read_to_its_end(error):
+    said = str(error(f"the split names {'a' * 5000}, as /data/{'b' * 90}/{'c' * 90}.nii. Correct."))
+
+    assert said == f"the split names {'a' * 100}… as /data/{'b' * 90}/{'c' * 90}.nii. Correct."
+    assert str(error()) == ""
 
 
 def test_a_name_that_is_too_long_is_cut_in_its_sentence():

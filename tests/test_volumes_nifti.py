@@ -148,6 +148,17 @@ def test_whole_numbers_stored_as_floats_are_labels(tmp_path):
     assert np.array_equal(labels.voxels, chest() % 3)
 
 
+@pytest.mark.parametrize("code", [6, 1000, -3])
+def test_a_mask_is_written_where_the_scan_has_a_code_that_nobody_knows(tmp_path, code):
+    image = stored(chest())
+    image.header["sform_code"] = code
+    nib.save(image, tmp_path / "a.nii")
+    volume = read_nifti(tmp_path / "a.nii")
+    write_mask(tmp_path / "mask.nii.gz", np.ones(volume.voxels.shape, np.uint8), volume)
+
+    np.testing.assert_allclose(nib.load(tmp_path / "mask.nii.gz").affine, volume.affine, atol=1e-4)
+
+
 def test_a_mask_that_cannot_be_written_is_a_sentence(tmp_path):
     volume = Volume.made("a", chest(), unit="hu")
     (tmp_path / "file").touch()

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 Form = Literal["sform", "qform"]
 
 _WRITTEN = (".nii", ".nii.gz")
+_CODES, _ALIGNED = range(6), 2  # NIfTI's, which some files don't keep to, and the one for these
 _SAME_PX = 0.5  # ours: grids that differ by less show the same place
 _NEAR_PX = 2.0  # ours: programs that turn a mask take n for n - 1, or shift by half a voxel
 _HUGE = 1e9  # ours: float32 squares it without overflow
@@ -231,7 +232,7 @@ def write_mask(path: Path | str, mask: NDArray[Any], scan: Volume | Origin) -> N
     stored = np.ascontiguousarray(source.to_file(to_labels(mask, path.name)))
     image = nib.Nifti1Image(stored, scan.affine)
     image.header.set_xyzt_units("mm")
-    qform, sform = source.codes
+    qform, sform = (code if code in _CODES else _ALIGNED for code in source.codes)
     image.set_qform(scan.affine if source.qform is None else np.array(source.qform), qform)
     if source.qform is None and _apart_px(image.get_qform(), scan.affine, source.shape) > _SAME_PX:
         image.set_qform(None, 0)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from alnb.errors import DataError
+from alnb.schema import shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -286,7 +287,7 @@ def check_name(scan: str) -> None:
     length = len(scan.encode(errors="replace"))
     if not seen or not 0 < length <= _LONGEST or _NO_FILE.fullmatch(scan):
         raise DataError(
-            f"scan {scan[:_LONGEST]!r}: this name can't be a file's name on every system: it is "
+            f"scan {shown(scan)}: this name can't be a file's name on every system: it is "
             "empty or too long, begins or ends with a dot, a hyphen or a space, or holds a slash, "
             'one of < > : " | ? * or an invisible character. Rename the file.'
         )
