@@ -64,5 +64,9 @@ def test_the_command_line_shows_its_help_without_torch():
     assert done.stdout.splitlines()[-1] == "False"
 
 
+def test_the_readme_is_read_in_three_minutes():
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 160
+
+
 def test_what_is_cited_is_this_version():
     assert f"\nversion: {alnb.__version__}\n" in (ROOT / "CITATION.cff").read_text()
