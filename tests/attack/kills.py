@@ -2,8 +2,8 @@
 
 Each round goes on with the session of the round before, as its user would. The process tells what
 it is about to do, does it, and acknowledges it; then it is killed with SIGKILL. The journal must
-hold all that was acknowledged, and the last command whole or not at all. Forks must hold a whole
-session or none, exports whole files.
+hold all that was acknowledged, and the last command whole or not at all. Forks and merges must
+hold a whole session or none, exports whole files.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -28,18 +29,20 @@ from alnb.annotation import Answer, Click, Verdict
 from alnb.dataset import Dataset
 from alnb.export.export import write_export
 from alnb.journal import Event, Journal
+from alnb.merge import merge
 from alnb.regions import Region
 from alnb.session import Session
 from alnb.sessions import fork_session, session_entry
-from alnb.storage import JOURNAL, short_hash
+from alnb.storage import JOURNAL, short_hash, spare_name
 from tests.attack.run import Outcome
 from tests.attack.targets import SIDE, _dataset, _quick
 
+ENDS = ("forked", "merged")  # the last event of each
 CELL = 3  # px: 64 regions a slice, so that a sweep writes many lines
 LONGEST_S = 0.25  # from the first command to the kill, at most
 ROUNDS = 20  # of one session; a longer one takes long to read
 WAIT_S = 60
-DOING = ("answer",) * 16 + ("sweep", "sweep", "undo", "redo", "undo", "fork", "export")
+DOING = ("answer",) * 16 + ("sweep", "sweep", "undo", "redo", "undo", "fork", "export", "merge")
 
 
 @dataclass
@@ -152,7 +155,10 @@ def planned(session: Session, doing: str, rng: random.Random) -> Any:
     if state.cycle < 0:
         return None
     if doing == "fork":
-        return 0, lambda: _forked(folder)
+        return 0, lambda: _told(fork_session(session_entry(folder)))
+    if doing == "merge":
+        forks = [path.parent for path in sorted(folder.parent.glob(f"session-fork*/{JOURNAL}"))]
+        return (0, lambda: _merged(rng.sample(forks, 2))) if len(forks) > 1 else None
     return 0, lambda: [*write_export(folder, folder.with_name("export"))] and None
 
 
@@ -167,9 +173,14 @@ def _grouped(session: Session, doing: str) -> int:
     return len(_group(standing if doing == "undo" else undone(events)))
 
 
-def _forked(folder: Path) -> dict[str, Any]:
-    target = fork_session(session_entry(folder))
-    return {target.name: _hash(Journal(target / JOURNAL).events)}
+def _merged(forks: list[Path]) -> dict[str, Any]:
+    place = spare_name(forks[0].with_name("merged"))
+    merge(forks, place)
+    return _told(place)
+
+
+def _told(place: Path) -> dict[str, Any]:
+    return {place.name: _hash(Journal(place / JOURNAL).events)}
 
 
 def _cells(where: Any) -> list[Region]:
@@ -204,12 +215,11 @@ def _problem(folder: Path, told: Told) -> str:
 
 
 def _half_fork(folder: Path, told: Told) -> str:
-    found = {
-        path.parent.name: Journal(path).events for path in folder.glob(f"session-fork*/{JOURNAL}")
-    }
+    places = chain(folder.glob(f"session-fork*/{JOURNAL}"), folder.glob(f"merged*/{JOURNAL}"))
+    found = {path.parent.name: Journal(path).events for path in places}
     lost = {name for name, known in told.forks.items() if _hash(found.get(name, ())) != known}
-    half = {name for name, events in found.items() if events[-1].kind != "forked"}
-    return f"forks lost {sorted(lost)}, half {sorted(half)}" if lost or half else ""
+    half = {name for name, events in found.items() if events[-1].kind not in ENDS}
+    return f"forks and merges lost {sorted(lost)}, half {sorted(half)}" if lost or half else ""
 
 
 def half_export(folder: Path) -> str:
