@@ -24,6 +24,7 @@ from tests.attack.targets import SIDE, _dataset, _quick, _volumes
 
 MOUNT = shutil.which("mount") or ""
 STEPS = 40  # of one session
+WHAT = (*dict.fromkeys(DOING), "answer", "fork", "open", "import", "phantom")
 LEFT = (0, 1, 200, 4095, 4096, 8192, 20_000)  # bytes that a full disk still takes
 
 
@@ -102,7 +103,7 @@ def _one_session(folder: Path, small: Disk, seed: int) -> Iterator[Outcome]:
     session = Session.open(place, dataset, _quick())
     for number in range(STEPS):
         how = rng.choice((*LEFT, "read only"))
-        doing = rng.choice((*DOING, "open", "import", "phantom"))
+        doing = rng.choice(WHAT)
         before = session.journal.events
         act: Callable[[], object] | None
         if doing in ("import", "phantom"):
