@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 
 HEURISTICS = ("entropy", "random")
-CYCLES = 3  # enough for a curve to be seen
+CYCLES = 2  # enough for a curve to be seen: it has a point an answer, too
+MOST = 20  # answers until a region holds infection; by entropy the first or second does
 WAIT_MS = 300_000  # for what a training process does
 SEEDS = (0, 1)
 PLOT = "document.querySelector('.alnb-figure .js-plotly-plot')"
@@ -77,7 +78,8 @@ def _runs(dataset: Dataset, folder: Path) -> list[Path]:
     for heuristic in HEURISTICS:
         for seed in SEEDS:
             runs.append(folder / f"{heuristic}-{seed}")
-            simulate(dataset, runs[-1], Config(heuristic=heuristic, seed=seed), cycles=CYCLES)
+            config = Config(asking="live", heuristic=heuristic, seed=seed)
+            simulate(dataset, runs[-1], config, cycles=CYCLES)
     return runs
 
 
@@ -91,11 +93,9 @@ def _label(browser: Browser, dataset: Dataset, runs: list[Path], out: Path) -> I
     """Ask the next regions of a run, answer until one is infected, and click on it."""
     words = ["label", str(dataset.folder), "--session", str(runs[0])]
     with opened(browser, words, LABEL_READY) as (page, _):
-        train = page.get_by_role("button", name="Train", exact=True)
-        train.click()  # which asks the next, all being answered
         while not _pending(runs[0]):
             page.wait_for_timeout(500)
-        for _ in range(Config().regions_per_cycle):
+        for _ in range(MOST):
             (region, *_) = _pending(runs[0])
             infected = dataset.mask(region.where)[region.window]
             page.wait_for_timeout(1500)  # an answer that is given at once is taken for a slip
@@ -104,6 +104,8 @@ def _label(browser: Browser, dataset: Dataset, runs: list[Path], out: Path) -> I
                 _click(page, region.row + row, region.col + col)
                 break
             page.get_by_role("button", name="No infection", exact=True).click()
+            while _pending(runs[0])[:1] in ((), (region,)):
+                page.wait_for_timeout(100)
         page.get_by_text(RESTS).wait_for(timeout=WAIT_MS)
         page.wait_for_timeout(1500)
         yield _shot(page, out / "app_label.png")
