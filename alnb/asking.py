@@ -78,7 +78,8 @@ class Asker:
         )
         shuffled = np.random.default_rng(seed).permutation(len(slices))
         turn = turns(self.pool.scan_numbers[shuffled]) if len(slices) > MOST else shuffled * 0
-        by_count = shuffled[np.lexsort((turn, counts[shuffled]))]
+        common = np.array([where in self.pool.common for where in slices])  # asked less often
+        by_count = shuffled[np.lexsort((turn, common[shuffled], counts[shuffled]))]
         return tuple(slices[n] for n in by_count[:MOST].tolist())
 
     def _training(self, trained: str) -> tuple[tuple[Answer, ...], frozenset[Hashable]]:
@@ -276,16 +277,19 @@ class Asker:
             tables = self._scores(published, state)
             self.scores = {name: pool.own(table, state) for name, table in tables.items()}
             if not pool.config.one_region_a_slice:
-                return pool.picks(self.scores[heuristic], count, one_a_slice=False)
-            picks = pool.spread(self.scores[heuristic], state, count)
-            answered = pool.answered(state.answers)
-            for pick in picks[:1]:  # the slices among which it was the most wanted
-                own = self.scores[heuristic]
-                own[answered != answered[pool.row(pick.region.where)]] = np.nan
-                passed = np.isnan(pool.askable(own, [pick]))
-                for table in self.scores.values():
-                    table[passed] = np.nan
-            return picks
+                picks = pool.picks(self.scores[heuristic], count, one_a_slice=False)
+            else:
+                picks = pool.spread(self.scores[heuristic], state, count)
+                answered = pool.answered(state.answers)
+                for pick in picks[:1]:  # the slices among which it was the most wanted
+                    own = self.scores[heuristic]
+                    own[answered != answered[pool.row(pick.region.where)]] = np.nan
+                    passed = np.isnan(pool.askable(own, [pick]))
+                    for table in self.scores.values():
+                        table[passed] = np.nan
+            if picks:
+                return picks
+        # nothing is known, or nothing of what is published is open
         self.scores = {}
         rng = np.random.default_rng([pool.config.seed, 0])
         scores = pool.own(rng.random(pool.shape), state)

@@ -130,7 +130,11 @@ class Pool:
         return scores
 
     def common_picks(self, state: State, count: int) -> tuple[Pick, ...]:
-        """List what all people are asked, next first, at most `count`: the same for everybody."""
+        """List what all people are asked, next first, at most `count`: the same for everybody.
+
+        In the lungs, regions that are mostly aerated come first: of others a person often sees that
+        nobody would disagree.
+        """
         if not count:
             return ()
         rng = np.random.default_rng(self._share.seeds)
@@ -138,8 +142,12 @@ class Pool:
         for where in self._share.common:
             scores[self.row(where)] = rng.random(self.shape[1])
         waiting = {region.key for region in state.pending}
-        left = self.picks(self.open(scores, state), count + len(waiting), one_a_slice=False)
-        return tuple(pick for pick in left if pick.region.key not in waiting)[:count]
+        scores = self.open(scores, state)
+        for left_out in ((self._airless,) if self.lungs_first else ()) + self._places:
+            picks = self._picks(scores, count + len(waiting), left_out, one_a_slice=False)
+            if left := [pick for pick in picks if pick.region.key not in waiting]:
+                return tuple(left[:count])
+        return ()
 
     def place(self, region: Region) -> tuple[int, int] | None:
         """Find a region in the table: (n, k); None if it is not there."""

@@ -12,6 +12,7 @@ from alnb.asking import Asker
 from alnb.cycle import run
 from alnb.dataset import share_of
 from alnb.errors import ConfigError
+from alnb.live import Basis
 from alnb.oracle import Oracle
 from alnb.pool import Pool, start_picks
 from alnb.regions import Region
@@ -117,3 +118,19 @@ def test_the_page_says_which_part_it_is_and_why_a_common_region_is_asked(squares
     assert " · part 2 of 3 · " in sentences.title(session.state, squares)
     whole = sentences.budget(session.state, squares)[1]
     assert f"({96 * len(pool.slices)} s)" in whole.replace(",", "")
+
+
+def test_who_is_faster_than_the_network_is_asked_no_more_common_regions(squares, tmp_path):
+    session = Session.open(tmp_path / "s", squares, of(1, asking="live", pretrain_steps=1))
+    asker = Asker(session, Pool(squares, session.state.config))
+    order = asker.order()
+    assert [where in asker.pool.common for where in order] == [False, False, True, True]
+    FakeLearner(squares, SHARED, session.cache).publish(order[:1], "w")
+    asker.use(Basis("w"))
+    for _ in range(24):  # more than its one published slice has
+        assert asker.ask()
+        session.submit(Oracle(squares).answer(session.state.pending[0]))
+
+    common = [Region.parse(key).where in asker.pool.common for key in asked_of(session)]
+    assert sum(common) == 6  # a quarter
+    session.close()
