@@ -23,7 +23,7 @@ from alnb.journal import Journal
 from alnb.regions import Region
 from alnb.session import Session, default_folder, sessions_folder
 from alnb.state import State, state_of
-from alnb.storage import CACHE, JOURNAL
+from alnb.storage import ANSWERS, CACHE, JOURNAL, LOCK
 
 _SHOWN = 80  # ours: characters of a dataset's name
 MOST = 20  # ours: sessions that are listed; an older one is opened by its folder
@@ -48,9 +48,13 @@ def datasets_folder() -> Path:
 
 
 def list_sessions(place: Path) -> tuple[SessionEntry, ...]:
-    """List the user's own sessions, and those directly in a folder; the one used last first."""
+    """List the user's own sessions, and those directly in a folder; the one used last first.
+
+    Exported folders hold a journal, too, and are none.
+    """
     folders = {*_folders(sessions_folder()), *_folders(place)}
-    journals = [path for folder in folders if (path := folder / JOURNAL).is_file()]
+    sessions = (one for one in folders if (one / LOCK).exists() or not (one / ANSWERS).exists())
+    journals = [path for folder in sessions if (path := folder / JOURNAL).is_file()]
     journals.sort(key=lambda path: path.stat().st_mtime, reverse=True)
     return tuple(session_entry(path.parent) for path in journals[:MOST])
 

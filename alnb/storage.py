@@ -45,6 +45,7 @@ LOCK = "journal.lock"
 DRAFT = "draft.json"
 CACHE = "cache"
 AGREEMENT = ("agreement.csv", "annotators.csv")
+ANSWERS = "answers.csv"  # of an export
 EXPORTED = ("curve.csv", "curve.html", *AGREEMENT)
 SESSION_FILES = frozenset(
     {JOURNAL, OWNER, LOCK, DRAFT, LOG, f"{LOG}.1", f"{LOG}.2", CACHE, *EXPORTED}

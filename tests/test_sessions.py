@@ -9,6 +9,7 @@ from alnb.annotation import Answer, Click, Verdict
 from alnb.arrays import INFECTED
 from alnb.config import Config
 from alnb.errors import SessionError
+from alnb.export.export import write_export
 from alnb.journal import Journal
 from alnb.pool import Pool, start_picks
 from alnb.session import Session, default_folder
@@ -62,6 +63,14 @@ def test_sessions_of_the_user_and_of_the_folder_are_found_the_latest_first(squar
     assert first.words.startswith("squares · entropy · 2 answers · ")
     assert second.words.startswith("squares · entropy · 1 answer · ")
     assert first.data == squares.folder.resolve()
+
+
+def test_an_export_is_no_session(squares, place):
+    begun(place / "mine", squares, answers=1)
+    list(write_export(place / "mine", place / "exported"))
+    assert (place / "exported" / "journal.jsonl").exists()
+
+    assert [entry.folder for entry in list_sessions(place)] == [place / "mine"]
 
 
 def test_a_sessions_dataset_is_offered_beside_those_of_the_folder(squares, unmasked, place):

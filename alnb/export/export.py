@@ -21,7 +21,7 @@ from alnb.regions.region import Region, runs
 from alnb.reports import curve_table
 from alnb.session import labelled_dataset
 from alnb.state import State, state_of
-from alnb.storage import CACHE, JOURNAL, csv_of, staged, weights_path, write_text
+from alnb.storage import ANSWERS, CACHE, JOURNAL, csv_of, staged, weights_path, write_text
 
 
 def write_export(
@@ -122,8 +122,8 @@ def _tables(
     standing = {id(answer) for answer in state.answers}
     rows = [row for one in state.given for row in _rows(one, id(one) in standing, known)]
     table = pd.DataFrame(rows, columns=list(_COLUMNS)).astype(dict.fromkeys("ijk", "Int64"))
-    write_text(out / "answers.csv", csv_of(table))
-    yield out / "answers.csv"
+    write_text(out / ANSWERS, csv_of(table))
+    yield out / ANSWERS
     write_text(out / "curve.csv", csv_of(curve_table(state.reports, state.config.seed)))
     yield out / "curve.csv"
     write_text(out / JOURNAL, "".join(_without_paths(event).line() for event in events))
