@@ -115,6 +115,17 @@ def test_arms_are_called_by_what_they_differ_in(runs):
     assert [run.arm for run in group(pair)] == ["start_regions 6", "start_regions 8"]
 
 
+def test_people_who_share_a_dataset_are_grouped_by_run(runs):
+    people = []
+    for n in (1, 2):
+        state = read_runs([runs[0].folder])[0].state
+        changed = state.config.replace(share=n, shares=2, overlap=0.2)
+        object.__setattr__(state, "config", changed)
+        people.append(replace(runs[0], name=f"person-{n}", state=state))
+
+    assert natural_grouping(group(people)) == "run"
+
+
 def test_a_class_of_one_seed_is_grouped_by_run(runs):
     twice = (runs[0], replace(runs[0], name="anna"))
 

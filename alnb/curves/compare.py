@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 # --- runs ---
 
 BY_SETTINGS, BY_RUN = "settings", "run"
+WHOSE = ("seed", "share", "shares", "overlap")  # they tell one run from another, and no arms
 DEEP = 3  # folders below the one that is named in which runs are looked for
 
 
@@ -133,7 +134,7 @@ def _read(name: str, folder: Path) -> Run:
 
 
 def group(runs: Sequence[Run], by: str = BY_SETTINGS) -> tuple[Run, ...]:
-    """Put runs into arms: those whose settings differ only in the seed, or each by itself.
+    """Put runs into arms: those whose settings differ only in `WHOSE`, or each by itself.
 
     An arm of settings is named by the settings in which the arms differ.
     """
@@ -149,8 +150,8 @@ def group(runs: Sequence[Run], by: str = BY_SETTINGS) -> tuple[Run, ...]:
 
 
 def settings_of(config: Config) -> dict[str, Any]:
-    """Return settings as plain values, without the seed: what the runs of an arm share."""
-    return {name: value for name, value in config.to_dict().items() if name != "seed"}
+    """Return settings as plain values, without `WHOSE`: what the runs of an arm share."""
+    return {name: value for name, value in config.to_dict().items() if name not in WHOSE}
 
 
 def _label(settings: Mapping[str, Any], differing: Sequence[str]) -> str:
