@@ -39,18 +39,28 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # the workers inherit it
 
 
+ALONE = ("browser_timing", "compare_app", "explore_app", "jupyter", "start_page", "starting")
+"""Browser tests that share no server with others, by what their file is named after."""
+
+
+def _group(file: str) -> str:
+    """Name what one worker runs: a file, or all browser tests that share the label app's server."""
+    shares = "/browser/" in file and not any(f"test_{name}" in file for name in ALONE)
+    return "browser" if shares else file
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the browser tests: one worker runs them all, while the other does the rest."""
-    items.sort(key=lambda item: "browser" not in item.path.parent.name)
+    """Begin with what takes longest: the largest group, then the other browser tests."""
+    items.sort(key=lambda item: (_group(item.path.as_posix()) != "browser",
+                                 "browser" not in item.path.parent.name))  # fmt: skip
 
 
 class BrowserApart(LoadScopeScheduling):
-    """Give a worker whole files of tests; one worker gets all the browser tests."""
+    """Give a worker whole groups of tests."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return "browser" if "/browser/" in file else file
+        return _group(nodeid.partition("::")[0])
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> BrowserApart:
