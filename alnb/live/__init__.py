@@ -9,6 +9,9 @@ What an answer may do, as eq. 1 says it for the network:
 
 - A click counts as `INFECTED_WORTH` of an observation of infection, or one of background, with the
   features between the cells where it fell.
+- While a region is being answered, its clicks count as `MARKED` observations: what is shown then is
+  that region, and a person who corrects it must see it follow. Once it is an answer they count as
+  above, since much of what is right in one region is wrong in others.
 - A clean region counts as one observation of background, shared among its cells.
 - The other cells of an infected region count as one observation that they are what the network
   believes (`HOLD`): one click says nothing of the extent, and without this the layer falls below

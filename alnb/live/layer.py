@@ -24,6 +24,7 @@ from alnb.regions import Region, Tiling, tiling
 # Ours, chosen by cross-validation in the train parts of medseg and covid19b_pseudo, and for an
 # untaught network on the phantom; figures in notebooks/results. True: if the network has learned.
 INFECTED_WORTH = {True: 0.3, False: 0.5}  # of a click, in observations
+MARKED = 8.0  # of a click while its region is answered, if the network has learned
 OUTLINED = 0.5  # of the inside of an outline that was found right, together
 HOLD = 1.0  # of the other cells of an infected region, together, if the network has learned
 PRECISION = {True: (20.0, 1.0), False: (2.0, 0.05)}  # of w's prior: features, constant
@@ -97,7 +98,7 @@ class Live:
         clean = sum(not one.targets.any() for one in rows)
         fewer = min(clean, len(rows) - clean + (marks is not None))
         if marks is not None:
-            rows += self._marked(*marks)
+            rows += self._marked(*marks, worth=MARKED if self.basis.learned else None)
         self._last = Logistic.prior(self._precision)
         if rows:
             joined = (
@@ -125,19 +126,22 @@ class Live:
         return _Rows(*(np.concatenate([getattr(one, field.name) for one in parts])
                        for field in dataclasses.fields(_Rows)))  # fmt: skip
 
-    def _marked(self, region: Region, clicks: Sequence[Click]) -> list[_Rows]:
+    def _marked(
+        self, region: Region, clicks: Sequence[Click], worth: float | None = None
+    ) -> list[_Rows]:
         """Say what clicks in a region say; the rest of it holds what the network believes."""
-        parts = [self._click(region.where, *click.pixel, click.label) for click in clicks]
+        parts = [self._click(region.where, click, worth) for click in clicks]
         if self.basis.learned:
             inside = self._slices.share(region.drawn((self._dataset.size, self._dataset.size)))
             logit = self._slices.cells(region.where)[:, 0].reshape(inside.shape)
             parts.append(self._shared(region.where, inside, sigmoid(logit), HOLD))
         return parts
 
-    def _click(self, where: SliceId, row: int, col: int, label: int) -> _Rows:
+    def _click(self, where: SliceId, click: Click, worth: float | None) -> _Rows:
         """Say what a click says, of the features where it fell."""
-        cell = self._slices.at(where, row, col)
-        worth = INFECTED_WORTH[self.basis.learned] if label == INFECTED else 1.0
+        cell, label = self._slices.at(where, *click.pixel), click.label
+        if worth is None:
+            worth = INFECTED_WORTH[self.basis.learned] if label == INFECTED else 1.0
         return _Rows(cell[None], np.full(1, label, np.float32), np.full(1, worth, np.float32))
 
     def _shared(self, where: SliceId, inside: Map, targets: Map, worth: float) -> _Rows:
