@@ -27,6 +27,7 @@ from typing import Any
 from alnb.acquisition import Pick
 from alnb.annotation import Answer, Click, Verdict
 from alnb.dataset import Dataset
+from alnb.errors import SessionError
 from alnb.export.export import write_export
 from alnb.journal import Event, Journal
 from alnb.merge import merge
@@ -175,7 +176,10 @@ def _grouped(session: Session, doing: str) -> int:
 
 def _merged(forks: list[Path]) -> dict[str, Any]:
     place = spare_name(forks[0].with_name("merged"))
-    merge(forks, place)
+    try:
+        merge(forks, place)
+    except SessionError:  # one of them holds no answer
+        return {}
     return _told(place)
 
 
