@@ -406,17 +406,25 @@ def test_an_event_that_cannot_be_read_ends_the_process_with_a_sentence(pretended
     assert "can't be read" in caplog.text
 
 
-def test_a_process_that_does_not_heed_a_cancel_is_ended_and_another_goes_on(pretended):
+def while_it_prepares(pretended, story):
+    """Run a coroutine that is given a worker, and its command that has begun and will not end."""
     heard = []
     code = """if do == "prepare":
     say("progress", id=number, stage="draw", done=1, total=2)
     time.sleep(60)
 say("done", id=number, scores=None)"""
 
-    async def story(worker):
+    async def whole(worker):
         preparing = asyncio.create_task(worker.prepare())
         while not heard:
             await asyncio.sleep(0.01)
+        await story(worker, preparing)
+
+    pretended(whole, code, heard.append)
+
+
+def test_a_process_that_does_not_heed_a_cancel_is_ended_and_another_goes_on(pretended):
+    async def story(worker, preparing):
         first = worker.pid
         worker.cancel()
         assert await worker.evaluate("test", "") is None
@@ -424,7 +432,7 @@ say("done", id=number, scores=None)"""
             await asyncio.wait_for(preparing, 2)
         assert worker.pid != first and gone(first, 10)
 
-    pretended(story, code, heard.append)
+    while_it_prepares(pretended, story)
 
 
 def test_what_is_cancelled_while_an_earlier_cancel_is_not_heeded_stays_so(pretended):
@@ -456,22 +464,13 @@ def test_the_process_finds_a_packages_heuristic(work, squares, answers, tmp_path
 
 
 def test_a_killed_process_is_a_sentence_and_another_takes_what_is_asked(pretended):
-    heard = []
-    code = """if do == "prepare":
-    say("progress", id=number, stage="draw", done=1, total=2)
-    time.sleep(60)
-say("done", id=number, scores=None)"""
-
-    async def story(worker):
-        preparing = asyncio.create_task(worker.prepare())
-        while not heard:
-            await asyncio.sleep(0.01)
+    async def story(worker, preparing):
         os.kill(worker.pid, signal.SIGKILL)
         with pytest.raises(TrainerError, match=r"was killed \(SIGKILL\).*Every answer is saved"):
             await preparing
         assert await worker.evaluate("test", "") is None
 
-    pretended(story, code, heard.append)
+    while_it_prepares(pretended, story)
 
 
 def test_who_cancels_while_the_process_starts_waits_for_nothing_and_it_goes_on(work, answers):

@@ -363,7 +363,7 @@ class Probe(Hand):
         return picture(drawn, heat=self.heat, side=176)
 
     def table(self) -> HTML:
-        """Write what is said of the pixels as a table."""
+        """Write a table of what each posterior says of the pixels."""
         return HTML(self._said())
 
     def _said(self) -> str:

@@ -83,13 +83,15 @@ def label_notebook(program, watching, phantom, folder, place, size):
         yield App(page)
 
 
-def begins(page):
-    """Run the first cell; tell whether it has begun: a notebook that still loads takes no keys.
-
-    One that has no kernel yet asks for one.
-    """
+def choose_kernel(page):
+    """Take the kernel that a notebook offers where a key came before it had one."""
     if (accept := page.locator(".jp-Dialog .jp-mod-accept")).count():
         accept.first.click()
+
+
+def begins(page):
+    """Run the first cell; tell whether it has begun: a notebook that still loads takes no keys."""
+    choose_kernel(page)
     page.locator(".jp-Cell .cm-content").first.click()
     page.keyboard.press("Shift+Enter")
     page.wait_for_timeout(1000)
@@ -198,8 +200,7 @@ def test_a_lesson_is_answered_by_hand(watching, tmp_path):
         page.locator(".jp-MarkdownCell").first.click()
         for number in range(1, 5):  # through text, imports, text, and the first questions
             while not page.evaluate(REACHED, number):
-                if (accept := page.locator(".jp-Dialog .jp-mod-accept")).count():
-                    accept.first.click()
+                choose_kernel(page)
                 page.keyboard.press("Shift+Enter")
                 page.wait_for_timeout(1000)  # JupyterLab drops a key that comes while it scrolls
         page.locator(".alnb-figure").wait_for()  # the network publishes first
