@@ -73,11 +73,10 @@ class Asker:
             place = self.pool.place(answer.region)
             if place is not None and learned and content_of(answer) not in learned:
                 counts[place[0]] = -1
-        seed = (
-            [state.config.seed, 2] if len(slices) <= MOST else [state.config.seed, 2, len(learned)]
-        )
-        shuffled = np.random.default_rng(seed).permutation(len(slices))
-        turn = turns(self.pool.scan_numbers[shuffled]) if len(slices) > MOST else shuffled * 0
+        large = len(slices) > MOST
+        rng = np.random.default_rng([state.config.seed, 2, *([len(learned)] if large else [])])
+        shuffled = rng.permutation(len(slices))
+        turn = turns(self.pool.scan_numbers[shuffled]) if large else np.zeros(len(slices))
         common = np.array([where in self.pool.common for where in slices])  # asked less often
         by_count = shuffled[np.lexsort((turn, common[shuffled], counts[shuffled]))]
         return tuple(slices[n] for n in by_count[:MOST].tolist())

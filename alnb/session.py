@@ -96,7 +96,7 @@ class Session:
                 share_of(dataset, resolved)  # somebody may have none
                 journal.append("opened", opening(dataset, resolved))
             session = cls(dataset, journal)
-            session._checkopening()
+            session._check_opening()
             if config is not None:
                 session.require(config)
         except Exception:
@@ -106,7 +106,7 @@ class Session:
             raise
         return session
 
-    def _checkopening(self) -> None:
+    def _check_opening(self) -> None:
         """Refuse another dataset, and settings that alnb no longer has."""
         folder = self.journal.path.parent
         named = self.journal.events[0].data["dataset"]
