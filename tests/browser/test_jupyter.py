@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from alnb.serve import app_notebook
-from browser.app_page import FIGURE, App, asked, events, middle, wait_until
+from browser.app_page import FIGURE, SLOW, App, asked, events, middle, wait_until
 from browser.layout import faults, resize
 
 ROOT = str(Path(__file__).parents[2])  # where alnb is not installed
@@ -77,6 +77,7 @@ def label_notebook(program, watching, phantom, folder, place, size):
     env = {"PYTHONPATH": ROOT, "ALNB_DATA": str(phantom.folder), "ALNB_SESSION": str(folder)}
     with jupyter(program, place, os.environ | env) as address, watching(*size) as watched:
         page = watched.page
+        page.add_init_script(SLOW)
         page.goto(f"{address}{PLACES[program]}?token=t")
         page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
         assert wait_until(lambda: begins(page))
@@ -232,6 +233,7 @@ def test_the_app_opens_by_its_address_in_a_server_started_here_as_on_binder(
         ) as address,
         watching() as watched,
     ):
+        watched.page.add_init_script(SLOW)
         app = App(watched.page, f"{address}voila/render/apps/label.ipynb?token=t")
         app.answer("No infection")
         assert len(events(folder, "answered")) == 1

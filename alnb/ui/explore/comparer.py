@@ -31,7 +31,8 @@ from alnb.errors import sentence_of
 from alnb.ui.explore.page import counted, page_or_sentence, whole_page
 from alnb.ui.parts import Message, message_html, room
 from alnb.ui.viewer.charts import fit, still
-from alnb.ui.viewer.drawing import LiveFigure, figure_box
+from alnb.ui.viewer.drawing import figure_box
+from alnb.ui.viewer.figure import LiveFigure
 from alnb.ui.viewer.input import Tap
 
 WIDTH, HEIGHT = 848, 560  # of the chart, at first

@@ -11,7 +11,8 @@ import numpy as np
 
 from alnb.curves.charts import AXES as COLUMNS
 from alnb.curves.charts import COLOURS, SCORES, Row, curve_layout, curve_trace, score_range
-from alnb.ui.viewer.drawing import LiveFigure, figure_box
+from alnb.ui.viewer.drawing import figure_box
+from alnb.ui.viewer.figure import LiveFigure
 
 CHARTS_PX, CURVES_PX = (368, 248), (368, 280)  # width and height on the screen, at first
 FONTS_PX = (13, 24)  # ours: the smallest that can be read, and one that a lecture room can read
