@@ -27,6 +27,7 @@ from alnb.storage import ANSWERS, CACHE, JOURNAL, LOCK
 
 _SHOWN = 80  # ours: characters of a dataset's name
 MOST = 20  # ours: sessions that are listed; an older one is opened by its folder
+NAMED = 3  # ours: of whose answers a session's line tells
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +36,11 @@ class SessionEntry:
 
     folder: Path
     data: Path | None  # its dataset's folder; None for the embedded dataset
-    words: str  # dataset, heuristic, answers, cycle and date
+    words: str  # dataset, heuristic, answers and whose they are, part, kind, cycle and date
     problem: str = ""  # why it can't be opened
     held: bool = False  # whether another process writes it now
     dice: float | None = None  # the last on the test part; None where there is none
+    annotators: tuple[str, ...] = ()  # persons with a name, the one who answered last at the end
     region: Region | None = None  # what shows the session: infected, answered last, or asked
 
 
@@ -150,8 +152,7 @@ def session_entry(folder: Path) -> SessionEntry:
         return SessionEntry(folder, None, folder.name, words)
     entry = SessionEntry(
         folder, data, _words(named["name"], state, events[-1].at, journal.host), held=journal.held,
-        dice=next((one.scores.dice for one in reversed(state.reports) if one.scores), None),
-        region=_telling(state),
+        dice=_last_dice(state), annotators=_annotators(state), region=_telling(state),
     )  # fmt: skip
     if data == embedded_folder().resolve():
         return replace(entry, data=None)
@@ -166,9 +167,27 @@ def _telling(state: State) -> Region | None:
     return next(iter([*infected[-1:], *others[-1:]]), None)
 
 
+def _last_dice(state: State) -> float | None:
+    """Take the end of the curve, where it was measured last: after an answer, or a training."""
+    trained = [(one.cost.nominal_s, one.scores.dice) for one in state.reports if one.scores]
+    taught = [(one.cost.nominal_s, one.scores.dice) for one in state.samples]
+    return max(trained + taught, key=lambda one: one[0], default=(0.0, None))[1]
+
+
+def _annotators(state: State) -> tuple[str, ...]:
+    persons = [one.annotator for one in state.given if one.annotator and not one.simulated]
+    return tuple(reversed(dict.fromkeys(reversed(persons))))
+
+
 def _words(name: str, state: State, at: float, host: str) -> str:
-    count = len(state.answers)
-    parts = [name, state.config.heuristic, f"{count} answer{'' if count == 1 else 's'}"]
+    count, config = len(state.answers), state.config
+    whose = ", ".join(_annotators(state)[-NAMED:])
+    answers = f"{count} answer{'' if count == 1 else 's'}{f' by {whose}' if whose else ''}"
+    parts = [name, config.heuristic, answers]
+    if config.shares > 1:
+        parts.append(f"part {config.share} of {config.shares}")
+    if config.labels == "full":
+        parts.append("outlines")
     if state.reports:
         parts.append(f"cycle {state.reports[-1].cycle}")
     parts.append(time.strftime("%d %b %Y %H:%M", time.localtime(at)))

@@ -46,6 +46,7 @@ DRAFT = "draft.json"
 CACHE = "cache"
 AGREEMENT = ("agreement.csv", "annotators.csv")
 ANSWERS = "answers.csv"  # of an export
+STAGED = "-staged"  # ends the name of a temporary folder, after the number of its process
 EXPORTED = ("curve.csv", "curve.html", *AGREEMENT)
 SESSION_FILES = frozenset(
     {JOURNAL, OWNER, LOCK, DRAFT, LOG, f"{LOG}.1", f"{LOG}.2", CACHE, *EXPORTED}
@@ -83,7 +84,7 @@ def staged(folder: Path) -> Iterator[Path]:
     Path
         In `folder`.
     """
-    stage, new = folder / f".{os.getpid()}-staged", not folder.exists()
+    stage, new = folder / f".{os.getpid()}{STAGED}", not folder.exists()
     try:
         stage.mkdir(parents=True, exist_ok=True)
         yield stage

@@ -38,7 +38,7 @@ SILENCE_S = 30.0  # ours: beats come every second; a process silent for longer i
 IDLE_S = 120.0  # ours: a person who trains presses Train again sooner; a start takes seconds
 QUIT_S = 2.0
 CANCEL_S = 1.5  # ours: a cancel is promised within 2 s; a step of VGG16 takes up to 9 on two cores
-CANCELLED = "cancelled; the last network is kept."
+CANCELLED = "cancelled; the network is as it was before."
 SAVED = "Every answer is saved; press Train to start it again."
 
 HELD_S = 180.0  # ours: another session's process is waited for; ten at once took 120 s to start

@@ -69,7 +69,7 @@ class FakeWorker:
         self._on_progress(Progress(stage, 1, total, loss))
         await self.gate.wait()
         if self._cancels > before:
-            raise TrainingCancelled("cancelled; the last network is kept.")
+            raise TrainingCancelled("cancelled; the network is as it was before.")
         if self.failure is not None:
             failure, self.failure = self.failure, None
             raise failure

@@ -66,6 +66,56 @@ def test_a_session_continues_where_it_was(begun):
     assert names == ["Ann"]
 
 
+def test_an_address_that_names_a_session_leads_to_it_as_after_a_reload(begun, monkeypatch):
+    monkeypatch.setenv("QUERY_STRING", "token=t&session=mine")
+    page = label_app()
+    assert "5 of 6 still open" in text(page)
+    tap = next(w for w in all_of(page) if type(w).__name__ == "Tap")
+    assert tap.session == "mine"
+    assert "<a href='?token=t'" in text(page)
+
+    monkeypatch.setenv("QUERY_STRING", "session=gone")
+    assert "There is no session gone any more." in text(label_app())
+    monkeypatch.setenv("QUERY_STRING", "session=../mine")
+    assert "a name has up to 64 letters" in label_app().value
+
+
+def test_a_session_of_the_start_page_names_itself_in_the_address(begun, monkeypatch):
+    monkeypatch.setenv("QUERY_STRING", "token=t")
+    page = label_app()
+    button(page, "Continue").click()
+    tap = next(w for w in all_of(page) if type(w).__name__ == "Tap")
+
+    assert tap.session == "mine"
+
+
+def test_a_session_is_listed_with_whose_answers_it_has(begun, place, squares):
+    config = CONFIG.replace(labels="full", loss="full", share=2, shares=3)
+    Session.open(place / "part", squares, config).close()
+    page = label_app()
+
+    assert "1 answer by Ann ·" in text(page)
+    assert "0 answers · part 2 of 3 · outlines" in text(page)
+
+
+@pytest.mark.parametrize(("name", "marked"), [("Ann", "mine"), ("Bob", ""), ("", "other")])
+def test_the_session_to_continue_is_ones_own(begun, place, squares, name, marked):
+    Session.open(place / "other", squares, CONFIG).close()
+    page = label_app(annotator=name)
+    rows = [w for w in all_of(page) if "alnb-session" in getattr(w, "_dom_classes", ())]
+    main = [row for row in rows if "alnb-main" in button(row, "Continue")._dom_classes]
+
+    assert [f"/{marked}<" in text(row) for row in main] == [True] * bool(marked)
+
+
+def test_what_was_imported_can_be_labelled_at_once(place, squares):
+    page = label_app()
+    button(page, "Look at scans").click()
+    button(page, "Label these scans").click()
+
+    assert "still open" in text(page) or "Is there infection in the frame?" in text(page)
+
+
 def test_a_notebook_begins_with_the_start_page_of_the_home_folder(begun, monkeypatch):
     monkeypatch.delenv("ALNB_START")
     monkeypatch.setenv("HOME", str(begun.parent))
@@ -236,7 +286,7 @@ def test_a_session_is_listed_with_its_dice_and_picture(four_runs, begun):
     runs, own = StartPage(four_runs, "").widget, StartPage(begun.parent, "").widget
 
     assert re.search(r"<span class='alnb-dice'>Dice \d\.\d\d</span>", text(runs))
-    assert text(own).count("no Dice") == 1
+    assert "alnb-dice'>" not in text(own)  # nothing was measured yet
     assert "<span class='alnb-picture'><img alt='" in text(own)
 
 

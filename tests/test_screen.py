@@ -533,7 +533,7 @@ def test_a_region_with_only_background_marked_can_be_said_to_be_clean(screen):
 
     assert works(shown) == {"clean", "undo"}
     assert "Only background is marked" in shown.question
-    assert "press <b>No infection</b> if all in the frame is background" in shown.question
+    assert "or press <b>No infection</b>." in shown.question
 
 
 def test_a_reopened_answer_is_told_and_can_be_left_also_with_marks(screen):
@@ -573,6 +573,20 @@ def test_the_first_question_has_a_hint(screen):
 )
 def test_the_bar_moves_while_the_network_learns_from_synthetic_scans(activity, share):
     assert activity.fraction == pytest.approx(share)
+
+
+def test_the_bar_of_a_training_never_goes_back():
+    assert Activity("publish", 5, 10, live=True).fraction == pytest.approx(0.65)
+    assert Activity("publish", 0, 4, live=True, reached=0.8).fraction == pytest.approx(0.8)
+    assert Activity("evaluate", 10, 10, live=True, reached=0.8).fraction == pytest.approx(1.0)
+
+
+def test_a_network_before_its_first_training_says_what_it_has_learned(screen):
+    state = dataclasses.replace(asked(), config=asked().config.replace(asking="live"))
+    shown = screen(state)
+
+    assert shown.network == "Network: before its first training"
+    assert "Each answer teaches the network's last layer" in shown.network_title
 
 
 def test_a_first_use_is_not_called_a_training(screen):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -204,9 +205,10 @@ def say(text: str) -> None:
 
 
 def _say_progress(changes: Mapping[str, Any]) -> None:
-    """Tell a page how far a command is."""
-    sys.stdout.write(json.dumps({PROGRESS: changes}) + "\n")
-    sys.stdout.flush()
+    """Tell a page how far a command is; one that is gone hears nothing."""
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.write(json.dumps({PROGRESS: changes}) + "\n")
+        sys.stdout.flush()
 
 
 @contextmanager

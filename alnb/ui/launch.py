@@ -16,7 +16,7 @@ from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode
 
 import ipywidgets as widgets
 
@@ -28,7 +28,7 @@ from alnb.dataset.manifest import MANIFEST
 from alnb.errors import AlnbError, log_to, sentence_of, user_log_folder
 from alnb.journal import Journal
 from alnb.regions import Region
-from alnb.session import Session, default_folder
+from alnb.session import Session, default_folder, sessions_folder
 from alnb.sessions import (
     SessionEntry,
     fork_session,
@@ -37,6 +37,7 @@ from alnb.sessions import (
     list_sessions,
     session_entry,
 )
+from alnb.storage import JOURNAL
 from alnb.ui.import_panel import Fold, ImportPanel
 from alnb.ui.label.app import LabelApp
 from alnb.ui.parts import CSS, Message, capital, failure_page, message_html
@@ -148,12 +149,29 @@ def label_app(
         settings = settings or json.loads(os.environ.get("ALNB_SETTINGS") or "{}")
         place = os.environ.get("ALNB_START") or ("" if _is_served() else Path.home())
         if place and not (data or named or settings):
-            return StartPage(Path(place), annotator).widget
+            return _begun_at(StartPage(Path(place), annotator))
         dataset = Dataset.open(Path(data)) if data else embedded()
         folder = Path(named) if named else _addressed(dataset)
         return _opened(dataset, folder, annotator, settings, wait_s=GONE_S)
     except Exception as error:  # without this the page would stay empty
         return failure_page(_in_words(error))
+
+
+def _begun_at(page: StartPage) -> widgets.Widget:
+    """Show a start page, or at once the session of it that the page's address names."""
+    query = os.environ.get("QUERY_STRING", "")
+    places = (session_named(query, folder) for folder in (sessions_folder(), page.place))
+    named = [found for found in places if found is not None]
+    if named:
+        page.reopen(next((one for one in named if (one / JOURNAL).is_file()), named[0]))
+    return page.widget
+
+
+def _without_session() -> str:
+    """Name the address of the start page, for a link on the page of a session."""
+    query = parse_qs(os.environ.get("QUERY_STRING", ""), keep_blank_values=True)
+    query.pop("session", None)
+    return f"?{urlencode(query, doseq=True)}"
 
 
 def _is_served() -> bool:
@@ -169,13 +187,20 @@ def _addressed(dataset: Dataset) -> Path:
 
 
 def _opened(
-    dataset: Dataset, folder: Path, annotator: str, settings: dict[str, Any], wait_s: float = 0.0
+    dataset: Dataset,
+    folder: Path,
+    annotator: str,
+    settings: dict[str, Any],
+    *,
+    wait_s: float = 0.0,
+    place: Path | None = None,
 ) -> widgets.Widget:
     """Start the label app on a session; if another window writes it for `wait_s` more, ask first.
 
-    A new session gets the settings, an existing one must have them.
+    A new session gets the settings, an existing one must have them. From the start page of a
+    `place` that Voila serves, the page's address names the session from then on.
     """
-    start = partial(_started, dataset, folder, annotator, settings)
+    start = partial(_started, dataset, folder, annotator, settings, place)
     if _comes_free(folder, wait_s):
         return start()
     return HeldPage(folder, dataset.folder, start).widget
@@ -195,7 +220,7 @@ def _comes_free(folder: Path, wait_s: float) -> bool:
 
 
 def _started(
-    dataset: Dataset, folder: Path, annotator: str, settings: dict[str, Any]
+    dataset: Dataset, folder: Path, annotator: str, settings: dict[str, Any], place: Path | None
 ) -> widgets.Widget:
     begun = (folder / "journal.jsonl").exists()
     asking = "cycle" if settings.get("start") == "slices" else "live"
@@ -207,8 +232,18 @@ def _started(
         session.close()
         raise
     app = LabelApp(session, annotator)
+    if place is not None and _is_served():
+        app.page.lead_back(_without_session())
+        app.view.tap.session = _name_in_address(folder, place)
     app.start()
     return app.page.widget
+
+
+def _name_in_address(folder: Path, place: Path) -> str:
+    """Name a session for ``?session=``; empty if that would open another one, or none."""
+    outer = next((one for one in (sessions_folder(), place) if (one / folder.name).exists()), None)
+    mine = outer is not None and (outer / folder.name).resolve() == folder.resolve()
+    return folder.name if mine and NAME.fullmatch(folder.name) else ""
 
 
 def _in_words(error: Exception) -> Message:
@@ -296,7 +331,7 @@ class StartPage(OpeningPage):
 
     def __init__(self, place: Path, annotator: str) -> None:
         super().__init__()
-        self._place = place
+        self.place = place
         self.annotator = widgets.Text(description="your name", value=annotator, **FIELD)
         self._make_fields()
         self.importing = ImportPanel(place, FIELD, self._on_imported)
@@ -304,20 +339,26 @@ class StartPage(OpeningPage):
         self.begin.on_click(
             lambda _: self._open(self._datasets[self.dataset.value], None, self.settings)
         )
-        self.back = _button("‹ Start page", "alnb-main")
+        self.back = _button("‹ Start page")
         self.back.on_click(lambda _: self.home())
+        self.label = _button("Label these scans", "alnb-main")
+        self.label.on_click(lambda _: self.begin.click())
         self.home()
 
     def home(self, said: str = "") -> None:
         """Show the page as it is now, with a sentence for the person."""
         self._begun = False
-        entries = list_sessions(self._place)
-        self._datasets = list_datasets(self._place, entries)
+        entries = list_sessions(self.place)
+        self._datasets = list_datasets(self.place, entries)
         chosen = self.dataset.value
         self.dataset.options = list(self._datasets)
         self.dataset.value = chosen if chosen in self._datasets else next(iter(self._datasets))
         rows = [self._row(entry) for entry in entries]
-        ready = [row.children[1] for row in rows if not row.children[1].disabled]
+        who = self.annotator.value.strip()
+        ready = [
+            row.children[1] for entry, row in zip(entries, rows, strict=True)
+            if not entry.problem and (not who or who in entry.annotators)
+        ]  # fmt: skip
         for newest in ready[:1]:
             newest.add_class("alnb-main")
         old = [_heading("Continue a session"), *rows] if rows else []
@@ -350,7 +391,8 @@ class StartPage(OpeningPage):
             f"srcdoc='{escape(read_audit(dataset))}'></iframe>"
         )
         line = widgets.HTML(f"<div role='status'>{escape(said)}</div>")
-        self._show(widgets.HBox([self.back, line]), self.scans)
+        self.message.value = ""
+        self._show(widgets.HBox([self.back, self.label, line]), self.message, self.scans)
 
     def _on_imported(self, folder: Path, said: str) -> None:
         """Choose the new dataset, and show what was imported unless the person is elsewhere."""
@@ -430,20 +472,37 @@ class StartPage(OpeningPage):
             **({"loss": "full"} if self.labels.value == "full" else {}),
         }
 
-    def _open(self, data: Path | None, session: Path | None, settings: dict[str, Any]) -> None:
+    def _open(
+        self,
+        data: Path | None,
+        session: Path | None,
+        settings: dict[str, Any],
+        wait_s: float = 0.0,
+    ) -> None:
         def make() -> widgets.Widget:
             annotator = name_of(self.annotator.value)
             dataset = embedded() if data is None else Dataset.open(data)
-            return _opened(dataset, session or free_folder(dataset), annotator, settings)
+            folder = session or free_folder(dataset)
+            return _opened(dataset, folder, annotator, settings, wait_s=wait_s, place=self.place)
 
         self._put(make)
 
+    def reopen(self, folder: Path) -> None:
+        """Continue a session that the page's address names, as after a reload."""
+        if not (folder / JOURNAL).is_file():
+            self.message.value = message_html(f"There is no session {folder.name} any more.")
+            return
+        entry = session_entry(folder)
+        if entry.problem:
+            self.message.value = message_html(Message(capital(entry.problem), "error"))
+        else:
+            self._open(entry.data, folder, {}, wait_s=GONE_S)
+
 
 def _dice(entry: SessionEntry) -> str:
-    if entry.problem:
+    if entry.problem or entry.dice is None:
         return ""
-    words = "no Dice" if entry.dice is None else f"Dice {entry.dice:.2f}"
-    return f"<span class='alnb-dice'>{words}</span> ·"
+    return f"<span class='alnb-dice'>Dice {entry.dice:.2f}</span> ·"
 
 
 def _picture(entry: SessionEntry) -> str:

@@ -290,6 +290,19 @@ def test_a_line_begun_by_keys_is_not_lost_by_an_answer_or_another_region(using):
     using(story, config=CONFIG.replace(labels="full", loss="full"))
 
 
+def test_a_click_is_no_outline_where_infection_is_outlined(using):
+    async def story(person):
+        person.press(2, 2)
+        assert person.reads("A click does not say how far infection reaches")
+        assert person.page.next.disabled
+        person.press(2, 2, shift=True)
+        assert len(person.app.draft.clicks) == 1  # of background
+        person.press(2, 2, shift=True)
+        assert person.app.draft.clicks == ()
+
+    using(story, config=CONFIG.replace(labels="full", loss="full"))
+
+
 def test_a_line_by_keys_is_refused_where_infection_is_clicked(using):
     async def story(person):
         person.key("l")

@@ -53,6 +53,7 @@ def test_where_people_disagree_both_answers_are_shown_with_names_until_one_decid
         assert list(said.text) == ["Ann"]  # beside the person's own
         person.push(person.page.next)
         assert not person.state.disputed
+        assert person.reads("That was the last region that people disagreed about")
         assert list(said.x) == []
 
     using(story)

@@ -96,6 +96,20 @@ def test_a_session_is_begun_looked_at_and_taken_over(start, watching, home):
         assert one.errors == two.errors == one.foreign == two.foreign == []
 
 
+def test_a_reload_comes_back_to_the_session_and_its_name_leads_to_the_start_page(start, watched):
+    page = watched.page
+    opened(page, start[0], "Begin")
+    app = App(page)
+    app.key_answer("c")
+    assert "session=" in page.url
+    page.reload()
+    App(page).reads("1 region")
+    page.get_by_role("link", name="alnb").click()
+    page.get_by_role("heading", name="Begin a new session").wait_for()
+    assert "session=" not in page.url
+    assert watched.errors == watched.foreign == []
+
+
 def seen(page):
     """Wait for the page that ends an import, and return its frame."""
     frame = page.frame_locator("iframe[title='what was imported']")

@@ -22,11 +22,12 @@ from alnb.session import Session
 from alnb.ui.label.commands import Commands
 from alnb.ui.label.draft import Draft, restore_draft
 from alnb.ui.label.editor import TAKEN_OVER, Aside, Done, Editor, last_annotator
+from alnb.ui.label.exporting import earlier_export, exported
 from alnb.ui.label.looking import Viewing
 from alnb.ui.label.page import Page
 from alnb.ui.label.screen import Explanation, Mode, Screen, focus, marked, present, score_of
 from alnb.ui.label.shortcuts import BY_KEY, REPEATING
-from alnb.ui.label.training_client import TrainingClient, exported, nearby
+from alnb.ui.label.training_client import TrainingClient, nearby
 from alnb.ui.label.watched import WatchedSlice
 from alnb.ui.parts import Message, failure_page
 from alnb.ui.viewer.charts import Charts
@@ -139,6 +140,7 @@ class LabelApp:
             asyncio.get_running_loop()
             self._spawn(self._warm_up())
             self._spawn(self._watch())
+            self._spawn(self._earlier_export())
 
     async def _warm_up(self) -> None:
         """Start the process once the page is drawn: where many open at once, all are seen first."""
@@ -172,7 +174,7 @@ class LabelApp:
             try:
                 await story
             except TrainingCancelled:
-                self.message = "Training cancelled; the last network is kept."
+                self.message = "Training cancelled; the network is as it was before."
             except Exception as error:
                 self.message = _message_of(error)
             self.draw()
@@ -198,7 +200,7 @@ class LabelApp:
         page = self.page
         self.view.on_event(self._on_event)
         for name in ("clean", "next", "right", "skip", "undo", "redo", "background", "sweep",
-                     "help", "settings", "train", "cancel"):  # fmt: skip
+                     "help", "settings", "export", "train", "cancel"):  # fmt: skip
             getattr(page, name).on_click(functools.partial(self._on_button, name))
         for name, preset in page.window_controls.presets.items():
             preset.on_click(functools.partial(self._on_button, f"window:{name}"))
@@ -266,15 +268,23 @@ class LabelApp:
     async def _exported(self) -> None:
         try:
             folder = self.session.journal.path.parent
-            done = await exported(folder, self.dataset.folder, self._on_export)
-            self.message = Message(done, "success")
+            trained = self.session.state.fit is not None
+            self.message = await exported(
+                folder, self.dataset.folder, self._say_aside, trained=trained
+            )
         finally:
             self._exporting = False
 
-    def _on_export(self, progress: str) -> None:
-        """Say how far the export is, unless something else is said."""
+    async def _earlier_export(self) -> None:
+        """Say what became of an export that a page began before it was reloaded."""
+        said = await earlier_export(self.session.journal.path.parent, self._say_aside)
+        if said is not None and self.message in ("", self._export_said):
+            self.message = said
+
+    def _say_aside(self, words: str) -> None:
+        """Say how far an export is, unless something else is said."""
         if self.message in ("", self._export_said):
-            self.message = self._export_said = f"Exporting: {progress}…"
+            self.message = self._export_said = words
             self.draw()
 
     def _train(self) -> None:

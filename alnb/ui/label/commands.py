@@ -31,6 +31,7 @@ LOOKED_AWAY = (
     "Nothing was answered: you looked at another slice. This is {}, which is asked about. Press "
     "again to answer it."
 )
+DECIDED = "That was the last region that people disagreed about: all are decided."
 UNSEEN = "The network has not looked at this slice yet; it will in a moment."
 NO_OUTLINE = "The network sees no infection in the frame: click it, or press No infection."
 STILL_NONE = (
@@ -212,9 +213,11 @@ class Commands:
         self.editor.redo()
 
     def _answer(self, verb: str) -> str:
-        if getattr(self._screen(), f"can_{verb}"):
-            return self.editor.submit(ANSWERS[verb])
-        return ""
+        if not getattr(self._screen(), f"can_{verb}"):
+            return ""
+        before = self.editor.session.state.disputed
+        said = self.editor.submit(ANSWERS[verb])
+        return DECIDED if before and not self.editor.session.state.disputed else said
 
     def _right(self) -> str:
         """Accept the network's outline; where it is not on screen, show it."""

@@ -37,6 +37,10 @@ ANSWERED = "That cell is answered already; open it in the strip to correct it."
 OPEN_MARKS = "The marks here are not an answer yet: keep them with Next, or remove them with Undo."
 EMPTY_LINE = "That line encloses nothing; draw around the infection."
 ONLY_POINTS = "Infection is outlined in sessions with labels=full; click it in this session."
+ONLY_OUTLINES = (
+    "A click does not say how far infection reaches: keep the button pressed and draw around it. "
+    "With keys, L begins a line."
+)
 PEN_DOWN = "A line begins at the cursor: arrow keys draw it, L closes it, Undo removes it."
 OPEN_LINE = "A line is not closed yet: close it with L, or remove it with Undo."
 NO_LINES = "A sweep takes clicks only; leave the sweep to outline infection in a region."
@@ -210,6 +214,10 @@ class Editor:
         click = Click(round(row, 2), round(col, 2), BACKGROUND if background else INFECTED)
         if not region.contains(click.row, click.col):
             raise Aside(OUTSIDE)
+        full = self.session.state.config.labels == "full"
+        adds = len(self.draft.toggled(click, reach_px).clicks) > len(self.draft.clicks)
+        if full and adds and not background and not self.draft.sweep:
+            raise Aside(ONLY_OUTLINES)
         if self.draft.sweep and not _holding(self.open(), [click]):
             raise Aside(ANSWERED)
         self._check_owned()

@@ -58,16 +58,20 @@ TOGGLES = {  # action show:NAME -> text, whether it is on at first, tooltip
 }
 
 
-def _head(screen: Screen) -> str:
+def _head(screen: Screen, start: str = "") -> str:
     """Draw the line at the top, and the bar of the labelling cost under it.
+
+    `start` is the address of the start page, if a page has one.
 
     What is too long for it is cut, and whole in its tooltip, so that the pictures stay in place.
     """
     saved = f" · {screen.saved}" if screen.saved else ""
     percent = 100 * screen.budget
     cost = TAGS.sub("", screen.cost) + escape(saved)
+    link = f"<a href='{escape(start)}' title='To the start page; all is saved'>‹ alnb</a>"
+    name = link if start else "alnb"
     return (
-        f"<div class='alnb-head'><span class='title' title='{escape(screen.title)}'><h1>alnb</h1>"
+        f"<div class='alnb-head'><span class='title' title='{escape(screen.title)}'><h1>{name}</h1>"
         f"{escape(screen.title)}</span><span class='cost' title='{cost}'>{screen.cost}"
         f"<span class='quiet'>{escape(saved)}</span></span>"
         f"<span class='quiet network' title='{escape(screen.network_title)}'>"
@@ -181,11 +185,10 @@ def _help_panel() -> str:
         "<dt>drag</dt><dd>Move the large picture, or draw an outline in sessions with outlines; on "
         "the slice: neighbouring slices</dd></dl></section>"
     )
-    export = f"<button type='button' data-act='export'>Export [{key_of('export')}]</button> "
     close = f"<button type='button' data-act='help'>Close [{key_of('back')}]</button>"
     return (
         "<div class='alnb-help' role='dialog' aria-label='Keys'><header><b>Keys</b>"
-        f"<span>{export}{close}</span></header><div>{groups}{mouse}</div></div>"
+        f"{close}</header><div>{groups}{mouse}</div></div>"
     )
 
 
@@ -263,6 +266,7 @@ class Page:
         self.annotator.add_class("alnb-annotator")
         self.window_controls = WindowControls(LevelWidth.of(window))
         self._tiles: tuple[Tile, ...] = ()
+        self._start = ""
         self.widget = self._arranged(view, charts)
 
     def _make_buttons(self) -> None:
@@ -283,6 +287,9 @@ class Page:
         self.settings = button(
             "Settings", "84px", "settings", "Overlays, window, your name", "alnb-quiet"
         )
+        self.export = button(
+            "Export", "72px", "export", "Clicks, curve, network and masks as files", "alnb-quiet"
+        )
         self.help = button("?", "36px", "help", "All keys", "alnb-quiet")
         self.look_on = widgets.Button(
             description="View",
@@ -291,7 +298,7 @@ class Page:
         )
         self.look_on.add_class("alnb-look-on")
         self.train = button("Train", "128px", "train", "Learn from the answers", "alnb-main")
-        self.cancel = button("Cancel", "88px", "cancel", "Stop training; the last network is kept")
+        self.cancel = button("Cancel", "88px", "cancel", "Stop; the network stays as it was")
         whenever = "Train automatically when all regions have an answer"
         self.auto = toggle("auto", "automatic", False, whenever)
 
@@ -311,7 +318,7 @@ class Page:
         whole = widgets.VBox([
             widgets.HTML(f"<style>{CSS}</style>", layout=widgets.Layout(display="none")),
             whole_window(
-                [self._head, self.settings, self.help],
+                [self._head, self.export, self.settings, self.help],
                 left,
                 [room(charts.widget, self.watched.widget), self.axis, self._advice],
                 [self._note, train, self._bar, self._train_hint, why],
@@ -343,6 +350,10 @@ class Page:
         ], "alnb-settings")  # fmt: skip
         panel.layout.display = "none"
         return panel
+
+    def lead_back(self, start: str) -> None:
+        """Have the page's name lead to the start page, at this address."""
+        self._start = start
 
     def toggle_settings(self) -> None:
         """Show the settings, or fold them away."""
@@ -393,7 +404,7 @@ class Page:
         taught = f"<div class='alnb-teaching' role='status'>{TEACHING}</div>"
         hint = f"<span title='{escape(screen.device)}'>{escape(screen.train_hint)}</span>"
         for widget, html in (
-            (self._head, _head(screen)),
+            (self._head, _head(screen, self._start)),
             (self._train_hint, small(hint)),
             (self._bar, _bar(screen)),
             (self._explanation, _explanation_card(screen.explanation)),

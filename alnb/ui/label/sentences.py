@@ -48,11 +48,17 @@ STAGES = {  # stage of the training process -> words, and its share of a cycle's
     "fit": ("training", (0.05, 0.65)),
     "evaluate": ("measuring Dice on the test slices", (0.65, 0.75)),
     "score": ("scoring the regions", (0.75, 0.97)),
-    "publish": ("preparing the next questions", (0.65, 0.65)),
+    "publish": ("preparing the next questions", (0.65, 0.75)),
     "predict": ("drawing the maps", (0.97, 1.0)),
 }
+LIVE_SHARES = {"fit": (0.05, 0.5), "publish": (0.5, 0.8), "evaluate": (0.8, 1.0)}
+"""Share of each stage in a training whose answers teach at once: nothing is scored then."""
 FIRST_USE = {"draw": (0.0, 0.1), "prepare": (0.1, 1.0), "fit": (0.0, 1.0)}
 """Share of each stage in what is done before the first training; the bar shows that then."""
+UNTRAINED = (
+    "Each answer teaches the network's last layer at once, and the curve shows what that brings. "
+    "Train teaches the whole network."
+)
 SURE_S = 1.0  # ours: a stage's first second gives no estimate of its speed
 A_MINUTE = 90.0  # ours: estimates from here on are in minutes
 ROUND_S = 5  # ours: estimates in seconds are multiples of this
@@ -74,6 +80,10 @@ class Activity:
         Seconds without progress, if that is long; else 0.
     took_s : float
         Seconds that the stage (or the detail) has taken so far.
+    live : bool
+        Whether the answers teach at once, see `LIVE_SHARES`.
+    reached : float
+        The fraction that this cycle has shown before: its bar never goes back.
     """
 
     stage: str = ""
@@ -84,6 +94,8 @@ class Activity:
     detail: str = ""
     still_s: float = 0.0
     took_s: float = 0.0
+    live: bool = False
+    reached: float = 0.0
 
     @property
     def cycling(self) -> bool:
@@ -95,8 +107,14 @@ class Activity:
         """How much of the cycle is done, or of what comes before the first one, in [0, 1]."""
         if not self.stage:
             return 0.0
-        low, high = FIRST_USE[self.first] if self.first else STAGES[self.stage][1]
-        return low + (high - low) * self.done / self.total if self.total else low
+        low, high = FIRST_USE[self.first] if self.first else self._share
+        now = low + (high - low) * self.done / self.total if self.total else low
+        return max(now, self.reached)
+
+    @property
+    def _share(self) -> tuple[float, float]:
+        own = STAGES[self.stage][1]
+        return LIVE_SHARES.get(self.stage, own) if self.live else own
 
     @property
     def first(self) -> str:
@@ -125,7 +143,7 @@ class Activity:
         if not self.done or self.took_s < SURE_S:
             return None
         stage_s = self.took_s * self.total / self.done
-        low, high = STAGES[self.stage][1]
+        low, high = self._share
         after = 0.0 if self.first or high == low else (1 - high) / (high - low)
         return stage_s - self.took_s + stage_s * after
 
@@ -277,10 +295,7 @@ def _marked(state: State, draft: Draft, *, revealed: bool) -> str:
         return f"{clicks} Is the outline right now? Press <b>Right</b>, or click again."
     if not draft.infected:
         mark = "Draw around infection, too" if full else "Click infection, too"
-        return (
-            f"<b>Only background is marked.</b> {mark}, or press <b>No infection</b> if all in the "
-            "frame is background."
-        )
+        return f"<b>Only background is marked.</b> {mark}, or press <b>No infection</b>."
     if draft.outlines:
         outlines = f"<b>{_counted(len(draft.outlines), 'outline')}</b>, {draft.points} points"
         return f"{outlines} {price}. Outline all infection in the frame, then press <b>Next</b>."
@@ -378,6 +393,8 @@ def network(state: State, activity: Activity) -> tuple[str, str]:
         doing = "preparing" if activity.first else "training"
         return f"Network: {doing} {100 * activity.fraction:.0f} %", ""
     if state.fit is None:
+        if state.live:
+            return "Network: before its first training", UNTRAINED
         return "Network: not trained yet", ""
     short, known = (
         ("out of date", "Answers were given or taken back since the last training")

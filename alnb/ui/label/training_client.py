@@ -9,22 +9,19 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from alnb.annotation import Click, Outline, around
 from alnb.arrays import Map
 from alnb.asking import Asker
 from alnb.cycle import Work, begin_live, drive_async, learn_live, next_cycle, resume_live
 from alnb.dataset import SliceId
-from alnb.errors import SessionError
 from alnb.live import Live
 from alnb.pool import Pool, ScoreTables, kept_tables
 from alnb.regions import Region
 from alnb.session import Session
-from alnb.ui.command import CommandError, run_command
 from alnb.ui.label.screen import Explainer, Explanation, asking_weights, explain_now
 from alnb.ui.label.sentences import Activity
-from alnb.worker import Maps, Progress, TrainingCancelled, Worker
+from alnb.worker import CANCELLED, Maps, Progress, TrainingCancelled, Worker
 
 PREPARING = ("draw", "prepare", "fit")  # a network that is no longer kept is made again
 STILL_S = 60.0  # ours: a step takes up to 9 s, and loading torch half a minute, on a slow machine
@@ -262,7 +259,7 @@ class TrainingClient:
         self._set(replace(self.activity, stage="wait") if self._warming else Activity("start"))
 
     def cancel(self) -> None:
-        """Stop the cycle, if there is one; the last network is kept, and a start goes on."""
+        """Stop the cycle, if there is one; the network stays as it was, and a start goes on."""
         if self.activity.cycling and not self._give_turn(False):
             self.worker.cancel()
 
@@ -272,7 +269,7 @@ class TrainingClient:
             return
         self._turn = asyncio.get_running_loop().create_future()
         if not await self._turn:
-            raise TrainingCancelled("cancelled; the last network is kept.")
+            raise TrainingCancelled(CANCELLED)
         self._set(Activity("start"))
 
     def _give_turn(self, wanted: bool) -> bool:
@@ -336,9 +333,12 @@ class TrainingClient:
         stage = (activity.stage, activity.detail)
         if stage != self._began[0] or not activity.done:
             self._began = stage, now
+        goes_on = activity.cycling and self.activity.cycling
+        goes_on &= bool(activity.first) == bool(self.activity.first)
         self.activity = replace(
             activity, backbone=self.worker.backbone, device=self.worker.device,
-            took_s=now - self._began[1],
+            took_s=now - self._began[1], live=self.asker is not None,
+            reached=self.activity.fraction if goes_on else 0.0,
         )  # fmt: skip
         self._changed()
 
@@ -358,9 +358,18 @@ class TrainingClient:
         if self.asker is None:
             return self.explainer().explain(region, mean)
         if self.asker.asked != region.key:
-            sentence = "You chose it, or it was asked before this page was opened."
-            return Explanation(sentence, mean=mean)
+            return Explanation(self._earlier(region), mean=mean)
         return explain_now(self.pool, region, self.asker.scores, mean)
+
+    def _earlier(self, region: Region) -> str:
+        """Say why a region was asked that the live layer did not ask just now."""
+        picks = {pick.region.key: pick for pick in self.session.state.asked}
+        if region.key not in picks:
+            return "It was asked earlier; the scores of then are not kept."
+        if picks[region.key].chosen:
+            return "You chose this region."
+        own = self.pool.config.heuristic
+        return f"It was the next by {own} when it was asked; the scores of then are not kept."
 
     def explainer(self) -> Explainer:
         """Return the explainer of this cycle's regions; it is kept while the cycle lasts."""
@@ -372,31 +381,3 @@ class TrainingClient:
                 self._tables = weights, kept_tables(self.session.cache, weights, self.pool.shape)
             self._explainer = key, Explainer(self.pool, state, self._tables[1])
         return self._explainer[1]
-
-
-async def exported(
-    session: Path, data: Path, on_progress: Callable[[str], None] = lambda words: None
-) -> str:
-    """Run ``alnb export``, and say in a sentence where the files are.
-
-    Parameters
-    ----------
-    session : Path
-        The session's folder; the files go to its folder ``export``, and replace what is there.
-    data : Path
-        Its dataset's.
-    on_progress : callable
-        Called on the loop with words such as "masks 12 of 200".
-
-    Raises
-    ------
-    SessionError
-        If not all could be written; the sentence is the command's.
-    """
-    out = session / "export"
-    words = ("export", str(session), "--out", str(out), "--data", str(data))
-    try:
-        written = await run_command(*words, on_progress=lambda told: on_progress(told["note"]))
-    except CommandError as error:
-        raise SessionError(f"Exported to {out}, but not all: {error}") from error
-    return f"{len(written)} files are in {out}."

@@ -237,3 +237,5 @@ class CurveChart:
                     curve[name] = trace[name]
                 ring.x, ring.y = [trace["x"][n] for n in at], [trace["y"][n] for n in at]
             self.figure.layout.yaxis.range = score_range(0, top)
+            one = len({x for trace in traces for x in trace["x"]}) < 2
+            self.figure.layout.xaxis.rangemode = "tozero" if one else "normal"

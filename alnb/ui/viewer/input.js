@@ -519,6 +519,12 @@ function render({ model, el }) {
     watchRooms();
   }, PING_MS);
 
+  if (model.get("session")) {
+    const address = new URL(window.location.href); // a reload comes back to the session
+    address.searchParams.set("session", model.get("session"));
+    window.history.replaceState(window.history.state, "", address);
+  }
+
   el.classList.add("alnb-tap");
   const listeners = {
     pointerdown: onDown, pointermove: onMove, pointerup: onUp, pointercancel: onGone,

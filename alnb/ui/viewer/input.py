@@ -122,6 +122,9 @@ class Tap(anywidget.AnyWidget):
     pictured = traitlets.Unicode(
         "the slice, and the region that is asked about", help="what a screen reader calls it"
     ).tag(sync=True)
+    session = traitlets.Unicode("", help="that the page's address names; empty leaves it").tag(
+        sync=True
+    )
     command = traitlets.Unicode("alnb label", help="starts the app again").tag(sync=True)
     watched = traitlets.List(traitlets.Unicode(), help="classes of boxes around figures").tag(
         sync=True
