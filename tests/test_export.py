@@ -121,6 +121,15 @@ def test_a_click_names_the_voxel_and_place_of_a_landmark(tmp_path, codes, size):
     assert away_mm < np.hypot(0.8, 0.7)  # a voxel's diagonal in the plane, in any order of axes
     assert (line["row"], line["col"]) == (str(click.row), str(click.col))
 
+    axes = data.voxel_axes(SliceId("a", z))  # what the page says under the pointer
+    rows, cols = (grid.ravel() for grid in np.indices((size, size)))
+    places = {"row": rows, "col": cols, "": 0 * rows}
+    read = [np.array(values, np.float64)[places[along]] for along, values in axes]
+    wanted = data.source_voxels(SliceId("a", z), rows, cols, whole=True)
+    inside = np.isfinite(wanted).all(axis=1)
+    assert np.array_equal(np.isfinite(read).all(axis=0), inside)
+    assert np.array_equal(np.transpose(read)[inside], wanted[inside])
+
 
 def test_a_vertex_keeps_its_place_between_voxels(tmp_path):
     write_nifti(tmp_path / "in" / "a.nii.gz", chest(4, 8, 16), "RAS", mm=(1, 1, 2))

@@ -125,13 +125,14 @@ def test_a_figure_hears_once_a_page_has_drawn_it(tap):
 
 
 def test_values_travel_as_bytes_that_any_machine_reads_alike(tap):
-    tap.read(4, np.array([[-1024, 3], [40, 700]], ">i2"), "HU")
+    voxels = (("col", [7, 6]), ("row", [0, None]), ("", [3]))
+    tap.read(4, np.array([[-1024, 3], [40, 700]], ">i2"), "HU", voxels)
     assert np.frombuffer(tap.values, "<i2").tolist() == [-1024, 3, 40, 700]
-    assert tap.reading == {"number": 4, "shape": [2, 2], "unit": "HU"}
+    assert tap.reading == {"number": 4, "shape": [2, 2], "unit": "HU", "voxels": voxels}
 
     tap.read(5, np.array([[1, 2, 255]], np.uint8), "grey")
     assert tap.values == b"\x01\x02\xff"
-    assert tap.reading == {"number": 5, "shape": [1, 3], "unit": "grey"}
+    assert tap.reading == {"number": 5, "shape": [1, 3], "unit": "grey", "voxels": ()}
 
     tap.read(6, None)
     assert (tap.values, tap.reading["shape"]) == (b"", [0, 0])

@@ -233,6 +233,31 @@ class Dataset:
         z = np.full(y.shape, where.z, dtype=np.float64)
         return self.origin(where.scan).source.indices(np.stack([z, y, x], axis=-1))
 
+    def voxel_axes(self, where: SliceId) -> tuple[tuple[str, list[float | None]], ...]:
+        """Say which voxel of the scan's file each row and column of a slice shows.
+
+        Returns
+        -------
+        three of (str, list)
+            For i, j and k, as `source_voxels` gives them with `whole`: what the index follows,
+            ``"row"`` or ``"col"``, and its value at each of them, None in the padding; or ``""``,
+            and the one value that it has.
+        """
+        line, middle = np.arange(self.size), np.full(self.size, self.size // 2)
+        along = {
+            "row": self.source_voxels(where, line, middle, whole=True),
+            "col": self.source_voxels(where, middle, line, whole=True),
+        }
+        found: list[tuple[str, list[float | None]]] = []
+        for axis in range(3):
+            values = {name: voxels[:, axis] for name, voxels in along.items()}
+            follows = next((n for n, at in values.items() if np.ptp(at[np.isfinite(at)])), "")
+            if follows:
+                found.append((follows, [None if np.isnan(v) else v for v in values[follows]]))
+            else:
+                found.append(("", [float(np.nanmax(values["row"]))]))
+        return tuple(found)
+
     def source_mm(self, scan: str, voxels: NDArray[Any]) -> NDArray[np.float64]:
         """Return the (N, 3) places of voxels of a scan's file, in RAS+ mm; NaN if not `located`."""
         origin = self.origin(scan)

@@ -382,3 +382,21 @@ def test_the_strip_can_be_paged_and_comes_back(using):
         assert person.app.commands.strip_from is None
 
     using(story, config=config)
+
+
+def test_a_key_that_can_do_nothing_now_says_why(using):
+    async def story(person):
+        for key, said in (
+            ("n", "Nothing is marked yet"), ("z", "nothing to take back"),
+            ("y", "nothing to restore"), ("t", "Answer some regions first."),
+            ("r", "There is no outline of the network"),
+        ):  # fmt: skip
+            person.key(key)
+            assert person.reads(said), key
+        person.press(2, 2)
+        for key in ("c", "s"):
+            person.key(key)
+            assert person.reads("keep them with Next (N)"), key
+        assert person.state.answers == ()
+
+    using(story)

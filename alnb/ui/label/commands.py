@@ -31,6 +31,12 @@ LOOKED_AWAY = (
     "Nothing was answered: you looked at another slice. This is {}, which is asked about. Press "
     "again to answer it."
 )
+MARKED = "There are marks here: keep them with Next (N), or take them away with Undo (Z)."
+UNMARKED = "Nothing is marked yet: mark the infection first, or press No infection (C)."
+SWEEPING = "In a sweep, press The rest is clean (C), or leave the sweep (W)."
+NO_GUESS = "There is no outline of the network to accept here: mark the infection yourself."
+NOTHING_TO_UNDO = "There is nothing to take back."
+NOTHING_TO_REDO = "There is nothing to restore."
 DECIDED = "That was the last region that people disagreed about: all are decided."
 UNSEEN = "The network has not looked at this slice yet; it will in a moment."
 NO_OUTLINE = "The network sees no infection in the frame: click it, or press No infection."
@@ -206,24 +212,40 @@ class Commands:
 
     def _undo(self) -> None:
         self._home()  # what is taken back is on the slice that is asked about
+        if self._screen().owned and not self._screen().can_undo:
+            raise Aside(NOTHING_TO_UNDO)
         self.editor.undo()
 
     def _redo(self) -> None:
         self._home()
+        if self._screen().owned and not self._screen().can_redo:
+            raise Aside(NOTHING_TO_REDO)
         self.editor.redo()
 
     def _answer(self, verb: str) -> str:
         if not getattr(self._screen(), f"can_{verb}"):
+            self._refuse(verb)
             return ""
         before = self.editor.session.state.disputed
         said = self.editor.submit(ANSWERS[verb])
         return DECIDED if before and not self.editor.session.state.disputed else said
 
+    def _refuse(self, verb: str) -> None:
+        """Say why an answer can't be given now, where a key asks for it: its button is grey."""
+        draft = self.editor.draft
+        if draft.region is None or not self._screen().owned:
+            return  # the page says why
+        if draft.sweep:
+            raise Aside(SWEEPING)
+        raise Aside(UNMARKED if verb == "next" else MARKED)
+
     def _right(self) -> str:
         """Accept the network's outline; where it is not on screen, show it."""
         region = self.editor.draft.region
-        if region is None or not self._screen().can_right:
+        if region is None or not self._screen().owned:
             return ""
+        if not self._screen().can_right:
+            raise Aside(NO_GUESS)
         outlines = self._training.outlines(region, self.editor.draft.clicks)
         if outlines is None:
             raise Aside(UNSEEN)
@@ -327,14 +349,18 @@ class Commands:
     # --- training ---
 
     def _train(self) -> None:
-        if self._screen().can_train:
+        screen = self._screen()
+        if screen.can_train:
             self._begin_training()
+        elif screen.owned and not screen.can_cancel:
+            raise Aside(screen.train_hint)
 
     def train_automatically(self) -> None:
         """Train if the box is checked and every region of the cycle has an answer."""
         state = self.editor.session.state
-        if self._page.auto.value and (state.due if state.live else not state.pending):
-            self._train()
+        due = state.due if state.live else not state.pending
+        if self._page.auto.value and due and self._screen().can_train:
+            self._begin_training()
 
 
 def _flip(box: ipywidgets.Checkbox) -> None:

@@ -44,6 +44,7 @@ def facts_of(dataset: Dataset, where: SliceId, window: str = "") -> Facts:
         window=window,
         pixel_mm=dataset.pixel_mm(where.scan),
         oriented=dataset.oriented(where.scan),
+        voxels=dataset.voxel_axes(where),
     )
 
 

@@ -176,7 +176,8 @@ def _reason(one: Reason) -> str:
 def _help_panel() -> str:
     groups = "".join(map(_group, GROUPS))
     mouse = (
-        "<section><h2>Mouse</h2><dl><dt>click</dt><dd>Mark infection; click a mark to remove it"
+        "<section><h2>Mouse</h2><dl><dt>pointer</dt><dd>In a corner: its value, and the voxel of "
+        "the file, i, j, k from 0</dd><dt>click</dt><dd>Mark infection; click a mark to remove it"
         "</dd><dt>Shift click</dt><dd>Mark background</dd><dt>wheel</dt><dd>On the large picture: "
         "zoom, as with two fingers; on the slice, or with Shift: neighbouring slices; in a "
         "notebook once the picture was pressed</dd>"

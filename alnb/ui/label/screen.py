@@ -27,6 +27,7 @@ from alnb.ui.label.sentences import Activity
 STRIP = 13  # tiles shown at once; with an arrow on each side they fill the view's width
 HINT = "A point appears here after each training."
 LIVE_HINT = "The line begins after the first answer; a point marks each training."
+LOOKING_HINT = "The line begins once the network has looked at the test slices; a moment yet."
 MAY_REPEAT = (
     "This session asks some regions twice without saying which; scores would tell, so none are "
     "shown."
@@ -313,7 +314,9 @@ def marked(screen: Screen, state: State, draft: Draft, mode: Mode) -> Screen:
 def _hint(state: State, dataset: Dataset, *, masks: bool) -> str:
     if not masks:
         return sentences.unmeasured(state, dataset)
-    return LIVE_HINT if state.live else HINT
+    if not state.live:
+        return HINT
+    return LOOKING_HINT if state.given else LIVE_HINT
 
 
 def _asked(state: State, draft: Draft, mode: Mode) -> dict[str, Any]:

@@ -61,7 +61,7 @@ function makeReader(model) {
   line.className = "alnb-reading";
   line.hidden = true;
   const valueAt = (plot, row, col) => {
-    const { number, shape, unit } = model.get("reading");
+    const { number, shape, unit, voxels } = model.get("reading");
     const [height, width] = shape || [0, 0];
     const of = plot._fullLayout && plot.layout.meta && plot.layout.meta.values;
     if (number === undefined || number !== of) return ""; // another slice is being drawn
@@ -71,7 +71,10 @@ function makeReader(model) {
     const place = row * width + col;
     const value = wide ? bytes.getInt16(2 * place, true) : bytes.getUint8(place);
     const signed = String(value).replace("-", "\u2212");
-    return `${unit === "HU" ? `${signed} HU` : `${unit} ${signed}`} · x ${col}, y ${row}`;
+    const at = { row, col, "": 0 };
+    const voxel = voxels.map(([along, values]) => values[at[along]]); // i, j, k; none in padding
+    const lies = voxel.length && voxel.every(Number.isFinite) ? ` · voxel ${voxel.join(", ")}` : "";
+    return `${unit === "HU" ? `${signed} HU` : `${unit} ${signed}`}${lies}`;
   };
   return {
     hide() {

@@ -6,7 +6,7 @@ as a float position on the panel's axes, with the number of the screen that was 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import traitlets
 from numpy.typing import NDArray
 
 ScreenNumber = int | None
+VoxelAxes = Sequence[tuple[str, Sequence[float | None]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,7 @@ class Tap(anywidget.AnyWidget):
         help="intensities of the slice, row by row: little-endian int16, or uint8"
     ).tag(sync=True)
     reading = traitlets.Dict(
-        help="of `values`: their number, as the figure's meta has it, (H, W) shape and unit"
+        help="of `values`: their number, as the figure's meta has it, (H, W) shape, unit and voxels"
     ).tag(sync=True)
     cursor = traitlets.List(
         traitlets.Float(), help="(row, col) of the place that keys move; else empty"
@@ -168,7 +169,13 @@ class Tap(anywidget.AnyWidget):
         """
         self._handlers.append(handler)
 
-    def read(self, number: int, values: NDArray[Any] | None, unit: str = "") -> None:
+    def read(
+        self,
+        number: int,
+        values: NDArray[Any] | None,
+        unit: str = "",
+        voxels: VoxelAxes = (),
+    ) -> None:
         """Let the page say what lies under the pointer, without asking the kernel.
 
         Parameters
@@ -179,11 +186,15 @@ class Tap(anywidget.AnyWidget):
             Intensities of the slice on screen; None: nothing is read.
         unit : str
             What they are, as the page names it.
+        voxels : three of (str, sequence), or none
+            The file's i, j and k at each row and column; see `Dataset.voxel_axes`.
         """
         told = np.zeros((0, 0), np.uint8) if values is None else values
         with self.hold_sync():  # one message
             self.values = told.astype(told.dtype.newbyteorder("<"), copy=False).tobytes()
-            self.reading = {"number": number, "shape": list(told.shape), "unit": unit}
+            self.reading = {
+                "number": number, "shape": list(told.shape), "unit": unit, "voxels": voxels,
+            }  # fmt: skip
 
     def on_room(self, box: str, handler: Callable[[int, int], object]) -> None:
         """Call `handler` with width and height whenever the box of a CSS class changes its size."""

@@ -41,7 +41,7 @@ from alnb.ui.viewer.drawing import (
     polygon_path,
     uri,
 )
-from alnb.ui.viewer.input import Act, Event, Key
+from alnb.ui.viewer.input import Act, Event, Key, VoxelAxes
 from alnb.ui.viewer.viewport import Box, Viewport
 
 SIZE_PX = (848, 480)  # at first: what a notebook's cell holds beside its margins
@@ -150,6 +150,7 @@ class Facts:
     window: str = ""  # through which it is shown, in words
     pixel_mm: float | None = None  # the side of a pixel
     oriented: bool = False  # whether column 0 is the patient's right
+    voxels: VoxelAxes = ()  # of the file, as `Tap.read` takes them
 
 
 class SliceView(TwoPanels):
@@ -543,7 +544,7 @@ class SliceView(TwoPanels):
         facts = self._facts
         if facts.where != self._read:
             self._read = facts.where
-            self.tap.read(self._values, facts.values, facts.unit)
+            self.tap.read(self._values, facts.values, facts.unit, facts.voxels)
 
     def _put_bar(self, panel: str) -> None:
         """Draw the scale bar in a panel's lower right corner, where the scale is known."""
