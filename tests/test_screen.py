@@ -551,7 +551,7 @@ def test_a_session_with_outlines_never_speaks_of_clicks_alone(screen):
 
     assert "· 3 points" in shown.cost
     assert "Draw around all infection in the frame" in shown.question
-    assert "Click more infections" not in shown.question
+    assert "Click more" not in shown.question
     assert shown.hint.startswith("Draw around the infection")
 
 
@@ -605,7 +605,7 @@ def test_a_sweep_leaves_the_strip_where_the_question_was(screen):
 
 
 def test_background_clicks_are_said_while_they_are_set(screen):
-    assert "mark <b>background</b> now" in screen(asked(), marking="background").question
+    assert "mark <b>background</b>." in screen(asked(), marking="background").question
 
 
 def test_an_outline_is_priced_by_its_points(screen):

@@ -1,7 +1,16 @@
 """The label app in windows of all sizes, light and dark: one page, which is resized."""
 
+import dataclasses
+import itertools
+
 import pytest
 
+from alnb.annotation import Answer, Click, Verdict
+from alnb.arrays import BACKGROUND, INFECTED
+from alnb.journal import Journal
+from alnb.state import state_of
+from alnb.ui.label.draft import Draft
+from alnb.ui.label.sentences import question
 from browser.app_page import FIGURE, events, middle
 from browser.layout import faults, resize
 
@@ -38,6 +47,55 @@ def check(app, size, *, whole):
     for scheme in ("light", "dark"):
         app.page.emulate_media(color_scheme=scheme)
         assert faults(app.page, whole=whole and size >= (1280, 720)) == [], (size, scheme)
+
+
+def questions(folder):
+    """List what the page may say over the buttons, with twelve marks."""
+    state = state_of(Journal(folder / "journal.jsonl").events)
+    region = state.pending[0]
+    clicks = [
+        tuple(Click(region.row + n, region.col + n, label) for n in range(12))
+        for label in (INFECTED, BACKGROUND)
+    ]
+    outlines = (tuple((region.row + n / 9, region.col + n) for n in range(9)),) * 12
+    drafts = [
+        Draft(region), *(Draft(region, marks) for marks in clicks), Draft(region, (), outlines),
+        Draft(region, clicks[0], sweep=True),
+    ]  # fmt: skip
+    answers = [
+        Answer(region, verdict, clicks[0] * (verdict is Verdict.INFECTED)) for verdict in Verdict
+    ]
+    answers.append(Answer(region, Verdict.INFECTED, (), outlines=outlines, verified=True))
+    full = state.config.replace(labels="full", loss="full")
+    for config, marking in itertools.product((state.config, full), ("infection", "background")):
+        now = dataclasses.replace(state, config=config)
+        for draft, revealed in itertools.product(drafts, (False, True)):
+            yield question(now, draft, marking, revealed=revealed)
+        for answer in answers:
+            given = dataclasses.replace(now, given=(answer,))
+            yield question(given, Draft.of(answer), marking)
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (1024, 640), (768, 1024), (1920, 1080)])
+def test_every_question_is_read_whole(app, looked_at, size):
+    resize(app.page, *size)
+    cut = app.page.evaluate(
+        """questions => {
+          const box = document.querySelector(".alnb-question").cloneNode();
+          document.querySelector(".alnb-question").after(box);
+          const [place, line] = [box.closest(".alnb-asked"), box.style];
+          Object.assign(line, { position: "absolute", width: `${place.clientWidth}px` });
+          const isCut = (words) => {
+            box.innerHTML = words;
+            return box.scrollWidth > place.clientWidth || box.scrollHeight > place.clientHeight;
+          };
+          const cut = questions.filter(isCut);
+          box.remove();
+          return cut;
+        }""",
+        sorted(set(questions(looked_at[1]))),
+    )
+    assert cut == []
 
 
 @each_size

@@ -26,8 +26,8 @@ SAID = {
     "skipped": "<b>{who} skipped this region.</b> Answer it now",
 }
 GUESSED = (
-    "<b>Is the outline right?</b> Press <b>Right</b>. Else click what is missing, or press Shift "
-    "and click what is too much."
+    "<b>Is the outline right?</b> Press <b>Right</b>. Else click what is missing, Shift click what "
+    "is too much."
 )
 BACK = "<button type='button' data-act='back'>Back</button>"
 UNDO = "Undo (Z) takes that back."
@@ -258,7 +258,7 @@ def question(state: State, draft: Draft, marking: str, *, revealed: bool = False
         return ""
     if draft.sweep:
         return _sweeping(state, draft)
-    aside = " Clicks mark <b>background</b> now." if marking == "background" else ""
+    aside = " Clicks mark <b>background</b>." if marking == "background" else ""
     before = state.by_key.get(draft.region.key)
     if before is not None and not draft.changed:
         marks = ", the network's outline" if before.verified else ""
@@ -299,11 +299,8 @@ def _marked(state: State, draft: Draft, *, revealed: bool) -> str:
     if draft.outlines:
         outlines = f"<b>{_counted(len(draft.outlines), 'outline')}</b>, {draft.points} points"
         return f"{outlines} {price}. Outline all infection in the frame, then press <b>Next</b>."
-    more = "Draw around all infection in the frame" if full else "Click more infections"
-    return (
-        f"<b>{_counted(draft.points, 'click')}</b> {price}. {more}, click a mark again to remove "
-        "it, then press <b>Next</b>."
-    )
+    more = "Draw around all infection" if full else "Click more, or a mark again to remove it"
+    return f"<b>{_counted(draft.points, 'click')}</b> {price}. {more}; then press <b>Next</b>."
 
 
 def _sweeping(state: State, draft: Draft) -> str:
