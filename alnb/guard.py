@@ -25,6 +25,7 @@ from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebso
 from nbclient.exceptions import DeadKernelError
 from tornado import web
 from tornado.iostream import StreamClosedError
+from tornado.websocket import WebSocketClosedError
 from traitlets import default
 from traitlets.config.application import LevelFormatter
 from voila.app import Voila  # type: ignore[import-untyped]
@@ -67,7 +68,8 @@ class KernelEndedFilter(logging.Filter):
         """Tell whether an entry is kept."""
         error = record.exc_info[1] if record.exc_info else None
         died = isinstance(error, RuntimeError) and str(error).startswith(ENDED)
-        left = isinstance(error, AttributeError) and (error.name, error.obj) == UNCONNECTED
+        left = isinstance(error, StreamClosedError | WebSocketClosedError)
+        left |= isinstance(error, AttributeError) and (error.name, error.obj) == UNCONNECTED
         return not (died or left or isinstance(error, DeadKernelError))
 
 

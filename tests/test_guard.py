@@ -3,8 +3,10 @@
 import logging
 
 import pytest
+from tornado.iostream import StreamClosedError
+from tornado.websocket import WebSocketClosedError
 
-from alnb.guard import PARTS, TokenlessFormatter
+from alnb.guard import PARTS, KernelEndedFilter, TokenlessFormatter
 from tests.attack.served import (
     FOREIGN,
     FRAMES,
@@ -72,6 +74,20 @@ def test_a_page_that_is_left_while_it_connects_leaves_no_trace_in_the_log(capfd)
     with target() as served:  # one whose log is ours
         assert failed(handshakes(served, SEED, LEFT)) == []
     assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "kept"),
+    [
+        (WebSocketClosedError(), False), (StreamClosedError(), False),
+        (RuntimeError("Kernel died before replying"), False), (RuntimeError("other"), True),
+        (AttributeError("no", name="other", obj=None), True), (OSError("no space"), True),
+    ],
+)  # fmt: skip
+def test_the_log_keeps_the_traces_of_faults_and_not_of_pages_that_were_left(error, kept):
+    record = logging.LogRecord("asyncio", 40, "", 1, "never retrieved", (), (None, error, None))
+
+    assert KernelEndedFilter().filter(record) is kept
 
 
 def test_a_kernel_that_ends_is_said_on_its_page_and_the_log_has_no_token(capfd):

@@ -550,7 +550,7 @@ def test_a_session_with_outlines_never_speaks_of_clicks_alone(screen):
     shown = screen(state, Draft(SECOND, (Click(SECOND.row, SECOND.col),)), fresh=True)
 
     assert "· 3 points" in shown.cost
-    assert "Draw around all infection in the frame" in shown.question
+    assert "Draw around all infection" in shown.question
     assert "Click more" not in shown.question
     assert shown.hint.startswith("Draw around the infection")
 
@@ -585,7 +585,7 @@ def test_a_network_before_its_first_training_says_what_it_has_learned(screen):
     state = dataclasses.replace(asked(), config=asked().config.replace(asking="live"))
     shown = screen(state)
 
-    assert shown.network == "Network: before its first training"
+    assert shown.network == "Network: last layer learns"
     assert "Each answer teaches the network's last layer" in shown.network_title
 
 

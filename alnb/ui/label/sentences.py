@@ -391,7 +391,7 @@ def network(state: State, activity: Activity) -> tuple[str, str]:
         return f"Network: {doing} {100 * activity.fraction:.0f} %", ""
     if state.fit is None:
         if state.live:
-            return "Network: before its first training", UNTRAINED
+            return "Network: last layer learns", UNTRAINED
         return "Network: not trained yet", ""
     short, known = (
         ("out of date", "Answers were given or taken back since the last training")
