@@ -164,7 +164,7 @@ def test_a_notebooks_own_keys_are_not_pressed(program, watching, phantom, folder
         assert app.marks() == 1
         x, y = app.place(*middle(asked(folder)[0]))
         page.mouse.move(x, y)
-        page.locator(".alnb-reading", has_text=" HU · voxel ").wait_for()
+        page.locator(".alnb-reading", has_text=" HU · ").wait_for()
         page.mouse.down(button="right")
         page.mouse.move(x + 50, y, steps=4)
         page.mouse.up(button="right")

@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 from fakes import scan_of
 
@@ -65,8 +66,12 @@ def still(app, watched):
     return sent
 
 
-def words(hu, row, col):
-    return f"{hu} HU · x {col}, y {row}".replace("-", "−")
+def words(data, scan, z, row, col, says="{} HU"):
+    """Say the value of a pixel, and the voxel of the file that it shows."""
+    where = SliceId(scan, z)
+    voxels = data.source_voxels(where, np.array([row]), np.array([col]), whole=True)
+    place = ", ".join(f"{index:.0f}" for index in voxels[0])
+    return f"{says.format(data.raw(where)[row, col])} · {place}".replace("-", "−")
 
 
 def look_away(app):
@@ -93,9 +98,9 @@ def drag_window(app, right, down, *, panel="x2y2"):
 def test_the_value_and_the_place_under_the_pointer_are_read(app, phantom, panel):
     scan, z, row, col = region_of(app)
     app.page.mouse.move(*app.place(row, col, panel))
-    reads(app, words(phantom.raw(SliceId(scan, z))[row, col], row, col))
+    reads(app, words(phantom, scan, z, row, col))
     app.page.mouse.move(*app.place(row + 3, col - 2, panel))
-    reads(app, words(phantom.raw(SliceId(scan, z))[row + 3, col - 2], row + 3, col - 2))
+    reads(app, words(phantom, scan, z, row + 3, col - 2))
     app.page.mouse.move(5, 5)
     app.page.wait_for_function("() => document.querySelector('.alnb-reading').hidden")
 
@@ -108,20 +113,18 @@ def test_reading_values_asks_the_kernel_nothing(app, looked_at, phantom):
         seen.add(reading(app))
 
     assert still(app, looked_at[2]) == before
-    assert seen == {
-        words(phantom.raw(SliceId(scan, z))[row, at], row, at) for at in range(col, col + 4)
-    }
+    assert seen == {words(phantom, scan, z, row, at) for at in range(col, col + 4)}
 
 
 def test_the_value_follows_when_the_picture_moves_under_the_pointer(app, phantom):
     scan, z, row, col = region_of(app)
     x, y = app.place(row, col)
     app.page.mouse.move(x, y)
-    reads(app, words(phantom.raw(SliceId(scan, z))[row, col], row, col))
+    reads(app, words(phantom, scan, z, row, col))
     away = look_away(app)
-    reads(app, words(phantom.raw(SliceId(scan, away))[row, col], row, col))
+    reads(app, words(phantom, scan, away, row, col))
     app.page.keyboard.press("Home")
-    reads(app, words(phantom.raw(SliceId(scan, z))[row, col], row, col))
+    reads(app, words(phantom, scan, z, row, col))
 
 
 def test_the_value_at_the_cursor_is_read_without_a_mouse(app, phantom):
@@ -136,7 +139,7 @@ def test_the_value_at_the_cursor_is_read_without_a_mouse(app, phantom):
     )
     scan, z, *_ = region_of(app)
     row, col = (int(at + 0.5) for at in cursor)
-    reads(app, words(phantom.raw(SliceId(scan, z))[row, col], row, col))
+    reads(app, words(phantom, scan, z, row, col))
 
 
 def test_the_caption_counts_from_1_and_follows_the_slice_that_is_shown(app, phantom):
@@ -321,7 +324,7 @@ def test_grey_slices_have_brightness_and_contrast_and_no_letter_or_scale(
         app = App(watched.page, server.address)
         scan, z, row, col = region_of(app)
         app.page.mouse.move(*app.place(row, col))
-        reads(app, f"grey {data.raw(SliceId(scan, z))[row, col]} · x {col}, y {row}")
+        reads(app, words(data, scan, z, row, col, "grey {}"))
         assert app.page.evaluate(NOTES) == [f"{scan}, slice {z + 1} of 4"]
 
         drag_window(app, 0, -50)

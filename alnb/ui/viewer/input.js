@@ -73,7 +73,7 @@ function makeReader(model) {
     const signed = String(value).replace("-", "\u2212");
     const at = { row, col, "": 0 };
     const voxel = voxels.map(([along, values]) => values[at[along]]); // i, j, k; none in padding
-    const lies = voxel.length && voxel.every(Number.isFinite) ? ` · voxel ${voxel.join(", ")}` : "";
+    const lies = voxel.length && voxel.every(Number.isFinite) ? ` · ${voxel.join(", ")}` : "";
     return `${unit === "HU" ? `${signed} HU` : `${unit} ${signed}`}${lies}`;
   };
   return {
