@@ -103,6 +103,19 @@ def live(
 
 
 @app.command()
+def marks(
+    out: Annotated[Path, typer.Argument(help="Gets NAME_outlines.csv.")],
+    data: Data = None,
+    regions: Annotated[int, typer.Option(min=1, help="Drawn for each seed.")] = 150,
+    seeds: Annotated[int, typer.Option(min=1)] = 3,
+) -> None:
+    """Measure the outline that follows a click, by how much a click counts."""
+    from .marks import write_outlines
+
+    typer.echo(f"Written: {write_outlines(out, data, regions, seeds)}")
+
+
+@app.command()
 def cluster(
     data: Data = None,
     pairs: Annotated[int, typer.Option(min=1, help="How often both are timed.")] = 3,
