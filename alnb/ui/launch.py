@@ -342,6 +342,7 @@ class StartPage(OpeningPage):
         self.back = _button("‹ Start page")
         self.back.on_click(lambda _: self.home())
         self.label = _button("Label these scans", "alnb-main")
+        self.label.layout.width = "180px"
         self.label.on_click(lambda _: self.begin.click())
         self.home()
 

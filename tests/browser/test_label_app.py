@@ -289,7 +289,7 @@ def test_a_second_window_asks_then_takes_over_and_the_first_says_so(started, wat
         old.page.wait_for_function(
             """looking => [...document.querySelectorAll('.jupyter-button')]
               .filter(button => !button.matches(looking)).every(button => button.disabled)""",
-            arg=".alnb-act-help, .alnb-act-settings, [class*='alnb-act-window'], "
+            arg=".alnb-act-help, .alnb-act-export, .alnb-act-settings, [class*='alnb-act-window'], "
             ".widget-toggle-buttons *, .alnb-look-on, .alnb-watched *",
         )
 

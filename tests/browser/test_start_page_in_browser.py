@@ -54,7 +54,7 @@ def test_a_session_is_forked_viewed_and_left_again(start, watched, place, phanto
     pictures.nth(1).wait_for()
     assert pictures.count() == 2
     assert pictures.first.evaluate("image => image.complete && image.naturalWidth > 0")
-    assert "no Dice" in page.locator(".alnb-session").first.inner_text()
+    assert "1 answer by Ann" in page.locator(".alnb-session").first.inner_text()
 
     page.get_by_role("button", name="View", exact=True).first.click()
     page.get_by_role("button", name="Fork here").wait_for()
