@@ -212,13 +212,15 @@ class Commands:
 
     def _undo(self) -> None:
         self._home()  # what is taken back is on the slice that is asked about
-        if self._screen().owned and not self._screen().can_undo:
+        screen = self._screen()
+        if screen.owned and not screen.can_undo:
             raise Aside(NOTHING_TO_UNDO)
         self.editor.undo()
 
     def _redo(self) -> None:
         self._home()
-        if self._screen().owned and not self._screen().can_redo:
+        screen = self._screen()
+        if screen.owned and not screen.can_redo:
             raise Aside(NOTHING_TO_REDO)
         self.editor.redo()
 
@@ -241,10 +243,10 @@ class Commands:
 
     def _right(self) -> str:
         """Accept the network's outline; where it is not on screen, show it."""
-        region = self.editor.draft.region
-        if region is None or not self._screen().owned:
+        region, screen = self.editor.draft.region, self._screen()
+        if region is None or not screen.owned:
             return ""
-        if not self._screen().can_right:
+        if not screen.can_right:
             raise Aside(NO_GUESS)
         outlines = self._training.outlines(region, self.editor.draft.clicks)
         if outlines is None:
