@@ -70,7 +70,9 @@ def photograph(out: Path, data: Path | None = None) -> Iterator[Path]:
         yield _start(browser, Path(folder), out)
         yield _compare(browser, runs, out)
         yield _explore(browser, runs, out)
-        yield from _label(browser, dataset, runs, out)  # which goes on with a run
+        begun = Path(folder, "begun")
+        simulate(dataset, begun, Config(asking="live", seed=SEEDS[0]), cycles=0)
+        yield from _label(browser, dataset, begun, out)  # which goes on with it
 
 
 def _runs(dataset: Dataset, folder: Path) -> list[Path]:
@@ -89,14 +91,14 @@ def _start(browser: Browser, folder: Path, out: Path) -> Path:
         return _shot(page, out / "app_start.png")
 
 
-def _label(browser: Browser, dataset: Dataset, runs: list[Path], out: Path) -> Iterator[Path]:
+def _label(browser: Browser, dataset: Dataset, run: Path, out: Path) -> Iterator[Path]:
     """Ask the next regions of a run, answer until one is infected, and click on it."""
-    words = ["label", str(dataset.folder), "--session", str(runs[0])]
+    words = ["label", str(dataset.folder), "--session", str(run)]
     with opened(browser, words, LABEL_READY) as (page, _):
-        while not _pending(runs[0]):
+        while not _pending(run):
             page.wait_for_timeout(500)
         for _ in range(MOST):
-            (region, *_) = _pending(runs[0])
+            (region, *_) = _pending(run)
             infected = dataset.mask(region.where)[region.window]
             page.wait_for_timeout(1500)  # an answer that is given at once is taken for a slip
             if infected.any():
@@ -104,7 +106,7 @@ def _label(browser: Browser, dataset: Dataset, runs: list[Path], out: Path) -> I
                 _click(page, region.row + row, region.col + col)
                 break
             page.get_by_role("button", name="No infection", exact=True).click()
-            while _pending(runs[0])[:1] in ((), (region,)):
+            while _pending(run)[:1] in ((), (region,)):
                 page.wait_for_timeout(100)
         page.get_by_text(RESTS).wait_for(timeout=WAIT_MS)
         page.wait_for_timeout(1500)
