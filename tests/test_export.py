@@ -98,6 +98,19 @@ def mm_of(row):
     return np.array([float(row[f"{axis}_ras_mm"]) for axis in "xyz"])
 
 
+@pytest.mark.parametrize(("height", "width"), [(1, 64), (2, 64), (64, 1), (3, 17)])
+def test_a_narrow_slice_says_which_voxel_each_pixel_shows(tmp_path, height, width):
+    write_nifti(tmp_path / "in" / "a.nii.gz", chest(4, height, width), "RAS", mm=(1, 1, 2))
+    split = {SliceId("a", at): "test" if at == 0 else "train" for at in range(4)}
+    data = import_nifti(tmp_path / "in", tmp_path / "d", size=16, split=split, allow_shared=True)
+    (_, i), (_, j), (_, k) = data.voxel_axes(SliceId("a", 1))
+
+    for values, length in ((i, width), (j, height)):
+        found = {value for value in values if value is not None}
+        assert found and found <= set(range(length))
+    assert k == [1]
+
+
 @pytest.mark.parametrize("codes", ["LPS", "RAS", "LAS", "RPI", "SLP", "AIR"])
 @pytest.mark.parametrize("size", [16, 24, 40, 64])
 def test_a_click_names_the_voxel_and_place_of_a_landmark(tmp_path, codes, size):

@@ -243,10 +243,14 @@ class Dataset:
             ``"row"`` or ``"col"``, and its value at each of them, None in the padding; or ``""``,
             and the one value that it has.
         """
-        line, middle = np.arange(self.size), np.full(self.size, self.size // 2)
+        place, line = self.placement(where.scan), np.arange(self.size)
+        row, col = (  # that lie on the slice, however narrow it is
+            np.full(self.size, begin + length // 2)
+            for begin, length in zip(place.corner, place.inner, strict=True)
+        )
         along = {
-            "row": self.source_voxels(where, line, middle, whole=True),
-            "col": self.source_voxels(where, middle, line, whole=True),
+            "row": self.source_voxels(where, line, col, whole=True),
+            "col": self.source_voxels(where, row, line, whole=True),
         }
         found: list[tuple[str, list[float | None]]] = []
         for axis in range(3):
